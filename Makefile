@@ -1,0 +1,43 @@
+# Every target sets up what it needs: a virtual environment from setup.cfg and constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+# Threads that spin while they wait slow down every other process on the same cores.
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: demo test test-all bench lint clean
+
+demo: $(VENV)/demo-ready
+	$(BIN)/exvae demo --out demo
+
+test: $(VENV)/test-ready lint
+	$(BIN)/python -m pytest
+
+test-all: $(VENV)/peers-ready lint
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+bench: $(VENV)/peers-ready
+	$(BIN)/python experiments/benchmarks/lda.py --out results
+
+lint: $(VENV)/test-ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis demo results
+
+$(VENV)/demo-ready: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed" if sys.version_info < (3, 10) else 0)'
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(PIP) -e .
+	touch $@
+
+$(VENV)/test-ready: $(VENV)/demo-ready
+	$(PIP) -e '.[test]'
+	touch $@
+
+$(VENV)/peers-ready: $(VENV)/test-ready
+	$(PIP) -e '.[test,peers]'
+	touch $@

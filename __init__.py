@@ -1,0 +1,1 @@
+"""Exchangeable variational autoencoders in Pyro."""

@@ -1,0 +1,1 @@
+"""Files to tensors: corpora of documents, bootstraps of cells, simulators."""

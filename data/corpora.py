@@ -1,0 +1,311 @@
+"""A corpus of documents, each a set of words, and the batches that models are trained on.
+
+Documents have different lengths, so they are stored one after another: `words` holds the words
+of all documents and `offsets` says where each document begins and ends. Nothing is padded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .errors import DataError
+
+SPLITS = ("train", "val", "test")
+
+# Bounds the memory that a fingerprint takes for words mapped from a file larger than memory.
+_FINGERPRINT_CHUNK = 1 << 22
+
+
+class DocumentBatch(NamedTuple):
+    """A batch of documents: the argument list of model and guide, all tensors on one device.
+
+    Attributes
+    ----------
+    words
+        Shape (tokens,), int64: vocabulary indices of all documents, one document after another.
+    offsets
+        Shape (documents + 1,), int64: document d is ``words[offsets[d]:offsets[d + 1]]``.
+    indices
+        Shape (documents,), int64: positions of the documents in the training corpus.
+    num_documents
+        Size of the full corpus, by which the likelihood of the batch is scaled.
+    obs
+        The observed words, the same tensor as `words`; None to generate.
+    """
+
+    words: Tensor
+    offsets: Tensor
+    indices: Tensor
+    num_documents: int
+    obs: Tensor | None
+
+
+class CorpusTensors(NamedTuple):
+    """The words of a corpus on one device, from which batches are gathered on that device.
+
+    Attributes
+    ----------
+    words
+        Shape (tokens,), int32.
+    offsets
+        Shape (documents + 1,), int64.
+    """
+
+    words: Tensor
+    offsets: Tensor
+
+    def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Words, shape (tokens,), and offsets, shape (documents + 1,), of the documents `indices`.
+
+        `indices` has shape (documents,), int64, in any order and with repetitions if need be.
+        """
+        starts = self.offsets[:-1][indices]
+        lengths = self.offsets[1:][indices] - starts
+        offsets = torch.zeros(len(lengths) + 1, dtype=torch.int64, device=lengths.device)
+        torch.cumsum(lengths, 0, out=offsets[1:])
+        # A token's old position is its new one, shifted by as much as its document has moved.
+        num_tokens = int(offsets[-1])
+        positions = torch.repeat_interleave(starts - offsets[:-1], lengths, output_size=num_tokens)
+        positions += torch.arange(num_tokens, device=positions.device)
+        return self.words[positions], offsets
+
+    def batch(
+        self, indices: Tensor | np.ndarray | Sequence[int], num_documents: int | None = None
+    ) -> DocumentBatch:
+        """Gather the documents `indices`, shape (documents,), on the device of the corpus.
+
+        `num_documents` is the size of the full corpus, by default that of this one.
+        """
+        indices = torch.as_tensor(indices, dtype=torch.int64, device=self.offsets.device)
+        words, offsets = self.gather(indices)
+        words = words.long()
+        if num_documents is None:
+            num_documents = len(self.offsets) - 1
+        return DocumentBatch(words, offsets, indices, num_documents, words)
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """Documents, each a set of words (order carries no meaning, a word may occur many times).
+
+    Attributes
+    ----------
+    words
+        Shape (tokens,), int32: vocabulary indices of all documents, one document after another;
+        possibly mapped from a file.
+    offsets
+        Shape (documents + 1,), int64: document d is ``words[offsets[d]:offsets[d + 1]]``.
+    vocabulary
+        Shape (vocabulary_size,), fixed-width strings, distinct.
+    names, splits, labels
+        Shape (documents,), strings, or None: the name of each document, which of "train", "val"
+        and "test" it belongs to, and its class.
+    source
+        Where the corpus comes from, for messages.
+    """
+
+    words: np.ndarray
+    offsets: np.ndarray
+    vocabulary: np.ndarray
+    names: np.ndarray | None = None
+    splits: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    source: str = "the corpus"
+
+    @property
+    def num_documents(self) -> int:
+        """Number of documents."""
+        return len(self.offsets) - 1
+
+    @property
+    def num_tokens(self) -> int:
+        """Number of words in all documents together, each occurrence counted."""
+        return len(self.words)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of words in the vocabulary, whether they occur or not."""
+        return len(self.vocabulary)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Number of words in each document, shape (documents,), int64."""
+        return np.diff(self.offsets)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hexadecimal SHA-256 of words, offsets and vocabulary."""
+        digest = hashlib.sha256(f"{self.num_documents} {self.num_tokens}\n".encode())
+        for array, dtype in ((self.words, "<i4"), (self.offsets, "<i8")):
+            for start in range(0, len(array), _FINGERPRINT_CHUNK):
+                digest.update(array[start : start + _FINGERPRINT_CHUNK].astype(dtype).tobytes())
+        digest.update("\n".join(self.vocabulary.tolist()).encode())
+        return digest.hexdigest()
+
+    def tensors(self, device: torch.device | str = "cpu") -> CorpusTensors:
+        """Put words and offsets on `device`; on the CPU they share memory with the corpus."""
+        # A tensor cannot be read-only, so torch warns about arrays that are; those are copied.
+        arrays = (
+            np.require(array, requirements=["C", "W"]) for array in (self.words, self.offsets)
+        )
+        return CorpusTensors(*(torch.from_numpy(array).to(device) for array in arrays))
+
+    def batch(
+        self,
+        indices: Tensor | np.ndarray | Sequence[int],
+        num_documents: int | None = None,
+        device: torch.device | str = "cpu",
+    ) -> DocumentBatch:
+        """Gather the documents `indices`, shape (documents,), and put the batch on `device`.
+
+        To draw many batches on an accelerator, call `tensors` once and its `batch` each time.
+        `num_documents` is the size of the full corpus, by default that of this one.
+        """
+        batch = self.tensors().batch(torch.as_tensor(indices).cpu(), num_documents)
+        words = batch.words.to(device)
+        return batch._replace(
+            words=words,
+            offsets=batch.offsets.to(device),
+            indices=batch.indices.to(device),
+            obs=words,
+        )
+
+    def select(self, indices: np.ndarray | Sequence[int]) -> Corpus:
+        """Corpus of the documents `indices`: positions in any order, or a boolean mask."""
+        indices = np.arange(self.num_documents)[indices]
+        words, offsets = self.tensors().gather(torch.from_numpy(indices))
+        names, splits, labels = (
+            None if array is None else array[indices]
+            for array in (self.names, self.splits, self.labels)
+        )
+        return replace(
+            self,
+            words=words.numpy(),
+            offsets=offsets.numpy(),
+            names=names,
+            splits=splits,
+            labels=labels,
+        )
+
+
+def split_corpus(
+    corpus: Corpus, seed: int, test_fraction: float = 0.15, val_fraction: float = 0.15
+) -> Corpus:
+    """Assign documents to train, val and test at random; a corpus that has splits keeps them."""
+    if corpus.splits is not None:
+        return corpus
+    if min(test_fraction, val_fraction) < 0 or test_fraction + val_fraction >= 1:
+        raise ValueError("the fractions for test and val must be positive and sum to less than 1")
+    order = np.random.default_rng(seed).permutation(corpus.num_documents)
+    num_test = round(test_fraction * corpus.num_documents)
+    num_val = round(val_fraction * corpus.num_documents)
+    splits = np.full(corpus.num_documents, "train")
+    splits[order[:num_test]] = "test"
+    splits[order[num_test : num_test + num_val]] = "val"
+    return replace(corpus, splits=splits)
+
+
+def select_split(corpus: Corpus, *names: str) -> Corpus:
+    """Corpus of the documents in the splits `names`; DataError if there are none."""
+    wanted = " or ".join(names)
+    if corpus.splits is None:
+        raise DataError(
+            f"{corpus.source}: has no splits, so none of its documents is in {wanted}; "
+            "add a split to each document or use all documents"
+        )
+    mask = np.isin(corpus.splits, names)
+    if not mask.any():
+        present = ", ".join(np.unique(corpus.splits))
+        raise DataError(
+            f"{corpus.source}: no document is in {wanted}; choose among its splits: {present}"
+        )
+    return corpus.select(mask)
+
+
+def halve(corpus: Corpus, seed: int = 0) -> tuple[Corpus, Corpus]:
+    """Shuffle the words of each document and halve them, for document completion.
+
+    Parameters
+    ----------
+    corpus
+        The documents; those of fewer than two words cannot be halved and are left out.
+    seed
+        Of the shuffle; the same corpus and seed give the same halves.
+
+    Returns
+    -------
+    observed, held_out
+        Two corpora of the same documents: of n words the first holds floor(n / 2), the second
+        the others.
+
+    Raises
+    ------
+    DataError
+        If no document has two words.
+    """
+    long_enough = corpus.lengths >= 2
+    if not long_enough.any():
+        raise DataError(
+            f"{corpus.source}: no document has two words, so none can be halved; "
+            "use longer documents"
+        )
+    if not long_enough.all():
+        corpus = corpus.select(long_enough)
+    lengths, starts = corpus.lengths, corpus.offsets[:-1]
+    documents = np.repeat(np.arange(corpus.num_documents), lengths)
+    # One integer to sort by, the document above 32 random bits, is far faster than two keys.
+    keys = documents << 32 | np.random.default_rng(seed).integers(1 << 32, size=len(documents))
+    shuffled = corpus.words[np.argsort(keys, kind="stable")]
+    observed = np.arange(corpus.num_tokens) - starts[documents] < (lengths // 2)[documents]
+    return (
+        replace(corpus, words=shuffled[observed], offsets=offsets_of(lengths // 2)),
+        replace(corpus, words=shuffled[~observed], offsets=offsets_of(lengths - lengths // 2)),
+    )
+
+
+def offsets_of(lengths: np.ndarray) -> np.ndarray:
+    """Offsets, shape (documents + 1,), int64, of documents with `lengths`, shape (documents,)."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+
+
+def write_corpus(corpus: Corpus, path: str | os.PathLike[str], **truth: np.ndarray) -> None:
+    """Write a corpus as an uncompressed `.npz`, which is read back without loading the words.
+
+    The file appears at `path` only when it is complete; `truth` are further arrays to keep in it,
+    those that a simulator drew. Raises DataError if it cannot be written.
+    """
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise DataError(f"{path}: corpora are written as .npz; give a name that ends in .npz")
+    arrays: dict[str, Any] = {
+        "words": np.asarray(corpus.words, np.int32),
+        "offsets": np.asarray(corpus.offsets, np.int64),
+        "vocabulary": np.asarray(corpus.vocabulary, np.str_),
+    }
+    for key in ("names", "splits", "labels"):
+        values = getattr(corpus, key)
+        if values is not None:
+            arrays[key] = np.asarray(values, np.str_)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, **arrays, **truth)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror}); check its folder and the free space"
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Training, evaluation, figures and the command line."""

@@ -1,0 +1,64 @@
+"""The command ``exvae``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# Before torch is loaded: its threads otherwise spin while they wait for each other, and where
+# another process wants the same cores that makes both ten times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from ..data.errors import DataError  # noqa: E402
+from . import demo, fits, lda_commands  # noqa: E402
+from .reports import report  # noqa: E402
+from .training import LossNotFinite, TrainingInterrupted  # noqa: E402
+
+app = typer.Typer(
+    help="Exchangeable variational autoencoders in Pyro.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(lda_commands.app, name="lda")
+app.command("demo")(demo.demo)
+
+
+@app.command()
+def info(
+    fit: Annotated[Path, typer.Argument(metavar="FIT", help="Folder of a fit.")],
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Tell what was fitted, on what, with which versions and seeds, and how far it is."""
+    config = fits.read_config(fit)
+    metrics = fits.read_metrics(fit)
+    last = {} if metrics.empty else metrics.iloc[-1].to_dict()
+    report({**config, "metrics": {**last, "epoch": int(last.get("epoch", 0))}}, as_json=json)
+
+
+def main() -> None:
+    """Run the command line; exit status 0, 2 for bad input, 1 for our own faults."""
+    try:
+        status = app(standalone_mode=False)
+    except (DataError, LossNotFinite) as error:
+        _fail(str(error), 2 if isinstance(error, DataError) else 1)
+    except TrainingInterrupted as error:
+        _fail(str(error), 130)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted", 130)
+    except Exception as error:
+        # Usage errors come from typer or from click, depending on typer's version.
+        if not hasattr(error, "format_message"):
+            raise
+        _fail(f"{error.format_message()} See exvae --help.", 2)
+    else:
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str, status: int) -> None:
+    print("exvae:", " ".join(message.split()), file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,186 @@
+"""The commands ``exvae lda ...``."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ..data.corpora import write_corpus
+from ..data.corpus_formats import read_corpus
+from ..data.errors import DataError
+from ..data.lda_simulator import simulate_corpus
+from . import fits, lda
+from .pictures import draw_topics, draw_training
+from .reports import report
+from .training import TrainingConfig
+
+app = typer.Typer(help="Topic models of documents.", no_args_is_help=True)
+
+Corpus = Annotated[
+    Path,
+    typer.Argument(
+        metavar="CORPUS",
+        help="Tab-separated text, UCI bag of words, lda-c, a folder of .txt, .npz, or .h5ad.",
+    ),
+]
+Fit = Annotated[Path, typer.Argument(metavar="FIT", help="Folder of a fit.")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of all random draws.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+Refine = Annotated[int, typer.Option(min=0, metavar="STEPS", help="Refinement after the encoder.")]
+DropUnknown = Annotated[
+    bool, typer.Option("--drop-unknown", help="Leave out words that the fit does not know.")
+]
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="The corpus to write.")],
+    documents: Annotated[int, typer.Option(min=1)] = 2000,
+    topics: Annotated[int, typer.Option(min=1)] = 10,
+    vocabulary: Annotated[int, typer.Option(min=1)] = 1000,
+    mean_length: Annotated[float, typer.Option(min=1, help="Words of a document.")] = 100.0,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Simulate a corpus; the truth is in its arrays true_topic_words and true_document_topics."""
+    simulated = simulate_corpus(documents, topics, vocabulary, mean_length, seed=seed)
+    write_corpus(
+        simulated.corpus,
+        out,
+        true_topic_words=simulated.topic_words,
+        true_document_topics=simulated.document_topics,
+    )
+    report(
+        {"corpus": str(out), "documents": documents, "tokens": simulated.corpus.num_tokens},
+        as_json=json,
+    )
+
+
+@app.command()
+def fit(
+    corpus: Corpus,
+    topics: Annotated[int, typer.Option(min=1, metavar="K", help="Number of topics.")],
+    out: Annotated[Path, typer.Option(metavar="FIT", help="Folder to write.")],
+    guide: Annotated[Literal["exchangeable", "fixed-length"], typer.Option()] = "exchangeable",
+    pooling: Annotated[
+        Literal["sum", "mean", "max", "moments"], typer.Option(help="Of the exchangeable guide.")
+    ] = "mean",
+    length: Annotated[
+        int, typer.Option(min=1, help="Words that the fixed-length guide reads.")
+    ] = 100,
+    alpha: Annotated[
+        Literal["asymmetric", "symmetric", "fixed"],
+        typer.Option(help="How the concentration of the documents' topics is learned."),
+    ] = "asymmetric",
+    beta: Annotated[
+        float, typer.Option(min=0.01, help="Concentration of the topics' words.")
+    ] = 0.1,
+    learn_beta: Annotated[bool, typer.Option("--learn-beta", help="Learn beta.")] = False,
+    epochs: Annotated[int, typer.Option(min=1)] = 30,
+    batch_size: Annotated[int, typer.Option(min=1, help="Documents.")] = 128,
+    learning_rate: Annotated[float, typer.Option(min=0.0, help="Of the encoder.")] = 5e-3,
+    patience: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Hold out the split val and stop after this many epochs without a better "
+            "perplexity; 0 trains on train and val to the end.",
+        ),
+    ] = 0,
+    test_fraction: Annotated[
+        float, typer.Option(min=0.0, max=0.9, help="Of a corpus without splits.")
+    ] = 0.15,
+    val_fraction: Annotated[
+        float, typer.Option(min=0.0, max=0.9, help="Of a corpus without splits.")
+    ] = 0.15,
+    seed: Seed = 0,
+    device: Device = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+    json: Json = False,
+) -> None:
+    """Fit a topic model; pictures of the topics and of the training are put beside it."""
+    config = lda.LDAConfig(
+        num_topics=topics,
+        guide=guide,
+        pooling=pooling,
+        length=length,
+        topic_concentration=beta,
+        learn_document_concentration=alpha,
+        learn_topic_concentration=learn_beta,
+    )
+    training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
+    split = lda.SplitConfig(seed, test_fraction, val_fraction)
+    result = lda.fit(read_corpus(corpus), config, training, out, split=split, resume=resume)
+    pictures = [out / "topics.png", out / "training.png"]
+    draw_topics(lda.top_words(lda.load(out, device), 10), pictures[0])
+    metrics = fits.read_metrics(out)
+    draw_training(metrics, pictures[1])
+    last = metrics.iloc[-1].to_dict()
+    values = {"fit": str(out), **asdict(result), **last, "epoch": int(last["epoch"])}
+    report({**values, "pictures": [str(picture) for picture in pictures]}, as_json=json)
+
+
+@app.command()
+def evaluate(
+    fit: Fit,
+    corpus: Corpus,
+    split: Annotated[Literal["train", "val", "test", "all"], typer.Option()] = "test",
+    refine: Refine = 5,
+    drop_unknown: DropUnknown = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Measure perplexity by document completion, and the loss per token in nats."""
+    loaded = lda.load(fit, device)
+    documents = read_corpus(corpus, loaded.vocabulary, drop_unknown)
+    report(lda.evaluate(loaded, documents, split=split, steps=refine, seed=seed), as_json=json)
+
+
+@app.command()
+def infer(
+    fit: Fit,
+    corpus: Corpus,
+    out: Annotated[Path, typer.Option(metavar="topics.csv", help="The table to write.")],
+    refine: Refine = 5,
+    drop_unknown: DropUnknown = False,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Write the posterior mean topic proportions of each document."""
+    loaded = lda.load(fit, device)
+    documents = read_corpus(corpus, loaded.vocabulary, drop_unknown)
+    table = lda.topic_table(loaded, documents, steps=refine)
+    if not out.parent.is_dir():
+        raise DataError(f"{out}: its folder does not exist; make it or choose another --out")
+    fits.write_atomically(out, lambda path: table.to_csv(path, float_format="%.6g"))
+    report({"out": os.fspath(out), "documents": len(table)}, as_json=json)
+
+
+@app.command()
+def topics(
+    fit: Fit,
+    top: Annotated[int, typer.Option(min=1, help="Words of each topic.")] = 10,
+    json: Json = False,
+) -> None:
+    """List the most probable words of each topic, most used topic first."""
+    words = lda.top_words(lda.load(fit, "cpu"), top)
+    listed = [
+        {
+            "topic": int(topic),
+            "weight": float(group["weight"].iloc[0]),
+            "words": group["word"].tolist(),
+            "probabilities": group["probability"].tolist(),
+        }
+        for topic, group in words.groupby("topic", sort=False)
+    ]
+    if json:
+        report({"topics": listed}, as_json=True)
+        return
+    for entry in listed:
+        print(f"{entry['topic']:>4}  {entry['weight']:6.1%}  {' '.join(entry['words'])}")

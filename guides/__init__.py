@@ -1,0 +1,1 @@
+"""Amortised guides, each the inverse of a model."""

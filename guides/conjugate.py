@@ -1,0 +1,185 @@
+"""Conjugate updates of what all documents share: the topics and the two concentrations."""
+
+from __future__ import annotations
+
+import torch
+from pyro.distributions import Dirichlet
+from torch import Tensor, nn
+
+from .fixed_point import LocalPosterior
+from .sets import pool
+
+# A Dirichlet drawn in float32 degenerates below 1e-3: some draws are exactly uniform.
+CONCENTRATION_FLOOR = 1e-2
+# A topic is dead if it holds less than this share of what topics hold on average.
+DEAD_SHARE = 0.4
+
+
+class TopicPosterior(nn.Module):
+    """q(phi_k) = Dirichlet(lambda_k), moved by stochastic natural-gradient steps.
+
+    With expected word counts n_kw of a minibatch of B among D documents, a step is
+
+        lambda <- (1 - rho_t) lambda + rho_t (beta + D / B n),    rho_t = (t + tau)^(-kappa)
+
+    (Hoffman, Blei, Wang & Paisley, 2013, equation 26).
+
+    Parameters
+    ----------
+    num_topics, vocabulary_size
+        K and V.
+    delay
+        tau, in steps: weakens the first ones.
+    forgetting_rate
+        kappa, in (0.5, 1].
+    """
+
+    concentration: Tensor
+    steps: Tensor
+
+    def __init__(
+        self,
+        num_topics: int,
+        vocabulary_size: int,
+        *,
+        delay: float = 10.0,
+        forgetting_rate: float = 0.7,
+    ) -> None:
+        super().__init__()
+        self.delay = delay
+        self.forgetting_rate = forgetting_rate
+        start = torch.distributions.Gamma(100.0, 100.0).sample((num_topics, vocabulary_size))
+        self.register_buffer("concentration", start)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def distribution(self) -> Dirichlet:
+        """q(phi), batch shape (topics,), event shape (vocabulary,)."""
+        return Dirichlet(self.concentration.clamp(min=CONCENTRATION_FLOOR))
+
+    def mean(self) -> Tensor:
+        """E[phi], shape (topics, vocabulary)."""
+        return self.concentration / self.concentration.sum(-1, keepdim=True)
+
+    def step_size(self) -> float:
+        """rho_t of the next step."""
+        return (float(self.steps) + self.delay) ** -self.forgetting_rate
+
+    def natural_step(
+        self, words: Tensor, responsibilities: Tensor, scale: float, prior: Tensor
+    ) -> None:
+        """Move lambda towards its optimum given the minibatch.
+
+        Parameters
+        ----------
+        words
+            Vocabulary indices, shape (words,), int64.
+        responsibilities
+            Topic probabilities of each word, shape (words, topics).
+        scale
+            Documents in the corpus for each document of the minibatch.
+        prior
+            beta, a scalar.
+        """
+        step_size = self.step_size()
+        counts = responsibilities.new_zeros(self.concentration.T.shape)
+        counts.index_add_(0, words, responsibilities)
+        self.concentration.mul_(1.0 - step_size).add_(prior * step_size)
+        self.concentration.add_(counts.T, alpha=step_size * scale)
+        self.steps += 1
+
+    def split_into_dead(self, prior: Tensor) -> None:
+        """Give topics that hold next to nothing a random half of those that hold most.
+
+        While the topics separate, some come to hold two subjects at once and then others are left
+        without any; coordinate ascent alone never parts the former (as in the split and merge moves
+        of mixture models; Ueda, Nakano, Ghahramani & Hinton, 2000).
+
+        Parameters
+        ----------
+        prior
+            beta, a scalar.
+        """
+        held = (self.concentration - prior).clamp(min=0.0).sum(-1)
+        dead = held < DEAD_SHARE * held.mean()
+        number = min(int(dead.sum()), int((~dead).sum()))
+        if number == 0:
+            return
+        order = held.argsort()
+        emptied, large = order[:number], order[-number:]
+        share = torch.rand_like(self.concentration[large])
+        self.concentration[emptied] = self.concentration[large] * share
+        self.concentration[large] *= 1.0 - share
+
+
+def document_concentration_fixed_point(
+    prior: Tensor, local: LocalPosterior, offsets: Tensor, *, symmetric: bool, steps: int = 5
+) -> Tensor:
+    """Estimate alpha from a minibatch by Minka's fixed point on expected topic counts.
+
+    With n_dk words of topic k in document d, the fixed point (Minka, 2000, equation 55) needs
+    E[digamma(alpha_k + n_dk) - digamma(alpha_k)], which is zero for n_dk = 0. Plugging E[n_dk] in
+    spreads every word over all topics and lets alpha run away on short documents. Better is
+    P(n > 0) [digamma(alpha + E[n | n > 0]) - digamma(alpha)] (Teh, Newman & Welling, 2007,
+    equation 17), exact for documents of one word. P(n > 0) takes the words' topics as independent,
+    so where topics overlap much and documents are short the estimate is still too large.
+
+    Parameters
+    ----------
+    prior
+        alpha now, shape (topics,).
+    local
+        What the fixed point of the documents ended with.
+    offsets
+        Bounds of the documents' words, shape (documents + 1,), int64.
+    symmetric
+        One value for all topics.
+    steps
+        Rounds of the fixed point.
+
+    Returns
+    -------
+    Tensor
+        alpha, shape (topics,).
+    """
+    expected = local.concentration - prior
+    log_absent_word = torch.log1p(-local.responsibilities.clamp(max=1.0 - 1e-6))
+    positions = torch.arange(len(log_absent_word), device=offsets.device)
+    log_absent = pool(log_absent_word, positions, offsets, "sum")
+    present = (-log_absent.expm1()).clamp(min=torch.finfo(expected.dtype).tiny)
+    # The floor keeps E[n | n > 0] >= 1 where both are rounded to nearly nothing.
+    expected_if_present = (expected / present).clamp(min=1.0)
+    lengths = expected.sum(-1, keepdim=True)
+    alpha = prior
+    for _ in range(steps):
+        gained = (present * ((alpha + expected_if_present).digamma() - alpha.digamma())).sum(0)
+        total = alpha.sum()
+        possible = ((total + lengths).digamma() - total.digamma()).sum()
+        alpha = (alpha * gained / possible).clamp(min=1e-3)
+        if symmetric:
+            alpha = alpha.mean().expand_as(alpha)
+    return alpha
+
+
+def topic_concentration_fixed_point(prior: Tensor, concentration: Tensor) -> Tensor:
+    """Take one round of Minka's fixed point for beta on the expected word counts of the topics.
+
+    Counts are summed over the corpus here, so plugging in E[n_kw] = lambda_kw - beta does little
+    harm (Minka, 2000, equation 55).
+
+    Parameters
+    ----------
+    prior
+        beta now, a scalar.
+    concentration
+        lambda, shape (topics, vocabulary).
+
+    Returns
+    -------
+    Tensor
+        beta, a scalar.
+    """
+    topics, vocabulary_size = concentration.shape
+    gained = concentration.digamma().sum() - concentration.numel() * prior.digamma()
+    total = vocabulary_size * prior
+    possible = concentration.sum(-1).digamma().sum() - topics * total.digamma()
+    return (prior * gained / (vocabulary_size * possible)).clamp(min=CONCENTRATION_FLOOR)

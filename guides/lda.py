@@ -1,0 +1,273 @@
+"""Guides of latent Dirichlet allocation: q(phi) by conjugacy, q(theta_d) amortised.
+
+q(phi_k)   = Dirichlet(lambda_k)          natural-gradient steps inside ``svi.step``
+q(theta_d) = Dirichlet(network(words_d))  pathwise gradients (Jankowiak & Obermeyer, 2018)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyro
+import torch
+from pyro.distributions import Dirichlet
+from torch import Tensor, nn
+
+from ..models.base import UniquelyNamedModule
+from ..models.lda import LDA
+from .conjugate import (
+    CONCENTRATION_FLOOR,
+    TopicPosterior,
+    document_concentration_fixed_point,
+    topic_concentration_fixed_point,
+)
+from .fixed_point import LocalPosterior, refine
+from .sets import SetEncoder, multilayer_perceptron
+
+# Natural-gradient steps of the warm-up between two searches for dead topics.
+SPLIT_EVERY = 20
+
+LEARN_DOCUMENT_CONCENTRATION = ("asymmetric", "symmetric", "fixed")
+
+
+class LDAGuide(UniquelyNamedModule):
+    """The inverse of :class:`~exvae.models.lda.LDA`; a subclass reads the words of a document.
+
+    A forward pass under gradients in training mode (that is, within ``svi.step``) also takes one
+    natural-gradient step on the topics, as batch normalisation updates its statistics; neither
+    ``svi.evaluate_loss`` nor ``Predictive`` does. That step is fed by the encoder's answer after
+    ``refinement_steps`` of the fixed point. During ``warm_up`` the fixed point starts at random
+    instead, since an untrained encoder gives all documents the same topics, and then all topics
+    become the unigram distribution and never part again.
+
+    Parameters
+    ----------
+    model
+        The model, whose alpha is learned by this guide.
+    learn_document_concentration
+        alpha: ``asymmetric``, ``symmetric`` or ``fixed``.
+    learn_topic_concentration
+        Whether beta is learned.
+    refinement_steps
+        Of the fixed point, before each step on the topics.
+    warm_up
+        How many of the first natural-gradient steps start the fixed point at random.
+    warm_up_refinement_steps
+        Of the fixed point, in each of those.
+    update
+        Kind of fixed point, see :mod:`exvae.guides.fixed_point`.
+    """
+
+    def __init__(
+        self,
+        model: LDA,
+        *,
+        learn_document_concentration: str = "asymmetric",
+        learn_topic_concentration: bool = False,
+        refinement_steps: int = 5,
+        warm_up: int = 100,
+        warm_up_refinement_steps: int = 20,
+        update: str = "collapsed",
+    ) -> None:
+        super().__init__()
+        if learn_document_concentration not in LEARN_DOCUMENT_CONCENTRATION:
+            raise ValueError(
+                f"learn_document_concentration is {learn_document_concentration!r}; choose one of "
+                + ", ".join(LEARN_DOCUMENT_CONCENTRATION)
+            )
+        self._model = (model,)  # in a tuple: the model is no part of the guide
+        self.learn_document_concentration = learn_document_concentration
+        self.learn_topic_concentration = learn_topic_concentration
+        self.refinement_steps = refinement_steps
+        self.warm_up = warm_up
+        self.warm_up_refinement_steps = warm_up_refinement_steps
+        self.update = update
+        self.topics = TopicPosterior(model.num_topics, model.vocabulary_size)
+
+    @property
+    def model(self) -> LDA:
+        """The model that this guide inverts."""
+        return self._model[0]
+
+    def forward(
+        self,
+        words: Tensor,
+        offsets: Tensor,
+        indices: Tensor,
+        num_documents: int,
+        obs: Tensor | None = None,
+    ) -> None:
+        """Sample topics and topic proportions given the words; arguments as for the model."""
+        with pyro.plate("topics", self.model.num_topics):
+            pyro.sample("topic_words", self.topics.distribution())
+        with pyro.plate("documents", num_documents, subsample=indices):
+            document_topics = self.document_topics(words, offsets)
+            pyro.sample("document_topics", document_topics)
+        if self.training and torch.is_grad_enabled():
+            with torch.no_grad():
+                self.learn(words, offsets, num_documents, document_topics.concentration)
+
+    def document_topics(self, words: Tensor, offsets: Tensor) -> Dirichlet:
+        """q(theta), amortised, batch shape (documents,), event shape (topics,).
+
+        The concentration is alpha + n c s, for n words: the readout's softmax s says which topics,
+        its sigmoid c how much of the words' evidence counts.
+        """
+        encoded = self.encode(words, offsets)
+        weight = offsets.diff() * encoded[:, 0].sigmoid()
+        proportions = encoded[:, 1:].softmax(-1)
+        concentration = self.model.document_concentration + weight.unsqueeze(-1) * proportions
+        return Dirichlet(concentration.clamp(min=CONCENTRATION_FLOOR))
+
+    def encode(self, words: Tensor, offsets: Tensor) -> Tensor:
+        """Read the words, shape (documents, 1 + topics); written by subclasses."""
+        raise NotImplementedError
+
+    def infer(self, words: Tensor, offsets: Tensor, *, steps: int = 0) -> Tensor:
+        """Concentration of q(theta), shape (documents, topics), after steps of refinement."""
+        with torch.no_grad():
+            concentration = self.document_topics(words, offsets).concentration
+            if steps:
+                concentration = self.refined(concentration, words, offsets, steps).concentration
+        return concentration
+
+    def refined(
+        self, concentration: Tensor, words: Tensor, offsets: Tensor, steps: int
+    ) -> LocalPosterior:
+        """Run the fixed point from a concentration, shape (documents, topics)."""
+        return refine(
+            concentration,
+            self.model.document_concentration,
+            self.topics.mean(),
+            words,
+            offsets,
+            steps=steps,
+            update=self.update,
+        )
+
+    def learn(
+        self, words: Tensor, offsets: Tensor, num_documents: int, concentration: Tensor
+    ) -> None:
+        """Take one step on what all documents share: the topics, alpha and beta.
+
+        ``concentration`` is the encoder's answer for these documents, shape (documents, topics).
+        """
+        warming_up = bool(self.topics.steps < self.warm_up)
+        steps = self.refinement_steps
+        if warming_up:
+            concentration = self.random_concentration(offsets)
+            steps = self.warm_up_refinement_steps
+        local = self.refined(concentration, words, offsets, steps)
+        step_size = self.topics.step_size()
+        scale = num_documents / (len(offsets) - 1)
+        self.topics.natural_step(
+            words, local.responsibilities, scale, self.model.topic_concentration
+        )
+        if not warming_up:
+            # Until here the topics were noise and would have taught alpha and beta nonsense.
+            self.learn_concentrations(local, offsets, step_size)
+        elif self.topics.steps % SPLIT_EVERY == 0 and self.topics.steps < 0.9 * self.warm_up:
+            self.topics.split_into_dead(self.model.topic_concentration)
+
+    def learn_concentrations(
+        self, local: LocalPosterior, offsets: Tensor, step_size: float
+    ) -> None:
+        """Move alpha and beta by a step towards their estimates."""
+        alpha, beta = self.model.document_concentration, self.model.topic_concentration
+        if self.learn_document_concentration != "fixed":
+            symmetric = self.learn_document_concentration == "symmetric"
+            estimate = document_concentration_fixed_point(
+                alpha, local, offsets, symmetric=symmetric
+            )
+            alpha.lerp_(estimate, step_size)
+        if self.learn_topic_concentration:
+            estimate = topic_concentration_fixed_point(beta, self.topics.concentration)
+            beta.lerp_(estimate, step_size)
+
+    def random_concentration(self, offsets: Tensor) -> Tensor:
+        """Start of coordinate ascent that tells the topics apart, shape (documents, topics)."""
+        alpha = self.model.document_concentration
+        noise = torch.randn(len(offsets) - 1, len(alpha), dtype=alpha.dtype, device=alpha.device)
+        return alpha + offsets.diff().unsqueeze(-1) * noise.softmax(-1)
+
+
+class ExchangeableGuide(LDAGuide):
+    """Reads a document as a set of words: no order, any length.
+
+    Parameters
+    ----------
+    model
+        The model.
+    pooling
+        ``sum``, ``mean``, ``max`` or ``moments``.
+    element_sizes, readout_sizes
+        Layer sizes of f and hidden layer sizes of h, see :class:`~exvae.guides.sets.SetEncoder`.
+    **options
+        Of :class:`LDAGuide`.
+    """
+
+    def __init__(
+        self,
+        model: LDA,
+        *,
+        pooling: str = "mean",
+        element_sizes: Sequence[int] = (64,),
+        readout_sizes: Sequence[int] = (64,),
+        **options,
+    ) -> None:
+        super().__init__(model, **options)
+        self.encoder = SetEncoder(
+            model.vocabulary_size,
+            1 + model.num_topics,
+            element_sizes=element_sizes,
+            readout_sizes=readout_sizes,
+            pooling=pooling,
+        )
+
+    def encode(self, words: Tensor, offsets: Tensor) -> Tensor:
+        """Apply the permutation-invariant encoder, shape (documents, 1 + topics)."""
+        return self.encoder.forward_one_hot(words, offsets)
+
+
+class FixedLengthGuide(LDAGuide):
+    """Reads the first words of a document in their order, the paper's non-exchangeable baseline.
+
+    Each of the first ``length`` words is embedded, the embeddings are concatenated (zeros where the
+    document is shorter; words beyond the length are not seen) and read by a network.
+
+    Parameters
+    ----------
+    model
+        The model.
+    length
+        How many words are read.
+    embedding_size
+        Features of a word.
+    readout_sizes
+        Sizes of the hidden layers.
+    **options
+        Of :class:`LDAGuide`.
+    """
+
+    def __init__(
+        self,
+        model: LDA,
+        *,
+        length: int = 100,
+        embedding_size: int = 32,
+        readout_sizes: Sequence[int] = (128, 128),
+        **options,
+    ) -> None:
+        super().__init__(model, **options)
+        self.length = length
+        self.embedding = nn.Embedding(model.vocabulary_size, embedding_size)
+        self.readout = multilayer_perceptron(
+            [length * embedding_size, *readout_sizes, 1 + model.num_topics]
+        )
+
+    def encode(self, words: Tensor, offsets: Tensor) -> Tensor:
+        """Apply the fixed-length network, shape (documents, 1 + topics)."""
+        positions = offsets[:-1, None] + torch.arange(self.length, device=words.device)
+        real = positions < offsets[1:, None]
+        embedded = self.embedding(words[positions.clamp(max=len(words) - 1)])
+        return self.readout((embedded * real.unsqueeze(-1)).flatten(1))

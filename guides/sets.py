@@ -1,0 +1,198 @@
+"""Permutation-invariant encoder of sets, the heart of every exchangeable guide.
+
+A datapoint is a set X = {x_1, ..., x_n} of any size n >= 1. The encoder is
+
+    Phi(X) = h(norm(g(f(x_1), ..., f(x_n))), log n)
+
+with an element network f, a symmetric pooling g and a readout network h; layer normalisation keeps
+h's input in range whatever the size of a set, which a sum needs (Chan, Spence & Song,
+"Exchangeable Variational Autoencoders with Applications to Genomic Data", section 3; Zaheer et al.,
+"Deep Sets", 2017). Sets come flat with offsets, padded with a mask, or, for one-hot elements such
+as words, as indices into a vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+POOLINGS = ("sum", "mean", "max", "moments")
+
+
+def multilayer_perceptron(sizes: Sequence[int]) -> nn.Sequential:
+    """Linear layers of the given sizes with softplus between them, none after the last one."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+        layers += [nn.Linear(inputs, outputs), nn.Softplus()]
+    return nn.Sequential(*layers[:-1])
+
+
+def pool(table: Tensor, rows: Tensor, offsets: Tensor, pooling: str) -> Tensor:
+    """Pool rows of a table over sets, without ever holding one row for each element.
+
+    Parameters
+    ----------
+    table
+        Element features, shape (entries, features).
+    rows
+        The row of the table that each element of each set stands for, shape (elements,), int64.
+    offsets
+        Set s consists of ``rows[offsets[s]:offsets[s + 1]]``, shape (sets + 1,), int64.
+    pooling
+        One of :data:`POOLINGS`; ``moments`` is mean and standard deviation side by side.
+
+    Returns
+    -------
+    Tensor
+        Shape (sets, features), or (sets, 2 * features) for ``moments``.
+
+    Raises
+    ------
+    ValueError
+        If the pooling is none of these.
+    """
+
+    def reduced(values: Tensor, mode: str) -> Tensor:
+        return functional.embedding_bag(rows, values, offsets, mode=mode, include_last_offset=True)
+
+    if pooling in ("sum", "mean", "max"):
+        return reduced(table, pooling)
+    if pooling == "moments":
+        # Centring first keeps the difference of squares exact where all elements are alike.
+        centre = table.detach().mean(0)
+        mean = reduced(table - centre, "mean")
+        variance = (reduced((table - centre).square(), "mean") - mean.square()).clamp(min=0.0)
+        # The root has an infinite slope at zero, where a set of one element always is.
+        deviation = (variance + torch.finfo(table.dtype).eps).sqrt()
+        return torch.cat([mean + centre, deviation], -1)
+    raise ValueError(f"pooling is {pooling!r}; choose one of {', '.join(POOLINGS)}")
+
+
+class SetEncoder(nn.Module):
+    """Phi, a network on sets of any size that does not depend on the order of the elements.
+
+    Parameters
+    ----------
+    input_size
+        Features of an element; for one-hot elements the size of the vocabulary.
+    output_size
+        Features of the result.
+    element_sizes
+        Layer sizes of f behind the input.
+    readout_sizes
+        Sizes of the hidden layers of h.
+    pooling
+        g, one of :data:`POOLINGS`.
+
+    Examples
+    --------
+    >>> encoder = SetEncoder(input_size=3, output_size=2)
+    >>> encoder(torch.randn(7, 3), torch.tensor([0, 4, 7])).shape
+    torch.Size([2, 2])
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        *,
+        element_sizes: Sequence[int] = (64, 64),
+        readout_sizes: Sequence[int] = (64,),
+        pooling: str = "mean",
+    ) -> None:
+        super().__init__()
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling is {pooling!r}; choose one of {', '.join(POOLINGS)}")
+        self.pooling = pooling
+        self.element = multilayer_perceptron([input_size, *element_sizes])
+        pooled_size = element_sizes[-1] * (2 if pooling == "moments" else 1)
+        self.normalise = nn.LayerNorm(pooled_size)
+        self.readout = multilayer_perceptron([pooled_size + 1, *readout_sizes, output_size])
+
+    def forward(self, elements: Tensor, offsets: Tensor) -> Tensor:
+        """Encode sets whose elements lie one after another.
+
+        Parameters
+        ----------
+        elements
+            Shape (elements, input_size).
+        offsets
+            Set s is ``elements[offsets[s]:offsets[s + 1]]``, shape (sets + 1,), int64; no set may
+            be empty.
+
+        Returns
+        -------
+        Tensor
+            Shape (sets, output_size).
+
+        Raises
+        ------
+        ValueError
+            If a set is empty.
+        """
+        rows = torch.arange(len(elements), device=elements.device)
+        return self._read_out(self.element(elements), rows, offsets)
+
+    def forward_padded(self, elements: Tensor, mask: Tensor) -> Tensor:
+        """Encode sets padded to one length.
+
+        Parameters
+        ----------
+        elements
+            Shape (sets, length, input_size); what stands in the padding does not matter.
+        mask
+            True where an element is real, shape (sets, length).
+
+        Returns
+        -------
+        Tensor
+            Shape (sets, output_size).
+
+        Raises
+        ------
+        ValueError
+            If a set is empty.
+        """
+        offsets = functional.pad(mask.sum(-1).cumsum(0), (1, 0))
+        return self(elements[mask], offsets)
+
+    def forward_one_hot(self, words: Tensor, offsets: Tensor) -> Tensor:
+        """Encode sets of one-hot elements, equal to ``forward(one_hot(words), offsets)``.
+
+        f is evaluated once for each entry of the vocabulary, or once for each distinct word where
+        there are fewer words than entries, so the cost of f does not grow with the sets.
+
+        Parameters
+        ----------
+        words
+            Indices of the elements, shape (elements,), int64, below ``input_size``.
+        offsets
+            As in :meth:`forward`.
+
+        Returns
+        -------
+        Tensor
+            Shape (sets, output_size).
+
+        Raises
+        ------
+        ValueError
+            If a set is empty.
+        """
+        table_of_first_layer = self.element[0].weight.T
+        if len(words) < len(table_of_first_layer):
+            distinct, words = words.unique(return_inverse=True)
+            table_of_first_layer = table_of_first_layer[distinct]
+        table = self.element[1:](table_of_first_layer + self.element[0].bias)
+        return self._read_out(table, words, offsets)
+
+    def _read_out(self, table: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
+        sizes = offsets.diff()
+        if (sizes < 1).any():
+            raise ValueError("a set is empty; every set needs at least one element")
+        log_sizes = sizes.to(table.dtype).log()
+        pooled = self.normalise(pool(table, rows, offsets, self.pooling))
+        return self.readout(torch.cat([pooled, log_sizes.unsqueeze(-1)], -1))

@@ -1,0 +1,1 @@
+"""Generative models as Pyro model functions, and the distributions that they observe."""
