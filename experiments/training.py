@@ -227,14 +227,27 @@ class Trainer:
         self._finish_epoch(elapsed)
 
     def _step(self, positions: np.ndarray) -> float:
-        loss = self.svi.step(*self.data.batch(positions))
+        try:
+            loss = self.svi.step(*self.data.batch(positions))
+        except ValueError:
+            # Parameters that are not finite fail the distributions' checks before there is a loss.
+            if self._parameters_are_finite():
+                raise
+            loss = math.nan
         if not math.isfinite(loss):
             raise LossNotFinite(
                 f"the loss became {loss} in epoch {self.epoch + 1}, batch {self.batches_done + 1}; "
-                f"{self.folder / CHECKPOINT} holds the state of the last epoch; "
+                f"{self.folder / CHECKPOINT} holds the state before this epoch; "
                 "try a lower --learning-rate"
-            )
+            ) from None
         return loss
+
+    def _parameters_are_finite(self) -> bool:
+        return all(
+            bool(parameter.isfinite().all())
+            for module in self.modules.values()
+            for parameter in module.parameters()
+        )
 
     def _finish_epoch(self, elapsed: float) -> None:
         for module in self.modules.values():

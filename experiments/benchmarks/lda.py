@@ -35,6 +35,8 @@ from typing import Any  # noqa: E402
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from lda_methods import METHODS, Method, Task  # noqa: E402
+
 from exvae.data.corpora import (  # noqa: E402
     Corpus,
     halve,
@@ -46,7 +48,6 @@ from exvae.data.corpus_formats import read_corpus  # noqa: E402
 from exvae.data.errors import DataError  # noqa: E402
 from exvae.data.lda_simulator import simulate_corpus  # noqa: E402
 from exvae.experiments.lda import perplexity  # noqa: E402
-from lda_methods import METHODS, Method, Task  # noqa: E402
 
 REPEATS = 5
 INFERENCE_BUDGET = 60.0  # seconds for all repeats

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 import torch
+
 from exvae.data.corpora import Corpus
 from exvae.experiments import lda
 from exvae.experiments.training import Trainer, TrainingConfig

@@ -10,6 +10,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
+
 from exvae.experiments.fits import write_atomically
 from exvae.experiments.pictures import BLUE, GREEN, GREY, ORANGE, save
 

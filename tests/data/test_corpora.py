@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from exvae.data.corpora import (
     Corpus,
     DocumentBatch,
@@ -20,8 +23,6 @@ from exvae.data.corpora import (
 )
 from exvae.data.corpus_formats import read_corpus
 from exvae.data.errors import DataError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 DOCUMENTS = st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=12), min_size=1, max_size=8)
 property_test = settings(max_examples=50, deadline=None)

@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from exvae.data.corpora import Corpus, write_corpus
 from exvae.data.corpus_formats import read_corpus
 from exvae.data.errors import DataError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 

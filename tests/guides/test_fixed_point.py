@@ -7,9 +7,10 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from exvae.guides.fixed_point import UPDATES, refine
 from scipy.special import digamma, gammaln
 from torch import Tensor
+
+from exvae.guides.fixed_point import UPDATES, refine
 
 PRIOR = torch.tensor([0.3, 1.1, 0.6], dtype=torch.float64)
 OFFSETS = torch.tensor([0, 1, 3, 7, 8])

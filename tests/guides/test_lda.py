@@ -9,6 +9,12 @@ import numpy as np
 import pyro
 import pytest
 import torch
+from pyro import poutine
+from pyro.infer import SVI, Predictive, TraceMeanField_ELBO
+from pyro.optim import ClippedAdam
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
 from exvae.data.corpora import Corpus, DocumentBatch, offsets_of, select_split
 from exvae.data.corpus_formats import read_corpus
 from exvae.guides.conjugate import CONCENTRATION_FLOOR, document_concentration_fixed_point
@@ -21,11 +27,6 @@ from exvae.guides.lda import (
 )
 from exvae.guides.sets import POOLINGS
 from exvae.models.lda import LDA
-from pyro import poutine
-from pyro.infer import SVI, Predictive, TraceMeanField_ELBO
-from pyro.optim import ClippedAdam
-from scipy.optimize import linear_sum_assignment
-from torch import Tensor
 
 VOCABULARY_SIZE = 20
 NUM_TOPICS = 3

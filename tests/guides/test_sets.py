@@ -6,12 +6,13 @@ import math
 
 import pytest
 import torch
-from exvae.guides.sets import POOLINGS, SetEncoder, pool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional
+
+from exvae.guides.sets import POOLINGS, SetEncoder, pool
 
 # Rounding of a standard deviation near zero is the root of the rounding of its square.
 TOLERANCE = {torch.float32: 2e-3, torch.float64: 1e-6}

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from exvae.guides.lda import ExchangeableGuide
-from exvae.models.lda import LDA
 from pyro import poutine
 from pyro.distributions.testing.gof import multinomial_goodness_of_fit
 from pyro.infer import SVI, TraceMeanField_ELBO
 from pyro.optim import Adam
 from scipy.special import digamma, gammaln, polygamma
+
+from exvae.guides.lda import ExchangeableGuide
+from exvae.models.lda import LDA
 
 OFFSETS = torch.tensor([0, 2, 3, 7])
 WORDS = torch.tensor([0, 4, 1, 3, 3, 2, 0])

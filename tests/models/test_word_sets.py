@@ -12,10 +12,11 @@ from collections.abc import Callable
 import pyro
 import pytest
 import torch
-from exvae.models.word_sets import WordSets
 from pyro import poutine
 from pyro.distributions.testing.gof import multinomial_goodness_of_fit
 from torch import Tensor
+
+from exvae.models.word_sets import WordSets
 
 # Every test draws with a fixed seed, so this is how unlikely a seed has to be bad.
 SMALLEST_P_VALUE = 1e-3
