@@ -7,6 +7,7 @@ generator, and both are part of the checkpoint. So a run that was stopped anywhe
 
 from __future__ import annotations
 
+import importlib
 import math
 import signal
 import sys
@@ -171,6 +172,9 @@ class Trainer:
         LossNotFinite
             If the loss becomes NaN or infinite.
         """
+        # Optimisers load this at their first step: a second that no epoch should be charged with.
+        importlib.import_module("torch._dynamo")
+
         # Pyro's parameter store is global; in a scope of its own this run leaves nothing behind.
         with pyro.get_param_store().scope(), _interruptible() as interrupted:
             pyro.set_rng_seed(self.config.seed)

@@ -186,7 +186,8 @@ class SetEncoder(nn.Module):
         if len(words) < len(table_of_first_layer):
             distinct, words = words.unique(return_inverse=True)
             table_of_first_layer = table_of_first_layer[distinct]
-        table = self.element[1:](table_of_first_layer + self.element[0].bias)
+        # Rows that lie in one piece: pooling reads them many times.
+        table = self.element[1:]((table_of_first_layer + self.element[0].bias).contiguous())
         return self._read_out(table, words, offsets)
 
     def _read_out(self, table: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:

@@ -1,0 +1,239 @@
+"""The commands, as users type them."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from exvae.data.corpora import halve, select_split, write_corpus
+from exvae.data.corpus_formats import read_corpus
+from exvae.data.lda_simulator import simulate_corpus
+from exvae.experiments import cli, lda
+
+
+class Result:
+    """Exit status and what was printed."""
+
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status, self.out, self.err = status, out, err
+
+    @property
+    def json(self) -> dict:
+        """The one object on standard output."""
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def exvae(monkeypatch, capsys):
+    """Run the command in this process."""
+
+    def run(*arguments: object) -> Result:
+        monkeypatch.setattr("sys.argv", ["exvae", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return Result(ended.value.code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    """Write a text corpus with splits, of 300 documents."""
+    simulated = simulate_corpus(300, 4, 120, 30, seed=2).corpus
+    path = tmp_path_factory.mktemp("corpus") / "corpus.tsv"
+    lines = []
+    for number in range(simulated.num_documents):
+        own = simulated.words[simulated.offsets[number] : simulated.offsets[number + 1]]
+        split = ("test", "val", "train", "train")[number % 4]
+        lines.append(" ".join(simulated.vocabulary[own]) + f"\t{split}\n")
+    path.write_text("".join(lines))
+    return path
+
+
+@pytest.fixture(scope="module")
+def fit(corpus: Path, tmp_path_factory) -> Path:
+    """Fit four topics for a short time."""
+    folder = tmp_path_factory.mktemp("fits") / "fit"
+    training = lda.TrainingConfig(epochs=3, batch_size=32, learning_rate=5e-3, device="cpu")
+    lda.fit(read_corpus(corpus), lda.LDAConfig(num_topics=4), training, folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--guide", "fixed-length", "--length", 20),
+        ("--pooling", "moments", "--alpha", "symmetric", "--learn-beta"),
+        ("--patience", 1, "--alpha", "fixed"),
+    ],
+)
+def test_fit_writes_a_fit_and_pictures(exvae, corpus: Path, tmp_path: Path, options) -> None:
+    out = tmp_path / "fit"
+    result = exvae(
+        "lda", "fit", corpus, "--topics", 4, "--out", out, "--epochs", 2, "--json", *options
+    )
+    assert result.status == 0
+    assert result.json["epoch"] == 2
+    assert math.isfinite(result.json["loss_per_token"])
+    for picture in result.json["pictures"]:
+        assert Path(picture).read_bytes().startswith(b"\x89PNG")
+    evaluated = exvae("lda", "evaluate", out, corpus, "--json")
+    assert 1 < evaluated.json["perplexity"] < 120
+
+
+def test_training_never_sees_the_test_split(corpus: Path, fit: Path, tmp_path: Path) -> None:
+    config = json.loads((fit / "config.json").read_text())
+    assert config["data"]["training_documents"] == 225
+    changed = tmp_path / "changed.tsv"
+    lines = corpus.read_text().splitlines(keepends=True)
+    lines[0::4] = reversed(lines[0::4])  # the documents in test, so the vocabulary stays
+    changed.write_text("".join(lines))
+    training = lda.TrainingConfig(epochs=3, batch_size=32, learning_rate=5e-3, device="cpu")
+    lda.fit(read_corpus(changed), lda.LDAConfig(num_topics=4), training, tmp_path / "fit")
+    one, other = (lda.load(folder).guide.topics.concentration for folder in (fit, tmp_path / "fit"))
+    assert one.equal(other)
+
+
+def test_evaluate_agrees_with_a_loop_over_words(exvae, corpus: Path, fit: Path) -> None:
+    result = exvae("lda", "evaluate", fit, corpus, "--refine", 0, "--json").json
+    loaded = lda.load(fit)
+    observed, held_out = halve(select_split(read_corpus(corpus), "test"))
+    theta = lda.infer(loaded.guide, observed, steps=0).double().numpy()
+    phi = loaded.guide.topics.mean().double().numpy()
+    total = 0.0
+    for number in range(held_out.num_documents):
+        for word in held_out.words[held_out.offsets[number] : held_out.offsets[number + 1]]:
+            total += np.log(theta[number] @ phi[:, word])
+    expected = np.exp(-total / held_out.num_tokens)
+    assert result["perplexity"] == pytest.approx(expected, rel=1e-9)
+    assert result["perplexity_amortised"] == result["perplexity"]
+    assert result["documents"] == 75
+    assert set(result) == {
+        "perplexity",
+        "perplexity_amortised",
+        "loss_per_token",
+        "documents",
+        "tokens",
+        "inference_seconds",
+    }
+
+
+def test_infer_writes_proportions(exvae, corpus: Path, fit: Path, tmp_path: Path) -> None:
+    assert exvae("lda", "infer", fit, corpus, "--out", tmp_path / "topics.csv").status == 0
+    table = pd.read_csv(tmp_path / "topics.csv", index_col="document")
+    assert table.shape == (300, 4)
+    np.testing.assert_allclose(table.sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_topics_are_listed_by_weight(exvae, fit: Path) -> None:
+    listed = exvae("lda", "topics", fit, "--top", 3, "--json").json["topics"]
+    assert [len(topic["words"]) for topic in listed] == [3] * 4
+    weights = [topic["weight"] for topic in listed]
+    assert weights == sorted(weights, reverse=True)
+    assert sum(weights) == pytest.approx(1.0)
+    readable = exvae("lda", "topics", fit, "--top", 3).out.splitlines()
+    assert len(readable) == 4
+    assert readable[0].split()[2:] == listed[0]["words"]
+
+
+def test_info_tells_what_was_fitted(exvae, fit: Path) -> None:
+    told = exvae("info", fit, "--json").json
+    assert told["kind"] == "lda"
+    assert told["model"]["num_topics"] == 4
+    assert told["metrics"]["epoch"] == 3
+    assert told["versions"]["torch"]
+    assert "num_topics" in exvae("info", fit).out
+
+
+def test_simulate_writes_a_corpus_and_its_truth(exvae, tmp_path: Path) -> None:
+    out = tmp_path / "corpus.npz"
+    options = ["--documents", 50, "--topics", 3, "--vocabulary", 40, "--mean-length", 20]
+    assert exvae("lda", "simulate", out, *options, "--json").json["documents"] == 50
+    with np.load(out) as arrays:
+        assert arrays["true_topic_words"].shape == (3, 40)
+        assert arrays["true_document_topics"].shape == (50, 3)
+    assert read_corpus(out).num_documents == 50
+
+
+def test_a_corpus_without_splits_is_split_the_same_way_again(exvae, tmp_path: Path) -> None:
+    path = tmp_path / "corpus.npz"
+    write_corpus(simulate_corpus(200, 3, 50, 20).corpus, path)
+    arguments = ["lda", "fit", path, "--topics", 3, "--epochs", 1, "--seed", 5]
+    assert exvae(*arguments, "--out", tmp_path / "fit").status == 0
+    evaluated = exvae("lda", "evaluate", tmp_path / "fit", path, "--json").json
+    assert evaluated["documents"] == 30
+    other = tmp_path / "other.npz"
+    write_corpus(simulate_corpus(200, 3, 50, 20, seed=9).corpus, other)
+    refused = exvae("lda", "evaluate", tmp_path / "fit", other)
+    assert refused.status == 2
+    assert "--split all" in refused.err
+    everything = exvae("lda", "evaluate", tmp_path / "fit", other, "--split", "all", "--json")
+    assert everything.json["documents"] == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["lda", "fit", "{missing}", "--topics", 3, "--out", "{out}"], "missing.tsv"),
+        (["lda", "fit", "{empty}", "--topics", 3, "--out", "{out}"], "empty.tsv"),
+        (["lda", "fit", "{binary}", "--topics", 3, "--out", "{out}"], "binary.tsv"),
+        (["lda", "fit", "{corpus}", "--topics", 0, "--out", "{out}"], "--topics"),
+        (["lda", "fit", "{corpus}", "--topics", 3], "--out"),
+        (["lda", "fit", "{corpus}", "--topics", 3, "--out", "{out}", "--device", "tpu"], "device"),
+        (["lda", "fit", "{corpus}", "--topics", 3, "--out", "{fit}"], "holds a fit already"),
+        (["lda", "fit", "{corpus}", "--topics", 3, "--out", "{out}", "--resume"], "resume"),
+        (["lda", "evaluate", "{missing}", "{corpus}"], "is no fit"),
+        (["lda", "evaluate", "{fit}", "{unknown}"], "--drop-unknown"),
+        (["lda", "infer", "{fit}", "{corpus}", "--out", "{missing}/topics.csv"], "folder"),
+        (["lda", "topics", "{corpus}"], "is no fit"),
+        (["lda", "simulate", "{out}.csv"], ".npz"),
+        (["lda", "fit", "{corpus}", "--topics", 3, "--out", "{out}", "--pooling", "x"], "pooling"),
+        (["lda", "nothing"], "nothing"),
+        (["info", "{missing}"], "is no fit"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(
+    exvae, corpus: Path, fit: Path, tmp_path: Path, arguments: list, named: str
+) -> None:
+    (tmp_path / "empty.tsv").touch()
+    (tmp_path / "binary.tsv").write_bytes(bytes(range(256)))
+    (tmp_path / "unknown.tsv").write_text("word000 nonsense\ttest\nword001 word002\ttest\n")
+    places = {name: tmp_path / f"{name}.tsv" for name in ("missing", "empty", "binary", "unknown")}
+    places |= {"corpus": corpus, "fit": fit, "out": tmp_path / "out"}
+    before = sorted(tmp_path.rglob("*"))
+    result = exvae(*[str(argument).format(**places) for argument in arguments])
+    assert result.status == 2
+    assert result.out == ""
+    assert len(result.err.splitlines()) == 1
+    assert result.err.startswith("exvae: ")
+    assert named in result.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_damaged_checkpoint_is_named(exvae, corpus: Path, fit: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    for path in fit.iterdir():
+        content = path.read_bytes()
+        (damaged / path.name).write_bytes(
+            content[: len(content) // 2] if path.suffix == ".pt" else content
+        )
+    result = exvae("lda", "evaluate", damaged, corpus)
+    assert result.status == 2
+    assert "checkpoint.pt" in result.err
+    assert len(result.err.splitlines()) == 1
+
+
+def test_unknown_words_can_be_left_out(exvae, fit: Path, tmp_path: Path) -> None:
+    path = tmp_path / "unknown.tsv"
+    one, two, three, four = (fit / "vocabulary.txt").read_text().split()[:4]
+    path.write_text(f"{one} nonsense {two}\ttest\n{three} {four}\ttest\n")
+    result = exvae("lda", "evaluate", fit, path, "--drop-unknown", "--json")
+    assert result.json["tokens"] == 4
