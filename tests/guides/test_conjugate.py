@@ -162,3 +162,25 @@ def test_beta_is_recovered_from_the_counts_of_topics(start: float) -> None:
         beta = topic_concentration_fixed_point(beta, beta + counts)
     assert beta.shape == ()
     assert beta.item() == pytest.approx(truth, rel=0.1)
+
+
+def test_dead_topics_share_what_the_largest_hold() -> None:
+    topics = TopicPosterior(5, 40).double()
+    held = torch.tensor([100.0, 5.0, 90.0, 300.0, 1.0], dtype=torch.float64)
+    topics.concentration.copy_(BETA + held[:, None] * torch.rand(5, 40, dtype=torch.float64))
+    before = topics.concentration.clone()
+    topics.split_into_dead(BETA)
+    after = topics.concentration
+    # 1 and 4 are dead, 3 and 0 hold most; 2 is left alone.
+    torch.testing.assert_close(after[2], before[2])
+    torch.testing.assert_close(after[4] + after[0], before[0])
+    torch.testing.assert_close(after[1] + after[3], before[3])
+    assert (after > 0.0).all()
+    assert torch.corrcoef(after[[1, 3]] / before[3])[0, 1] < -0.99
+
+
+def test_living_topics_are_left_alone() -> None:
+    topics = TopicPosterior(3, 10)
+    before = topics.concentration.clone()
+    topics.split_into_dead(torch.tensor(0.1))
+    assert topics.concentration.equal(before)

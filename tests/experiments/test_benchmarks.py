@@ -1,0 +1,56 @@
+"""Every benchmark script runs as a command line, with tiny sizes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "experiments" / "benchmarks"
+COMMANDS = {
+    "lda.py": ["--documents", "200", "--topics", "3", "--seeds", "0", "--epochs", "2"],
+    "lda_memory.py": ["--documents", "300", "600"],
+}
+
+
+def run(script: str, *options: str) -> str:
+    finished = subprocess.run(
+        [sys.executable, SCRIPTS / script, *COMMANDS[script], *options],
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
+
+
+def test_no_script_escapes() -> None:
+    runnable = {path.name for path in SCRIPTS.glob("*.py") if "__main__" in path.read_text()}
+    assert runnable == set(COMMANDS)
+
+
+def test_the_comparison_of_topic_models(tmp_path: Path) -> None:
+    printed = run("lda.py", "--methods", "exvae", "--out", str(tmp_path))
+    assert "exvae refined" in printed
+    table = pd.read_csv(tmp_path / "lda_benchmark.csv")
+    assert (table["perplexity"] > 1).all()
+    assert (tmp_path / "lda_benchmark.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+@pytest.mark.peers
+def test_the_comparison_with_peers(tmp_path: Path) -> None:
+    pytest.importorskip("tomotopy", reason='needs the extra "peers"')
+    methods = ["exvae", "sklearn-online", "sklearn-batch", "gensim", "tomotopy", "scvi"]
+    run("lda.py", "--methods", *methods, "--scvi-epochs", "1", "--out", str(tmp_path))
+    table = pd.read_csv(tmp_path / "lda_benchmark.csv")
+    assert len(table) >= len(methods)
+    assert (table["perplexity"] > 1).all()
+
+
+def test_memory_and_time_as_the_corpus_grows() -> None:
+    printed = run("lda_memory.py")
+    assert "300" in printed
+    assert "600" in printed
