@@ -83,7 +83,8 @@ def test_resumed_fit_equals_an_uninterrupted_one(
     process.send_signal(how)
     _, messages = process.communicate(timeout=60)
     epoch = fits.read_checkpoint(stopped)["progress"]["epoch"]
-    assert 3 <= epoch < 12
+    # The row of an epoch is written before its checkpoint; a kill can fall between the two.
+    assert 2 <= epoch < 12
     if how == signal.SIGINT:
         assert process.returncode == 130
         assert "interrupted: saved epoch" in messages.splitlines()[-1]
