@@ -15,7 +15,7 @@ from ..data.corpora import halve, select_split, split_corpus, write_corpus
 from ..data.corpus_formats import read_corpus
 from ..data.errors import DataError
 from ..data.lda_simulator import SimulatedCorpus, simulate_corpus
-from . import fits, lda
+from . import completion, fits, lda
 from .pictures import draw_topics, draw_training
 from .reports import report
 from .training import TrainingConfig
@@ -83,7 +83,7 @@ def true_perplexity(simulated: SimulatedCorpus, fit: lda.LDAFit) -> float:
     corpus = split_corpus(simulated.corpus, **fit.config["split"])
     chosen = np.flatnonzero((corpus.splits == "test") & (corpus.lengths >= 2))
     _, held_out = halve(select_split(corpus, "test"))
-    return lda.perplexity(
+    return completion.perplexity(
         torch.from_numpy(simulated.document_topics[chosen]),
         torch.from_numpy(simulated.topic_words),
         held_out,

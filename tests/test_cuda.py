@@ -10,7 +10,7 @@ import torch
 from pyro.infer import SVI, TraceMeanField_ELBO
 
 from exvae.data.lda_simulator import simulate_corpus
-from exvae.experiments import lda
+from exvae.experiments import completion, lda
 from exvae.guides.lda import ExchangeableGuide
 from exvae.models.lda import LDA
 
@@ -25,10 +25,12 @@ def corpus():
 def test_inference_is_that_of_the_cpu(corpus) -> None:
     model = LDA(80, 4)
     guide = ExchangeableGuide(model)
-    expected = lda.infer(guide, corpus, steps=5)
+    expected = completion.infer(guide, corpus, steps=5)
     model.cuda()
     guide.cuda()
-    torch.testing.assert_close(lda.infer(guide, corpus, steps=5), expected, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(
+        completion.infer(guide, corpus, steps=5), expected, rtol=1e-3, atol=1e-5
+    )
 
 
 def test_training_steps_stay_on_the_device(corpus) -> None:
@@ -48,5 +50,5 @@ def test_a_fit_of_the_gpu_resumes_and_loads_on_the_cpu(corpus, tmp_path: Path) -
         training = lda.TrainingConfig(epochs, 64, 5e-3, device="cuda")
         lda.fit(corpus, config, training, tmp_path / "fit", resume=resume)
     on_cpu, on_gpu = (lda.load(tmp_path / "fit", device) for device in ("cpu", "cuda"))
-    one, other = (lda.infer(fit.guide, corpus, steps=5) for fit in (on_cpu, on_gpu))
+    one, other = (completion.infer(fit.guide, corpus, steps=5) for fit in (on_cpu, on_gpu))
     torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)

@@ -47,7 +47,7 @@ from exvae.data.corpora import (  # noqa: E402
 from exvae.data.corpus_formats import read_corpus  # noqa: E402
 from exvae.data.errors import DataError  # noqa: E402
 from exvae.data.lda_simulator import simulate_corpus  # noqa: E402
-from exvae.experiments.lda import perplexity  # noqa: E402
+from exvae.experiments.completion import perplexity  # noqa: E402
 
 REPEATS = 5
 INFERENCE_BUDGET = 60.0  # seconds for all repeats

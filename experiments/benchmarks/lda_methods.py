@@ -20,7 +20,7 @@ import scipy.sparse
 import torch
 
 from exvae.data.corpora import Corpus
-from exvae.experiments import lda
+from exvae.experiments import completion, lda
 from exvae.experiments.training import Trainer, TrainingConfig
 
 EXVAE_BATCH_SIZE = 128
@@ -151,7 +151,7 @@ def make_exvae(task: Task) -> Method:
             ).train()
 
     def infer(corpus: Corpus, steps: int) -> np.ndarray:
-        return lda.infer(guide, corpus, steps=steps).numpy()
+        return completion.infer(guide, corpus, steps=steps).numpy()
 
     return Method(
         convert=_as_they_are,
@@ -267,11 +267,11 @@ def make_gensim(task: Task) -> Method:
     return Method(bags, train, model.get_topics, {"gensim": infer})
 
 
-def make_tomotopy(task: Task) -> Method:
+def make_tomotopy(task: Task, eta: float = 0.01, name: str = "tomotopy") -> Method:
     """Make tomotopy's collapsed Gibbs sampling, alpha optimised every ten iterations."""
     import tomotopy
 
-    model = tomotopy.LDAModel(k=task.num_topics, alpha=0.1, eta=0.01, min_cf=0, seed=task.seed)
+    model = tomotopy.LDAModel(k=task.num_topics, alpha=0.1, eta=eta, min_cf=0, seed=task.seed)
 
     def tokens(corpus: Corpus) -> list[list[str]]:
         words = np.split(corpus.vocabulary[corpus.words], corpus.offsets[1:-1])
@@ -308,7 +308,7 @@ def make_tomotopy(task: Task) -> Method:
         tokens,
         train,
         topic_words,
-        {"tomotopy": infer},
+        {name: infer},
         documents=lambda documents: [model.make_doc(document) for document in documents],
     )
 
@@ -356,6 +356,11 @@ METHODS: dict[str, tuple[tuple[str, ...], Callable[[Task], Method]]] = {
     "sklearn-batch": (("sklearn.decomposition",), make_sklearn_batch),
     "gensim": (("gensim.models",), make_gensim),
     "tomotopy": (("tomotopy",), make_tomotopy),
+    # With exvae's beta, so that the prior of the topics makes no difference.
+    "tomotopy-eta-0.1": (
+        ("tomotopy",),
+        partial(make_tomotopy, eta=0.1, name="tomotopy, eta 0.1"),
+    ),
     "scvi": (("scvi", "torch._dynamo"), make_scvi),
 }
 """Each method by its name on the command line: the modules to import, and how it is made."""

@@ -19,8 +19,8 @@ PACKAGES = ("exvae", "torch", "scikit-learn", "gensim", "tomotopy", "scvi-tools"
 
 SETTINGS = (
     "Priors: exvae learns alpha and has beta 0.1; scikit-learn has 1 / topics for both; gensim "
-    "learns both; tomotopy learns alpha and has eta 0.01. tomotopy's theta is a single state of "
-    "its sampler and no average over states, which costs it perplexity."
+    "learns both; tomotopy learns alpha and has eta 0.01 unless said. tomotopy's theta is a "
+    "single state of its sampler and no average over states, which costs it perplexity."
 )
 
 # The other colours of Okabe & Ito, and a marker each for print in grey.
@@ -31,6 +31,7 @@ STYLES = {
     "scikit-learn batch": ("#D55E00", "D"),
     "gensim": (GREEN, "^"),
     "tomotopy": ("#CC79A7", "P"),
+    "tomotopy, eta 0.1": ("#000000", "X"),
     "scvi-tools": (GREY, "X"),
 }
 

@@ -13,7 +13,7 @@ import pytest
 from exvae.data.corpora import halve, select_split, write_corpus
 from exvae.data.corpus_formats import read_corpus
 from exvae.data.lda_simulator import simulate_corpus
-from exvae.experiments import cli, lda
+from exvae.experiments import cli, completion, lda
 
 
 class Result:
@@ -105,7 +105,7 @@ def test_evaluate_agrees_with_a_loop_over_words(exvae, corpus: Path, fit: Path) 
     result = exvae("lda", "evaluate", fit, corpus, "--refine", 0, "--json").json
     loaded = lda.load(fit)
     observed, held_out = halve(select_split(read_corpus(corpus), "test"))
-    theta = lda.infer(loaded.guide, observed, steps=0).double().numpy()
+    theta = completion.infer(loaded.guide, observed, steps=0).double().numpy()
     phi = loaded.guide.topics.mean().double().numpy()
     total = 0.0
     for number in range(held_out.num_documents):
