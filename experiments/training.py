@@ -212,11 +212,12 @@ class Trainer:
             for start in range(self.batches_done * batch_size, size, batch_size):
                 positions = order[start : start + batch_size]
                 loss = self._step(positions)
-                self.epoch_loss += loss * len(positions) / size
+                # The loss is scaled to all the data; this is what the minibatch adds to it.
+                own_loss = loss * len(positions) / size
+                self.epoch_loss += own_loss
                 self.batches_done += 1
                 progress.update(len(positions))
-                share = len(positions) / size
-                loss_per_element = loss * share / self.data.size(positions)
+                loss_per_element = own_loss / self.data.size(positions)
                 progress.set_postfix(loss=f"{loss_per_element:.4f}", refresh=False)
                 if interrupted():
                     self.seconds += time.perf_counter() - started
