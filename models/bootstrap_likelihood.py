@@ -1,0 +1,211 @@
+"""Probability of a count u and of all bootstraps of it, the summand of the likelihood.
+
+Given the true count u of one isoform in one cell, its B bootstraps are (Chan, Spence & Song,
+section 4, and what goes beyond it)
+
+    x_b = u + delta + epsilon_b     delta = 0 where the error is independent, as in the paper
+    delta, epsilon_b ~ Normal(0, sigma)
+    x_b = 0 with probability pi, and, where zeros are rectified, where it would be negative
+
+with a noise scale sigma that is f (absolute, as in the paper), f sqrt(1 + u) (relative), or has an
+inverse gamma prior around that (adaptive), integrated out. Of the bootstraps only their number of
+zeros m0, their number m of others and the mean and sum of squares of those matter.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..data.bootstraps import BootstrapSummary
+from .negative_binomial import log_negative_binomial
+from .zero_factor import (
+    NormalRatio,
+    ScaleMixtureRatio,
+    Zeros,
+    log_bump_independent,
+    log_bump_shared,
+    log_zero_factor,
+)
+
+ERRORS = ("shared", "independent")
+ZEROS = ("rectified", "atom")
+NOISES = ("adaptive", "relative", "absolute")
+
+
+@dataclass(frozen=True)
+class BootstrapSetting:
+    """Which of the likelihoods: error model, reading of zero, noise scale."""
+
+    error: str = "shared"
+    zeros: str = "rectified"
+    noise: str = "adaptive"
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        for field, choices in (("error", ERRORS), ("zeros", ZEROS), ("noise", NOISES)):
+            value = getattr(self, field)
+            if value not in choices:
+                raise ValueError(f"{field} is {value!r}; choose one of {', '.join(choices)}")
+
+
+class BootstrapParameters(NamedTuple):
+    """Parameters of every entry, of one shape; see :class:`~.distributions.BootstrapZINB`."""
+
+    mean: Tensor
+    inverse_dispersion: Tensor
+    dropout_logits: Tensor
+    noise_scale: Tensor
+    bootstrap_dropout_logits: Tensor
+    noise_concentration: Tensor
+
+
+def squared_noise(u: Tensor, noise_scale: Tensor, noise: str) -> Tensor:
+    """Noise variance of one bootstrap given u; for adaptive noise its prior scale tau^2."""
+    square = noise_scale.square()
+    return square if noise == "absolute" else square * (1 + u)
+
+
+def log_prior(u: Tensor, parameters: BootstrapParameters) -> Tensor:
+    """Log probability of counts u in nats, zero-inflated negative binomial."""
+    kept = functional.logsigmoid(-parameters.dropout_logits)
+    kept = kept + log_negative_binomial(u, parameters.mean, parameters.inverse_dispersion)
+    dropped = functional.logsigmoid(parameters.dropout_logits)
+    return torch.where(u > 0, kept, torch.logaddexp(kept, dropped))
+
+
+def log_likelihood(
+    u: Tensor,
+    parameters: BootstrapParameters,
+    summary: BootstrapSummary,
+    setting: BootstrapSetting,
+) -> Tensor:
+    """Log density of all bootstraps of an entry given its count u, in nats.
+
+    Parameters
+    ----------
+    u
+        Counts, real ones too; broadcasts with the others.
+    parameters, summary
+        Of the entries.
+    setting
+        Which likelihood.
+    """
+    m = summary.positives
+    shared = setting.error == "shared"
+    precision = 1 / (1 + m) if shared else torch.ones_like(m)
+    deviation = summary.mean - u
+    squares = summary.sum_of_squares + precision * m * deviation.square()
+    prior_variance = squared_noise(u, parameters.noise_scale, setting.noise)
+    density = 0.5 * precision.log() + m * functional.logsigmoid(
+        -parameters.bootstrap_dropout_logits
+    )
+    if setting.noise == "adaptive":
+        shape = 0.5 * parameters.noise_concentration
+        rate = shape * prior_variance
+        density = (
+            density
+            - 0.5 * m * ((2 * math.pi) * rate).log()
+            + (shape + 0.5 * m).lgamma()
+            - shape.lgamma()
+            - (shape + 0.5 * m) * (0.5 * squares / rate).log1p()
+        )
+    else:
+        density = density - 0.5 * (
+            m * ((2 * math.pi) * prior_variance).log() + squares / prior_variance
+        )
+    zeros = Zeros(summary.zeros, parameters.bootstrap_dropout_logits)
+    if setting.zeros == "atom":
+        return density + zeros.log_dropped()
+    # Expectation and posterior scale of the estimate that the bootstraps scatter around.
+    expectation = (u + m * summary.mean) / (1 + m) if shared else u
+    variance = 1 / (1 + m)
+    if setting.noise == "adaptive":
+        scale = expectation * (rate + 0.5 * squares).rsqrt()
+        concentration = shape + 0.5 * m
+        if shared:
+            bump = log_bump_shared(zeros, ScaleMixtureRatio(scale, variance, concentration))
+        else:
+            bump = log_bump_independent(zeros, scale, concentration)
+    else:
+        location = expectation * prior_variance.rsqrt()
+        if shared:
+            bump = log_bump_shared(zeros, NormalRatio(location, variance))
+        else:
+            bump = zeros.log_excess(location)
+    return density + log_zero_factor(zeros, bump)
+
+
+def log_joint(
+    u: Tensor,
+    parameters: BootstrapParameters,
+    summary: BootstrapSummary,
+    setting: BootstrapSetting,
+) -> Tensor:
+    """Log of P(u) p(bootstraps | u) in nats, the logarithm of the summand."""
+    return log_prior(u, parameters) + log_likelihood(u, parameters, summary, setting)
+
+
+def data_peak(
+    parameters: BootstrapParameters, summary: BootstrapSummary, setting: BootstrapSetting
+) -> tuple[Tensor, Tensor]:
+    """Where the density of the positive bootstraps is largest in u, and how wide it is there.
+
+    Returns
+    -------
+    tuple of Tensor
+        Position and width (reads); without positive bootstraps 0 and 1.
+    """
+    m = summary.positives.clamp(min=1)
+    weight = m / (1 + m) if setting.error == "shared" else m
+    square = parameters.noise_scale.square()
+    if setting.noise == "absolute":
+        position, width = summary.mean, (square / weight).sqrt()
+    else:
+        # In v = 1 + u the log density is that of a generalised inverse Gaussian (relative), or
+        # its integral over the noise scale (adaptive); the mode solves a quadratic equation.
+        centre = 1 + summary.mean
+        spread = summary.sum_of_squares + weight * centre.square()
+        if setting.noise == "relative":
+            linear = m * square
+            v = 2 * spread / (linear + (linear.square() + 4 * spread * weight).sqrt())
+            curvature = (spread / (square * v) - 0.5 * m) / v.square()
+        else:
+            concentration = parameters.noise_concentration
+            slope = concentration * square - 2 * weight * centre
+            quadratic = weight * (concentration + 2 * m)
+            linear = m * slope
+            root = (linear.square() + 4 * quadratic * concentration * spread).sqrt()
+            v = 0.5 * (root - linear) / quadratic
+            total = concentration * square * v + summary.sum_of_squares
+            total = total + weight * (v - centre).square()
+            score = (concentration * square + 2 * weight * (v - centre)) / total
+            curvature = 0.5 * (concentration + m) * (2 * weight / total - score.square())
+            curvature = curvature + 0.5 * concentration / v.square()
+        position = v - 1
+        width = curvature.clamp(min=1e-12).rsqrt()
+    some = summary.positives > 0
+    return torch.where(some, position, 0.0), torch.where(some, width, 1.0)
+
+
+def breakpoints(
+    parameters: BootstrapParameters, summary: BootstrapSummary, setting: BootstrapSetting
+) -> Tensor:
+    """First panels of :func:`~.quadrature.adaptive_nodes`, shape (entries, panels + 1)."""
+    mean, dispersion = parameters.mean, 1 / parameters.inverse_dispersion
+    deviation = (mean * (1 + mean * dispersion)).sqrt()
+    position, width = data_peak(parameters, summary, setting)
+    # The negative binomial's tail falls by a factor e every 1 + mu / theta counts.
+    prior_end = mean + 8 * deviation + 20 * (1 + mean * dispersion)
+    end = torch.maximum(prior_end, position + 10 * width)
+    points = [position + step * width for step in (-6, -2, 2, 6)]
+    points += [mean - deviation, mean + deviation, mean + 4 * deviation]
+    points += [torch.full_like(mean, float(point)) for point in (1, 2, 5, 14, 40)]
+    inner = torch.stack(points, -1).round().clamp(min=1)
+    ordered = torch.minimum(inner, end.ceil().unsqueeze(-1)).sort(-1).values
+    return torch.cat([ordered, 1 + end.ceil().unsqueeze(-1)], -1)

@@ -1,0 +1,181 @@
+"""The likelihood of bootstraps with the count summed out, and the posterior of the count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from ..data.bootstraps import BootstrapSummary
+from .bootstrap_likelihood import (
+    BootstrapParameters,
+    BootstrapSetting,
+    breakpoints,
+    log_joint,
+    log_likelihood,
+)
+from .count_posterior import CountPosterior
+from .negative_binomial import log_negative_binomial
+from .quadrature import Nodes, adaptive_nodes, segment_logsumexp
+
+# Entries summed at once; bounds the memory that the nodes take.
+_CHUNK = 8192
+
+
+def marginal_log_prob(
+    parameters: BootstrapParameters, summary: BootstrapSummary, setting: BootstrapSetting
+) -> Tensor:
+    """Log of sum_u P(u) p(bootstraps | u) in nats, differentiable once in the parameters.
+
+    Parameters
+    ----------
+    parameters, summary
+        Of the entries, all of one shape, which the result has too.
+    setting
+        Which likelihood.
+    """
+    shape = parameters.mean.shape
+    flat = [part.reshape(-1) for part in (*parameters, *summary)]
+    return _Marginal.apply(setting, *flat).view(shape)
+
+
+class _Marginal(torch.autograd.Function):
+    """Value and gradient from the same nodes: a derivative is a posterior expectation."""
+
+    @staticmethod
+    def forward(ctx, setting: BootstrapSetting, *parts: Tensor) -> Tensor:
+        wanted = ctx.needs_input_grad[1 : 1 + len(BootstrapParameters._fields)]
+        values, gradients = [], []
+        for chunk in _chunks(parts):
+            parameters = BootstrapParameters(*(part.detach() for part in chunk[:6]))
+            summary = BootstrapSummary(*chunk[6:])
+            value, gradient = _value_and_gradient(parameters, summary, setting, wanted)
+            values.append(value)
+            gradients.append(gradient)
+        ctx.save_for_backward(*(torch.cat(parts) for parts in zip(*gradients, strict=True)))
+        ctx.wanted = wanted
+        return torch.cat(values)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, cotangent: Tensor) -> tuple[Tensor | None, ...]:
+        saved = iter(ctx.saved_tensors)
+        gradients = [cotangent * next(saved) if wanted else None for wanted in ctx.wanted]
+        return (None, *gradients, *[None] * len(BootstrapSummary._fields))
+
+
+def _chunks(parts: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, ...]]:
+    return zip(*(part.split(_CHUNK) for part in parts), strict=True)
+
+
+def _value_and_gradient(
+    parameters: BootstrapParameters,
+    summary: BootstrapSummary,
+    setting: BootstrapSetting,
+    wanted: tuple[bool, ...],
+) -> tuple[Tensor, list[Tensor]]:
+    nodes = _place_nodes(parameters, summary, setting)
+    leaves = [
+        part.clone().requires_grad_(want) for part, want in zip(parameters, wanted, strict=True)
+    ]
+    with torch.enable_grad():
+        chosen, seen = _gather(BootstrapParameters(*leaves), summary, nodes.entry, nodes.u)
+        terms = log_joint(nodes.u, chosen, seen, setting) + nodes.weight.log()
+        value = segment_logsumexp(terms, nodes.entry, len(parameters.mean))
+        tracked = [leaf for leaf in leaves if leaf.requires_grad]
+        gradient = (
+            torch.autograd.grad(value.sum(), tracked, materialize_grads=True) if tracked else []
+        )
+    return value.detach(), list(gradient)
+
+
+def _place_nodes(
+    parameters: BootstrapParameters, summary: BootstrapSummary, setting: BootstrapSetting
+) -> Nodes:
+    def log_function(u: Tensor, entry: Tensor) -> Tensor:
+        return log_joint(u, *_gather(parameters, summary, entry, u), setting)
+
+    with torch.no_grad():
+        return adaptive_nodes(log_function, breakpoints(parameters, summary, setting))
+
+
+def _gather(
+    parameters: BootstrapParameters, summary: BootstrapSummary, entry: Tensor, u: Tensor
+) -> tuple[BootstrapParameters, BootstrapSummary]:
+    """Parameters and statistics of entries, beside counts of shape (n,) or (n, nodes)."""
+    shape = (-1,) + (1,) * (u.dim() - 1)
+    return (
+        BootstrapParameters(*(part[entry].view(shape) for part in parameters)),
+        BootstrapSummary(*(part[entry].view(shape) for part in summary)),
+    )
+
+
+def grid_log_prob(
+    parameters: BootstrapParameters,
+    summary: BootstrapSummary,
+    setting: BootstrapSetting,
+    grid_size: int,
+) -> Tensor:
+    """Log of the sum over u = 0, ..., grid_size - 1, the paper's approximation (section 4)."""
+    grid = torch.arange(grid_size, dtype=parameters.mean.dtype, device=parameters.mean.device)
+    parameters = BootstrapParameters(*(part.unsqueeze(-1) for part in parameters))
+    summary = BootstrapSummary(*(part.unsqueeze(-1) for part in summary))
+    return log_joint(grid, parameters, summary, setting).logsumexp(-1)
+
+
+def count_posterior(
+    parameters: BootstrapParameters,
+    summary: BootstrapSummary,
+    setting: BootstrapSetting,
+    *,
+    before_dropout: bool,
+) -> CountPosterior:
+    """Posterior of the count u, or of y, the count before dropout.
+
+    p(y | x) is proportional to NB(y) [P(h = 0) p(x | y) + P(h = 1) p(x | 0)].
+    """
+    shape = parameters.mean.shape
+    flat = [part.detach().reshape(-1) for part in (*parameters, *summary)]
+    pieces = []
+    with torch.no_grad():
+        for start, chunk in enumerate(_chunks(tuple(flat))):
+            parameters, summary = BootstrapParameters(*chunk[:6]), BootstrapSummary(*chunk[6:])
+            posterior = _posterior_of_chunk(parameters, summary, setting, before_dropout)
+            pieces.append((start * _CHUNK, posterior))
+    return CountPosterior(
+        shape,
+        torch.cat([start + entry for start, (entry, *_) in pieces]),
+        *(torch.cat([piece[field] for _, piece in pieces]) for field in (1, 2, 3)),
+    )
+
+
+def _posterior_of_chunk(
+    parameters: BootstrapParameters,
+    summary: BootstrapSummary,
+    setting: BootstrapSetting,
+    before_dropout: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Entry, count, width and probability of the nodes."""
+    if before_dropout:
+        at_zero = log_likelihood(torch.zeros_like(parameters.mean), parameters, summary, setting)
+
+    def log_function(u: Tensor, entry: Tensor) -> Tensor:
+        chosen, seen = _gather(parameters, summary, entry, u)
+        if not before_dropout:
+            return log_joint(u, chosen, seen, setting)
+        kept = functional.logsigmoid(-chosen.dropout_logits)
+        kept = kept + log_likelihood(u, chosen, seen, setting)
+        dropped = functional.logsigmoid(chosen.dropout_logits)
+        dropped = dropped + at_zero[entry].view(chosen.dropout_logits.shape)
+        prior = log_negative_binomial(u, chosen.mean, chosen.inverse_dispersion)
+        return prior + torch.logaddexp(kept, dropped)
+
+    nodes = adaptive_nodes(
+        log_function, breakpoints(parameters, summary, setting), largest_share=0.05
+    )
+    terms = log_function(nodes.u, nodes.entry) + nodes.weight.log()
+    total = segment_logsumexp(terms, nodes.entry, len(parameters.mean))
+    return nodes.entry, nodes.u, nodes.weight, (terms - total[nodes.entry]).exp()

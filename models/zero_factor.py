@@ -1,0 +1,255 @@
+"""The probability that bootstraps are zero where negative ones are set to zero.
+
+Given the estimate's expectation e and its noise sigma, a bootstrap is zero with probability
+q(r) = pi + (1 - pi) Phi(-r), r = e / sigma: it was dropped, or its noise took it below zero. What
+is needed is the expectation of q(r)^m0 over what is not known of r. Split as
+
+    E[q^m0] = pi^m0 (1 + E[(q / pi)^m0 - 1])
+
+the second part has a single bump in r, so a trapezoidal rule centred on it converges fast, also
+where nearly all of it lies in a tail of r's distribution.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .negative_binomial import stirling_remainder_of_small
+
+# Nodes of the trapezoidal rule over one or two bumps, and how many standard deviations it reaches.
+_NODES = 33
+_REACH = 6.0
+# Nodes of the rule over a single bump, in standard deviations.
+_SPACING = 0.6
+_HALF_COUNT = 9
+_NEWTON_STEPS = 8
+# Beyond this the normal tail holds nothing.
+_LARGEST_RATIO = 38.0
+# Below this (q / pi)^m0 - 1 is m0 times the odds, to rounding.
+_SMALLEST_LOG_ODDS = -30.0
+
+
+class Zeros(NamedTuple):
+    """The zeros of one entry: their number m0 and the logit of pi; both broadcast."""
+
+    count: Tensor
+    logits: Tensor
+
+    def log_dropped(self) -> Tensor:
+        """Log of pi^m0."""
+        return self.count * functional.logsigmoid(self.logits)
+
+    def log_odds(self, ratio: Tensor) -> Tensor:
+        """Log of (1 - pi) Phi(-r) / pi."""
+        return torch.special.log_ndtr(-ratio) - self.logits
+
+    def log_excess(self, ratio: Tensor) -> Tensor:
+        """Log of (q(r) / pi)^m0 - 1."""
+        log_odds = self.log_odds(ratio)
+        exponent = self.count * functional.softplus(log_odds.clamp(min=_SMALLEST_LOG_ODDS))
+        large = exponent + (-torch.expm1(-exponent)).log()
+        return torch.where(log_odds < _SMALLEST_LOG_ODDS, self.count.log() + log_odds, large)
+
+    def slope_and_curvature(self, ratio: Tensor) -> tuple[Tensor, Tensor]:
+        """First and second derivative of :meth:`log_excess`."""
+        log_tail = torch.special.log_ndtr(-ratio)
+        hazard = (-0.5 * ratio.square() - 0.5 * math.log(2 * math.pi) - log_tail).exp()
+        log_odds = log_tail - self.logits
+        possible = log_odds.clamp(min=_SMALLEST_LOG_ODDS)
+        share = possible.sigmoid()
+        exponent = self.count * functional.softplus(possible)
+        weight = self.count * share / -torch.expm1(-exponent)
+        weight = torch.where(log_odds < _SMALLEST_LOG_ODDS, 1.0, weight)
+        slope = -weight * hazard
+        curvature = hazard.square() * (weight * (1 - share) - weight.square() * (-exponent).exp())
+        return slope, curvature - weight * hazard * (hazard - ratio)
+
+
+class NormalRatio(NamedTuple):
+    """r ~ Normal(location, variance): the error is shared and the noise scale known."""
+
+    location: Tensor
+    variance: Tensor
+
+    def mode(self) -> Tensor:
+        """Where the density is largest."""
+        return self.location
+
+    def log_density(self, ratio: Tensor) -> Tensor:
+        """Log density in nats."""
+        squared = (ratio - self.location).square() / self.variance
+        return -0.5 * (squared + (2 * math.pi * self.variance).log())
+
+    def slope_and_curvature(self, ratio: Tensor) -> tuple[Tensor, Tensor]:
+        """First and second derivative of the log density."""
+        return (self.location - ratio) / self.variance, -1 / self.variance
+
+
+class ScaleMixtureRatio(NamedTuple):
+    """r = scale w + sqrt(variance) n: the error is shared and the noise scale integrated out.
+
+    w^2 ~ Gamma(concentration, 1) comes from sigma^-2, n ~ Normal(0, 1). The integral over w is
+    Laplace's with its first correction, in log w; with
+    what that lacks at beta = 0 taken off.
+    """
+
+    scale: Tensor
+    variance: Tensor
+    concentration: Tensor
+
+    def mode(self) -> Tensor:
+        """Where the density is largest."""
+        return self.scale * self.concentration.sqrt()
+
+    def _inner_mode(self, ratio: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return c, beta and the mode y of y^(2a) exp(-y^2 + 2 beta y), y = c w."""
+        stretch = (1 + self.scale.square() / (2 * self.variance)).sqrt()
+        beta = ratio * self.scale / (2 * self.variance * stretch)
+        root = (beta.square() + 4 * self.concentration).sqrt()
+        # The larger root of y^2 - beta y - a = 0, without cancellation where beta < 0.
+        inner = torch.where(
+            beta > 0, 0.5 * (beta + root), 2 * self.concentration / (root - beta.clamp(max=0))
+        )
+        return stretch, beta, inner
+
+    def log_density(self, ratio: Tensor) -> Tensor:
+        """Log density in nats."""
+        a = self.concentration
+        stretch, beta, inner = self._inner_mode(ratio)
+        square = inner.square()
+        width = square + a
+        correction = (
+            1
+            - (14 * square + 2 * a) / (32 * width.square())
+            + 5 * (6 * square + 2 * a).square() / (192 * width**3)
+        )
+        # log of 2 / Gamma(a), by Stirling's formula
+        remainder = stirling_remainder_of_small(a)
+        normaliser = math.log(2.0) - (a - 0.5) * a.log() + a - remainder
+        # What the correction still lacks where it is known, at beta = 0 and far below, interpolated.
+        lacking = (1 / (12 * a)).log1p() - remainder
+        lacking = lacking * a * (3.75 * square + 0.25 * a) / width.square()
+        return (
+            normaliser
+            - 0.5 * math.log(2 * math.pi)
+            - lacking
+            - 0.5 * (2 * math.pi * self.variance).log()
+            - 0.5 * ratio.square() / self.variance
+            + 2 * a * (inner / stretch).log()
+            + inner * (2 * beta - inner)
+            + 0.5 * (math.pi / width).log()
+            + correction.log()
+        )
+
+    def slope_and_curvature(self, ratio: Tensor) -> tuple[Tensor, Tensor]:
+        """First and second derivative of the log density, Laplace's correction left out."""
+        stretch, beta, inner = self._inner_mode(ratio)
+        root = (beta.square() + 4 * self.concentration).sqrt()
+        slope = (self.scale * inner / stretch - ratio) / self.variance
+        gain = (1 - 1 / stretch.square()) * inner / root
+        return slope, (gain - 1) / self.variance
+
+
+def log_zero_factor(zeros: Zeros, log_bump: Tensor) -> Tensor:
+    """Log of E[q(r)^m0] from that of its bump; 0 where there is no zero."""
+    log_factor = zeros.log_dropped() + functional.softplus(log_bump)
+    return torch.where(zeros.count > 0, log_factor, 0.0)
+
+
+def log_bump_shared(zeros: Zeros, ratio: NormalRatio | ScaleMixtureRatio) -> Tensor:
+    """Log of E[(q(r) / pi)^m0 - 1] over the distribution of r.
+
+    There are at most two bumps: one where nearly all zeros come from noise, one where nearly all
+    were dropped. The nodes reach over both, or, where these are too far apart, over the larger.
+    """
+    zeros = Zeros(zeros.count.clamp(min=1), zeros.logits)
+    with torch.no_grad():
+        high = ratio.mode().clamp(max=_LARGEST_RATIO)
+        low = high.clamp(max=0.0) - 6.0
+
+        def slope_and_curvature(position: Tensor) -> tuple[Tensor, Tensor]:
+            one, other = ratio.slope_and_curvature(position), zeros.slope_and_curvature(position)
+            return one[0] + other[0], one[1] + other[1]
+
+        # Left of here a bootstrap at zero is more likely noise than dropped.
+        between = -torch.special.ndtri(zeros.logits.clamp(max=-1e-3).exp())
+        between = between.clamp(low, high)
+        bumps = []
+        for ends in ((low, between), (between, high)):
+            mode, curvature = find_mode(slope_and_curvature, *ends)
+            width = (-curvature).clamp(min=0.5 / ratio.variance).rsqrt()
+            height = ratio.log_density(mode) + zeros.log_excess(mode) + width.log()
+            bumps.append((mode - _REACH * width, mode + _REACH * width, width, height))
+        (left, left_end, left_width, left_height), (start, right, width, height) = bumps
+        spacing = (right - left) / (_NODES - 1)
+        apart = spacing > torch.minimum(width, left_width)
+        left_larger = left_height > height
+        first = torch.where(apart & ~left_larger, start, left)
+        last = torch.where(apart & left_larger, left_end, right)
+        spacing = (last - first) / (_NODES - 1)
+    terms = []
+    for step in range(_NODES):
+        node = first + step * spacing
+        terms.append(ratio.log_density(node) + zeros.log_excess(node))
+    return torch.stack(terms).logsumexp(0) + spacing.log()
+
+
+def log_bump_independent(zeros: Zeros, scale: Tensor, concentration: Tensor) -> Tensor:
+    """Log of E[(q(scale w) / pi)^m0 - 1], w^2 ~ Gamma(concentration, 1).
+
+    The rule runs in log w, stretched so that the slow tail of a small concentration fits.
+    """
+    some = Zeros(zeros.count.clamp(min=1), zeros.logits)
+    a = concentration
+    with torch.no_grad():
+
+        def slope_and_curvature(log_w: Tensor) -> tuple[Tensor, Tensor]:
+            square = (2 * log_w).exp()
+            ratio = (scale * log_w.exp()).clamp(max=_LARGEST_RATIO)
+            slope, curvature = some.slope_and_curvature(ratio)
+            slope, curvature = slope * ratio, curvature * ratio.square() + slope * ratio
+            return 2 * a - 2 * square + slope, (curvature - 4 * square).clamp(max=-1e-3)
+
+        high = 0.5 * a.log()
+        low = torch.minimum(high, -(scale.clamp(min=1e-30)).log()) - 4.0
+        centre, curvature = find_mode(slope_and_curvature, low, high)
+        width = (-curvature).clamp(min=1e-6).rsqrt()
+        stretch = 0.6 / a.sqrt().clamp(min=1.0)
+    terms = []
+    for step in range(-_HALF_COUNT, _HALF_COUNT + 1):
+        position = step * _SPACING
+        log_w = centre + width * (stretch * position).sinh() / stretch
+        log_slope = (width * (stretch * position).cosh()).log()
+        log_density = math.log(2.0) + 2 * a * log_w - (2 * log_w).exp() - a.lgamma()
+        terms.append(log_density + log_slope + some.log_excess(scale * log_w.exp()))
+    return torch.stack(terms).logsumexp(0) + math.log(_SPACING)
+
+
+def find_mode(
+    slope_and_curvature: Callable[[Tensor], tuple[Tensor, Tensor]],
+    low: Tensor,
+    high: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Find where a slope falls through zero between low and high, by Newton's method in a bracket.
+
+    Returns
+    -------
+    tuple of Tensor
+        The position, which is an end of the bracket where there is none within, and the curvature.
+    """
+    low, high = torch.broadcast_tensors(low, high)
+    position = high
+    for _ in range(_NEWTON_STEPS):
+        slope, curvature = slope_and_curvature(position)
+        low = torch.where(slope > 0, position, low)
+        high = torch.where(slope > 0, high, position)
+        newton = position - slope / curvature
+        inside = (newton >= low) & (newton <= high) & (curvature < 0)
+        position = torch.where(inside, newton, 0.5 * (low + high))
+    return position, slope_and_curvature(position)[1]
