@@ -79,6 +79,81 @@ def log_prior(u: Tensor, parameters: BootstrapParameters) -> Tensor:
     return torch.where(u > 0, kept, torch.logaddexp(kept, dropped))
 
 
+def log_density_of_positives(
+    u: Tensor,
+    parameters: BootstrapParameters,
+    summary: BootstrapSummary,
+    setting: BootstrapSetting,
+) -> Tensor:
+    """Log density given u of the bootstraps that are not zero, in nats; see the likelihood."""
+    m = summary.positives
+    precision = _precision(m, setting)
+    squares = _squares(u, summary, setting)
+    variance = squared_noise(u, parameters.noise_scale, setting.noise)
+    kept = m * functional.logsigmoid(-parameters.bootstrap_dropout_logits)
+    density = kept + 0.5 * precision.log()
+    if setting.noise != "adaptive":
+        return density - 0.5 * (m * ((2 * math.pi) * variance).log() + squares / variance)
+    shape = 0.5 * parameters.noise_concentration
+    rate = shape * variance
+    return (
+        density
+        - 0.5 * m * ((2 * math.pi) * rate).log()
+        + (shape + 0.5 * m).lgamma()
+        - shape.lgamma()
+        - (shape + 0.5 * m) * (0.5 * squares / rate).log1p()
+    )
+
+
+def slope_of_positives(
+    u: Tensor,
+    parameters: BootstrapParameters,
+    summary: BootstrapSummary,
+    setting: BootstrapSetting,
+) -> tuple[Tensor, Tensor]:
+    """First and second derivative of :func:`log_density_of_positives` in u."""
+    m = summary.positives
+    weight = _precision(m, setting) * m
+    pull = weight * (u - summary.mean)
+    square = parameters.noise_scale.square()
+    if setting.noise == "absolute":
+        return -pull / square, -weight / square
+    half_squares = 0.5 * _squares(u, summary, setting)
+    v = 1 + u
+    if setting.noise == "relative":
+        variance = square * v
+        slope = -0.5 * m / v - (pull - half_squares / v) / variance
+        curvature = 0.5 * m / v.square() - weight / variance
+        return slope, curvature + 2 * (pull - half_squares / v) / (variance * v)
+    shape = 0.5 * parameters.noise_concentration
+    total = shape * square * v + half_squares
+    score = (shape * square + pull) / total
+    slope = shape / v - (shape + 0.5 * m) * score
+    return slope, -shape / v.square() - (shape + 0.5 * m) * (weight / total - score.square())
+
+
+def zero_ratio(
+    u: Tensor,
+    parameters: BootstrapParameters,
+    summary: BootstrapSummary,
+    setting: BootstrapSetting,
+) -> NormalRatio | ScaleMixtureRatio:
+    """Distribution of r = e / sigma given u and the bootstraps that are not zero.
+
+    With an independent error e is u, and the variance is zero.
+    """
+    m = summary.positives
+    shared = setting.error == "shared"
+    expectation = (u + m * summary.mean) / (1 + m) if shared else u
+    remaining = 1 / (1 + m) if shared else torch.zeros_like(m)
+    variance = squared_noise(u, parameters.noise_scale, setting.noise)
+    if setting.noise != "adaptive":
+        return NormalRatio(expectation * variance.rsqrt(), remaining)
+    shape = 0.5 * parameters.noise_concentration
+    rate = shape * variance + 0.5 * _squares(u, summary, setting)
+    return ScaleMixtureRatio(expectation * rate.rsqrt(), remaining, shape + 0.5 * m)
+
+
 def log_likelihood(
     u: Tensor,
     parameters: BootstrapParameters,
@@ -96,49 +171,29 @@ def log_likelihood(
     setting
         Which likelihood.
     """
-    m = summary.positives
-    shared = setting.error == "shared"
-    precision = 1 / (1 + m) if shared else torch.ones_like(m)
-    deviation = summary.mean - u
-    squares = summary.sum_of_squares + precision * m * deviation.square()
-    prior_variance = squared_noise(u, parameters.noise_scale, setting.noise)
-    density = 0.5 * precision.log() + m * functional.logsigmoid(
-        -parameters.bootstrap_dropout_logits
-    )
-    if setting.noise == "adaptive":
-        shape = 0.5 * parameters.noise_concentration
-        rate = shape * prior_variance
-        density = (
-            density
-            - 0.5 * m * ((2 * math.pi) * rate).log()
-            + (shape + 0.5 * m).lgamma()
-            - shape.lgamma()
-            - (shape + 0.5 * m) * (0.5 * squares / rate).log1p()
-        )
-    else:
-        density = density - 0.5 * (
-            m * ((2 * math.pi) * prior_variance).log() + squares / prior_variance
-        )
+    density = log_density_of_positives(u, parameters, summary, setting)
     zeros = Zeros(summary.zeros, parameters.bootstrap_dropout_logits)
     if setting.zeros == "atom":
         return density + zeros.log_dropped()
-    # Expectation and posterior scale of the estimate that the bootstraps scatter around.
-    expectation = (u + m * summary.mean) / (1 + m) if shared else u
-    variance = 1 / (1 + m)
-    if setting.noise == "adaptive":
-        scale = expectation * (rate + 0.5 * squares).rsqrt()
-        concentration = shape + 0.5 * m
-        if shared:
-            bump = log_bump_shared(zeros, ScaleMixtureRatio(scale, variance, concentration))
-        else:
-            bump = log_bump_independent(zeros, scale, concentration)
+    ratio = zero_ratio(u, parameters, summary, setting)
+    if setting.error == "shared":
+        bump = log_bump_shared(zeros, ratio)
+    elif setting.noise == "adaptive":
+        bump = log_bump_independent(zeros, ratio.scale, ratio.concentration)
     else:
-        location = expectation * prior_variance.rsqrt()
-        if shared:
-            bump = log_bump_shared(zeros, NormalRatio(location, variance))
-        else:
-            bump = zeros.log_excess(location)
+        bump = zeros.log_excess(ratio.location)
     return density + log_zero_factor(zeros, bump)
+
+
+def _precision(positives: Tensor, setting: BootstrapSetting) -> Tensor:
+    """kappa, how much of the precision of the mean the estimate's own error leaves."""
+    return 1 / (1 + positives) if setting.error == "shared" else torch.ones_like(positives)
+
+
+def _squares(u: Tensor, summary: BootstrapSummary, setting: BootstrapSetting) -> Tensor:
+    """Q(u), squared deviations of the bootstraps that are not zero from u."""
+    weight = _precision(summary.positives, setting) * summary.positives
+    return summary.sum_of_squares + weight * (summary.mean - u).square()
 
 
 def log_joint(

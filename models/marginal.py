@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -18,11 +20,13 @@ from .bootstrap_likelihood import (
     log_likelihood,
 )
 from .count_posterior import CountPosterior
+from .fixed_nodes import LEVELS, Level, Window, find_window, log_sum
 from .negative_binomial import log_negative_binomial
 from .quadrature import Nodes, adaptive_nodes, segment_logsumexp
 
 # Entries summed at once; bounds the memory that the nodes take.
 _CHUNK = 8192
+_ADAPTIVE_CHUNK = 2048
 
 
 def marginal_log_prob(
@@ -47,17 +51,26 @@ class _Marginal(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, setting: BootstrapSetting, *parts: Tensor) -> Tensor:
-        wanted = ctx.needs_input_grad[1 : 1 + len(BootstrapParameters._fields)]
-        values, gradients = [], []
-        for chunk in _chunks(parts):
-            parameters = BootstrapParameters(*(part.detach() for part in chunk[:6]))
-            summary = BootstrapSummary(*chunk[6:])
-            value, gradient = _value_and_gradient(parameters, summary, setting, wanted)
-            values.append(value)
-            gradients.append(gradient)
-        ctx.save_for_backward(*(torch.cat(parts) for parts in zip(*gradients, strict=True)))
-        ctx.wanted = wanted
-        return torch.cat(values)
+        parts = tuple(part.detach() for part in parts)
+        ctx.wanted = ctx.needs_input_grad[1 : 1 + len(BootstrapParameters._fields)]
+        value = torch.empty_like(parts[0])
+        gradient = [torch.empty_like(value) for want in ctx.wanted if want]
+        for chosen, sum_chosen in _ways(parts, setting):
+            leaves = [
+                part[chosen].requires_grad_(want)
+                for part, want in zip(parts, ctx.wanted, strict=False)
+            ]
+            statistics = BootstrapSummary(*(part[chosen] for part in parts[len(leaves) :]))
+            with torch.enable_grad():
+                own = sum_chosen(BootstrapParameters(*leaves), statistics)
+                tracked = [leaf for leaf in leaves if leaf.requires_grad]
+                if tracked:
+                    slopes = torch.autograd.grad(own.sum(), tracked, materialize_grads=True)
+                    for whole, slope in zip(gradient, slopes, strict=True):
+                        whole[chosen] = slope
+            value[chosen] = own.detach()
+        ctx.save_for_backward(*gradient)
+        return value
 
     @staticmethod
     @once_differentiable
@@ -67,29 +80,68 @@ class _Marginal(torch.autograd.Function):
         return (None, *gradients, *[None] * len(BootstrapSummary._fields))
 
 
+def _ways(
+    parts: tuple[Tensor, ...], setting: BootstrapSetting
+) -> Iterator[tuple[Tensor, Callable[[BootstrapParameters, BootstrapSummary], Tensor]]]:
+    """Give groups of entries, as positions, each with the function that sums it.
+
+    float64 asks for accuracy: then all are summed adaptively.
+    """
+    left = [torch.arange(len(parts[0]), device=parts[0].device)]
+    if parts[0].dtype != torch.float64:
+        left = []
+        for start, chunk in enumerate(_chunks(parts)):
+            window, level_of_entry = _windows(chunk, setting)
+            some_zeros = _parted(chunk)[1].zeros > 0
+            for (index, level), zeros in product(enumerate(LEVELS), (False, True)):
+                # Entries without zeros are spared the zero factor.
+                own_level = (level_of_entry == index) & (some_zeros == zeros)
+                chosen = own_level.nonzero().squeeze(-1)
+                if len(chosen):
+                    own = Window(*(part[chosen] for part in window))
+                    way = partial(_fixed_sum, window=own, level=level, setting=setting)
+                    yield chosen + start * _CHUNK, way
+            left.append((level_of_entry == len(LEVELS)).nonzero().squeeze(-1) + start * _CHUNK)
+    for chosen in torch.cat(left).split(_ADAPTIVE_CHUNK):
+        if len(chosen):
+            yield chosen, partial(_adaptive_sum, setting=setting)
+
+
+def _windows(chunk: tuple[Tensor, ...], setting: BootstrapSetting) -> tuple[Window, Tensor]:
+    with torch.no_grad():
+        window = find_window(*_parted(chunk), setting)
+        return window, window.level()
+
+
+def _parted(parts: tuple[Tensor, ...]) -> tuple[BootstrapParameters, BootstrapSummary]:
+    count = len(BootstrapParameters._fields)
+    return BootstrapParameters(*parts[:count]), BootstrapSummary(*parts[count:])
+
+
 def _chunks(parts: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, ...]]:
     return zip(*(part.split(_CHUNK) for part in parts), strict=True)
 
 
-def _value_and_gradient(
+def _fixed_sum(
     parameters: BootstrapParameters,
     summary: BootstrapSummary,
+    *,
+    window: Window,
+    level: Level,
     setting: BootstrapSetting,
-    wanted: tuple[bool, ...],
-) -> tuple[Tensor, list[Tensor]]:
-    nodes = _place_nodes(parameters, summary, setting)
-    leaves = [
-        part.clone().requires_grad_(want) for part, want in zip(parameters, wanted, strict=True)
-    ]
-    with torch.enable_grad():
-        chosen, seen = _gather(BootstrapParameters(*leaves), summary, nodes.entry, nodes.u)
-        terms = log_joint(nodes.u, chosen, seen, setting) + nodes.weight.log()
-        value = segment_logsumexp(terms, nodes.entry, len(parameters.mean))
-        tracked = [leaf for leaf in leaves if leaf.requires_grad]
-        gradient = (
-            torch.autograd.grad(value.sum(), tracked, materialize_grads=True) if tracked else []
-        )
-    return value.detach(), list(gradient)
+) -> Tensor:
+    return log_sum(window, level, parameters, summary, setting)
+
+
+def _adaptive_sum(
+    parameters: BootstrapParameters, summary: BootstrapSummary, *, setting: BootstrapSetting
+) -> Tensor:
+    nodes = _place_nodes(
+        BootstrapParameters(*(part.detach() for part in parameters)), summary, setting
+    )
+    chosen, seen = _gather(parameters, summary, nodes.entry, nodes.u)
+    terms = log_joint(nodes.u, chosen, seen, setting) + nodes.weight.log()
+    return segment_logsumexp(terms, nodes.entry, len(parameters.mean))
 
 
 def _place_nodes(
@@ -142,8 +194,7 @@ def count_posterior(
     pieces = []
     with torch.no_grad():
         for start, chunk in enumerate(_chunks(tuple(flat))):
-            parameters, summary = BootstrapParameters(*chunk[:6]), BootstrapSummary(*chunk[6:])
-            posterior = _posterior_of_chunk(parameters, summary, setting, before_dropout)
+            posterior = _posterior_of_chunk(*_parted(chunk), setting, before_dropout)
             pieces.append((start * _CHUNK, posterior))
     return CountPosterior(
         shape,

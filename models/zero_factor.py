@@ -60,15 +60,21 @@ class Zeros(NamedTuple):
         """First and second derivative of :meth:`log_excess`."""
         log_tail = torch.special.log_ndtr(-ratio)
         hazard = (-0.5 * ratio.square() - 0.5 * math.log(2 * math.pi) - log_tail).exp()
-        log_odds = log_tail - self.logits
-        possible = log_odds.clamp(min=_SMALLEST_LOG_ODDS)
-        share = possible.sigmoid()
-        exponent = self.count * functional.softplus(possible)
-        weight = self.count * share / -torch.expm1(-exponent)
-        weight = torch.where(log_odds < _SMALLEST_LOG_ODDS, 1.0, weight)
+        weight, share, exponent = self._weight(log_tail - self.logits)
         slope = -weight * hazard
         curvature = hazard.square() * (weight * (1 - share) - weight.square() * (-exponent).exp())
         return slope, curvature - weight * hazard * (hazard - ratio)
+
+    def slope_in_logits(self, ratio: Tensor) -> Tensor:
+        """Differentiate :meth:`log_excess` in the logits."""
+        return -self._weight(self.log_odds(ratio))[0]
+
+    def _weight(self, log_odds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Differentiate the log excess in the log odds; with it their share and the exponent."""
+        possible = log_odds.clamp(min=_SMALLEST_LOG_ODDS)
+        share = possible.sigmoid()
+        exponent = self.count * functional.softplus(possible)
+        return self.count * share / -torch.expm1(-exponent), share, exponent
 
 
 class NormalRatio(NamedTuple):
@@ -80,6 +86,10 @@ class NormalRatio(NamedTuple):
     def mode(self) -> Tensor:
         """Where the density is largest."""
         return self.location
+
+    def spread(self) -> Tensor:
+        """Variance of r."""
+        return self.variance
 
     def log_density(self, ratio: Tensor) -> Tensor:
         """Log density in nats."""
@@ -107,6 +117,10 @@ class ScaleMixtureRatio(NamedTuple):
         """Where the density is largest."""
         return self.scale * self.concentration.sqrt()
 
+    def spread(self) -> Tensor:
+        """Variance of r, about."""
+        return self.variance + 0.25 * self.scale.square()
+
     def _inner_mode(self, ratio: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return c, beta and the mode y of y^(2a) exp(-y^2 + 2 beta y), y = c w."""
         stretch = (1 + self.scale.square() / (2 * self.variance)).sqrt()
@@ -132,7 +146,7 @@ class ScaleMixtureRatio(NamedTuple):
         # log of 2 / Gamma(a), by Stirling's formula
         remainder = stirling_remainder_of_small(a)
         normaliser = math.log(2.0) - (a - 0.5) * a.log() + a - remainder
-        # What the correction still lacks where it is known, at beta = 0 and far below, interpolated.
+        # What the correction still lacks is known at beta = 0 and far below; between, interpolated.
         lacking = (1 / (12 * a)).log1p() - remainder
         lacking = lacking * a * (3.75 * square + 0.25 * a) / width.square()
         return (
