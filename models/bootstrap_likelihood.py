@@ -176,12 +176,14 @@ def log_likelihood(
     if setting.zeros == "atom":
         return density + zeros.log_dropped()
     ratio = zero_ratio(u, parameters, summary, setting)
+    # Without a zero the factor is one; its bump must be finite all the same.
+    some = Zeros(zeros.count.clamp(min=1), zeros.logits)
     if setting.error == "shared":
-        bump = log_bump_shared(zeros, ratio)
+        bump = log_bump_shared(some, ratio)
     elif setting.noise == "adaptive":
-        bump = log_bump_independent(zeros, ratio.scale, ratio.concentration)
+        bump = log_bump_independent(some, ratio.scale, ratio.concentration)
     else:
-        bump = zeros.log_excess(ratio.location)
+        bump = some.log_excess(ratio.location)
     return density + log_zero_factor(zeros, bump)
 
 
@@ -255,6 +257,8 @@ def breakpoints(
     mean, dispersion = parameters.mean, 1 / parameters.inverse_dispersion
     deviation = (mean * (1 + mean * dispersion)).sqrt()
     position, width = data_peak(parameters, summary, setting)
+    # Narrower than the counts themselves a peak could hide at the edge of a panel.
+    width = width.clamp(min=0.75)
     # The negative binomial's tail falls by a factor e every 1 + mu / theta counts.
     prior_end = mean + 8 * deviation + 20 * (1 + mean * dispersion)
     end = torch.maximum(prior_end, position + 10 * width)

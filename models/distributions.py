@@ -75,7 +75,14 @@ class BootstrapZINB(TorchDistribution):
         "bootstrap_dropout_logits": constraints.real,
         "noise_concentration": constraints.positive,
     }
-    support = constraints.independent(constraints.nonnegative, 1)
+
+    @constraints.dependent_property(is_discrete=False, event_dim=1)
+    def support(self) -> constraints.Constraint:
+        """Bootstraps that have a density; read as an atom, zero is no bound of theirs."""
+        rectified = self.setting.zeros == "rectified"
+        return constraints.independent(
+            constraints.nonnegative if rectified else constraints.real, 1
+        )
 
     def __init__(
         self,

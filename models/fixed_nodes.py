@@ -49,15 +49,20 @@ _STEP = 0.02
 _LOG_TWO = math.log(2.0)
 
 
+# Scales at which the zero factor is computed, to be interpolated between.
+_ANCHORS = 10
+# Up to which log(1 + mode of r) so few are enough.
+_LARGEST_LOG_RATIO = 4.0
+
+
 class Level(NamedTuple):
-    """How fine the sums are: panels of u, nodes in r, and ratios at which the bump is computed."""
+    """How fine the sums are: panels of u, and nodes in r."""
 
     panels: int
     ratio_nodes: int
-    anchors: int
 
 
-LEVELS = (Level(4, 17, 6), Level(10, 28, 8), Level(30, 96, 14))
+LEVELS = (Level(3, 18), Level(5, 20), Level(7, 24), Level(10, 28), Level(30, 96))
 
 
 class Window(NamedTuple):
@@ -118,9 +123,8 @@ def find_window(
     first = torch.where(some, low, _LOG_TWO).clamp(min=_LOG_TWO).expm1().floor().clamp(min=1.0)
     last = torch.maximum(high.expm1().ceil(), first)
     extent = (last + 1.5).log() - (first + 0.5).log()
-    panels = extent / (_PANEL_DEVIATIONS * width)
-    smooth = torch.where(summary.zeros > 0, extent / _PANEL_LOG_WIDTH, panels)
-    panels = torch.minimum(torch.maximum(panels, smooth), (last - first + 1) / 3)
+    panels = extent / (_PANEL_DEVIATIONS * width).clamp(max=_PANEL_LOG_WIDTH)
+    panels = torch.minimum(panels, (last - first + 1) / 3)
     places = (data, parameters.mean, torch.ones_like(data))
     elsewhere = _holds_mass_elsewhere(height, places, peak + width.log(), first, last)
     good = reached & converged & ~elsewhere & peak.isfinite()
@@ -214,7 +218,11 @@ def _ratio_window(
     # Beyond this q is pi, to the precision of the sum.
     surely = 2 * (10 + zeros.count.log() - functional.logsigmoid(zeros.logits))
     highest = torch.minimum(highest, surely.sqrt())
-    needed = 1 + (highest - lowest) * (1 / narrowest + 6).sqrt() / _RATIO_SPACING
+    largest = zero_ratio(last, parameters, summary, setting).mode()
+    interpolable = (setting.noise != "adaptive") | (largest.log1p() < _LARGEST_LOG_RATIO)
+    curvature = 1 / narrowest + 4 + 0.15 * zeros.count
+    needed = 1 + (highest - lowest) * curvature.sqrt() / _RATIO_SPACING
+    needed = torch.where(interpolable, needed, torch.inf)
     return lowest, highest, torch.where(summary.zeros > 0, needed, 0.0)
 
 
@@ -243,20 +251,28 @@ def window_nodes(window: Window, panels: int) -> tuple[Tensor, Tensor]:
 
 def log_sum(
     window: Window,
-    level: Level,
+    panels: int,
+    ratio_nodes: int,
     parameters: BootstrapParameters,
     summary: BootstrapSummary,
     setting: BootstrapSetting,
+    *,
+    any_zeros: bool,
 ) -> Tensor:
-    """Log of the sum over counts, shape (entries,), differentiable in the parameters."""
-    u, weight = window_nodes(window, level.panels)
+    """Log of the sum over counts, shape (entries,), differentiable in the parameters.
+
+    Without ``any_zeros`` no entry may have a bootstrap that is zero.
+    """
+    u, weight = window_nodes(window, panels)
     terms = log_prior(u, parameters) + log_density_of_positives(u, parameters, summary, setting)
-    zeros = Zeros(summary.zeros, parameters.bootstrap_dropout_logits)
-    if setting.zeros == "atom":
-        terms = terms + zeros.log_dropped()
-    elif bool((summary.zeros > 0).any()):
-        bump = _bump(zero_ratio(u, parameters, summary, setting), zeros, window, level, setting)
-        terms = terms + log_zero_factor(zeros, bump)
+    if any_zeros:
+        zeros = Zeros(summary.zeros, parameters.bootstrap_dropout_logits)
+        if setting.zeros == "atom":
+            terms = terms + zeros.log_dropped()
+        else:
+            ratio = zero_ratio(u, parameters, summary, setting)
+            bump = _bump(ratio, zeros, window, ratio_nodes, setting)
+            terms = terms + log_zero_factor(zeros, bump)
     return (terms + weight.log()).logsumexp(0)
 
 
@@ -264,24 +280,20 @@ def _bump(
     ratio: NormalRatio | ScaleMixtureRatio,
     zeros: Zeros,
     window: Window,
-    level: Level,
+    ratio_nodes: int,
     setting: BootstrapSetting,
 ) -> Tensor:
     """Log of the zero factor's bump at all nodes, shape (nodes, entries)."""
     some = Zeros(zeros.count.clamp(min=1), zeros.logits)
     if setting.error == "shared":
-        steps = torch.linspace(
-            0, 1, level.ratio_nodes, dtype=zeros.logits.dtype, device=zeros.logits.device
-        )
+        steps = torch.arange(ratio_nodes, dtype=zeros.count.dtype, device=zeros.count.device)
         span = window.highest_ratio - window.lowest_ratio
-        ratios = window.lowest_ratio + steps.unsqueeze(-1) * span
+        ratios = window.lowest_ratio + (steps / (ratio_nodes - 1)).unsqueeze(-1) * span
         if setting.noise == "adaptive":
-            return _bump_of_scale_mixture(ratio, some, ratios, level.anchors)
+            return _bump_of_scale_mixture(ratio, some, ratios)
         return _bump_of_normal(ratio, some, ratios)
     if setting.noise == "adaptive":
-        chebyshev = Chebyshev.over(ratio.scale.detach().log1p(), level.anchors)
-        values = log_bump_independent(some, chebyshev.anchors.expm1(), ratio.concentration)
-        return chebyshev.interpolate(values, ratio.scale.log1p())
+        return log_bump_independent(some, ratio.scale, ratio.concentration)
     return some.log_excess(ratio.location)
 
 
@@ -296,14 +308,12 @@ def _bump_of_normal(ratio: NormalRatio, zeros: Zeros, ratios: Tensor) -> Tensor:
     return value + in_location * _unit(ratio.location) + in_logits * _unit(zeros.logits)
 
 
-def _bump_of_scale_mixture(
-    ratio: ScaleMixtureRatio, zeros: Zeros, ratios: Tensor, anchors: int
-) -> Tensor:
+def _bump_of_scale_mixture(ratio: ScaleMixtureRatio, zeros: Zeros, ratios: Tensor) -> Tensor:
     """Sum over r at a few anchors.
 
     Of one entry the bump is a smooth function of log(1 + scale) alone, so it is interpolated.
     """
-    chebyshev = Chebyshev.over(ratio.scale.detach().log1p(), anchors)
+    chebyshev = Chebyshev.over(ratio.scale.detach().log1p(), _ANCHORS)
     with torch.no_grad():
         at_anchors = ratio._replace(scale=chebyshev.anchors.expm1().clamp(min=0.0))
         nodes = ratios.unsqueeze(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import product
 
@@ -19,6 +19,7 @@ from .bootstrap_likelihood import (
     log_joint,
     log_likelihood,
 )
+from .compilation import can_compile, compiled
 from .count_posterior import CountPosterior
 from .fixed_nodes import LEVELS, Level, Window, find_window, log_sum
 from .negative_binomial import log_negative_binomial
@@ -27,6 +28,8 @@ from .quadrature import Nodes, adaptive_nodes, segment_logsumexp
 # Entries summed at once; bounds the memory that the nodes take.
 _CHUNK = 8192
 _ADAPTIVE_CHUNK = 2048
+# Entries of one call from which on it is worth compiling: a minibatch of a fit.
+_WORTH_COMPILING = 50_000
 
 
 def marginal_log_prob(
@@ -52,65 +55,89 @@ class _Marginal(torch.autograd.Function):
     @staticmethod
     def forward(ctx, setting: BootstrapSetting, *parts: Tensor) -> Tensor:
         parts = tuple(part.detach() for part in parts)
-        ctx.wanted = ctx.needs_input_grad[1 : 1 + len(BootstrapParameters._fields)]
         value = torch.empty_like(parts[0])
-        gradient = [torch.empty_like(value) for want in ctx.wanted if want]
-        for chosen, sum_chosen in _ways(parts, setting):
-            leaves = [
-                part[chosen].requires_grad_(want)
-                for part, want in zip(parts, ctx.wanted, strict=False)
-            ]
-            statistics = BootstrapSummary(*(part[chosen] for part in parts[len(leaves) :]))
-            with torch.enable_grad():
-                own = sum_chosen(BootstrapParameters(*leaves), statistics)
-                tracked = [leaf for leaf in leaves if leaf.requires_grad]
-                if tracked:
-                    slopes = torch.autograd.grad(own.sum(), tracked, materialize_grads=True)
-                    for whole, slope in zip(gradient, slopes, strict=True):
-                        whole[chosen] = slope
-            value[chosen] = own.detach()
-        ctx.save_for_backward(*gradient)
+        slopes = [torch.empty_like(value) for _ in BootstrapParameters._fields]
+        for chosen, own_value, own_slopes in _sums(parts, setting):
+            value[chosen] = own_value
+            for whole, own in zip(slopes, own_slopes, strict=True):
+                whole[chosen] = own
+        ctx.save_for_backward(*slopes)
         return value
 
     @staticmethod
     @once_differentiable
     def backward(ctx, cotangent: Tensor) -> tuple[Tensor | None, ...]:
-        saved = iter(ctx.saved_tensors)
-        gradients = [cotangent * next(saved) if wanted else None for wanted in ctx.wanted]
+        gradients = [
+            cotangent * slope if needed else None
+            for slope, needed in zip(ctx.saved_tensors, ctx.needs_input_grad[1:], strict=False)
+        ]
         return (None, *gradients, *[None] * len(BootstrapSummary._fields))
 
 
-def _ways(
+def _sums(
     parts: tuple[Tensor, ...], setting: BootstrapSetting
-) -> Iterator[tuple[Tensor, Callable[[BootstrapParameters, BootstrapSummary], Tensor]]]:
-    """Give groups of entries, as positions, each with the function that sums it.
+) -> Iterator[tuple[Tensor, Tensor, tuple[Tensor, ...]]]:
+    """Sum groups of entries; gives their positions, values and slopes in all parameters.
 
     float64 asks for accuracy: then all are summed adaptively.
     """
     left = [torch.arange(len(parts[0]), device=parts[0].device)]
     if parts[0].dtype != torch.float64:
         left = []
-        for start, chunk in enumerate(_chunks(parts)):
-            window, level_of_entry = _windows(chunk, setting)
-            some_zeros = _parted(chunk)[1].zeros > 0
-            for (index, level), zeros in product(enumerate(LEVELS), (False, True)):
-                # Entries without zeros are spared the zero factor.
-                own_level = (level_of_entry == index) & (some_zeros == zeros)
-                chosen = own_level.nonzero().squeeze(-1)
-                if len(chosen):
-                    own = Window(*(part[chosen] for part in window))
-                    way = partial(_fixed_sum, window=own, level=level, setting=setting)
-                    yield chosen + start * _CHUNK, way
-            left.append((level_of_entry == len(LEVELS)).nonzero().squeeze(-1) + start * _CHUNK)
-    for chosen in torch.cat(left).split(_ADAPTIVE_CHUNK):
-        if len(chosen):
-            yield chosen, partial(_adaptive_sum, setting=setting)
+        worth = len(parts[0]) >= _WORTH_COMPILING and can_compile(parts[0].device.type)
+        for index, chunk in enumerate(_chunks(parts)):
+            for chosen, result in _fixed_sums(chunk, setting, worth):
+                positions = chosen + index * _CHUNK
+                if result is None:
+                    left.append(positions)
+                else:
+                    yield positions, *result
+    for positions in torch.cat(left).split(_ADAPTIVE_CHUNK):
+        if len(positions):
+            sums = partial(_adaptive_sum, setting=setting)
+            yield positions, *_by_autograd(sums, *_parted(_select(parts, positions)))
 
 
-def _windows(chunk: tuple[Tensor, ...], setting: BootstrapSetting) -> tuple[Window, Tensor]:
+def _fixed_sums(
+    chunk: tuple[Tensor, ...], setting: BootstrapSetting, compile_them: bool
+) -> Iterator[tuple[Tensor, tuple[Tensor, tuple[Tensor, ...]] | None]]:
+    """Sum the entries of a chunk for which fixed nodes will do; None is given for the others."""
+    find = compiled(find_window) if compile_them else find_window
     with torch.no_grad():
-        window = find_window(*_parted(chunk), setting)
-        return window, window.level()
+        window = find(*_parted(chunk), setting)
+    level_of_entry = window.level()
+    has_zeros = _parted(chunk)[1].zeros > 0
+    for (index, level), any_zeros in product(enumerate(LEVELS), (False, True)):
+        # Entries without zeros are spared the zero factor.
+        chosen = ((level_of_entry == index) & (has_zeros == any_zeros)).nonzero().squeeze(-1)
+        if not len(chosen):
+            continue
+        own = Window(*_select(window, chosen))
+        inputs = _parted(_select(chunk, chosen))
+        if compile_them:
+            yield chosen, compiled(_fixed_by_slopes)(*inputs, own, *level, setting, any_zeros)
+        else:
+            sums = partial(
+                _fixed_sum, window=own, level=level, setting=setting, any_zeros=any_zeros
+            )
+            yield chosen, _by_autograd(sums, *inputs)
+    yield (level_of_entry == len(LEVELS)).nonzero().squeeze(-1), None
+
+
+def _fixed_sum(
+    parameters: BootstrapParameters,
+    summary: BootstrapSummary,
+    *,
+    window: Window,
+    level: Level,
+    setting: BootstrapSetting,
+    any_zeros: bool,
+) -> Tensor:
+    return log_sum(window, *level, parameters, summary, setting, any_zeros=any_zeros)
+
+
+def _select(parts: Sequence[Tensor], chosen: Tensor) -> tuple[Tensor, ...]:
+    return tuple(part[chosen] for part in parts)
 
 
 def _parted(parts: tuple[Tensor, ...]) -> tuple[BootstrapParameters, BootstrapSummary]:
@@ -122,15 +149,36 @@ def _chunks(parts: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, ...]]:
     return zip(*(part.split(_CHUNK) for part in parts), strict=True)
 
 
-def _fixed_sum(
+def _fixed_by_slopes(
     parameters: BootstrapParameters,
     summary: BootstrapSummary,
-    *,
     window: Window,
-    level: Level,
+    panels: int,
+    ratio_nodes: int,
     setting: BootstrapSetting,
-) -> Tensor:
-    return log_sum(window, level, parameters, summary, setting)
+    any_zeros: bool,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Value and slopes in all parameters in one graph, to be compiled."""
+
+    def sums(*parts: Tensor) -> Tensor:
+        leaves = BootstrapParameters(*parts)
+        return log_sum(window, panels, ratio_nodes, leaves, summary, setting, any_zeros=any_zeros)
+
+    value, pull_back = torch.func.vjp(sums, *parameters)
+    return value, pull_back(torch.ones_like(value))
+
+
+def _by_autograd(
+    sums: Callable[[BootstrapParameters, BootstrapSummary], Tensor],
+    parameters: BootstrapParameters,
+    summary: BootstrapSummary,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Value and slopes in all parameters."""
+    leaves = [part.requires_grad_() for part in parameters]
+    with torch.enable_grad():
+        value = sums(BootstrapParameters(*leaves), summary)
+        slopes = torch.autograd.grad(value.sum(), leaves, materialize_grads=True)
+    return value.detach(), slopes
 
 
 def _adaptive_sum(

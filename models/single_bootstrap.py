@@ -32,28 +32,26 @@ def log_bin_mass(k: Tensor, parameters: BootstrapParameters, setting: BootstrapS
     setting
         Which likelihood.
     """
-    shape, k = k.shape, k.flatten().to(parameters.mean.dtype)
-    parameters = BootstrapParameters(*(part.flatten() for part in parameters))
+    shape, dtype = k.shape, parameters.mean.dtype
+    # Differences of tails need the digits.
+    k = k.flatten().double()
+    parameters = BootstrapParameters(*(part.flatten().double() for part in parameters))
 
     def log_joint(u: Tensor, entry: Tensor) -> Tensor:
         chosen = _of_entries(parameters, entry, u)
         bins = _aligned(k[entry], u)
         standard = _Standardised.of(u, chosen, setting)
-        above = standard.tail(bins + 0.5)
-        # The mass of a bin is a difference of the smaller tails, which keeps its digits.
-        below = standard.tail(bins - 0.5)
-        mirrored = standard.tail(2 * u - (bins - 0.5)), standard.tail(2 * u - (bins + 0.5))
-        inside = torch.where(bins > u, below - above, mirrored[1] - mirrored[0])
-        kept = torch.sigmoid(-chosen.bootstrap_dropout_logits)
-        at_zero = 1 - kept * above
-        mass = torch.where(bins == 0, at_zero, kept * inside)
-        return log_prior(u, chosen) + mass.clamp(min=torch.finfo(mass.dtype).tiny).log()
+        kept = functional.logsigmoid(-chosen.bootstrap_dropout_logits)
+        dropped = functional.logsigmoid(chosen.bootstrap_dropout_logits)
+        inside = kept + standard.log_mass(bins - 0.5, bins + 0.5)
+        at_zero = torch.logaddexp(dropped, kept + standard.log_tail(u - 0.5))
+        return log_prior(u, chosen) + torch.where(bins == 0, at_zero, inside)
 
     with torch.no_grad():
         nearby = BootstrapSummary(torch.zeros_like(k), torch.ones_like(k), k, torch.zeros_like(k))
         nodes = adaptive_nodes(log_joint, breakpoints(parameters, nearby, setting))
         terms = log_joint(nodes.u, nodes.entry) + nodes.weight.log()
-        return segment_logsumexp(terms, nodes.entry, len(k)).view(shape)
+        return segment_logsumexp(terms, nodes.entry, len(k)).view(shape).to(dtype)
 
 
 def moments(parameters: BootstrapParameters, setting: BootstrapSetting) -> tuple[Tensor, Tensor]:
@@ -108,9 +106,20 @@ class _Standardised:
         adaptive = setting.noise == "adaptive"
         return cls(u, scale, parameters.noise_concentration if adaptive else None)
 
-    def tail(self, x: Tensor) -> Tensor:
-        """P(X > x)."""
-        return self._cdf((self.u - x) / self.scale)
+    def log_mass(self, low: Tensor, high: Tensor) -> Tensor:
+        """Log of P(low < X < high), from the smaller tails, which keep their digits."""
+        above = low > self.u
+        near = torch.where(above, low, 2 * self.u - high) - self.u
+        far = torch.where(above, high, 2 * self.u - low) - self.u
+        larger, smaller = self.log_tail(near), self.log_tail(far)
+        return larger + (-(smaller - larger).expm1()).clamp(min=1e-300).log()
+
+    def log_tail(self, distance: Tensor) -> Tensor:
+        """Log of P(X > u + distance)."""
+        t = -distance / self.scale
+        if self.degrees is None:
+            return torch.special.log_ndtr(t)
+        return self._cdf(t).clamp(min=torch.finfo(t.dtype).tiny).log()
 
     def _cdf(self, t: Tensor, lost_degrees: float = 0.0) -> Tensor:
         if self.degrees is None:

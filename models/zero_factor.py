@@ -27,7 +27,7 @@ _NODES = 33
 _REACH = 6.0
 # Nodes of the rule over a single bump, in standard deviations.
 _SPACING = 0.6
-_HALF_COUNT = 9
+_HALF_COUNT = 14
 _NEWTON_STEPS = 8
 # Beyond this the normal tail holds nothing.
 _LARGEST_RATIO = 38.0
@@ -47,7 +47,8 @@ class Zeros(NamedTuple):
 
     def log_odds(self, ratio: Tensor) -> Tensor:
         """Log of (1 - pi) Phi(-r) / pi."""
-        return torch.special.log_ndtr(-ratio) - self.logits
+        # Further out the normal tail is nothing, and its slope would not be finite.
+        return torch.special.log_ndtr(-ratio.clamp(max=_LARGEST_RATIO)) - self.logits
 
     def log_excess(self, ratio: Tensor) -> Tensor:
         """Log of (q(r) / pi)^m0 - 1."""
@@ -58,6 +59,7 @@ class Zeros(NamedTuple):
 
     def slope_and_curvature(self, ratio: Tensor) -> tuple[Tensor, Tensor]:
         """First and second derivative of :meth:`log_excess`."""
+        ratio = ratio.clamp(max=_LARGEST_RATIO)
         log_tail = torch.special.log_ndtr(-ratio)
         hazard = (-0.5 * ratio.square() - 0.5 * math.log(2 * math.pi) - log_tail).exp()
         weight, share, exponent = self._weight(log_tail - self.logits)
@@ -182,7 +184,6 @@ def log_bump_shared(zeros: Zeros, ratio: NormalRatio | ScaleMixtureRatio) -> Ten
     There are at most two bumps: one where nearly all zeros come from noise, one where nearly all
     were dropped. The nodes reach over both, or, where these are too far apart, over the larger.
     """
-    zeros = Zeros(zeros.count.clamp(min=1), zeros.logits)
     with torch.no_grad():
         high = ratio.mode().clamp(max=_LARGEST_RATIO)
         low = high.clamp(max=0.0) - 6.0
@@ -219,14 +220,13 @@ def log_bump_independent(zeros: Zeros, scale: Tensor, concentration: Tensor) -> 
 
     The rule runs in log w, stretched so that the slow tail of a small concentration fits.
     """
-    some = Zeros(zeros.count.clamp(min=1), zeros.logits)
     a = concentration
     with torch.no_grad():
 
         def slope_and_curvature(log_w: Tensor) -> tuple[Tensor, Tensor]:
             square = (2 * log_w).exp()
             ratio = (scale * log_w.exp()).clamp(max=_LARGEST_RATIO)
-            slope, curvature = some.slope_and_curvature(ratio)
+            slope, curvature = zeros.slope_and_curvature(ratio)
             slope, curvature = slope * ratio, curvature * ratio.square() + slope * ratio
             return 2 * a - 2 * square + slope, (curvature - 4 * square).clamp(max=-1e-3)
 
@@ -234,14 +234,15 @@ def log_bump_independent(zeros: Zeros, scale: Tensor, concentration: Tensor) -> 
         low = torch.minimum(high, -(scale.clamp(min=1e-30)).log()) - 4.0
         centre, curvature = find_mode(slope_and_curvature, low, high)
         width = (-curvature).clamp(min=1e-6).rsqrt()
-        stretch = 0.6 / a.sqrt().clamp(min=1.0)
+        stretch = 0.45 / a.sqrt().clamp(min=1.0)
     terms = []
     for step in range(-_HALF_COUNT, _HALF_COUNT + 1):
         position = step * _SPACING
         log_w = centre + width * (stretch * position).sinh() / stretch
+        log_w = log_w.minimum(high + 3.5)  # beyond is nothing, and its slope would not be finite
         log_slope = (width * (stretch * position).cosh()).log()
         log_density = math.log(2.0) + 2 * a * log_w - (2 * log_w).exp() - a.lgamma()
-        terms.append(log_density + log_slope + some.log_excess(scale * log_w.exp()))
+        terms.append(log_density + log_slope + zeros.log_excess(scale * log_w.exp()))
     return torch.stack(terms).logsumexp(0) + math.log(_SPACING)
 
 
