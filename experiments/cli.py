@@ -14,7 +14,7 @@ import typer
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from ..data.errors import DataError  # noqa: E402
-from . import demo, fits, lda_commands  # noqa: E402
+from . import demo, fits, import_command, isoform_commands, lda_commands  # noqa: E402
 from .reports import report  # noqa: E402
 from .training import LossNotFinite, TrainingInterrupted  # noqa: E402
 
@@ -25,6 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(lda_commands.app, name="lda")
+isoform_commands.app.command("import")(import_command.import_cells)
+app.add_typer(isoform_commands.app, name="isoforms")
 app.command("demo")(demo.demo)
 
 

@@ -4,6 +4,7 @@
 ``checkpoint.pt``   tensors and numbers only, loads with ``weights_only=True``
 ``metrics.csv``     a row for each epoch
 ``vocabulary.txt``  of a topic model: a word a line
+``isoforms.txt``    of a model of isoforms: an isoform a line
 
 Every file is written beside its place and then moved there, so that none is ever half-written.
 """
@@ -21,6 +22,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from torch import nn
 
 from ..data.errors import DataError
 
@@ -28,6 +30,7 @@ CONFIG = "config.json"
 CHECKPOINT = "checkpoint.pt"
 METRICS = "metrics.csv"
 VOCABULARY = "vocabulary.txt"
+ISOFORMS = "isoforms.txt"
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -144,22 +147,60 @@ def read_metrics(folder: Path) -> pd.DataFrame:
     return pd.read_csv(path) if path.exists() else pd.DataFrame({"epoch": []})
 
 
-def write_vocabulary(folder: Path, words: Sequence[str]) -> None:
-    """Write ``vocabulary.txt``."""
+def write_vocabulary(folder: Path, words: Sequence[str], name: str = VOCABULARY) -> None:
+    """Write ``vocabulary.txt``, or ``isoforms.txt``."""
     text = "".join(f"{word}\n" for word in words)
-    write_atomically(folder / VOCABULARY, lambda path: path.write_text(text, encoding="utf-8"))
+    write_atomically(folder / name, lambda path: path.write_text(text, encoding="utf-8"))
 
 
-def read_vocabulary(folder: Path) -> list[str]:
-    """Read ``vocabulary.txt``.
+def read_vocabulary(folder: Path, name: str = VOCABULARY) -> list[str]:
+    """Read ``vocabulary.txt``, or ``isoforms.txt``.
 
     Raises
     ------
     DataError
         If it is missing.
     """
-    path = folder / VOCABULARY
+    path = folder / name
     try:
         return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except OSError as error:
         raise DataError(f"{path}: cannot be read; fit again") from error
+
+
+def check_same_fit(folder: Path, description: dict[str, Any]) -> None:
+    """Require that what is resumed is what was begun; only epochs and device may change.
+
+    Raises
+    ------
+    DataError
+        If model, training, split or data differ from those in the folder.
+    """
+    begun = read_config(folder, description["kind"])
+    for part in ("model", "training", "split", "data"):
+        for key, value in description[part].items():
+            if key not in ("epochs", "device", "source") and begun[part][key] != value:
+                raise DataError(
+                    f"{folder}: was begun with {key} {begun[part][key]}, not {value}; "
+                    "resume with the same data and options"
+                )
+
+
+def load_modules(folder: Path, device: torch.device, modules: dict[str, nn.Module]) -> None:
+    """Put freshly built model and guide on a device and in the state of a checkpoint.
+
+    Raises
+    ------
+    DataError
+        If the checkpoint is missing, damaged, or not that of these modules.
+    """
+    state = read_checkpoint(folder, device)
+    for name, module in modules.items():
+        try:
+            module.to(device).load_state_dict(state[name])
+        except (RuntimeError, KeyError) as error:
+            reason = str(error).splitlines()[0]
+            raise DataError(
+                f"{folder}: checkpoint and config disagree ({reason}); fit again"
+            ) from error
+        module.eval()

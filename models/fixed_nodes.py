@@ -87,6 +87,21 @@ class Window(NamedTuple):
     highest_ratio: Tensor
     ratio_nodes: Tensor
 
+    def with_prior(self, parameters: BootstrapParameters) -> Window:
+        """Reach over the counts that the negative binomial alone makes likely, too.
+
+        Where the window does not reach down to 1, u = 0 is out of the question, and with it a
+        count that was dropped.
+        """
+        mean, excess = parameters.mean, 1 + parameters.mean / parameters.inverse_dispersion
+        end = (mean + 5 * (mean * excess).sqrt() + 8 * excess).ceil()
+        last = torch.where(self.first > 1, self.last, torch.maximum(self.last, end))
+        extent, whole = ((one + 0.5).log() - math.log(1.5) for one in (self.last, last))
+        size = (extent / self.panels).clamp(min=0.05, max=_PANEL_LOG_WIDTH)
+        panels = torch.minimum(whole / size, last / 3)
+        reaching = (self.first <= 1) & self.panels.isfinite()
+        return self._replace(last=last, panels=torch.where(reaching, panels, self.panels))
+
     def level(self) -> Tensor:
         """Coarsest of the levels that will do, ``len(LEVELS)`` where none will."""
         level = torch.full_like(self.first, len(LEVELS), dtype=torch.int64)
@@ -264,16 +279,32 @@ def log_sum(
     Without ``any_zeros`` no entry may have a bootstrap that is zero.
     """
     u, weight = window_nodes(window, panels)
-    terms = log_prior(u, parameters) + log_density_of_positives(u, parameters, summary, setting)
-    if any_zeros:
-        zeros = Zeros(summary.zeros, parameters.bootstrap_dropout_logits)
-        if setting.zeros == "atom":
-            terms = terms + zeros.log_dropped()
-        else:
-            ratio = zero_ratio(u, parameters, summary, setting)
-            bump = _bump(ratio, zeros, window, ratio_nodes, setting)
-            terms = terms + log_zero_factor(zeros, bump)
-    return (terms + weight.log()).logsumexp(0)
+    terms = log_prior(u, parameters) + weight.log()
+    likelihood = log_likelihood_at(
+        u, window, ratio_nodes, parameters, summary, setting, any_zeros=any_zeros
+    )
+    return (terms + likelihood).logsumexp(0)
+
+
+def log_likelihood_at(
+    u: Tensor,
+    window: Window,
+    ratio_nodes: int,
+    parameters: BootstrapParameters,
+    summary: BootstrapSummary,
+    setting: BootstrapSetting,
+    *,
+    any_zeros: bool,
+) -> Tensor:
+    """Log density of the bootstraps given counts u within the window, shape (nodes, entries)."""
+    density = log_density_of_positives(u, parameters, summary, setting)
+    if not any_zeros:
+        return density
+    zeros = Zeros(summary.zeros, parameters.bootstrap_dropout_logits)
+    if setting.zeros == "atom":
+        return density + zeros.log_dropped()
+    ratio = zero_ratio(u, parameters, summary, setting)
+    return density + log_zero_factor(zeros, _bump(ratio, zeros, window, ratio_nodes, setting))
 
 
 def _bump(

@@ -18,18 +18,29 @@ from .bootstrap_likelihood import (
     breakpoints,
     log_joint,
     log_likelihood,
+    log_prior,
 )
 from .compilation import can_compile, compiled
 from .count_posterior import CountPosterior
-from .fixed_nodes import LEVELS, Level, Window, find_window, log_sum
+from .fixed_nodes import (
+    LEVELS,
+    Level,
+    Window,
+    find_window,
+    log_likelihood_at,
+    log_sum,
+    window_nodes,
+)
 from .negative_binomial import log_negative_binomial
 from .quadrature import Nodes, adaptive_nodes, segment_logsumexp
 
 # Entries summed at once; bounds the memory that the nodes take.
 _CHUNK = 8192
 _ADAPTIVE_CHUNK = 2048
+# Panels for a posterior, whose quantiles need more nodes than a sum.
+_POSTERIOR_PANELS = 10
 # Entries of one call from which on it is worth compiling: a minibatch of a fit.
-_WORTH_COMPILING = 50_000
+_WORTH_COMPILING = 20_000
 
 
 def marginal_log_prob(
@@ -238,26 +249,67 @@ def count_posterior(
     p(y | x) is proportional to NB(y) [P(h = 0) p(x | y) + P(h = 1) p(x | 0)].
     """
     shape = parameters.mean.shape
-    flat = [part.detach().reshape(-1) for part in (*parameters, *summary)]
+    parts = tuple(part.detach().reshape(-1) for part in (*parameters, *summary))
     pieces = []
     with torch.no_grad():
-        for start, chunk in enumerate(_chunks(tuple(flat))):
-            posterior = _posterior_of_chunk(*_parted(chunk), setting, before_dropout)
-            pieces.append((start * _CHUNK, posterior))
-    return CountPosterior(
-        shape,
-        torch.cat([start + entry for start, (entry, *_) in pieces]),
-        *(torch.cat([piece[field] for _, piece in pieces]) for field in (1, 2, 3)),
-    )
+        for index, chunk in enumerate(_chunks(parts)):
+            for positions, nodes, probability in _posteriors(chunk, setting, before_dropout):
+                entry = positions[nodes.entry] + index * _CHUNK
+                pieces.append((entry, nodes.u, nodes.weight, probability))
+    return CountPosterior(shape, *(torch.cat(fields) for fields in zip(*pieces, strict=True)))
 
 
-def _posterior_of_chunk(
+def _posteriors(
+    chunk: tuple[Tensor, ...], setting: BootstrapSetting, before_dropout: bool
+) -> Iterator[tuple[Tensor, Nodes, Tensor]]:
+    """Give groups of entries, as positions, with their nodes and the probabilities of these."""
+    left = torch.arange(len(chunk[0]), device=chunk[0].device)
+    if chunk[0].dtype != torch.float64:
+        window = find_window(*_parted(chunk), setting)
+        if before_dropout:
+            window = window.with_prior(_parted(chunk)[0])
+        level_of_entry = window.level()
+        for index, level in enumerate(LEVELS):
+            chosen = (level_of_entry == index).nonzero().squeeze(-1)
+            if len(chosen):
+                own = Window(*_select(window, chosen))
+                inputs = _parted(_select(chunk, chosen))
+                yield chosen, *_posterior_on_window(own, level, *inputs, setting, before_dropout)
+        left = (level_of_entry == len(LEVELS)).nonzero().squeeze(-1)
+    for positions in left.split(_ADAPTIVE_CHUNK):
+        if len(positions):
+            inputs = _parted(_select(chunk, positions))
+            yield positions, *_adaptive_posterior(*inputs, setting, before_dropout)
+
+
+def _posterior_on_window(
+    window: Window,
+    level: Level,
     parameters: BootstrapParameters,
     summary: BootstrapSummary,
     setting: BootstrapSetting,
     before_dropout: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Entry, count, width and probability of the nodes."""
+) -> tuple[Nodes, Tensor]:
+    u, weight = window_nodes(window, max(level.panels, _POSTERIOR_PANELS))
+    likelihood = log_likelihood_at(
+        u, window, level.ratio_nodes, parameters, summary, setting, any_zeros=True
+    )
+    if before_dropout:
+        terms = _log_joint_before_dropout(u, likelihood, likelihood[0], parameters)
+    else:
+        terms = log_prior(u, parameters) + likelihood
+    probability = (terms + weight.log()).softmax(0)
+    used = weight > 0
+    entry = torch.arange(u.shape[1], device=u.device).expand_as(u)
+    return Nodes(entry[used], u[used], weight[used]), probability[used]
+
+
+def _adaptive_posterior(
+    parameters: BootstrapParameters,
+    summary: BootstrapSummary,
+    setting: BootstrapSetting,
+    before_dropout: bool,
+) -> tuple[Nodes, Tensor]:
     if before_dropout:
         at_zero = log_likelihood(torch.zeros_like(parameters.mean), parameters, summary, setting)
 
@@ -265,16 +317,23 @@ def _posterior_of_chunk(
         chosen, seen = _gather(parameters, summary, entry, u)
         if not before_dropout:
             return log_joint(u, chosen, seen, setting)
-        kept = functional.logsigmoid(-chosen.dropout_logits)
-        kept = kept + log_likelihood(u, chosen, seen, setting)
-        dropped = functional.logsigmoid(chosen.dropout_logits)
-        dropped = dropped + at_zero[entry].view(chosen.dropout_logits.shape)
-        prior = log_negative_binomial(u, chosen.mean, chosen.inverse_dispersion)
-        return prior + torch.logaddexp(kept, dropped)
+        likelihood = log_likelihood(u, chosen, seen, setting)
+        own_zero = at_zero[entry].view(chosen.mean.shape)
+        return _log_joint_before_dropout(u, likelihood, own_zero, chosen)
 
     nodes = adaptive_nodes(
         log_function, breakpoints(parameters, summary, setting), largest_share=0.05
     )
     terms = log_function(nodes.u, nodes.entry) + nodes.weight.log()
     total = segment_logsumexp(terms, nodes.entry, len(parameters.mean))
-    return nodes.entry, nodes.u, nodes.weight, (terms - total[nodes.entry]).exp()
+    return nodes, (terms - total[nodes.entry]).exp()
+
+
+def _log_joint_before_dropout(
+    y: Tensor, likelihood: Tensor, likelihood_at_zero: Tensor, parameters: BootstrapParameters
+) -> Tensor:
+    """Log of NB(y) [P(h = 0) p(x | y) + P(h = 1) p(x | 0)]."""
+    kept = functional.logsigmoid(-parameters.dropout_logits) + likelihood
+    dropped = functional.logsigmoid(parameters.dropout_logits) + likelihood_at_zero
+    prior = log_negative_binomial(y, parameters.mean, parameters.inverse_dispersion)
+    return prior + torch.logaddexp(kept, dropped)

@@ -15,12 +15,30 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# A panel is split until its own sum and that of its halves agree to this share of the total...
-_TOLERANCE = 2e-6
-# ...or it holds less than this share (in nats) of the total.
-_NEGLIGIBLE = -18.0
-# Neighbours of a panel that holds this share (in nats) must be about as narrow as that panel.
-_STRONG = -12.0
+
+class Precision(NamedTuple):
+    """When a panel is fine enough.
+
+    Attributes
+    ----------
+    tolerance
+        A panel is split until its own sum and that of its halves agree to this share...
+    negligible
+        ...or it holds less than this share of the total (in nats).
+    strong
+        Neighbours of a panel that holds this share (in nats) must be about as narrow as it is.
+    """
+
+    tolerance: float
+    negligible: float
+    strong: float
+
+
+# float32 cannot tell smaller differences from its own rounding.
+_PRECISION = {
+    torch.float64: Precision(2e-6, -18.0, -12.0),
+    torch.float32: Precision(2e-4, -12.0, -8.0),
+}
 _MOST_ROUNDS = 60
 
 
@@ -149,14 +167,15 @@ class _Panels(NamedTuple):
         """Tell which panels, in order, matter and are not settled yet, shape (panels,)."""
         total = torch.logaddexp(segment_logsumexp(self.log_sum, self.entry, len(at_zero)), at_zero)
         share = self.log_sum - total[self.entry]
+        precision = _PRECISION[share.dtype]
         # A peak may hide in a panel that is much wider than a neighbour that matters.
         hiding = torch.zeros_like(self.settled)
-        strong = share > _STRONG
+        strong = share > precision.strong
         beside = self.entry[1:] == self.entry[:-1]
         wider = self.count[1:] / self.count[:-1]
         hiding[1:] |= beside & strong[:-1] & (wider > 2)
         hiding[:-1] |= beside & strong[1:] & (wider < 0.5)
-        unsettled = ~self.settled & ((share > _NEGLIGIBLE) | hiding)
+        unsettled = ~self.settled & ((share > precision.negligible) | hiding)
         return unsettled | ((self.count > 3) & (share > log_largest_share))
 
     def with_halves(
@@ -171,7 +190,7 @@ class _Panels(NamedTuple):
         entry = whole.entry.repeat_interleave(2)
         halves = _Panels.summed(log_function, entry, first.flatten(), count.flatten())
         change = halves.log_sum.view(-1, 2).logsumexp(-1) - whole.log_sum
-        agree = (change.abs() < _TOLERANCE).repeat_interleave(2)
+        agree = (change.abs() < _PRECISION[change.dtype].tolerance).repeat_interleave(2)
         halves = halves._replace(settled=halves.settled | agree)
         both = zip(kept, halves, strict=True)
         return _Panels(*(torch.cat([old, new]) for old, new in both)).in_order()

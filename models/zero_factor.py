@@ -195,24 +195,20 @@ def log_bump_shared(zeros: Zeros, ratio: NormalRatio | ScaleMixtureRatio) -> Ten
         # Left of here a bootstrap at zero is more likely noise than dropped.
         between = -torch.special.ndtri(zeros.logits.clamp(max=-1e-3).exp())
         between = between.clamp(low, high)
-        bumps = []
-        for ends in ((low, between), (between, high)):
-            mode, curvature = find_mode(slope_and_curvature, *ends)
-            width = (-curvature).clamp(min=0.5 / ratio.variance).rsqrt()
-            height = ratio.log_density(mode) + zeros.log_excess(mode) + width.log()
-            bumps.append((mode - _REACH * width, mode + _REACH * width, width, height))
-        (left, left_end, left_width, left_height), (start, right, width, height) = bumps
-        spacing = (right - left) / (_NODES - 1)
-        apart = spacing > torch.minimum(width, left_width)
-        left_larger = left_height > height
-        first = torch.where(apart & ~left_larger, start, left)
-        last = torch.where(apart & left_larger, left_end, right)
+        ends = torch.stack([low, between]), torch.stack([between, high])
+        mode, curvature = find_mode(slope_and_curvature, *ends)
+        width = (-curvature).clamp(min=0.5 / ratio.variance).rsqrt()
+        height = ratio.log_density(mode) + zeros.log_excess(mode) + width.log()
+        start, end = mode - _REACH * width, mode + _REACH * width
+        apart = (end[1] - start[0]) / (_NODES - 1) > width.amin(0)
+        left_larger = height[0] > height[1]
+        first = torch.where(apart & ~left_larger, start[1], start[0])
+        last = torch.where(apart & left_larger, end[0], end[1])
+        steps = torch.arange(_NODES, dtype=first.dtype, device=first.device)
         spacing = (last - first) / (_NODES - 1)
-    terms = []
-    for step in range(_NODES):
-        node = first + step * spacing
-        terms.append(ratio.log_density(node) + zeros.log_excess(node))
-    return torch.stack(terms).logsumexp(0) + spacing.log()
+        nodes = first + steps.view(-1, *[1] * first.dim()) * spacing
+    terms = ratio.log_density(nodes) + zeros.log_excess(nodes)
+    return terms.logsumexp(0) + spacing.log()
 
 
 def log_bump_independent(zeros: Zeros, scale: Tensor, concentration: Tensor) -> Tensor:
@@ -235,15 +231,14 @@ def log_bump_independent(zeros: Zeros, scale: Tensor, concentration: Tensor) -> 
         centre, curvature = find_mode(slope_and_curvature, low, high)
         width = (-curvature).clamp(min=1e-6).rsqrt()
         stretch = 0.45 / a.sqrt().clamp(min=1.0)
-    terms = []
-    for step in range(-_HALF_COUNT, _HALF_COUNT + 1):
-        position = step * _SPACING
+        steps = torch.arange(-_HALF_COUNT, _HALF_COUNT + 1, dtype=a.dtype, device=a.device)
+        position = (_SPACING * steps).view(-1, *[1] * centre.dim())
         log_w = centre + width * (stretch * position).sinh() / stretch
         log_w = log_w.minimum(high + 3.5)  # beyond is nothing, and its slope would not be finite
         log_slope = (width * (stretch * position).cosh()).log()
-        log_density = math.log(2.0) + 2 * a * log_w - (2 * log_w).exp() - a.lgamma()
-        terms.append(log_density + log_slope + zeros.log_excess(scale * log_w.exp()))
-    return torch.stack(terms).logsumexp(0) + math.log(_SPACING)
+    log_density = math.log(2.0) + 2 * a * log_w - (2 * log_w).exp() - a.lgamma()
+    terms = log_density + log_slope + zeros.log_excess(scale * log_w.exp())
+    return terms.logsumexp(0) + math.log(_SPACING)
 
 
 def find_mode(

@@ -1,0 +1,86 @@
+"""The truth behind simulated cells, to measure a fit by."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .cells import Cells
+from .errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class IsoformTruth:
+    """What bootstraps are estimates of.
+
+    Attributes
+    ----------
+    expected
+        Expected counts (reads), shape (cells, isoforms).
+    cell_types
+        Shape (cells,), strings.
+    """
+
+    expected: np.ndarray
+    cell_types: np.ndarray
+
+    def select(self, positions: np.ndarray) -> IsoformTruth:
+        """Truth of the cells at these positions."""
+        return IsoformTruth(self.expected[positions], self.cell_types[positions])
+
+
+def read_truth(path: str | Path, cells: Cells) -> IsoformTruth:
+    """Read the truth of cells from an ``.npz``.
+
+    Its arrays ``expected`` (cells, transcripts), ``cell_type`` and ``transcripts`` are read. Its
+    columns are found by transcript; its rows by ``cells``, the names, or, where it has no such
+    array, they are the cells in their order.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or does not hold the truth of these cells and isoforms.
+    """
+    path = Path(path)
+    try:
+        with np.load(path) as arrays:
+            expected, cell_types, transcripts = (
+                arrays[name] for name in ("expected", "cell_type", "transcripts")
+            )
+            names = arrays.get("cells")
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path}: cannot be read as the truth ({error}); give an .npz with expected, cell_type "
+            "and transcripts"
+        ) from error
+    if expected.shape != (len(cell_types), len(transcripts)):
+        raise DataError(
+            f"{path}: expected has shape {expected.shape}, but there are {len(cell_types)} "
+            f"cell types and {len(transcripts)} transcripts"
+        )
+    columns = _positions(path, "isoform", transcripts.astype(np.str_), cells.isoforms)
+    if names is not None:
+        rows = _positions(path, "cell", names.astype(np.str_), cells.names)
+    elif len(expected) == cells.num_cells:
+        rows = np.arange(cells.num_cells)
+    else:
+        raise DataError(
+            f"{path}: has {len(expected)} cells without names, but {cells.source} has "
+            f"{cells.num_cells}; give the truth of these cells"
+        )
+    return IsoformTruth(expected[np.ix_(rows, columns)], cell_types[rows].astype(np.str_))
+
+
+def _positions(path: Path, what: str, found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Positions of the wanted names among those found."""
+    places = {name: place for place, name in enumerate(found.tolist())}
+    missing = [name for name in wanted.tolist() if name not in places]
+    if missing:
+        raise DataError(
+            f"{path}: does not have {what} {missing[0]} ({len(missing)} such); give the truth of "
+            "these cells"
+        )
+    return np.array([places[name] for name in wanted.tolist()])

@@ -1,0 +1,311 @@
+"""Isoform models from cells to fit, and from fit to figures of merit."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..data.cells import (
+    CellBatch,
+    Cells,
+    CellTensors,
+    CountTensors,
+    expression_scales,
+    noise_variances,
+)
+from ..data.errors import DataError
+from ..guides.isoforms import IsoformGuide
+from ..guides.scvi import SCVIGuide
+from ..models.isoforms import BootstrapIsoforms
+from ..models.scvi import SCVI
+from . import fits, isoform_inference
+from .training import Trainer, TrainingConfig, TrainingResult, choose_device
+
+MODELS = ("bootstrap", "scvi")
+SUBSETS = ("all", "train", "held-out")
+
+# How to train where nothing else is said.
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 100, 32, 2e-3
+# Held-out cells scored after each epoch.
+MONITORED_CELLS = 500
+
+
+@dataclass(frozen=True)
+class IsoformConfig:
+    """Which model of isoforms and which guide; what the fields mean stands with their classes.
+
+    Attributes
+    ----------
+    model
+        ``bootstrap`` or ``scvi``.
+    error, zeros, noise
+        Of :class:`~exvae.models.isoforms.BootstrapIsoforms`, as is ``noise_latent_size``.
+    latent_size, noise_latent_size
+        Z and A.
+    dispersion, dropout, hidden_dropout
+        Of :class:`~exvae.models.scvi.SCVI`.
+    pooling, input_dropout
+        Of :class:`~exvae.guides.scvi.SCVIGuide`.
+    encoder_bootstraps
+        How many bootstraps of a cell, drawn anew each time, the guide reads in training; 0 for
+        all.
+    """
+
+    model: str = "bootstrap"
+    error: str = "shared"
+    zeros: str = "rectified"
+    noise: str = "adaptive"
+    latent_size: int = 10
+    noise_latent_size: int = 5
+    dispersion: str = "isoform"
+    dropout: str = "network"
+    hidden_dropout: float = 0.2
+    pooling: str = "mean"
+    input_dropout: float = 0.5
+    encoder_bootstraps: int = 5
+
+
+@dataclass(frozen=True)
+class IsoformFit:
+    """A fitted model of isoforms and its guide, both in evaluation mode."""
+
+    model: SCVI
+    guide: SCVIGuide
+    isoforms: list[str]
+    config: dict[str, Any]
+    device: torch.device
+
+    @property
+    def batch_key(self) -> str | None:
+        """Column of ``obs`` that tells the batch of a cell."""
+        return self.config["data"]["batch_key"]
+
+    def conform(self, cells: Cells) -> Cells:
+        """Give cells the batch codes of the fit; DataError if they are not of its isoforms."""
+        return cells.recoded(self.isoforms, self.config["data"]["batch_names"])
+
+
+class TrainingCells:
+    """The cells that are trained on.
+
+    Parameters
+    ----------
+    tensors
+        All cells.
+    positions
+        Which of them to train on, shape (cells,).
+    num_bootstraps
+        How many bootstraps the guide reads; None for all.
+    """
+
+    unit = "cells"
+    element = "cell"
+
+    def __init__(
+        self,
+        tensors: CellTensors | CountTensors,
+        positions: np.ndarray,
+        num_bootstraps: int | None,
+    ) -> None:
+        self.tensors = tensors
+        self.positions = positions
+        self.num_bootstraps = num_bootstraps
+
+    def __len__(self) -> int:
+        """Count the cells."""
+        return len(self.positions)
+
+    def batch(self, positions: np.ndarray) -> CellBatch:
+        """Gather the arguments of model and guide for the cells at these positions."""
+        batch = self.tensors.batch(self.positions[positions], len(self), self.num_bootstraps)
+        indices = torch.as_tensor(positions, device=batch.indices.device)
+        return batch._replace(indices=indices)
+
+    def size(self, positions: np.ndarray) -> int:
+        """Count the cells at these positions."""
+        return len(positions)
+
+
+class Monitor:
+    """Loss of held-out cells after each epoch, always with the same random draws.
+
+    Parameters
+    ----------
+    model, guide
+        Those under training.
+    tensors
+        All cells.
+    positions
+        Those held out; the first :data:`MONITORED_CELLS` are scored.
+    """
+
+    def __init__(
+        self,
+        model: SCVI,
+        guide: SCVIGuide,
+        tensors: CellTensors | CountTensors,
+        positions: np.ndarray,
+    ) -> None:
+        self.model = model
+        self.guide = guide
+        self.tensors = tensors
+        self.positions = positions[:MONITORED_CELLS]
+
+    def __call__(self) -> dict[str, float]:
+        """Measure; nothing where no cell is held out."""
+        if not len(self.positions):
+            return {}
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            loss = isoform_inference.loss_per_cell(
+                self.model, self.guide, self.tensors, self.positions
+            )
+        return {"held_out_loss_per_cell": loss}
+
+
+def build(config: IsoformConfig, num_isoforms: int, num_batches: int) -> tuple[SCVI, SCVIGuide]:
+    """Build model and guide.
+
+    Raises
+    ------
+    DataError
+        If the configuration names a model or an option that does not exist.
+    """
+    if config.model not in MODELS:
+        raise DataError(f"--model is {config.model!r}; choose one of {', '.join(MODELS)}")
+    if min(config.latent_size, config.noise_latent_size) < 1:
+        raise DataError("a latent variable has no dimensions; give at least 1")
+    decoder = {
+        "latent_size": config.latent_size,
+        "dispersion": config.dispersion,
+        "dropout": config.dropout,
+        "hidden_dropout": config.hidden_dropout,
+    }
+    encoder = {"pooling": config.pooling, "input_dropout": config.input_dropout}
+    try:
+        if config.model == "scvi":
+            model = SCVI(num_isoforms, num_batches, **decoder)
+            return model, SCVIGuide(model, **encoder)
+        model = BootstrapIsoforms(
+            num_isoforms,
+            num_batches,
+            noise_latent_size=config.noise_latent_size,
+            error=config.error,
+            zeros=config.zeros,
+            noise=config.noise,
+            **decoder,
+        )
+        return model, IsoformGuide(model, **encoder)
+    except ValueError as error:
+        raise DataError(str(error)) from error
+
+
+def tensors_of(
+    config: IsoformConfig, cells: Cells, device: torch.device
+) -> CellTensors | CountTensors:
+    """Put what the model reads and observes of the cells within reach of a device."""
+    return (CountTensors if config.model == "scvi" else CellTensors)(cells, device)
+
+
+def split_cells(num_cells: int, train_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the cells to train on, and of those held out, both in random order."""
+    order = np.random.default_rng(seed).permutation(num_cells)
+    num_train = round(train_fraction * num_cells)
+    return order[:num_train], order[num_train:]
+
+
+def fit(
+    cells: Cells,
+    config: IsoformConfig,
+    training: TrainingConfig,
+    folder: Path,
+    *,
+    train_fraction: float = 0.9,
+    batch_key: str | None = None,
+    resume: bool = False,
+) -> TrainingResult:
+    """Fit a model of isoforms and keep it in a folder.
+
+    Trains on a fraction of the cells, chosen by the seed. The loss of the others is recorded after
+    each epoch and, with ``training.patience``, decides when to stop.
+
+    Raises
+    ------
+    DataError
+        If the folder holds another fit or the cells are not such as the model needs.
+    """
+    device = choose_device(training.device)
+    torch.manual_seed(training.seed)
+    model, guide = build(config, cells.num_isoforms, len(cells.batch_names))
+    tensors = tensors_of(config, cells, device)
+    trained_on, held_out = split_cells(cells.num_cells, train_fraction, training.seed)
+    if not len(trained_on) or (training.patience and not len(held_out)):
+        raise DataError(
+            f"{cells.source}: of {cells.num_cells} cells --train-fraction {train_fraction} leaves "
+            f"{len(trained_on)} to train on and {len(held_out)} held out; choose another"
+        )
+    description = {
+        "kind": "isoforms",
+        "model": asdict(config),
+        "training": asdict(training),
+        "split": {"train_fraction": train_fraction},
+        "data": {
+            "source": cells.source,
+            "fingerprint": cells.fingerprint,
+            "cells": cells.num_cells,
+            "training_cells": len(trained_on),
+            "isoforms": cells.num_isoforms,
+            "batch_key": batch_key,
+            "batch_names": list(cells.batch_names),
+        },
+        "versions": fits.versions(),
+    }
+    fits.create_folder(folder, resume=resume)
+    if resume:
+        fits.check_same_fit(folder, description)
+    fits.write_config(folder, description)
+    fits.write_vocabulary(folder, cells.isoforms.tolist(), fits.ISOFORMS)
+    initialise(model, cells, tensors, trained_on)
+    trainer = Trainer(
+        model.to(device),
+        guide.to(device),
+        TrainingCells(tensors, trained_on, config.encoder_bootstraps or None),
+        training,
+        folder,
+        monitor=Monitor(model, guide, tensors, held_out),
+        score="held_out_loss_per_cell" if training.patience else None,
+    )
+    return trainer.train(resume=resume)
+
+
+def initialise(
+    model: SCVI, cells: Cells, tensors: CellTensors | CountTensors, positions: np.ndarray
+) -> None:
+    """Start a model from what the cells at these positions tell of it themselves."""
+    counts = tensors.estimates[positions]
+    batches = cells.batches[positions]
+    model.initialise(expression_scales(counts, batches, len(cells.batch_names)))
+    if isinstance(model, BootstrapIsoforms):
+        relative = model.likelihood["noise"] != "absolute"
+        model.initialise_noise(noise_variances(cells, positions, relative=relative))
+
+
+def load(folder: Path, device: str = "auto") -> IsoformFit:
+    """Load a fit into freshly built objects on any device.
+
+    Raises
+    ------
+    DataError
+        If the folder holds no fit of a model of isoforms, or a damaged one.
+    """
+    chosen = choose_device(device)
+    config = fits.read_config(folder, "isoforms")
+    isoforms = fits.read_vocabulary(folder, fits.ISOFORMS)
+    num_batches = len(config["data"]["batch_names"])
+    model, guide = build(IsoformConfig(**config["model"]), len(isoforms), num_batches)
+    fits.load_modules(folder, chosen, {"model": model, "guide": guide})
+    return IsoformFit(model, guide, isoforms, config, chosen)

@@ -1,0 +1,61 @@
+"""What draws from a posterior say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+class SampledPosterior:
+    """Posterior of expression that is known by its draws.
+
+    Parameters
+    ----------
+    draws
+        Shape (draws, ...).
+    """
+
+    def __init__(self, draws: Tensor) -> None:
+        self.draws = draws
+
+    @property
+    def mean(self) -> Tensor:
+        """Shape (...)."""
+        return self.draws.mean(0)
+
+    @property
+    def variance(self) -> Tensor:
+        """Shape (...)."""
+        return self.draws.var(0)
+
+    @property
+    def log1p_mean(self) -> Tensor:
+        """Mean of log(1 + value), shape (...)."""
+        return self.draws.log1p().mean(0)
+
+    @cached_property
+    def _ordered(self) -> Tensor:
+        return self.draws.sort(0).values
+
+    def quantile(self, q: float | Sequence[float]) -> Tensor:
+        """Interpolate between the draws next to a probability, or several.
+
+        Parameters
+        ----------
+        q
+            Probability, or several.
+
+        Returns
+        -------
+        Tensor
+            Shape (...), or (quantiles, ...) for several.
+        """
+        if isinstance(q, Sequence):
+            return torch.stack([self.quantile(level) for level in q])
+        place = q * (len(self.draws) - 1)
+        below = int(place)
+        above = min(below + 1, len(self.draws) - 1)
+        return self._ordered[below].lerp(self._ordered[above], place - below)

@@ -1,0 +1,246 @@
+"""scVI: what it generates and scores, and its networks."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pyro
+import pytest
+import scipy.stats
+import torch
+from pyro import poutine
+from pyro.distributions import LogNormal
+from torch import Tensor
+
+from exvae.data.cells import CellBatch, ExpressionScales
+from exvae.models.networks import BatchedNetwork, inverse_softplus
+from exvae.models.sampled_posterior import SampledPosterior
+from exvae.models.scvi import DISPERSIONS, DROPOUTS, SCVI
+
+CELLS, ISOFORMS, BATCHES = 6, 4, 2
+
+
+def batch_of(cells: int = CELLS, obs: Tensor | None = None, num_cells: int | None = None):
+    """Make a minibatch; what the guide would read is of no account here."""
+    return CellBatch(
+        torch.ones(cells, ISOFORMS),
+        torch.arange(cells + 1),
+        torch.arange(cells) % BATCHES,
+        torch.arange(cells),
+        num_cells or cells,
+        obs,
+    )
+
+
+def build(**options) -> SCVI:
+    model = SCVI(ISOFORMS, BATCHES, latent_size=3, hidden_sizes=(8,), **options)
+    scales = ExpressionScales(
+        torch.tensor([4.0, 5.0]), torch.tensor([0.3, 0.6]), torch.tensor([0.4, 0.3, 0.2, 0.1])
+    )
+    model.initialise(scales)
+    return model
+
+
+def draw_latents(model: SCVI, *shape: int) -> dict[str, Tensor]:
+    return {
+        "z": torch.randn(*shape, CELLS, 1, model.latent_size),
+        "library": 50 + 10 * torch.rand(*shape, CELLS, 1),
+    }
+
+
+every_option = pytest.mark.parametrize(
+    ("dispersion", "dropout"), list(itertools.product(DISPERSIONS, DROPOUTS))
+)
+
+
+@every_option
+def test_counts_are_zinb_of_what_is_decoded(dispersion: str, dropout: str) -> None:
+    model = build(dispersion=dispersion, dropout=dropout)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    batches = batch_of().batches
+    latents = draw_latents(model)
+    mean, theta, logits = model.decode(batches=batches, **latents)
+    torch.testing.assert_close(mean.sum(-1, keepdim=True), latents["library"])
+    counts = torch.poisson(mean.detach())
+    log_prob = model.counts(batches=batches, **latents).log_prob(counts)
+    assert log_prob.shape == (CELLS, ISOFORMS)
+    mean, theta, dropped = (
+        part.detach().expand(CELLS, ISOFORMS).double().numpy()
+        for part in (mean, theta, logits.sigmoid())
+    )
+    pmf = (1 - dropped) * scipy.stats.nbinom.pmf(counts.numpy(), theta, theta / (theta + mean))
+    pmf += dropped * (counts.numpy() == 0)
+    np.testing.assert_allclose(log_prob.detach(), np.log(pmf), atol=1e-4, rtol=1e-4)
+    of_cells = model.log_prob_of_counts(latents, batches, counts)
+    torch.testing.assert_close(of_cells, log_prob.sum(-1))
+
+
+@every_option
+def test_every_parameter_is_used(dispersion: str, dropout: str) -> None:
+    model = build(dispersion=dispersion, dropout=dropout)
+    batch = batch_of()
+    counts = model.counts(batches=batch.batches, **draw_latents(model))
+    counts.log_prob(torch.ones(CELLS, ISOFORMS)).sum().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert (parameter.grad != 0).any(), name
+
+
+def test_theta_and_dropout_vary_as_told() -> None:
+    batches = batch_of().batches
+    for dispersion, dropout in zip(DISPERSIONS, DROPOUTS, strict=True):
+        model = build(dispersion=dispersion, dropout=dropout)
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter)
+        _, theta, logits = model.decode(batches=batches, **draw_latents(model))
+        theta, logits = theta.expand(CELLS, -1), logits.expand(CELLS, ISOFORMS)
+        same_batch, other_batch = (0, 2), (0, 1)
+        assert torch.equal(*theta[list(same_batch)]) == (dispersion != "isoform-cell")
+        assert torch.equal(*theta[list(other_batch)]) == (dispersion == "isoform")
+        assert torch.equal(*logits[list(same_batch)]) == (dropout != "network")
+        if dropout == "none":
+            assert (logits.sigmoid() < 1e-20).all()
+
+
+def test_options_that_do_not_exist_are_refused() -> None:
+    with pytest.raises(ValueError, match="dispersion is 'gene'; choose one of isoform"):
+        SCVI(ISOFORMS, dispersion="gene")
+    with pytest.raises(ValueError, match="dropout is 'some'; choose one of network"):
+        SCVI(ISOFORMS, dropout="some")
+
+
+def test_the_start_is_what_the_counts_tell() -> None:
+    model = build()
+    latents = {"z": torch.zeros(CELLS, 1, 3), "library": torch.full((CELLS, 1), 200.0)}
+    torch.nn.init.zeros_(model.decoder.output.weight)
+    mean, _, logits = model.decode(batches=batch_of().batches, **latents)
+    torch.testing.assert_close(mean, torch.tensor([80.0, 60.0, 40.0, 20.0]).expand(CELLS, -1))
+    assert (logits.sigmoid() < 0.06).all()
+    prior = model.library_prior(torch.tensor([1, 0]))
+    expected = LogNormal(torch.tensor([[5.0], [4.0]]), torch.tensor([[0.6], [0.3]]))
+    value = torch.tensor([[100.0], [70.0]])
+    torch.testing.assert_close(prior.log_prob(value), expected.log_prob(value))
+
+
+def test_the_trace_is_the_graphical_model() -> None:
+    model = build()
+    counts = torch.poisson(torch.full((CELLS, ISOFORMS), 9.0))
+    trace = poutine.trace(model).get_trace(*batch_of(obs=counts, num_cells=60))
+    assert trace.stochastic_nodes == ["cells", "z", "library", "isoforms"]
+    assert trace.observation_nodes == ["counts"]
+    trace.compute_log_prob()
+    sites = trace.nodes
+    assert sites["z"]["value"].shape == (CELLS, 1, 3)
+    assert sites["library"]["value"].shape == (CELLS, 1)
+    assert sites["counts"]["log_prob"].shape == (CELLS, ISOFORMS)
+    plates = {frame.name: frame for frame in sites["counts"]["cond_indep_stack"]}
+    assert {name: frame.dim for name, frame in plates.items()} == {"cells": -2, "isoforms": -1}
+    assert sites["counts"]["scale"] == 10.0
+
+
+def test_generated_counts_have_the_moments_of_the_model() -> None:
+    model = build(dropout="isoform")
+    model.dropout_logits.data.fill_(-1.0)
+    latents = draw_latents(model)
+    batches = batch_of().batches
+    with poutine.condition(data=latents), torch.no_grad():
+        draws = torch.stack([model(*batch_of()) for _ in range(1500)])
+    mean, theta, logits = (part.detach() for part in model.decode(batches=batches, **latents))
+    kept = torch.sigmoid(-logits)
+    expected = kept * mean
+    variance = kept * (mean + mean**2 / theta) + kept * (1 - kept) * mean**2
+    error = (draws.mean(0) - expected) / (variance / len(draws)).sqrt()
+    assert error.abs().max() < 4.5
+    zeros = 1 - kept + kept * (theta / (theta + mean)) ** theta
+    error = ((draws == 0).double().mean(0) - zeros) / (zeros * (1 - zeros) / len(draws)).sqrt()
+    assert error.abs().max() < 4.5
+
+
+def test_vectorised_samples_decode_as_single_ones() -> None:
+    model = build(dispersion="isoform-cell").eval()
+    latents = draw_latents(model, 5)
+    together = model.decode(batches=batch_of().batches, **latents)
+    for sample in range(5):
+        single = model.decode(
+            batches=batch_of().batches, **{name: value[sample] for name, value in latents.items()}
+        )
+        for all_samples, one in zip(together, single, strict=True):
+            torch.testing.assert_close(all_samples[sample], one)
+
+
+def test_means_stay_positive_however_far_the_states() -> None:
+    model = build()
+    latents = draw_latents(model)
+    latents["z"] = latents["z"] * 1e4
+    counts = model.counts(batches=batch_of().batches, **latents)
+    assert counts.log_prob(torch.full((CELLS, ISOFORMS), 30.0)).isfinite().all()
+
+
+def test_the_posterior_of_rates_is_that_of_the_gamma_mixture() -> None:
+    model = build(dropout="isoform")
+    model.dropout_logits.data.fill_(0.5)
+    batches = batch_of().batches
+    latents = {"z": torch.zeros(CELLS, 1, 3), "library": torch.full((CELLS, 1), 8.0)}
+    counts = torch.tensor([0.0, 0.0, 3.0, 12.0]).expand(CELLS, -1)
+    with torch.no_grad():
+        posterior = model.expression([latents] * 200, batches, counts)
+        mean, theta, logits = model.decode(batches=batches, **latents)
+    kept_zero = torch.sigmoid(-logits) * (theta / (theta + mean)) ** theta
+    dropped = torch.where(counts == 0, logits.sigmoid() / (logits.sigmoid() + kept_zero), 0.0)
+    means = dropped * mean + (1 - dropped) * (theta + counts) / (theta / mean + 1)
+    error = (posterior.mean - means) / (posterior.variance / len(posterior.draws)).sqrt()
+    assert error.abs().max() < 4.5
+
+
+def test_sampled_posteriors() -> None:
+    draws = torch.distributions.Gamma(torch.tensor([2.0, 30.0]), 1.0).sample((20000,))
+    posterior = SampledPosterior(draws)
+    torch.testing.assert_close(posterior.mean, torch.tensor([2.0, 30.0]), rtol=0.03, atol=0)
+    torch.testing.assert_close(posterior.variance, torch.tensor([2.0, 30.0]), rtol=0.05, atol=0)
+    torch.testing.assert_close(posterior.log1p_mean, draws.log1p().mean(0))
+    levels = [0.1, 0.5, 0.975]
+    exact = torch.tensor(scipy.stats.gamma.ppf([[q] for q in levels], [2.0, 30.0]))
+    torch.testing.assert_close(posterior.quantile(levels).double(), exact, rtol=0.03, atol=0)
+    assert torch.equal(posterior.quantile(0.5), posterior.quantile(levels)[1])
+    assert torch.equal(SampledPosterior(draws[:1]).quantile(0.9), draws[0])
+
+
+def test_networks_read_the_batch() -> None:
+    network = BatchedNetwork(3, BATCHES, 5, hidden_sizes=(8, 8))
+    latent = torch.randn(3).expand(4, 3)
+    batches = torch.tensor([0, 1, 0, 1])
+    same = network(latent, batches)
+    assert torch.equal(same[0], same[1])  # until something is learned
+    for table in network.batches:
+        torch.nn.init.normal_(table.weight)
+    told_apart = network(latent, batches)
+    assert torch.equal(told_apart[0], told_apart[2])
+    assert not torch.allclose(told_apart[0], told_apart[1])
+    assert BatchedNetwork(3, 1, 5, hidden_sizes=())(latent, batches * 0).shape == (4, 5)
+
+
+def test_hidden_layers_drop_out_in_training_alone() -> None:
+    network = BatchedNetwork(3, 1, 5, dropout=0.5)
+    latent, batches = torch.randn(4, 3), torch.zeros(4, dtype=torch.int64)
+    assert not torch.equal(network(latent, batches), network(latent, batches))
+    network.eval()
+    assert torch.equal(network(latent, batches), network(latent, batches))
+
+
+def test_inverse_softplus() -> None:
+    values = torch.tensor([1e-3, 0.1, 1.0, 30.0, 300.0])
+    found = torch.nn.functional.softplus(inverse_softplus(values))
+    torch.testing.assert_close(found, values, rtol=1e-4, atol=1e-6)
+    assert math.isclose(float(inverse_softplus(torch.tensor(math.log(2.0)))), 0.0, abs_tol=1e-6)
+
+
+def test_two_models_do_not_share_parameters() -> None:
+    one, other = build(), build()
+    pyro.infer.Predictive(one, num_samples=1)(*batch_of())
+    pyro.infer.Predictive(other, num_samples=1)(*batch_of())
+    names = [name.split(".")[0] for name in pyro.get_param_store()]
+    assert len(set(names)) == 2
