@@ -7,15 +7,24 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import pandas as pd
+import pyro
 import torch
 import typer
+from anndata import AnnData
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import csr_matrix
 
+from ..data.cells import read_cells
 from ..data.corpora import halve, select_split, split_corpus, write_corpus
 from ..data.corpus_formats import read_corpus
 from ..data.errors import DataError
+from ..data.isoform_truth import IsoformTruth
 from ..data.lda_simulator import SimulatedCorpus, simulate_corpus
-from . import completion, fits, lda
+from ..models.distributions import BootstrapZINB
+from . import completion, fits, isoform_evaluation, isoform_export, isoform_inference, isoforms, lda
+from .isoform_pictures import draw_gene, draw_states
+from .isoform_pictures import draw_training as draw_isoform_training
 from .pictures import draw_topics, draw_training
 from .reports import report
 from .training import TrainingConfig
@@ -29,8 +38,15 @@ def demo(
     """Run the main jobs on simulated data: figures and pictures in a few minutes."""
     if out.exists() and not (out / "lda").is_dir() and any(out.iterdir()):
         raise DataError(f"{out}: holds other files; choose an empty --out")
-    shutil.rmtree(out / "lda", ignore_errors=True)
-    report({"lda": demo_lda(out / "lda", seed)}, as_json=json)
+    for job in ("lda", "isoforms"):
+        shutil.rmtree(out / job, ignore_errors=True)
+    report(
+        {
+            "lda": demo_lda(out / "lda", seed),
+            "isoforms": demo_isoforms(out / "isoforms", seed),
+        },
+        as_json=json,
+    )
 
 
 def demo_lda(folder: Path, seed: int) -> dict[str, object]:
@@ -55,6 +71,79 @@ def demo_lda(folder: Path, seed: int) -> dict[str, object]:
         "cosine_with_true_topics_least": float(similarity.min()),
         "pictures": [str(picture) for picture in pictures],
     }
+
+
+def demo_isoforms(folder: Path, seed: int) -> dict[str, object]:
+    """Simulate cells of three types with bootstraps, fit them, and compare with the truth."""
+    folder.mkdir(parents=True)
+    simulated = simulate_cells(120, 80, 20, num_types=3, seed=seed)
+    simulated.write_h5ad(folder / "cells.h5ad")
+    cells = read_cells(folder / "cells.h5ad")
+    fit_folder = folder / "fit"
+    training = TrainingConfig(epochs=60, batch_size=32, learning_rate=5e-3, seed=seed)
+    isoforms.fit(cells, isoforms.IsoformConfig(), training, fit_folder, train_fraction=1.0)
+    fit = isoforms.load(fit_folder)
+    truth = IsoformTruth(
+        simulated.layers["expected_counts"], simulated.obs["cell_type"].cat.codes.to_numpy()
+    )
+    measured = isoform_evaluation.evaluate(fit, cells, truth=truth, likelihood_samples=10)
+    exported = folder / "exported.h5ad"
+    isoform_export.export(fit, folder / "cells.h5ad", exported)
+    pictures = [folder / name for name in ("states.png", "gene.png", "training.png")]
+    positions = np.arange(cells.num_cells)
+    states = isoform_inference.mean_states(
+        fit.guide, isoforms.tensors_of(isoforms.IsoformConfig(), cells, fit.device), positions
+    )
+    draw_states(states, simulated.obs["cell_type"], pictures[0])
+    gene = str(simulated.var["gene"].iloc[0])
+    draw_gene(isoform_export.read_gene(exported, gene, "cell_type"), gene, pictures[1])
+    draw_isoform_training(fits.read_metrics(fit_folder), pictures[2])
+    return {**measured, "pictures": [str(picture) for picture in pictures]}
+
+
+def simulate_cells(
+    num_cells: int, num_isoforms: int, num_bootstraps: int, *, num_types: int, seed: int
+) -> AnnData:
+    """Draw cells from the likelihood itself, isoforms in pairs to a gene.
+
+    Types differ in the expression of genes; the truth is in ``obs["cell_type"]`` and
+    ``layers["expected_counts"]``.
+    """
+    pyro.set_rng_seed(seed)
+    types = torch.arange(num_cells) % num_types
+    levels = (torch.randn(num_isoforms) + 1.5 * torch.randn(num_types, num_isoforms)).exp()
+    depth = (0.3 * torch.randn(num_cells, 1)).exp()
+    expected = (
+        4
+        * depth
+        * levels[types]
+        * torch.distributions.Gamma(4.0, 4.0).sample((num_cells, num_isoforms))
+    )
+    noise = BootstrapZINB(
+        expected,
+        torch.tensor(1e4),
+        torch.tensor(-12.0),
+        (0.5 * torch.randn(num_isoforms) - 0.5).exp(),
+        torch.tensor(-6.0),
+        num_bootstraps=num_bootstraps,
+    )
+    bootstraps = noise.sample()
+    names = [f"isoform_{index}" for index in range(num_isoforms)]
+    cells = AnnData(
+        csr_matrix(bootstraps.mean(-1).numpy()),
+        obs=pd.DataFrame(
+            {
+                "cell_type": pd.Categorical([f"type_{index}" for index in types]),
+                "n_bootstraps": num_bootstraps,
+            },
+            index=[f"cell_{index}" for index in range(num_cells)],
+        ),
+        var=pd.DataFrame({"gene": [f"gene_{index // 2}" for index in range(num_isoforms)]}, names),
+    )
+    for index in range(num_bootstraps):
+        cells.layers[f"infRep{index + 1}"] = csr_matrix(bootstraps[..., index].numpy())
+    cells.layers["expected_counts"] = expected.numpy()
+    return cells
 
 
 def matched_topics(true_topics: np.ndarray, fitted_topics: np.ndarray) -> np.ndarray:

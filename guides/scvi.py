@@ -106,9 +106,13 @@ class SCVIGuide(UniquelyNamedModule):
     def elements(self, bootstraps: Tensor, offsets: Tensor, batches: Tensor) -> Tensor:
         """Give the encoders log1p and the batch, shape (elements, isoforms + batches)."""
         one_hot = functional.one_hot(batches, self.model.num_batches).to(bootstraps.dtype)
-        of_elements = one_hot.repeat_interleave(offsets.diff(), 0, output_size=len(bootstraps))
-        inputs = functional.dropout(bootstraps.log1p(), self.input_dropout, self.training)
-        return torch.cat([inputs, of_elements], -1)
+        # Isoforms are hidden in all vectors of a cell at once: others would give them away.
+        kept = bootstraps.new_ones(len(batches), self.model.num_isoforms)
+        kept = functional.dropout(kept, self.input_dropout, self.training)
+        of_cells = torch.cat([kept, one_hot], -1)
+        of_elements = of_cells.repeat_interleave(offsets.diff(), 0, output_size=len(bootstraps))
+        of_elements[:, : self.model.num_isoforms] *= bootstraps.log1p()
+        return of_elements
 
 
 def normal(encoded: Tensor) -> TorchDistribution:
