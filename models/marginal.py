@@ -126,12 +126,18 @@ def _fixed_sums(
         own = Window(*_select(window, chosen))
         inputs = _parted(_select(chunk, chosen))
         if compile_them:
-            yield chosen, compiled(_fixed_by_slopes)(*inputs, own, *level, setting, any_zeros)
+            result = compiled(_fixed_by_slopes)(*inputs, own, *level, setting, any_zeros)
         else:
             sums = partial(
                 _fixed_sum, window=own, level=level, setting=setting, any_zeros=any_zeros
             )
-            yield chosen, _by_autograd(sums, *inputs)
+            result = _by_autograd(sums, *inputs)
+        # Where float32 has overflowed the adaptive quadrature has another try.
+        finite = torch.stack([result[0], *result[1]]).isfinite().all(0)
+        if not bool(finite.all()):
+            yield chosen[~finite], None
+            result = result[0][finite], _select(result[1], finite)
+        yield chosen[finite], result
     yield (level_of_entry == len(LEVELS)).nonzero().squeeze(-1), None
 
 
