@@ -12,6 +12,7 @@ from pyro.infer import SVI, TraceMeanField_ELBO
 from exvae.data.lda_simulator import simulate_corpus
 from exvae.experiments import completion, lda
 from exvae.guides.lda import ExchangeableGuide
+from exvae.models.distributions import BootstrapZINB
 from exvae.models.lda import LDA
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -52,3 +53,43 @@ def test_a_fit_of_the_gpu_resumes_and_loads_on_the_cpu(corpus, tmp_path: Path) -
     on_cpu, on_gpu = (lda.load(tmp_path / "fit", device) for device in ("cpu", "cuda"))
     one, other = (completion.infer(fit.guide, corpus, steps=5) for fit in (on_cpu, on_gpu))
     torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("error", ["shared", "independent"])
+@pytest.mark.parametrize("zeros", ["rectified", "atom"])
+@pytest.mark.parametrize("noise", ["adaptive", "relative", "absolute"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_likelihood_of_bootstraps_is_that_of_the_cpu(error, zeros, noise, dtype) -> None:
+    # mean, inverse dispersion, dropout logits, noise scale, bootstrap dropout logits, nu
+    ranges = torch.tensor(
+        [[-3.0, 9.0], [-2.0, 6.0], [-3.0, 1.0], [-2.0, 1.0], [-4.0, 1.0], [0.5, 4.0]]
+    )
+    drawn = ranges[:, :1] + (ranges[:, 1:] - ranges[:, :1]) * torch.rand(6, 40)
+    drawn[[0, 1, 3, 5]] = drawn[[0, 1, 3, 5]].exp()
+
+    def build(device: str) -> tuple[BootstrapZINB, torch.Tensor]:
+        parameters = drawn.to(device, dtype, copy=True).requires_grad_()
+        options = {"error": error, "zeros": zeros, "noise": noise}
+        bootstraps = BootstrapZINB(
+            *parameters[:5], num_bootstraps=6, noise_concentration=parameters[5], **options
+        )
+        return bootstraps, parameters
+
+    value = build("cpu")[0].sample()
+    value[:8] = 0.0
+    results = []
+    for device in ("cpu", "cuda"):
+        bootstraps, parameters = build(device)
+        assert bootstraps.sample((2,)).device.type == device
+        here = value.to(device)
+        log_prob = bootstraps.log_prob(here)
+        log_prob.sum().backward()
+        posterior = bootstraps.posterior(here, of="y")
+        bins = bootstraps.log_prob_of_bin(here[..., 0].round())
+        found = (log_prob.detach(), parameters.grad * drawn.to(device, dtype), bins.detach())
+        found += (bootstraps.mean, bootstraps.variance, posterior.mean, posterior.log1p_mean)
+        assert all(tensor.device.type == device for tensor in found)
+        results.append([tensor.detach().cpu() for tensor in found])
+        assert posterior.quantile([0.1, 0.9]).device.type == device
+    for on_cpu, on_gpu in zip(*results, strict=True):
+        torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-3, atol=1e-3)

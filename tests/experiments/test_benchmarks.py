@@ -13,6 +13,7 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "experiments" / "benchmarks"
 COMMANDS = {
     "lda.py": ["--documents", "200", "--topics", "3", "--seeds", "0", "--epochs", "2"],
     "lda_memory.py": ["--documents", "300", "600"],
+    "isoform_import.py": ["--cells", "6", "--repeats", "1"],
 }
 
 
@@ -54,3 +55,9 @@ def test_memory_and_time_as_the_corpus_grows() -> None:
     printed = run("lda_memory.py")
     assert "300" in printed
     assert "600" in printed
+
+
+def test_the_import_as_cells_grow() -> None:
+    printed = run("isoform_import.py")
+    assert "6 cells" in printed
+    assert "ten times the cells" in printed
