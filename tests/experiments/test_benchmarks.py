@@ -13,6 +13,7 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "experiments" / "benchmarks"
 COMMANDS = {
     "lda.py": ["--documents", "200", "--topics", "3", "--seeds", "0", "--epochs", "2"],
     "lda_memory.py": ["--documents", "300", "600"],
+    "bootstrap_likelihood.py": ["--cells", "4", "--isoforms", "60", "--repeats", "1"],
     "isoform_import.py": ["--cells", "6", "--repeats", "1"],
 }
 
@@ -61,3 +62,9 @@ def test_the_import_as_cells_grow() -> None:
     printed = run("isoform_import.py")
     assert "6 cells" in printed
     assert "ten times the cells" in printed
+
+
+def test_the_cost_of_the_likelihood() -> None:
+    printed = run("bootstrap_likelihood.py")
+    assert "100 against 2" in printed
+    assert "paper's grid" in printed
