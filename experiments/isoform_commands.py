@@ -84,9 +84,12 @@ def fit(
         typer.Option(help="What the dispersion is learned for."),
     ] = isoforms.IsoformConfig.dispersion,
     dropout: Annotated[
-        Literal["network", "isoform", "none"],
-        typer.Option(help="What the probability of dropout is learned for."),
-    ] = isoforms.IsoformConfig.dropout,
+        Literal["network", "isoform", "none"] | None,
+        typer.Option(
+            help="What the probability of dropout is learned for; by default none, but by the "
+            "network for scVI."
+        ),
+    ] = None,
     pooling: Annotated[
         Literal["sum", "mean", "max", "moments"], typer.Option(help="Of the guide.")
     ] = "mean",

@@ -36,6 +36,9 @@ class SCVIGuide(UniquelyNamedModule):
         ``sum``, ``mean``, ``max`` or ``moments``.
     element_sizes, readout_sizes
         Layer sizes of f and hidden layer sizes of h, see :class:`~exvae.guides.sets.SetEncoder`.
+    input_dropout
+        Share of the isoforms of a cell that the encoders do not see in a training step, so that
+        what they learn holds for other cells too.
     """
 
     def __init__(
@@ -43,9 +46,9 @@ class SCVIGuide(UniquelyNamedModule):
         model: SCVI,
         *,
         pooling: str = "mean",
-        element_sizes: Sequence[int] = (128,),
-        readout_sizes: Sequence[int] = (64,),
-        input_dropout: float = 0.0,
+        element_sizes: Sequence[int] = (64,),
+        readout_sizes: Sequence[int] = (),
+        input_dropout: float = 0.7,
     ) -> None:
         super().__init__()
         self._model = (model,)  # in a tuple: the model is no part of the guide

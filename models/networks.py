@@ -43,10 +43,8 @@ class BatchedNetwork(nn.Module):
         output_size: int,
         *,
         hidden_sizes: Sequence[int] = (128,),
-        dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.dropout = dropout
         sizes = [latent_size, *hidden_sizes]
         self.layers = nn.ModuleList(map(nn.Linear, sizes[:-1], sizes[1:]))
         self.batches = nn.ModuleList(nn.Embedding(num_batches, size) for size in hidden_sizes)
@@ -73,5 +71,4 @@ class BatchedNetwork(nn.Module):
         hidden = latent
         for layer, table, normalise in zip(self.layers, self.batches, self.normalise, strict=True):
             hidden = functional.relu(normalise(layer(hidden) + table(batches)))
-            hidden = functional.dropout(hidden, self.dropout, self.training)
         return self.output(hidden)

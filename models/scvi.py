@@ -93,7 +93,6 @@ class SCVI(UniquelyNamedModule):
         hidden_sizes: Sequence[int] = (128,),
         dispersion: str = "isoform",
         dropout: str = "network",
-        hidden_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         for name, value, choices in (
@@ -116,7 +115,6 @@ class SCVI(UniquelyNamedModule):
             num_batches,
             len(self.outputs) * num_isoforms,
             hidden_sizes=hidden_sizes,
-            dropout=hidden_dropout,
         )
         if dispersion != "isoform-cell":
             rows = num_batches if dispersion == "isoform-batch" else 1

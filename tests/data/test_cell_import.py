@@ -304,7 +304,9 @@ def test_an_interrupt_from_the_terminal(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out" / "cells.h5ad"
     out.parent.mkdir()
     program = (
-        "import sys; from pathlib import Path; "
+        "import signal, sys; from pathlib import Path; "
+        # A shell starts what runs in its background deaf to interrupts.
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from exvae.data.cell_import import ImportOptions, import_cells; "
         "import_cells([sys.argv[1]], Path(sys.argv[2]), options=ImportOptions(num_processes=2))"
     )

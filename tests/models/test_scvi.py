@@ -223,14 +223,6 @@ def test_networks_read_the_batch() -> None:
     assert BatchedNetwork(3, 1, 5, hidden_sizes=())(latent, batches * 0).shape == (4, 5)
 
 
-def test_hidden_layers_drop_out_in_training_alone() -> None:
-    network = BatchedNetwork(3, 1, 5, dropout=0.5)
-    latent, batches = torch.randn(4, 3), torch.zeros(4, dtype=torch.int64)
-    assert not torch.equal(network(latent, batches), network(latent, batches))
-    network.eval()
-    assert torch.equal(network(latent, batches), network(latent, batches))
-
-
 def test_inverse_softplus() -> None:
     values = torch.tensor([1e-3, 0.1, 1.0, 30.0, 300.0])
     found = torch.nn.functional.softplus(inverse_softplus(values))
