@@ -154,6 +154,25 @@ def zero_ratio(
     return ScaleMixtureRatio(expectation * rate.rsqrt(), remaining, shape + 0.5 * m)
 
 
+def largest_scale(
+    parameters: BootstrapParameters, summary: BootstrapSummary, setting: BootstrapSetting
+) -> Tensor:
+    """Count u where the scale of :func:`zero_ratio` turns, adaptive noise; not always positive.
+
+    There its square, a square of u over a quadratic function of it, is largest or smallest.
+    """
+    m = summary.positives
+    shared = setting.error == "shared"
+    zero = torch.zeros_like(m)
+    offset = m * summary.mean if shared else zero
+    # The denominator's coefficients of u^2, u and 1.
+    quadratic = 0.5 * _precision(m, setting) * m
+    prior = 0.5 * parameters.noise_concentration * parameters.noise_scale.square()
+    linear = prior - 2 * quadratic * summary.mean
+    constant = prior + 0.5 * _squares(zero, summary, setting)
+    return (offset * linear - 2 * constant) / (linear - 2 * quadratic * offset)
+
+
 def log_likelihood(
     u: Tensor,
     parameters: BootstrapParameters,

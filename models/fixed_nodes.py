@@ -21,6 +21,7 @@ from .bootstrap_likelihood import (
     BootstrapParameters,
     BootstrapSetting,
     data_peak,
+    largest_scale,
     log_density_of_positives,
     log_prior,
     slope_of_positives,
@@ -28,13 +29,8 @@ from .bootstrap_likelihood import (
 )
 from .negative_binomial import slope_of_negative_binomial
 from .quadrature import gram_nodes
-from .zero_factor import (
-    NormalRatio,
-    ScaleMixtureRatio,
-    Zeros,
-    log_bump_independent,
-    log_zero_factor,
-)
+from .zero_factor import NormalRatio, ScaleMixtureRatio, Zeros, log_zero_factor
+from .zero_table import BumpSlopes, TabulatedBump, bump_at_scales, noise_range
 
 _NEWTON_STEPS = 6
 # How many nats below its peak a summand may be cut off, and how wide a panel may be in standard
@@ -42,27 +38,10 @@ _NEWTON_STEPS = 6
 _CUT = 9.0
 _PANEL_DEVIATIONS = 1.5
 _PANEL_LOG_WIDTH = 0.8
-# How wide the spacing of nodes in r may be, in widths of the zero factor's bump.
-_RATIO_SPACING = 1.8
-# Relative step of the difference quotient in the noise concentration.
-_STEP = 0.02
 _LOG_TWO = math.log(2.0)
 
-
-# Scales at which the zero factor is computed, to be interpolated between.
-_ANCHORS = 10
-# Up to which log(1 + mode of r) so few are enough.
-_LARGEST_LOG_RATIO = 4.0
-
-
-class Level(NamedTuple):
-    """How fine the sums are: panels of u, and nodes in r."""
-
-    panels: int
-    ratio_nodes: int
-
-
-LEVELS = (Level(3, 18), Level(5, 20), Level(7, 24), Level(10, 28), Level(30, 96))
+# Into how many panels windows are cut: the first of these that is enough.
+PANELS = (3, 5, 7, 10, 30)
 
 
 class Window(NamedTuple):
@@ -74,18 +53,11 @@ class Window(NamedTuple):
         Counts u >= 1 between which the summand matters.
     panels
         How many panels it needs there; infinite where panels around one peak are not enough.
-    lowest_ratio, highest_ratio
-        Between which r matters to the zero factor.
-    ratio_nodes
-        How many nodes it needs there.
     """
 
     first: Tensor
     last: Tensor
     panels: Tensor
-    lowest_ratio: Tensor
-    highest_ratio: Tensor
-    ratio_nodes: Tensor
 
     def with_prior(self, parameters: BootstrapParameters) -> Window:
         """Reach over the counts that the negative binomial alone makes likely, too.
@@ -103,11 +75,10 @@ class Window(NamedTuple):
         return self._replace(last=last, panels=torch.where(reaching, panels, self.panels))
 
     def level(self) -> Tensor:
-        """Coarsest of the levels that will do, ``len(LEVELS)`` where none will."""
-        level = torch.full_like(self.first, len(LEVELS), dtype=torch.int64)
-        for index, one in reversed(list(enumerate(LEVELS))):
-            enough = (self.panels <= one.panels) & (self.ratio_nodes <= one.ratio_nodes)
-            level = torch.where(enough, index, level)
+        """Index of the first of :data:`PANELS` that is enough, ``len(PANELS)`` where none is."""
+        level = torch.zeros_like(self.first, dtype=torch.int64)
+        for panels in PANELS:
+            level = level + (self.panels > panels)
         return level
 
 
@@ -144,8 +115,7 @@ def find_window(
     elsewhere = _holds_mass_elsewhere(height, places, peak + width.log(), first, last)
     good = reached & converged & ~elsewhere & peak.isfinite()
     panels = torch.where(good, panels, torch.inf)
-    ratios = _ratio_window(first, last, parameters, summary, setting)
-    return Window(first, last, panels, *ratios)
+    return Window(first, last, panels)
 
 
 def _climb(
@@ -210,37 +180,6 @@ def _holds_mass_elsewhere(
     return elsewhere
 
 
-def _ratio_window(
-    first: Tensor,
-    last: Tensor,
-    parameters: BootstrapParameters,
-    summary: BootstrapSummary,
-    setting: BootstrapSetting,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Range of r that serves all counts of a window, and how many nodes it needs."""
-    none = torch.zeros_like(first)
-    if setting.zeros == "atom" or setting.error == "independent":
-        return none, none, none
-    zeros = Zeros(summary.zeros.clamp(min=1), parameters.bootstrap_dropout_logits)
-    highest, narrowest = none, torch.full_like(none, torch.inf)
-    for u in (none, first, (first * last).sqrt(), last):
-        ratio = zero_ratio(u, parameters, summary, setting)
-        spread = ratio.spread()
-        highest = torch.maximum(highest, ratio.mode() + 4.5 * spread.sqrt())
-        narrowest = torch.minimum(narrowest, spread)
-    # r is e / sigma, and e is not negative but for the noise of the estimate.
-    lowest = -1 - 4 * (1 + summary.positives).rsqrt()
-    # Beyond this q is pi, to the precision of the sum.
-    surely = 2 * (10 + zeros.count.log() - functional.logsigmoid(zeros.logits))
-    highest = torch.minimum(highest, surely.sqrt())
-    largest = zero_ratio(last, parameters, summary, setting).mode()
-    interpolable = (setting.noise != "adaptive") | (largest.log1p() < _LARGEST_LOG_RATIO)
-    curvature = 1 / narrowest + 4 + 0.15 * zeros.count
-    needed = 1 + (highest - lowest) * curvature.sqrt() / _RATIO_SPACING
-    needed = torch.where(interpolable, needed, torch.inf)
-    return lowest, highest, torch.where(summary.zeros > 0, needed, 0.0)
-
-
 def window_nodes(window: Window, panels: int) -> tuple[Tensor, Tensor]:
     """Cut windows into panels of whole counts, equal in log(u + 1/2), and put u = 0 before them.
 
@@ -264,140 +203,156 @@ def window_nodes(window: Window, panels: int) -> tuple[Tensor, Tensor]:
     )
 
 
-def log_sum(
+class InterpolatedBump(NamedTuple):
+    """Log of the zero factor's bump of entries whose noise scale is integrated out.
+
+    Of one entry it is a smooth function of x = log(1 + the mode of r), so it is interpolated
+    between a few.
+
+    Attributes
+    ----------
+    at_zero
+        At u = 0, each part of shape (entries,).
+    coefficients
+        Of Chebyshev's polynomials for the other counts, each part of shape (anchors, entries).
+    lowest, highest
+        Between which x lies there, shape (entries,).
+    """
+
+    at_zero: BumpSlopes
+    coefficients: BumpSlopes
+    lowest: Tensor
+    highest: Tensor
+
+    def log_bump(self, ratio: ScaleMixtureRatio, zeros: Zeros) -> Tensor:
+        """At the nodes of :func:`window_nodes`, shape (nodes, entries), with its slopes."""
+        scale = ratio.scale
+        # Its slope in the concentration is that at a given scale.
+        x = (scale[1:] * ratio.concentration.detach().sqrt()).log1p()
+        unit = 2 * (x - self.lowest) / (self.highest - self.lowest) - 1
+        fixed = unit.detach()
+        others = (
+            chebyshev(self.coefficients.value, unit)
+            + chebyshev(self.coefficients.in_logits, fixed) * _unit(zeros.logits)
+            + chebyshev(self.coefficients.in_concentration, fixed) * _unit(ratio.concentration)
+        )
+        first = (
+            self.at_zero.value
+            + self.at_zero.in_scale * _unit(scale[0])
+            + self.at_zero.in_logits * _unit(zeros.logits)
+            + self.at_zero.in_concentration * _unit(ratio.concentration)
+        )
+        return torch.cat([first.unsqueeze(0), others])
+
+
+def interpolate_bump(
+    bump: TabulatedBump,
     window: Window,
-    panels: int,
-    ratio_nodes: int,
     parameters: BootstrapParameters,
     summary: BootstrapSummary,
     setting: BootstrapSetting,
-    *,
-    any_zeros: bool,
+) -> InterpolatedBump:
+    """Sum over the noise scale at a few counts of each window."""
+    turn = largest_scale(parameters, summary, setting)
+    turn = torch.where(turn.isfinite(), turn, 0.0).clamp(min=window.first, max=window.last)
+    u = torch.stack([torch.zeros_like(turn), window.first, window.last, turn])
+    ratio = zero_ratio(u, parameters, summary, setting)
+    x = ratio.mode()[1:].log1p()
+    lowest = x.amin(0)
+    highest = torch.maximum(x.amax(0), lowest + 1e-3)
+    unit = bump.angles.cos().unsqueeze(-1)
+    modes = (lowest + 0.5 * (unit + 1) * (highest - lowest)).expm1().clamp(min=0.0)
+    scales = torch.cat([ratio.scale[:1], modes * ratio.concentration.rsqrt()])
+    slopes = bump_at_scales(bump, scales, ratio.concentration)
+    orders = torch.arange(len(unit), dtype=x.dtype, device=x.device)
+    share = torch.where(orders > 0, 2.0, 1.0) / len(unit)
+    transform = share.unsqueeze(-1) * torch.outer(orders, bump.angles).cos()
+    return InterpolatedBump(
+        BumpSlopes(*(part[0] for part in slopes)),
+        BumpSlopes(*(transform @ part[1:] for part in slopes)),
+        lowest,
+        highest,
+    )
+
+
+def chebyshev(coefficients: Tensor, unit: Tensor) -> Tensor:
+    """Sum Chebyshev's polynomials at -1 <= unit <= 1 by Clenshaw's recurrence."""
+    later = latest = torch.zeros_like(unit)
+    for coefficient in coefficients[1:].flip(0):
+        later, latest = coefficient + 2 * unit * later - latest, later
+    return coefficients[0] + unit * later - latest
+
+
+def log_sum(
+    window: Window,
+    panels: int,
+    bump: InterpolatedBump | int | None,
+    parameters: BootstrapParameters,
+    summary: BootstrapSummary,
+    setting: BootstrapSetting,
 ) -> Tensor:
     """Log of the sum over counts, shape (entries,), differentiable in the parameters.
 
-    Without ``any_zeros`` no entry may have a bootstrap that is zero.
+    ``bump`` is as for :func:`log_likelihood_at`.
     """
     u, weight = window_nodes(window, panels)
     terms = log_prior(u, parameters) + weight.log()
-    likelihood = log_likelihood_at(
-        u, window, ratio_nodes, parameters, summary, setting, any_zeros=any_zeros
-    )
-    return (terms + likelihood).logsumexp(0)
+    return (terms + log_likelihood_at(u, bump, parameters, summary, setting)).logsumexp(0)
 
 
 def log_likelihood_at(
     u: Tensor,
-    window: Window,
-    ratio_nodes: int,
+    bump: InterpolatedBump | int | None,
     parameters: BootstrapParameters,
     summary: BootstrapSummary,
     setting: BootstrapSetting,
-    *,
-    any_zeros: bool,
 ) -> Tensor:
-    """Log density of the bootstraps given counts u within the window, shape (nodes, entries)."""
+    """Log density of the bootstraps given counts u within the window, shape (nodes, entries).
+
+    Parameters
+    ----------
+    u
+        Of :func:`window_nodes`.
+    bump
+        What the zero factor needs; None where no entry has a bootstrap that is zero, a number of
+        nodes in r where the noise scale is known.
+    parameters, summary, setting
+        As for :func:`~.bootstrap_likelihood.log_likelihood`.
+    """
     density = log_density_of_positives(u, parameters, summary, setting)
-    if not any_zeros:
-        return density
     zeros = Zeros(summary.zeros, parameters.bootstrap_dropout_logits)
     if setting.zeros == "atom":
         return density + zeros.log_dropped()
+    if bump is None:
+        return density
     ratio = zero_ratio(u, parameters, summary, setting)
-    return density + log_zero_factor(zeros, _bump(ratio, zeros, window, ratio_nodes, setting))
-
-
-def _bump(
-    ratio: NormalRatio | ScaleMixtureRatio,
-    zeros: Zeros,
-    window: Window,
-    ratio_nodes: int,
-    setting: BootstrapSetting,
-) -> Tensor:
-    """Log of the zero factor's bump at all nodes, shape (nodes, entries)."""
     some = Zeros(zeros.count.clamp(min=1), zeros.logits)
-    if setting.error == "shared":
-        steps = torch.arange(ratio_nodes, dtype=zeros.count.dtype, device=zeros.count.device)
-        span = window.highest_ratio - window.lowest_ratio
-        ratios = window.lowest_ratio + (steps / (ratio_nodes - 1)).unsqueeze(-1) * span
-        if setting.noise == "adaptive":
-            return _bump_of_scale_mixture(ratio, some, ratios)
-        return _bump_of_normal(ratio, some, ratios)
-    if setting.noise == "adaptive":
-        return log_bump_independent(some, ratio.scale, ratio.concentration)
-    return some.log_excess(ratio.location)
+    if isinstance(bump, InterpolatedBump):
+        log_bump = bump.log_bump(ratio, some)
+    elif setting.error == "shared":
+        log_bump = _bump_of_normal(ratio, some, bump)
+    else:
+        log_bump = some.log_excess(ratio.location)
+    return density + log_zero_factor(zeros, log_bump)
 
 
-def _bump_of_normal(ratio: NormalRatio, zeros: Zeros, ratios: Tensor) -> Tensor:
-    """Sum over r, shape (ratio nodes, entries), at every node; slopes are expectations."""
+def _bump_of_normal(ratio: NormalRatio, zeros: Zeros, nodes: int) -> Tensor:
+    """Sum over r at every node in u; slopes are expectations."""
+    steps = torch.linspace(0, 1, nodes, dtype=zeros.count.dtype, device=zeros.count.device)
+    lowest, highest = noise_range(ratio.variance)
+    ratios = lowest + steps.unsqueeze(-1) * (highest - lowest)
     with torch.no_grad():
         log_density = ratio.log_density(ratios.unsqueeze(1))
-        value, weights = _summed(log_density, zeros, ratios)
+        terms = log_density + zeros.log_excess(ratios).unsqueeze(1)
+        total = terms.logsumexp(0)
+        weights = (terms - total).exp()
+        value = total + (ratios[1] - ratios[0]).log()
         mean_ratio = torch.einsum("mkn,mn->kn", weights, ratios)
         in_location = (mean_ratio - ratio.location) / ratio.variance
         in_logits = torch.einsum("mkn,mn->kn", weights, zeros.slope_in_logits(ratios))
     return value + in_location * _unit(ratio.location) + in_logits * _unit(zeros.logits)
 
 
-def _bump_of_scale_mixture(ratio: ScaleMixtureRatio, zeros: Zeros, ratios: Tensor) -> Tensor:
-    """Sum over r at a few anchors.
-
-    Of one entry the bump is a smooth function of log(1 + scale) alone, so it is interpolated.
-    """
-    chebyshev = Chebyshev.over(ratio.scale.detach().log1p(), _ANCHORS)
-    with torch.no_grad():
-        at_anchors = ratio._replace(scale=chebyshev.anchors.expm1().clamp(min=0.0))
-        nodes = ratios.unsqueeze(1)
-        values, weights = _summed(at_anchors.log_density(nodes), zeros, ratios)
-        in_logits = torch.einsum("man,mn->an", weights, zeros.slope_in_logits(ratios))
-        change = _STEP * ratio.concentration
-        moved = at_anchors._replace(concentration=ratio.concentration + change)
-        in_concentration = (_summed(moved.log_density(nodes), zeros, ratios)[0] - values) / change
-    x = ratio.scale.log1p()
-    return (
-        chebyshev.interpolate(values, x)
-        + chebyshev.interpolate(in_logits, x.detach()) * _unit(zeros.logits)
-        + chebyshev.interpolate(in_concentration, x.detach()) * _unit(ratio.concentration)
-    )
-
-
-def _summed(log_density: Tensor, zeros: Zeros, ratios: Tensor) -> tuple[Tensor, Tensor]:
-    """Log of the trapezoidal sum over r, and the weights of its nodes."""
-    terms = log_density + zeros.log_excess(ratios).unsqueeze(1)
-    total = terms.logsumexp(0)
-    return total + (ratios[1] - ratios[0]).log(), (terms - total).exp()
-
-
 def _unit(value: Tensor) -> Tensor:
     """Zero, with the derivative of the value: it carries a slope that is known to autograd."""
     return value - value.detach()
-
-
-class Chebyshev(NamedTuple):
-    """Interpolation by Chebyshev polynomials, of each entry over its own range."""
-
-    anchors: Tensor
-    lowest: Tensor
-    highest: Tensor
-
-    @classmethod
-    def over(cls, x: Tensor, count: int) -> Chebyshev:
-        """Place anchors for the nodes x, shape (nodes, entries)."""
-        lowest = x.amin(0)
-        highest = torch.maximum(x.amax(0), lowest + 1e-3)
-        steps = torch.arange(count, dtype=x.dtype, device=x.device) + 0.5
-        unit = (math.pi / count * steps).cos().unsqueeze(-1)
-        return cls(lowest + 0.5 * (unit + 1) * (highest - lowest), lowest, highest)
-
-    def interpolate(self, values: Tensor, x: Tensor) -> Tensor:
-        """Interpolate values at the anchors, shape (anchors, entries), by Clenshaw's recurrence."""
-        count = len(values)
-        steps = torch.arange(count, dtype=values.dtype, device=values.device)
-        transform = (math.pi / count * torch.outer(steps, steps + 0.5)).cos() * (2 / count)
-        transform[0] *= 0.5
-        coefficients = transform @ values
-        unit = 2 * (x - self.lowest) / (self.highest - self.lowest) - 1
-        later = latest = torch.zeros_like(unit)
-        for coefficient in coefficients[1:].flip(0):
-            later, latest = coefficient + 2 * unit * later - latest, later
-        return coefficients[0] + unit * later - latest

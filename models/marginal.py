@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import product
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,16 +24,19 @@ from .bootstrap_likelihood import (
 from .compilation import can_compile, compiled
 from .count_posterior import CountPosterior
 from .fixed_nodes import (
-    LEVELS,
-    Level,
+    PANELS,
+    InterpolatedBump,
     Window,
     find_window,
+    interpolate_bump,
     log_likelihood_at,
     log_sum,
     window_nodes,
 )
 from .negative_binomial import log_negative_binomial
 from .quadrature import Nodes, adaptive_nodes, segment_logsumexp
+from .zero_factor import Zeros
+from .zero_table import GRIDS, TabulatedBump, coarsest_grid
 
 # Entries summed at once; bounds the memory that the nodes take.
 _CHUNK = 8192
@@ -94,63 +98,126 @@ def _sums(
     """
     left = [torch.arange(len(parts[0]), device=parts[0].device)]
     if parts[0].dtype != torch.float64:
-        left = []
         worth = len(parts[0]) >= _WORTH_COMPILING and can_compile(parts[0].device.type)
-        for index, chunk in enumerate(_chunks(parts)):
-            for chosen, result in _fixed_sums(chunk, setting, worth):
-                positions = chosen + index * _CHUNK
-                if result is None:
-                    left.append(positions)
-                else:
-                    yield positions, *result
+        groups, unfit = _groups(parts, setting, compiled if worth else _unchanged)
+        left = [unfit]
+        sums = compiled(_fixed_by_slopes) if worth else _fixed_by_autograd
+        for group in groups:
+            value, slopes = sums(group, setting)
+            # Where float32 has overflowed the adaptive quadrature has another try.
+            finite = torch.stack([value, *slopes]).isfinite().all(0)
+            if not bool(finite.all()):
+                left.append(group.positions[~finite])
+                value, slopes = value[finite], _select(slopes, finite)
+            yield group.positions[finite], value, slopes
     for positions in torch.cat(left).split(_ADAPTIVE_CHUNK):
         if len(positions):
             sums = partial(_adaptive_sum, setting=setting)
             yield positions, *_by_autograd(sums, *_parted(_select(parts, positions)))
 
 
-def _fixed_sums(
-    chunk: tuple[Tensor, ...], setting: BootstrapSetting, compile_them: bool
-) -> Iterator[tuple[Tensor, tuple[Tensor, tuple[Tensor, ...]] | None]]:
-    """Sum the entries of a chunk for which fixed nodes will do; None is given for the others."""
-    find = compiled(find_window) if compile_them else find_window
+class Group(NamedTuple):
+    """Entries that are summed alike.
+
+    Attributes
+    ----------
+    positions
+        Of the entries, shape (entries,), int64.
+    window
+        Where their counts are summed.
+    panels
+        On how many panels.
+    bump
+        Their zero factor, as for :func:`~.fixed_nodes.log_likelihood_at`.
+    parameters, summary
+        Of the entries.
+    """
+
+    positions: Tensor
+    window: Window
+    panels: int
+    bump: InterpolatedBump | int | None
+    parameters: BootstrapParameters
+    summary: BootstrapSummary
+
+
+def _groups(
+    parts: tuple[Tensor, ...],
+    setting: BootstrapSetting,
+    transformed: Callable[[Callable], Callable],
+    *,
+    before_dropout: bool = False,
+) -> tuple[Iterator[Group], Tensor]:
+    """Sort the entries for which fixed nodes will do into groups; the others' positions, too.
+
+    ``transformed`` is what to do to functions that are worth compiling.
+    """
     with torch.no_grad():
-        window = find(*_parted(chunk), setting)
-    level_of_entry = window.level()
-    has_zeros = _parted(chunk)[1].zeros > 0
-    for (index, level), any_zeros in product(enumerate(LEVELS), (False, True)):
-        # Entries without zeros are spared the zero factor.
-        chosen = ((level_of_entry == index) & (has_zeros == any_zeros)).nonzero().squeeze(-1)
-        if not len(chosen):
-            continue
-        own = Window(*_select(window, chosen))
-        inputs = _parted(_select(chunk, chosen))
-        if compile_them:
-            result = compiled(_fixed_by_slopes)(*inputs, own, *level, setting, any_zeros)
-        else:
-            sums = partial(
-                _fixed_sum, window=own, level=level, setting=setting, any_zeros=any_zeros
-            )
-            result = _by_autograd(sums, *inputs)
-        # Where float32 has overflowed the adaptive quadrature has another try.
-        finite = torch.stack([result[0], *result[1]]).isfinite().all(0)
-        if not bool(finite.all()):
-            yield chosen[~finite], None
-            result = result[0][finite], _select(result[1], finite)
-        yield chosen[finite], result
-    yield (level_of_entry == len(LEVELS)).nonzero().squeeze(-1), None
+        window = transformed(find_window)(*_parted(parts), setting)
+        if before_dropout:
+            window = window.with_prior(_parted(parts)[0])
+    level = window.level()
+    grid = _grid_of_entry(*_parted(parts), setting)
+    left = ((level == len(PANELS)) | (grid == len(GRIDS))).nonzero().squeeze(-1)
+
+    def groups() -> Iterator[Group]:
+        for (index, panels), grid_index in product(enumerate(PANELS), range(-1, len(GRIDS))):
+            chosen = ((level == index) & (grid == grid_index)).nonzero().squeeze(-1)
+            for positions in chosen.split(_CHUNK):
+                if len(positions):
+                    own = Window(*_select(window, positions))
+                    inputs = _parted(_select(parts, positions))
+                    bump = _bump_of(own, grid_index, *inputs, setting, transformed)
+                    yield Group(positions, own, panels, bump, *inputs)
+
+    return groups(), left
+
+
+def _grid_of_entry(
+    parameters: BootstrapParameters, summary: BootstrapSummary, setting: BootstrapSetting
+) -> Tensor:
+    """Which grid an entry's zero factor needs, -1 where it has none."""
+    concentration = 0.5 * summary.positives
+    if setting.noise == "adaptive":
+        concentration = concentration + 0.5 * parameters.noise_concentration
+    grid = coarsest_grid(concentration, parameters.bootstrap_dropout_logits)
+    without = (summary.zeros == 0) | (setting.zeros == "atom")
+    return torch.where(without, -1, grid)
+
+
+def _bump_of(
+    window: Window,
+    grid_index: int,
+    parameters: BootstrapParameters,
+    summary: BootstrapSummary,
+    setting: BootstrapSetting,
+    transformed: Callable[[Callable], Callable],
+) -> InterpolatedBump | int | None:
+    if grid_index < 0:
+        return None
+    grid = GRIDS[grid_index]
+    if setting.noise != "adaptive":
+        return grid.noise_nodes
+    zeros = Zeros(summary.zeros, parameters.bootstrap_dropout_logits)
+    with torch.no_grad():
+        tabulated = TabulatedBump.of(
+            zeros, summary.positives, grid, shared=setting.error == "shared"
+        )
+        return transformed(interpolate_bump)(tabulated, window, parameters, summary, setting)
+
+
+def _unchanged(function: Callable) -> Callable:
+    return function
 
 
 def _fixed_sum(
     parameters: BootstrapParameters,
     summary: BootstrapSummary,
     *,
-    window: Window,
-    level: Level,
+    group: Group,
     setting: BootstrapSetting,
-    any_zeros: bool,
 ) -> Tensor:
-    return log_sum(window, *level, parameters, summary, setting, any_zeros=any_zeros)
+    return log_sum(group.window, group.panels, group.bump, parameters, summary, setting)
 
 
 def _select(parts: Sequence[Tensor], chosen: Tensor) -> tuple[Tensor, ...]:
@@ -166,23 +233,22 @@ def _chunks(parts: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, ...]]:
     return zip(*(part.split(_CHUNK) for part in parts), strict=True)
 
 
-def _fixed_by_slopes(
-    parameters: BootstrapParameters,
-    summary: BootstrapSummary,
-    window: Window,
-    panels: int,
-    ratio_nodes: int,
-    setting: BootstrapSetting,
-    any_zeros: bool,
-) -> tuple[Tensor, tuple[Tensor, ...]]:
+def _fixed_by_slopes(group: Group, setting: BootstrapSetting) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Value and slopes in all parameters in one graph, to be compiled."""
 
     def sums(*parts: Tensor) -> Tensor:
-        leaves = BootstrapParameters(*parts)
-        return log_sum(window, panels, ratio_nodes, leaves, summary, setting, any_zeros=any_zeros)
+        return _fixed_sum(BootstrapParameters(*parts), group.summary, group=group, setting=setting)
 
-    value, pull_back = torch.func.vjp(sums, *parameters)
+    value, pull_back = torch.func.vjp(sums, *group.parameters)
     return value, pull_back(torch.ones_like(value))
+
+
+def _fixed_by_autograd(
+    group: Group, setting: BootstrapSetting
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Do the same without compiling."""
+    sums = partial(_fixed_sum, group=group, setting=setting)
+    return _by_autograd(sums, group.parameters, group.summary)
 
 
 def _by_autograd(
@@ -271,17 +337,9 @@ def _posteriors(
     """Give groups of entries, as positions, with their nodes and the probabilities of these."""
     left = torch.arange(len(chunk[0]), device=chunk[0].device)
     if chunk[0].dtype != torch.float64:
-        window = find_window(*_parted(chunk), setting)
-        if before_dropout:
-            window = window.with_prior(_parted(chunk)[0])
-        level_of_entry = window.level()
-        for index, level in enumerate(LEVELS):
-            chosen = (level_of_entry == index).nonzero().squeeze(-1)
-            if len(chosen):
-                own = Window(*_select(window, chosen))
-                inputs = _parted(_select(chunk, chosen))
-                yield chosen, *_posterior_on_window(own, level, *inputs, setting, before_dropout)
-        left = (level_of_entry == len(LEVELS)).nonzero().squeeze(-1)
+        groups, left = _groups(chunk, setting, _unchanged, before_dropout=before_dropout)
+        for group in groups:
+            yield group.positions, *_posterior_on_window(group, setting, before_dropout)
     for positions in left.split(_ADAPTIVE_CHUNK):
         if len(positions):
             inputs = _parted(_select(chunk, positions))
@@ -289,17 +347,11 @@ def _posteriors(
 
 
 def _posterior_on_window(
-    window: Window,
-    level: Level,
-    parameters: BootstrapParameters,
-    summary: BootstrapSummary,
-    setting: BootstrapSetting,
-    before_dropout: bool,
+    group: Group, setting: BootstrapSetting, before_dropout: bool
 ) -> tuple[Nodes, Tensor]:
-    u, weight = window_nodes(window, max(level.panels, _POSTERIOR_PANELS))
-    likelihood = log_likelihood_at(
-        u, window, level.ratio_nodes, parameters, summary, setting, any_zeros=True
-    )
+    u, weight = window_nodes(group.window, max(group.panels, _POSTERIOR_PANELS))
+    parameters = group.parameters
+    likelihood = log_likelihood_at(u, group.bump, parameters, group.summary, setting)
     if before_dropout:
         terms = _log_joint_before_dropout(u, likelihood, likelihood[0], parameters)
     else:
