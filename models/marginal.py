@@ -98,9 +98,10 @@ def _sums(
     """
     left = [torch.arange(len(parts[0]), device=parts[0].device)]
     if parts[0].dtype != torch.float64:
-        worth = len(parts[0]) >= _WORTH_COMPILING and can_compile(parts[0].device.type)
-        groups, unfit = _groups(parts, setting, compiled if worth else _unchanged)
+        transformed = _transformed(parts[0])
+        groups, unfit = _groups(parts, setting, transformed)
         left = [unfit]
+        worth = transformed is compiled
         sums = compiled(_fixed_by_slopes) if worth else _fixed_by_autograd
         for group in groups:
             value, slopes = sums(group, setting)
@@ -206,8 +207,10 @@ def _bump_of(
         return transformed(interpolate_bump)(tabulated, window, parameters, summary, setting)
 
 
-def _unchanged(function: Callable) -> Callable:
-    return function
+def _transformed(entries: Tensor) -> Callable[[Callable], Callable]:
+    """Tell what to do to the functions that work on so many entries: compile them, or nothing."""
+    worth = len(entries) >= _WORTH_COMPILING and can_compile(entries.device.type)
+    return compiled if worth else lambda function: function
 
 
 def _fixed_sum(
@@ -227,10 +230,6 @@ def _select(parts: Sequence[Tensor], chosen: Tensor) -> tuple[Tensor, ...]:
 def _parted(parts: tuple[Tensor, ...]) -> tuple[BootstrapParameters, BootstrapSummary]:
     count = len(BootstrapParameters._fields)
     return BootstrapParameters(*parts[:count]), BootstrapSummary(*parts[count:])
-
-
-def _chunks(parts: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, ...]]:
-    return zip(*(part.split(_CHUNK) for part in parts), strict=True)
 
 
 def _fixed_by_slopes(group: Group, setting: BootstrapSetting) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -322,33 +321,41 @@ def count_posterior(
     """
     shape = parameters.mean.shape
     parts = tuple(part.detach().reshape(-1) for part in (*parameters, *summary))
-    pieces = []
     with torch.no_grad():
-        for index, chunk in enumerate(_chunks(parts)):
-            for positions, nodes, probability in _posteriors(chunk, setting, before_dropout):
-                entry = positions[nodes.entry] + index * _CHUNK
-                pieces.append((entry, nodes.u, nodes.weight, probability))
+        pieces = [
+            (positions[nodes.entry], nodes.u, nodes.weight, probability)
+            for positions, nodes, probability in _posteriors(parts, setting, before_dropout)
+        ]
     return CountPosterior(shape, *(torch.cat(fields) for fields in zip(*pieces, strict=True)))
 
 
 def _posteriors(
-    chunk: tuple[Tensor, ...], setting: BootstrapSetting, before_dropout: bool
+    parts: tuple[Tensor, ...], setting: BootstrapSetting, before_dropout: bool
 ) -> Iterator[tuple[Tensor, Nodes, Tensor]]:
     """Give groups of entries, as positions, with their nodes and the probabilities of these."""
-    left = torch.arange(len(chunk[0]), device=chunk[0].device)
-    if chunk[0].dtype != torch.float64:
-        groups, left = _groups(chunk, setting, _unchanged, before_dropout=before_dropout)
+    left = [torch.arange(len(parts[0]), device=parts[0].device)]
+    if parts[0].dtype != torch.float64:
+        transformed = _transformed(parts[0])
+        groups, unfit = _groups(parts, setting, transformed, before_dropout=before_dropout)
+        left = [unfit]
         for group in groups:
-            yield group.positions, *_posterior_on_window(group, setting, before_dropout)
-    for positions in left.split(_ADAPTIVE_CHUNK):
+            on_window = transformed(_posterior_on_window)(group, setting, before_dropout)
+            u, weight, probability = on_window
+            finite = probability.isfinite().all(0)
+            left.append(group.positions[~finite])
+            used = (weight > 0) & finite
+            entry = torch.arange(u.shape[1], device=u.device).expand_as(u)
+            yield group.positions, Nodes(entry[used], u[used], weight[used]), probability[used]
+    for positions in torch.cat(left).split(_ADAPTIVE_CHUNK):
         if len(positions):
-            inputs = _parted(_select(chunk, positions))
+            inputs = _parted(_select(parts, positions))
             yield positions, *_adaptive_posterior(*inputs, setting, before_dropout)
 
 
 def _posterior_on_window(
     group: Group, setting: BootstrapSetting, before_dropout: bool
-) -> tuple[Nodes, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Give nodes, their weights and probabilities, each of shape (nodes, entries)."""
     u, weight = window_nodes(group.window, max(group.panels, _POSTERIOR_PANELS))
     parameters = group.parameters
     likelihood = log_likelihood_at(u, group.bump, parameters, group.summary, setting)
@@ -356,10 +363,7 @@ def _posterior_on_window(
         terms = _log_joint_before_dropout(u, likelihood, likelihood[0], parameters)
     else:
         terms = log_prior(u, parameters) + likelihood
-    probability = (terms + weight.log()).softmax(0)
-    used = weight > 0
-    entry = torch.arange(u.shape[1], device=u.device).expand_as(u)
-    return Nodes(entry[used], u[used], weight[used]), probability[used]
+    return u, weight, (terms + weight.log()).softmax(0)
 
 
 def _adaptive_posterior(

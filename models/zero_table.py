@@ -66,7 +66,7 @@ class RatioGrid(NamedTuple):
 
 
 GRIDS = (
-    RatioGrid(4.0, 0.4, 1.0, -6.0, 0.0125, 10, 40),
+    RatioGrid(4.0, 0.4, 1.0, -7.5, 0.0125, 10, 40),
     RatioGrid(18.0, 0.16, 2.0, -4.0, 0.025, 10, 56),
     RatioGrid(60.0, 0.09, 3.0, -4.5, 0.01, 16, 96),
 )
@@ -157,14 +157,16 @@ def bump_at_scales(bump: TabulatedBump, scales: Tensor, concentration: Tensor) -
     """
     tabulated, slope = bump.interpolated()
     log_ratio, square = bump.ratios.log(), bump.ratios.square().unsqueeze(-1)
-    # Beyond the first node the terms fall as a power of rho, by the same factor at each step.
+    # Beyond the first node the terms fall as a power of rho, by the same factor at each step: it
+    # stands for a geometric series.
     step = log_ratio[1] - log_ratio[0]
-    tail = -torch.log(-torch.expm1(-2 * concentration * step))
-    log_ratio = log_ratio.unsqueeze(-1)
+    falling = 2 * concentration * step
     is_first = torch.arange(len(square), device=square.device).unsqueeze(-1) == 0
+    log_ratio = log_ratio.unsqueeze(-1)
+    mean_log_ratio = log_ratio - torch.where(is_first, step / falling.expm1(), 0.0)
     terms = tabulated[1:] + 2 * concentration * log_ratio
     terms = terms + (bump.weights / bump.ratios).log().unsqueeze(-1)
-    terms = terms + torch.where(is_first, tail, 0.0)
+    terms = terms - torch.where(is_first, (-torch.expm1(-falling)).log(), 0.0)
     resolved = torch.maximum(scales, bump.smallest_scale)
     precision, log_scale = resolved.square().reciprocal(), resolved.log()
     exponent = terms - precision.unsqueeze(1) * square
@@ -174,7 +176,7 @@ def bump_at_scales(bump: TabulatedBump, scales: Tensor, concentration: Tensor) -
     value = total.log() + largest - 2 * concentration * log_scale
     value = value + (math.log(2.0) - concentration.lgamma())
     in_logits = (weight * slope[1:]).sum(1) / total
-    mean_log = (weight * log_ratio).sum(1) / total
+    mean_log = (weight * mean_log_ratio).sum(1) / total
     in_concentration = 2 * (mean_log - log_scale) - concentration.digamma()
     mean_square = (weight * square).sum(1) / total
     in_scale = 2 * (precision * mean_square - concentration) / resolved
