@@ -1,22 +1,19 @@
 """The command ``exvae``."""
 
+# What is heavy is imported where it is used, so that the command line starts at once.
 from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-# Before torch is loaded: its threads otherwise spin while they wait for each other, and where
-# another process wants the same cores that makes both ten times slower.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-from ..data.errors import DataError  # noqa: E402
-from . import demo, fits, import_command, isoform_commands, lda_commands  # noqa: E402
-from .reports import report  # noqa: E402
-from .training import LossNotFinite, TrainingInterrupted  # noqa: E402
+from ..data.errors import DataError
+from . import demo_command, import_command, isoform_commands, lda_commands
+from .errors import LossNotFinite, TrainingInterrupted
+from .options import Fit
+from .reports import report
 
 app = typer.Typer(
     help="Exchangeable variational autoencoders in Pyro.",
@@ -27,15 +24,17 @@ app = typer.Typer(
 app.add_typer(lda_commands.app, name="lda")
 isoform_commands.app.command("import")(import_command.import_cells)
 app.add_typer(isoform_commands.app, name="isoforms")
-app.command("demo")(demo.demo)
+app.command("demo")(demo_command.demo)
 
 
 @app.command()
 def info(
-    fit: Annotated[Path, typer.Argument(metavar="FIT", help="Folder of a fit.")],
+    fit: Fit,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Tell what was fitted, on what, with which versions and seeds, and how far it is."""
+    from . import fits
+
     config = fits.read_config(fit)
     metrics = fits.read_metrics(fit)
     last = {} if metrics.empty else metrics.iloc[-1].to_dict()
@@ -44,6 +43,9 @@ def info(
 
 def main() -> None:
     """Run the command line; exit status 0, 2 for bad input, 1 for our own faults."""
+    # Before torch is loaded: its threads otherwise spin while they wait for each other, and where
+    # another process wants the same cores that makes both ten times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         status = app(standalone_mode=False)
     except (DataError, LossNotFinite) as error:

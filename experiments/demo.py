@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import pyro
 import torch
-import typer
 from anndata import AnnData
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_matrix
@@ -18,35 +15,15 @@ from scipy.sparse import csr_matrix
 from ..data.cells import read_cells
 from ..data.corpora import halve, select_split, split_corpus, write_corpus
 from ..data.corpus_formats import read_corpus
-from ..data.errors import DataError
 from ..data.isoform_truth import IsoformTruth
 from ..data.lda_simulator import SimulatedCorpus, simulate_corpus
 from ..models.distributions import BootstrapZINB
 from . import completion, fits, isoform_evaluation, isoform_export, isoform_inference, isoforms, lda
+from .isoform_config import IsoformConfig
 from .isoform_pictures import draw_gene, draw_states
 from .isoform_pictures import draw_training as draw_isoform_training
 from .pictures import draw_topics, draw_training
-from .reports import report
 from .training import TrainingConfig
-
-
-def demo(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-) -> None:
-    """Run the main jobs on simulated data: figures and pictures in a few minutes."""
-    if out.exists() and not (out / "lda").is_dir() and any(out.iterdir()):
-        raise DataError(f"{out}: holds other files; choose an empty --out")
-    for job in ("lda", "isoforms"):
-        shutil.rmtree(out / job, ignore_errors=True)
-    report(
-        {
-            "lda": demo_lda(out / "lda", seed),
-            "isoforms": demo_isoforms(out / "isoforms", seed),
-        },
-        as_json=json,
-    )
 
 
 def demo_lda(folder: Path, seed: int) -> dict[str, object]:
@@ -81,7 +58,7 @@ def demo_isoforms(folder: Path, seed: int) -> dict[str, object]:
     cells = read_cells(folder / "cells.h5ad")
     fit_folder = folder / "fit"
     training = TrainingConfig(epochs=60, batch_size=32, learning_rate=5e-3, seed=seed)
-    isoforms.fit(cells, isoforms.IsoformConfig(), training, fit_folder, train_fraction=1.0)
+    isoforms.fit(cells, IsoformConfig(), training, fit_folder, train_fraction=1.0)
     fit = isoforms.load(fit_folder)
     truth = IsoformTruth(
         simulated.layers["expected_counts"], simulated.obs["cell_type"].cat.codes.to_numpy()
@@ -92,7 +69,7 @@ def demo_isoforms(folder: Path, seed: int) -> dict[str, object]:
     pictures = [folder / name for name in ("states.png", "gene.png", "training.png")]
     positions = np.arange(cells.num_cells)
     states = isoform_inference.mean_states(
-        fit.guide, isoforms.tensors_of(isoforms.IsoformConfig(), cells, fit.device), positions
+        fit.guide, isoforms.tensors_of(IsoformConfig(), cells, fit.device), positions
     )
     draw_states(states, simulated.obs["cell_type"], pictures[0])
     gene = str(simulated.var["gene"].iloc[0])

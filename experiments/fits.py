@@ -7,6 +7,7 @@
 ``isoforms.txt``    of a model of isoforms: an isoform a line
 
 Every file is written beside its place and then moved there, so that none is ever half-written.
+Only checkpoints need torch, which is loaded with the first of them.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import torch
-from torch import nn
 
 from ..data.errors import DataError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 CONFIG = "config.json"
 CHECKPOINT = "checkpoint.pt"
@@ -116,6 +119,8 @@ def read_config(folder: Path, kind: str | None = None) -> dict[str, Any]:
 
 def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Write ``checkpoint.pt``."""
+    import torch
+
     write_atomically(folder / CHECKPOINT, lambda path: torch.save(state, path))
 
 
@@ -127,6 +132,8 @@ def read_checkpoint(folder: Path, device: torch.device | str = "cpu") -> dict[st
     DataError
         If it is missing or damaged.
     """
+    import torch
+
     path = folder / CHECKPOINT
     try:
         return torch.load(path, map_location=device, weights_only=True)

@@ -1,5 +1,6 @@
 """The command ``exvae isoforms import``."""
 
+# What is heavy is imported where it is used, so that the command line starts at once.
 from __future__ import annotations
 
 import os
@@ -9,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from ..data import cell_import
 from .reports import report
 
 
@@ -49,6 +49,8 @@ def import_cells(
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Import cells that kallisto or salmon has quantified with bootstraps."""
+    from ..data import cell_import
+
     options = cell_import.ImportOptions(max_bootstraps, layers, processes)
     summary = cell_import.import_cells(directories, out, t2g, obs, options)
     for note in summary.notes:

@@ -1,36 +1,32 @@
 """The commands ``exvae isoforms ...``."""
 
+# What is heavy is imported where it is used, so that the command line starts at once.
 from __future__ import annotations
 
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
 import typer
 from typer.core import TyperCommand
 
-from ..data.cells import Cells, read_cells
 from ..data.errors import DataError
-from ..data.isoform_truth import read_truth
-from . import fits, isoform_evaluation, isoform_export, isoform_inference, isoforms
-from .isoform_pictures import draw_gene, draw_states, draw_training
+from . import isoform_config
+from .options import Device, Fit, Json, NewFit, Resume, Seed
 from .reports import report
-from .training import TrainingConfig
+
+if TYPE_CHECKING:
+    from ..data.cells import Cells
 
 app = typer.Typer(help="Isoform expression of cells from bootstraps.", no_args_is_help=True)
 
 CellsFile = Annotated[
     Path, typer.Argument(metavar="CELLS.h5ad", help="As exvae isoforms import writes them.")
 ]
-Fit = Annotated[Path, typer.Argument(metavar="FIT", help="Folder of a fit.")]
-Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
 Samples = Annotated[
     int, typer.Option(min=1, help="Draws of the latent variables to average expression over.")
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Of all random draws.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 
 class ManyQuantiles(TyperCommand):
@@ -51,7 +47,7 @@ class ManyQuantiles(TyperCommand):
 @app.command()
 def fit(
     cells: CellsFile,
-    out: Annotated[Path, typer.Option(metavar="FIT", help="Folder to write.")],
+    out: NewFit,
     model: Annotated[
         Literal["bootstrap", "scvi"],
         typer.Option(help="Of bootstraps, or scVI of the rounded counts in X."),
@@ -75,14 +71,14 @@ def fit(
     encoder_bootstraps: Annotated[
         int,
         typer.Option(min=0, metavar="B", help="That the guide reads of a cell; 0 for all."),
-    ] = isoforms.IsoformConfig.encoder_bootstraps,
+    ] = isoform_config.IsoformConfig.encoder_bootstraps,
     latent: Annotated[
         int, typer.Option(min=1, metavar="Z", help="Dimensions of a cell's state.")
-    ] = isoforms.IsoformConfig.latent_size,
+    ] = isoform_config.IsoformConfig.latent_size,
     dispersion: Annotated[
         Literal["isoform", "isoform-batch", "isoform-cell"],
         typer.Option(help="What the dispersion is learned for."),
-    ] = isoforms.IsoformConfig.dispersion,
+    ] = isoform_config.IsoformConfig.dispersion,
     dropout: Annotated[
         Literal["network", "isoform", "none"] | None,
         typer.Option(
@@ -96,11 +92,11 @@ def fit(
     label: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Column of obs that colours the picture.")
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1)] = isoforms.EPOCHS,
-    batch_size: Annotated[int, typer.Option(min=1, help="Cells.")] = isoforms.BATCH_SIZE,
+    epochs: Annotated[int, typer.Option(min=1)] = isoform_config.EPOCHS,
+    batch_size: Annotated[int, typer.Option(min=1, help="Cells.")] = isoform_config.BATCH_SIZE,
     learning_rate: Annotated[
         float, typer.Option(min=0.0, help="Of Adam.")
-    ] = isoforms.LEARNING_RATE,
+    ] = isoform_config.LEARNING_RATE,
     patience: Annotated[
         int,
         typer.Option(
@@ -111,11 +107,18 @@ def fit(
     ] = 0,
     seed: Seed = 0,
     device: Device = "auto",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+    resume: Resume = False,
     json: Json = False,
 ) -> None:
     """Fit a model of isoforms; pictures of the training and of the cells are put beside it."""
-    config = isoforms.IsoformConfig(
+    import numpy as np
+
+    from ..data.cells import read_cells
+    from . import fits, isoform_inference, isoforms
+    from .isoform_pictures import draw_states, draw_training
+    from .training import TrainingConfig
+
+    config = isoform_config.IsoformConfig(
         model=model,
         error=error,
         zeros=zeros,
@@ -178,13 +181,17 @@ def evaluate(
     subset: Annotated[Literal["all", "train", "held-out"], typer.Option()] = "all",
     likelihood_samples: Annotated[
         int, typer.Option(min=1, help="Behind the likelihood of the point estimates.")
-    ] = isoform_evaluation.LIKELIHOOD_SAMPLES,
-    samples: Samples = isoform_evaluation.POSTERIOR_SAMPLES,
+    ] = isoform_config.LIKELIHOOD_SAMPLES,
+    samples: Samples = isoform_config.POSTERIOR_SAMPLES,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Measure loss and likelihood, and accuracy and calibration where the truth is known."""
+    from ..data.cells import read_cells
+    from ..data.isoform_truth import read_truth
+    from . import isoform_evaluation, isoforms
+
     loaded = isoforms.load(fit, device)
     data = read_cells(cells, loaded.batch_key)
     known = None if truth is None else read_truth(truth, data)
@@ -207,13 +214,15 @@ def export(
     out: Annotated[Path, typer.Option(metavar="OUT.h5ad", help="The file to write.")],
     quantiles: Annotated[
         list[float], typer.Option(metavar="Q...", help="Of the posterior, between 0 and 1.")
-    ] = list(isoform_export.QUANTILES),  # noqa: B006  (read only)
-    samples: Samples = isoform_evaluation.POSTERIOR_SAMPLES,
+    ] = list(isoform_config.QUANTILES),  # noqa: B006  (read only)
+    samples: Samples = isoform_config.POSTERIOR_SAMPLES,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Write the cells with their states and the posterior of their expression, for scanpy."""
+    from . import isoform_export, isoforms
+
     loaded = isoforms.load(fit, device)
     written = isoform_export.export(
         loaded, cells, out, quantiles=quantiles, num_samples=samples, seed=seed
@@ -234,8 +243,11 @@ def gene(
     json: Json = False,
 ) -> None:
     """Draw the isoforms of a gene in every cell, with the intervals of their expression."""
+    from .isoform_export import read_gene
+    from .isoform_pictures import draw_gene
+
     if not out.parent.is_dir():
         raise DataError(f"{out}: its folder does not exist; make it or choose another --out")
-    table = isoform_export.read_gene(exported, name, group)
+    table = read_gene(exported, name, group)
     draw_gene(table, name, out)
     report({"picture": str(out), "isoforms": int(table["isoform"].nunique())}, as_json=json)

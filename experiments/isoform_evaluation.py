@@ -12,11 +12,9 @@ from ..data.cells import Cells, CountTensors
 from ..data.errors import DataError
 from ..data.isoform_truth import IsoformTruth
 from . import isoform_inference
-from .isoforms import SUBSETS, IsoformConfig, IsoformFit, split_cells, tensors_of
+from .isoform_config import LIKELIHOOD_SAMPLES, POSTERIOR_SAMPLES, SUBSETS, IsoformConfig
+from .isoforms import IsoformFit, split_cells, tensors_of
 
-# Draws of the latent variables behind a bound on a likelihood, and behind a posterior.
-LIKELIHOOD_SAMPLES = 100
-POSTERIOR_SAMPLES = 10
 # Central intervals of which the coverage is measured.
 COVERAGES = (0.5, 0.8, 0.95)
 # Entries whose mean bootstrap (reads) is above this are expressed.

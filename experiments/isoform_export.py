@@ -20,12 +20,11 @@ from ..data.files import written_atomically
 from ..models.isoforms import BootstrapIsoforms
 from ..models.scvi import SCVI
 from . import isoform_inference
-from .isoform_evaluation import POSTERIOR_SAMPLES
-from .isoforms import IsoformConfig, IsoformFit, tensors_of
+from .isoform_config import POSTERIOR_SAMPLES, QUANTILES, IsoformConfig
+from .isoforms import IsoformFit, tensors_of
 
 # Cells that a file keeps, and compresses, together.
 _CHUNK = 16
-QUANTILES = (0.025, 0.1, 0.25, 0.75, 0.9, 0.975)
 
 
 def export(

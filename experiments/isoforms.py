@@ -23,53 +23,11 @@ from ..guides.scvi import SCVIGuide
 from ..models.isoforms import BootstrapIsoforms
 from ..models.scvi import SCVI
 from . import fits, isoform_inference
+from .isoform_config import DROPOUT, MODELS, IsoformConfig
 from .training import Trainer, TrainingConfig, TrainingResult, choose_device
 
-MODELS = ("bootstrap", "scvi")
-# Where nothing else is said. Dropout of latent counts is not identified: learned, it takes isoforms
-# that are hard to tell apart for absent, and loses accuracy.
-DROPOUT = {"bootstrap": "none", "scvi": "network"}
-SUBSETS = ("all", "train", "held-out")
-
-# How to train where nothing else is said.
-EPOCHS, BATCH_SIZE, LEARNING_RATE = 100, 32, 2e-3
 # Held-out cells scored after each epoch.
 MONITORED_CELLS = 500
-
-
-@dataclass(frozen=True)
-class IsoformConfig:
-    """Which model of isoforms and which guide; what the fields mean stands with their classes.
-
-    Attributes
-    ----------
-    model
-        ``bootstrap`` or ``scvi``.
-    error, zeros, noise
-        Of :class:`~exvae.models.isoforms.BootstrapIsoforms`, as is ``noise_latent_size``.
-    latent_size, noise_latent_size
-        Z and A.
-    dispersion, dropout
-        Of :class:`~exvae.models.scvi.SCVI`; dropout is ``none`` for bootstraps and by the
-        ``network`` for scVI unless it is told.
-    pooling, input_dropout
-        Of :class:`~exvae.guides.scvi.SCVIGuide`.
-    encoder_bootstraps
-        How many bootstraps of a cell, drawn anew each time, the guide reads in training; 0 for
-        all.
-    """
-
-    model: str = "bootstrap"
-    error: str = "shared"
-    zeros: str = "rectified"
-    noise: str = "adaptive"
-    latent_size: int = 10
-    noise_latent_size: int = 5
-    dispersion: str = "isoform"
-    dropout: str | None = None
-    pooling: str = "mean"
-    input_dropout: float = 0.7
-    encoder_bootstraps: int = 5
 
 
 @dataclass(frozen=True)

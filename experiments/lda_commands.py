@@ -1,5 +1,6 @@
 """The commands ``exvae lda ...``."""
 
+# What is heavy is imported where it is used, so that the command line starts at once.
 from __future__ import annotations
 
 import os
@@ -9,14 +10,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from ..data.corpora import write_corpus
-from ..data.corpus_formats import read_corpus
 from ..data.errors import DataError
-from ..data.lda_simulator import simulate_corpus
-from . import fits, lda
-from .pictures import draw_topics, draw_training
+from .options import Device, Fit, Json, NewFit, Resume, Seed
 from .reports import report
-from .training import TrainingConfig
 
 app = typer.Typer(help="Topic models of documents.", no_args_is_help=True)
 
@@ -27,10 +23,6 @@ Corpus = Annotated[
         help="Tab-separated text, UCI bag of words, lda-c, a folder of .txt, .npz, or .h5ad.",
     ),
 ]
-Fit = Annotated[Path, typer.Argument(metavar="FIT", help="Folder of a fit.")]
-Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of all random draws.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Refine = Annotated[int, typer.Option(min=0, metavar="STEPS", help="Refinement after the encoder.")]
 DropUnknown = Annotated[
     bool, typer.Option("--drop-unknown", help="Leave out words that the fit does not know.")
@@ -48,6 +40,9 @@ def simulate(
     json: Json = False,
 ) -> None:
     """Simulate a corpus; the truth is in its arrays true_topic_words and true_document_topics."""
+    from ..data.corpora import write_corpus
+    from ..data.lda_simulator import simulate_corpus
+
     simulated = simulate_corpus(documents, topics, vocabulary, mean_length, seed=seed)
     write_corpus(
         simulated.corpus,
@@ -65,7 +60,7 @@ def simulate(
 def fit(
     corpus: Corpus,
     topics: Annotated[int, typer.Option(min=1, metavar="K", help="Number of topics.")],
-    out: Annotated[Path, typer.Option(metavar="FIT", help="Folder to write.")],
+    out: NewFit,
     guide: Annotated[Literal["exchangeable", "fixed-length"], typer.Option()] = "exchangeable",
     pooling: Annotated[
         Literal["sum", "mean", "max", "moments"], typer.Option(help="Of the exchangeable guide.")
@@ -100,10 +95,15 @@ def fit(
     ] = 0.15,
     seed: Seed = 0,
     device: Device = "auto",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+    resume: Resume = False,
     json: Json = False,
 ) -> None:
     """Fit a topic model; pictures of the topics and of the training are put beside it."""
+    from ..data.corpus_formats import read_corpus
+    from . import fits, lda
+    from .pictures import draw_topics, draw_training
+    from .training import TrainingConfig
+
     config = lda.LDAConfig(
         num_topics=topics,
         guide=guide,
@@ -137,6 +137,9 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure perplexity by document completion, and the loss per token in nats."""
+    from ..data.corpus_formats import read_corpus
+    from . import lda
+
     loaded = lda.load(fit, device)
     documents = read_corpus(corpus, loaded.vocabulary, drop_unknown)
     report(lda.evaluate(loaded, documents, split=split, steps=refine, seed=seed), as_json=json)
@@ -153,6 +156,9 @@ def infer(
     json: Json = False,
 ) -> None:
     """Write the posterior mean topic proportions of each document."""
+    from ..data.corpus_formats import read_corpus
+    from . import fits, lda
+
     loaded = lda.load(fit, device)
     documents = read_corpus(corpus, loaded.vocabulary, drop_unknown)
     table = lda.topic_table(loaded, documents, steps=refine)
@@ -169,6 +175,8 @@ def topics(
     json: Json = False,
 ) -> None:
     """List the most probable words of each topic, most used topic first."""
+    from . import lda
+
     words = lda.top_words(lda.load(fit, "cpu"), top)
     listed = [
         {

@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from ..data.errors import DataError
 from ..models.base import UniquelyNamedModule
+from .errors import LossNotFinite, TrainingInterrupted
 from .fits import CHECKPOINT, read_checkpoint, read_metrics, write_checkpoint, write_metrics
 
 
@@ -97,14 +98,6 @@ PROGRESS = (
 )
 
 
-class TrainingInterrupted(Exception):
-    """Ctrl-C was pressed, and the state has been saved."""
-
-
-class LossNotFinite(RuntimeError):
-    """The loss is NaN or infinite; the checkpoint before it is kept."""
-
-
 def choose_device(name: str) -> torch.device:
     """Turn ``auto``, ``cpu`` or ``cuda`` into a device; DataError where it is not to be had."""
     if name not in ("auto", "cpu", "cuda"):
@@ -153,7 +146,7 @@ class Trainer:
         self.monitor = monitor
         self.score = score
         self.metrics: list[dict[str, float]] = []
-        self.optimizer = ClippedAdam({"lr": config.learning_rate})
+        self.optimizer = ClippedAdam(self._options)
         self.svi = SVI(model, guide, self.optimizer, TraceMeanField_ELBO())
         self.epoch = 0
         self.batches_done = 0
@@ -161,6 +154,15 @@ class Trainer:
         self.seconds = 0.0
         self.best_score = math.inf
         self.epochs_since_best = 0
+
+    def _options(self, parameter: str) -> dict[str, float]:
+        """Options of Adam for a parameter, by its name in Pyro's parameter store."""
+        factors = [
+            module.learning_rate_factor(parameter.removeprefix(f"{module.root_name}."))
+            for module in self.modules.values()
+            if parameter.startswith(f"{module.root_name}.")
+        ]
+        return {"lr": self.config.learning_rate * (factors[0] if factors else 1.0)}
 
     def train(self, *, resume: bool = False) -> TrainingResult:
         """Train to the end, from the checkpoint if asked.

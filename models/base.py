@@ -28,6 +28,10 @@ class UniquelyNamedModule(PyroModule):
     def _new_name(self) -> str:
         return f"{type(self).__name__}_{next(_instances)}"
 
+    def learning_rate_factor(self, parameter: str) -> float:
+        """How many times the learning rate is right for a parameter, by its name in the module."""
+        return 1.0
+
     @property
     def root_name(self) -> str:
         """First part of the names of this module's parameters in Pyro's parameter store."""

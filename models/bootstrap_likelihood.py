@@ -23,7 +23,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..data.bootstraps import BootstrapSummary
-from .negative_binomial import log_negative_binomial
+from .negative_binomial import (
+    Split,
+    log_gamma,
+    log_negative_binomial,
+    split_negative_binomial,
+)
 from .zero_factor import (
     NormalRatio,
     ScaleMixtureRatio,
@@ -79,6 +84,13 @@ def log_prior(u: Tensor, parameters: BootstrapParameters) -> Tensor:
     return torch.where(u > 0, kept, torch.logaddexp(kept, dropped))
 
 
+def split_prior(u: Tensor, parameters: BootstrapParameters) -> Split:
+    """Log probability of counts u > 0 in nats."""
+    own = split_negative_binomial(u, parameters.mean, parameters.inverse_dispersion)
+    kept = functional.logsigmoid(-parameters.dropout_logits)
+    return Split(own.varying, own.constant + kept)
+
+
 def log_density_of_positives(
     u: Tensor,
     parameters: BootstrapParameters,
@@ -86,23 +98,28 @@ def log_density_of_positives(
     setting: BootstrapSetting,
 ) -> Tensor:
     """Log density given u of the bootstraps that are not zero, in nats; see the likelihood."""
+    parts = split_density_of_positives(u, parameters, summary, setting)
+    return parts.varying + parts.constant
+
+
+def split_density_of_positives(
+    u: Tensor,
+    parameters: BootstrapParameters,
+    summary: BootstrapSummary,
+    setting: BootstrapSetting,
+) -> Split:
+    """As :func:`log_density_of_positives`."""
     m = summary.positives
-    precision = _precision(m, setting)
     squares = _squares(u, summary, setting)
     variance = squared_noise(u, parameters.noise_scale, setting.noise)
-    kept = m * functional.logsigmoid(-parameters.bootstrap_dropout_logits)
-    density = kept + 0.5 * precision.log()
+    constant = m * functional.logsigmoid(-parameters.bootstrap_dropout_logits)
+    constant = constant + 0.5 * (_precision(m, setting).log() - m * math.log(2 * math.pi))
     if setting.noise != "adaptive":
-        return density - 0.5 * (m * ((2 * math.pi) * variance).log() + squares / variance)
+        return Split(-0.5 * (m * variance.log() + squares / variance), constant)
     shape = 0.5 * parameters.noise_concentration
     rate = shape * variance
-    return (
-        density
-        - 0.5 * m * ((2 * math.pi) * rate).log()
-        + (shape + 0.5 * m).lgamma()
-        - shape.lgamma()
-        - (shape + 0.5 * m) * (0.5 * squares / rate).log1p()
-    )
+    varying = -0.5 * m * rate.log() - (shape + 0.5 * m) * (0.5 * squares / rate).log1p()
+    return Split(varying, constant + log_gamma(shape + 0.5 * m) - log_gamma(shape))
 
 
 def slope_of_positives(

@@ -22,14 +22,15 @@ from .bootstrap_likelihood import (
     BootstrapSetting,
     data_peak,
     largest_scale,
-    log_density_of_positives,
     log_prior,
     slope_of_positives,
+    split_density_of_positives,
+    split_prior,
     zero_ratio,
 )
-from .negative_binomial import slope_of_negative_binomial
+from .negative_binomial import Split, slope_of_negative_binomial
 from .quadrature import gram_nodes
-from .zero_factor import NormalRatio, ScaleMixtureRatio, Zeros, log_zero_factor
+from .zero_factor import NormalRatio, ScaleMixtureRatio, Zeros
 from .zero_table import BumpSlopes, TabulatedBump, bump_at_scales, noise_range
 
 _NEWTON_STEPS = 6
@@ -38,7 +39,14 @@ _NEWTON_STEPS = 6
 _CUT = 9.0
 _PANEL_DEVIATIONS = 1.5
 _PANEL_LOG_WIDTH = 0.8
+# How much further a window reaches where it was not enough.
+_WIDER = 1.6
 _LOG_TWO = math.log(2.0)
+
+# At how many scales the zero factor is computed, to be interpolated between, and the mode of r
+# from which on its bump falls as a power of the scale.
+_NUM_SCALES = 10
+_LARGEST_MODE = 100.0
 
 # Into how many panels windows are cut: the first of these that is enough.
 PANELS = (3, 5, 7, 10, 30)
@@ -83,59 +91,99 @@ class Window(NamedTuple):
 
 
 def find_window(
-    parameters: BootstrapParameters, summary: BootstrapSummary, setting: BootstrapSetting
+    parameters: BootstrapParameters,
+    summary: BootstrapSummary,
+    setting: BootstrapSetting,
+    transformed: Callable[[Callable], Callable],
 ) -> Window:
-    """Find where the sums must be taken, entries of shape (entries,)."""
+    """Find where the sums must be taken, entries of shape (entries,).
+
+    ``transformed`` is what to do to the functions that are called many times: nothing, or to
+    compile them one by one, for all of this at once takes a compiler minutes.
+    """
+    entries = parameters, summary, setting
+    height_of, favour_of = transformed(_height), transformed(_favour_of_zeros)
 
     def height(y: Tensor) -> Tensor:
-        """Summand without the zero factor, per unit of y = log(1 + u)."""
-        u = y.expm1()
-        prior = log_prior(u, parameters)
-        return prior + log_density_of_positives(u, parameters, summary, setting) + y
+        return height_of(y, *entries)
 
     some = summary.positives > 0
     data, _ = data_peak(parameters, summary, setting)
     start = torch.where(some, data, parameters.mean).clamp(min=1.0).log1p()
-    y, width, converged = _climb(start, parameters, summary, setting)
+    y = start
+    for _ in range(_NEWTON_STEPS):
+        y, width, step = transformed(_newton_step)(y, *entries)
+    converged = (step.abs() < 0.1 * width) | (y <= _LOG_TWO)
     peak = height(y)
-    cut = torch.full_like(y, _CUT)
+    # What is next to nothing beside u = 0 need not be summed either.
+    mass = peak + (2.5 * width).log()
+    at_zero = transformed(_height_at_zero)(*entries)
+    cut = (_CUT - (at_zero - mass).clamp(min=0.0)).clamp(min=1.0)
     high = _end(height, y, peak, width, cut)
     low = _end(height, y, peak, -width, cut)
-    favour = _favour_of_zeros(low, parameters, summary, setting)
+    favour = favour_of(low, *entries)
     low = _end(height, y, peak, -width, cut + 1.5 * favour)
-    favour = _favour_of_zeros(low, parameters, summary, setting)
-    reached = peak - height(high) > _CUT - 1
-    reached = reached & ((peak - height(low) > _CUT - 1 + favour) | (low <= _LOG_TWO))
+    favour = favour_of(low, *entries)
+    all_mass = torch.logaddexp(mass, at_zero)
+    places = (data, parameters.mean, torch.ones_like(data))
+
+    def holds(low: Tensor, high: Tensor, first: Tensor, last: Tensor) -> Tensor:
+        """Tell whether nearly all of the mass is within."""
+        reached = peak - height(high) > cut - 1
+        reached = reached & ((peak - height(low) > cut - 1 + favour) | (low <= _LOG_TWO))
+        return reached & ~_holds_mass_elsewhere(height, places, all_mass, first, last)
+
     first = torch.where(some, low, _LOG_TWO).clamp(min=_LOG_TWO).expm1().floor().clamp(min=1.0)
     last = torch.maximum(high.expm1().ceil(), first)
+    good = holds(low, high, first, last)
+    # Where tails are heavy all counts from 1 on are summed, and more beyond.
+    low = torch.where(good, low, _LOG_TWO)
+    high = torch.where(good, high, y + _WIDER * (high - y))
+    first = torch.where(good, first, 1.0)
+    last = torch.where(good, last, high.expm1().ceil())
+    good = holds(low, high, first, last) & converged & peak.isfinite()
     extent = (last + 1.5).log() - (first + 0.5).log()
     panels = extent / (_PANEL_DEVIATIONS * width).clamp(max=_PANEL_LOG_WIDTH)
     panels = torch.minimum(panels, (last - first + 1) / 3)
-    places = (data, parameters.mean, torch.ones_like(data))
-    elsewhere = _holds_mass_elsewhere(height, places, peak + width.log(), first, last)
-    good = reached & converged & ~elsewhere & peak.isfinite()
     panels = torch.where(good, panels, torch.inf)
     return Window(first, last, panels)
 
 
-def _climb(
-    start: Tensor,
+def _height(
+    y: Tensor,
+    parameters: BootstrapParameters,
+    summary: BootstrapSummary,
+    setting: BootstrapSetting,
+) -> Tensor:
+    """Summand without the zero factor, up to a constant, per unit of y = log(1 + u)."""
+    u = y.expm1()
+    prior = split_prior(u, parameters).varying
+    return prior + split_density_of_positives(u, parameters, summary, setting).varying + y
+
+
+def _height_at_zero(
+    parameters: BootstrapParameters, summary: BootstrapSummary, setting: BootstrapSetting
+) -> Tensor:
+    """Summand at u = 0 without the zero factor, up to the same constant."""
+    zero = torch.zeros_like(parameters.mean)
+    prior = log_prior(zero, parameters) - split_prior(zero + 1, parameters).constant
+    return prior + split_density_of_positives(zero, parameters, summary, setting).varying
+
+
+def _newton_step(
+    y: Tensor,
     parameters: BootstrapParameters,
     summary: BootstrapSummary,
     setting: BootstrapSetting,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Find the peak in y = log(1 + u) by Newton's method; its width, and whether it was found."""
-    y = start
-    for _ in range(_NEWTON_STEPS):
-        v = y.exp()
-        prior = slope_of_negative_binomial(v - 1, parameters.mean, parameters.inverse_dispersion)
-        data = slope_of_positives(v - 1, parameters, summary, setting)
-        slope = (prior[0] + data[0]) * v + 1
-        curvature = (prior[1] + data[1]) * v.square() + slope - 1
-        step = torch.where(curvature < 0, -slope / curvature, slope.sign()).clamp(-1.0, 1.0)
-        y = (y + step).clamp(min=_LOG_TWO)
-    width = (-curvature).clamp(min=0.25).rsqrt()
-    return y, width, (step.abs() < 0.1 * width) | (y <= _LOG_TWO)
+    """Step towards the peak in y = log(1 + u); the new y, the peak's width, and the step."""
+    v = y.exp()
+    prior = slope_of_negative_binomial(v - 1, parameters.mean, parameters.inverse_dispersion)
+    data = slope_of_positives(v - 1, parameters, summary, setting)
+    slope = (prior[0] + data[0]) * v + 1
+    curvature = (prior[1] + data[1]) * v.square() + slope - 1
+    step = torch.where(curvature < 0, -slope / curvature, slope.sign()).clamp(-1.0, 1.0)
+    return (y + step).clamp(min=_LOG_TWO), (-curvature).clamp(min=0.25).rsqrt(), step
 
 
 def _end(
@@ -143,9 +191,10 @@ def _end(
 ) -> Tensor:
     """Go from the peak in steps of its width until the summand is cut off."""
     end = y + width * (2 * cut).sqrt()
-    for _ in range(2):
+    # A first guess can be far too large where the peak is at u = 1; the last steps only go on.
+    for smallest in (0.2, 0.4, 1.0):
         drop = (peak - height(end.clamp(min=_LOG_TWO))).clamp(min=0.3)
-        end = y + (end - y) * (1.15 * cut / drop).sqrt().clamp(1.0, 3.0)
+        end = y + (end - y) * (1.3 * cut / drop).sqrt().clamp(smallest, 3.0)
     return end.clamp(min=_LOG_TWO)
 
 
@@ -181,12 +230,12 @@ def _holds_mass_elsewhere(
 
 
 def window_nodes(window: Window, panels: int) -> tuple[Tensor, Tensor]:
-    """Cut windows into panels of whole counts, equal in log(u + 1/2), and put u = 0 before them.
+    """Cut windows into panels of whole counts, equal in log(u + 1/2).
 
     Returns
     -------
     tuple of Tensor
-        Nodes and weights, shape (1 + 3 * panels, entries).
+        Nodes and weights, shape (3 * panels, entries).
     """
     start, end = (window.first - 0.5).log(), (window.last + 0.5).log()
     steps = torch.arange(panels + 1, dtype=start.dtype, device=start.device).unsqueeze(-1)
@@ -196,11 +245,7 @@ def window_nodes(window: Window, panels: int) -> tuple[Tensor, Tensor]:
     narrow = window.last - window.first + 1 <= 3 * panels
     edges = (torch.where(narrow, enumerated, edges) - 0.5).round()
     nodes, weights = gram_nodes(edges[:-1] + 1, edges[1:] - edges[:-1])
-    zero = torch.zeros_like(start).unsqueeze(0)
-    return (
-        torch.cat([zero, nodes.movedim(-1, 0).flatten(0, 1)]),
-        torch.cat([zero + 1, weights.movedim(-1, 0).flatten(0, 1)]),
-    )
+    return nodes.movedim(-1, 0).flatten(0, 1), weights.movedim(-1, 0).flatten(0, 1)
 
 
 class InterpolatedBump(NamedTuple):
@@ -216,7 +261,7 @@ class InterpolatedBump(NamedTuple):
     coefficients
         Of Chebyshev's polynomials for the other counts, each part of shape (anchors, entries).
     lowest, highest
-        Between which x lies there, shape (entries,).
+        Between which x is interpolated there, shape (entries,).
     """
 
     at_zero: BumpSlopes
@@ -225,24 +270,28 @@ class InterpolatedBump(NamedTuple):
     highest: Tensor
 
     def log_bump(self, ratio: ScaleMixtureRatio, zeros: Zeros) -> Tensor:
-        """At the nodes of :func:`window_nodes`, shape (nodes, entries), with its slopes."""
-        scale = ratio.scale
+        """At counts u >= 1 of the window, shape (nodes, entries), with its slopes."""
         # Its slope in the concentration is that at a given scale.
-        x = (scale[1:] * ratio.concentration.detach().sqrt()).log1p()
+        mode = ratio.scale * ratio.concentration.detach().sqrt()
+        x = mode.log1p().minimum(self.highest)
+        beyond = (mode / self.highest.expm1()).clamp(min=1.0).log()
         unit = 2 * (x - self.lowest) / (self.highest - self.lowest) - 1
         fixed = unit.detach()
-        others = (
+        return (
             chebyshev(self.coefficients.value, unit)
             + chebyshev(self.coefficients.in_logits, fixed) * _unit(zeros.logits)
             + chebyshev(self.coefficients.in_concentration, fixed) * _unit(ratio.concentration)
+            - 2 * ratio.concentration * beyond
         )
-        first = (
+
+    def log_bump_at_zero(self, ratio: ScaleMixtureRatio, zeros: Zeros) -> Tensor:
+        """At u = 0, shape (entries,), with its slopes."""
+        return (
             self.at_zero.value
-            + self.at_zero.in_scale * _unit(scale[0])
+            + self.at_zero.in_scale * _unit(ratio.scale)
             + self.at_zero.in_logits * _unit(zeros.logits)
             + self.at_zero.in_concentration * _unit(ratio.concentration)
         )
-        return torch.cat([first.unsqueeze(0), others])
 
 
 def interpolate_bump(
@@ -259,14 +308,16 @@ def interpolate_bump(
     ratio = zero_ratio(u, parameters, summary, setting)
     x = ratio.mode()[1:].log1p()
     lowest = x.amin(0)
-    highest = torch.maximum(x.amax(0), lowest + 1e-3)
-    unit = bump.angles.cos().unsqueeze(-1)
+    highest = x.amax(0).clamp(max=math.log1p(_LARGEST_MODE))
+    highest = torch.maximum(highest, lowest + 1e-3)
+    orders = torch.arange(_NUM_SCALES, dtype=x.dtype, device=x.device)
+    angles = math.pi / _NUM_SCALES * (orders + 0.5)
+    unit = angles.cos().unsqueeze(-1)
     modes = (lowest + 0.5 * (unit + 1) * (highest - lowest)).expm1().clamp(min=0.0)
     scales = torch.cat([ratio.scale[:1], modes * ratio.concentration.rsqrt()])
     slopes = bump_at_scales(bump, scales, ratio.concentration)
-    orders = torch.arange(len(unit), dtype=x.dtype, device=x.device)
-    share = torch.where(orders > 0, 2.0, 1.0) / len(unit)
-    transform = share.unsqueeze(-1) * torch.outer(orders, bump.angles).cos()
+    share = torch.where(orders > 0, 2.0, 1.0) / _NUM_SCALES
+    transform = share.unsqueeze(-1) * torch.outer(orders, angles).cos()
     return InterpolatedBump(
         BumpSlopes(*(part[0] for part in slopes)),
         BumpSlopes(*(transform @ part[1:] for part in slopes)),
@@ -293,47 +344,52 @@ def log_sum(
 ) -> Tensor:
     """Log of the sum over counts, shape (entries,), differentiable in the parameters.
 
-    ``bump`` is as for :func:`log_likelihood_at`.
+    ``bump`` is as for :func:`split_likelihood`.
     """
     u, weight = window_nodes(window, panels)
-    terms = log_prior(u, parameters) + weight.log()
-    return (terms + log_likelihood_at(u, bump, parameters, summary, setting)).logsumexp(0)
+    prior = split_prior(u, parameters)
+    likelihood = split_likelihood(u, bump, parameters, summary, setting)
+    terms = prior.varying + likelihood.varying + weight.log()
+    positive = prior.constant + likelihood.constant + terms.logsumexp(0)
+    zero = torch.zeros_like(positive)
+    at_zero = split_likelihood(zero, bump, parameters, summary, setting)
+    of_zero = log_prior(zero, parameters) + at_zero.varying + at_zero.constant
+    return torch.logaddexp(positive, of_zero)
 
 
-def log_likelihood_at(
+def split_likelihood(
     u: Tensor,
     bump: InterpolatedBump | int | None,
     parameters: BootstrapParameters,
     summary: BootstrapSummary,
     setting: BootstrapSetting,
-) -> Tensor:
-    """Log density of the bootstraps given counts u within the window, shape (nodes, entries).
+) -> Split:
+    """Log density of the bootstraps given counts.
 
     Parameters
     ----------
     u
-        Of :func:`window_nodes`.
+        Counts within the window, shape (nodes, entries), or zero, shape (entries,).
     bump
-        What the zero factor needs; None where no entry has a bootstrap that is zero, a number of
-        nodes in r where the noise scale is known.
+        What the zero factor needs: None where no entry has a bootstrap that is zero, or zeros are
+        an atom; a number of nodes in r where the noise scale is known.
     parameters, summary, setting
         As for :func:`~.bootstrap_likelihood.log_likelihood`.
     """
-    density = log_density_of_positives(u, parameters, summary, setting)
+    density = split_density_of_positives(u, parameters, summary, setting)
     zeros = Zeros(summary.zeros, parameters.bootstrap_dropout_logits)
-    if setting.zeros == "atom":
-        return density + zeros.log_dropped()
+    constant = density.constant + zeros.log_dropped()
     if bump is None:
-        return density
+        return Split(density.varying, constant)
     ratio = zero_ratio(u, parameters, summary, setting)
-    some = Zeros(zeros.count.clamp(min=1), zeros.logits)
     if isinstance(bump, InterpolatedBump):
-        log_bump = bump.log_bump(ratio, some)
+        at_zero = u.dim() == 1
+        log_bump = (bump.log_bump_at_zero if at_zero else bump.log_bump)(ratio, zeros)
     elif setting.error == "shared":
-        log_bump = _bump_of_normal(ratio, some, bump)
+        log_bump = _bump_of_normal(ratio, zeros, bump)
     else:
-        log_bump = some.log_excess(ratio.location)
-    return density + log_zero_factor(zeros, log_bump)
+        log_bump = zeros.log_excess(ratio.location)
+    return Split(density.varying + functional.softplus(log_bump), constant)
 
 
 def _bump_of_normal(ratio: NormalRatio, zeros: Zeros, nodes: int) -> Tensor:
@@ -342,14 +398,16 @@ def _bump_of_normal(ratio: NormalRatio, zeros: Zeros, nodes: int) -> Tensor:
     lowest, highest = noise_range(ratio.variance)
     ratios = lowest + steps.unsqueeze(-1) * (highest - lowest)
     with torch.no_grad():
-        log_density = ratio.log_density(ratios.unsqueeze(1))
-        terms = log_density + zeros.log_excess(ratios).unsqueeze(1)
+        # Nodes in r first, entries last, and between them those in u if there are any.
+        between = [1] * (ratio.location.dim() - 1)
+        spread = ratios.view(nodes, *between, -1)
+        excess, slope = zeros.log_excess(spread), zeros.slope_in_logits(spread)
+        terms = ratio.log_density(spread) + excess
         total = terms.logsumexp(0)
         weights = (terms - total).exp()
         value = total + (ratios[1] - ratios[0]).log()
-        mean_ratio = torch.einsum("mkn,mn->kn", weights, ratios)
-        in_location = (mean_ratio - ratio.location) / ratio.variance
-        in_logits = torch.einsum("mkn,mn->kn", weights, zeros.slope_in_logits(ratios))
+        in_location = ((weights * spread).sum(0) - ratio.location) / ratio.variance
+        in_logits = (weights * slope).sum(0)
     return value + in_location * _unit(ratio.location) + in_logits * _unit(zeros.logits)
 
 

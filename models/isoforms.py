@@ -68,6 +68,8 @@ class BootstrapIsoforms(SCVI):
         Of :class:`~exvae.models.distributions.BootstrapZINB`.
     """
 
+    isoform_parameters = (*SCVI.isoform_parameters, "raw_concentration")
+
     def __init__(
         self,
         num_isoforms: int,

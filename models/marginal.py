@@ -29,8 +29,8 @@ from .fixed_nodes import (
     Window,
     find_window,
     interpolate_bump,
-    log_likelihood_at,
     log_sum,
+    split_likelihood,
     window_nodes,
 )
 from .negative_binomial import log_negative_binomial
@@ -103,14 +103,14 @@ def _sums(
         left = [unfit]
         worth = transformed is compiled
         sums = compiled(_fixed_by_slopes) if worth else _fixed_by_autograd
-        for group in groups:
+        for positions, group in groups:
             value, slopes = sums(group, setting)
             # Where float32 has overflowed the adaptive quadrature has another try.
             finite = torch.stack([value, *slopes]).isfinite().all(0)
             if not bool(finite.all()):
-                left.append(group.positions[~finite])
+                left.append(positions[~finite])
                 value, slopes = value[finite], _select(slopes, finite)
-            yield group.positions[finite], value, slopes
+            yield positions[finite], value, slopes
     for positions in torch.cat(left).split(_ADAPTIVE_CHUNK):
         if len(positions):
             sums = partial(_adaptive_sum, setting=setting)
@@ -122,19 +122,16 @@ class Group(NamedTuple):
 
     Attributes
     ----------
-    positions
-        Of the entries, shape (entries,), int64.
     window
         Where their counts are summed.
     panels
         On how many panels.
     bump
-        Their zero factor, as for :func:`~.fixed_nodes.log_likelihood_at`.
+        Their zero factor, as for :func:`~.fixed_nodes.split_likelihood`.
     parameters, summary
         Of the entries.
     """
 
-    positions: Tensor
     window: Window
     panels: int
     bump: InterpolatedBump | int | None
@@ -148,20 +145,22 @@ def _groups(
     transformed: Callable[[Callable], Callable],
     *,
     before_dropout: bool = False,
-) -> tuple[Iterator[Group], Tensor]:
-    """Sort the entries for which fixed nodes will do into groups; the others' positions, too.
+) -> tuple[Iterator[tuple[Tensor, Group]], Tensor]:
+    """Sort the entries for which fixed nodes will do into groups, with their positions.
+
+    Gives the positions of the others, too.
 
     ``transformed`` is what to do to functions that are worth compiling.
     """
     with torch.no_grad():
-        window = transformed(find_window)(*_parted(parts), setting)
+        window = find_window(*_parted(parts), setting, transformed)
         if before_dropout:
             window = window.with_prior(_parted(parts)[0])
     level = window.level()
     grid = _grid_of_entry(*_parted(parts), setting)
     left = ((level == len(PANELS)) | (grid == len(GRIDS))).nonzero().squeeze(-1)
 
-    def groups() -> Iterator[Group]:
+    def groups() -> Iterator[tuple[Tensor, Group]]:
         for (index, panels), grid_index in product(enumerate(PANELS), range(-1, len(GRIDS))):
             chosen = ((level == index) & (grid == grid_index)).nonzero().squeeze(-1)
             for positions in chosen.split(_CHUNK):
@@ -169,7 +168,7 @@ def _groups(
                     own = Window(*_select(window, positions))
                     inputs = _parted(_select(parts, positions))
                     bump = _bump_of(own, grid_index, *inputs, setting, transformed)
-                    yield Group(positions, own, panels, bump, *inputs)
+                    yield positions, Group(own, panels, bump, *inputs)
 
     return groups(), left
 
@@ -338,14 +337,14 @@ def _posteriors(
         transformed = _transformed(parts[0])
         groups, unfit = _groups(parts, setting, transformed, before_dropout=before_dropout)
         left = [unfit]
-        for group in groups:
+        for positions, group in groups:
             on_window = transformed(_posterior_on_window)(group, setting, before_dropout)
             u, weight, probability = on_window
             finite = probability.isfinite().all(0)
-            left.append(group.positions[~finite])
+            left.append(positions[~finite])
             used = (weight > 0) & finite
             entry = torch.arange(u.shape[1], device=u.device).expand_as(u)
-            yield group.positions, Nodes(entry[used], u[used], weight[used]), probability[used]
+            yield positions, Nodes(entry[used], u[used], weight[used]), probability[used]
     for positions in torch.cat(left).split(_ADAPTIVE_CHUNK):
         if len(positions):
             inputs = _parted(_select(parts, positions))
@@ -357,8 +356,12 @@ def _posterior_on_window(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Give nodes, their weights and probabilities, each of shape (nodes, entries)."""
     u, weight = window_nodes(group.window, max(group.panels, _POSTERIOR_PANELS))
-    parameters = group.parameters
-    likelihood = log_likelihood_at(u, group.bump, parameters, group.summary, setting)
+    parameters, zero = group.parameters, torch.zeros_like(u[0])
+    split = split_likelihood(u, group.bump, parameters, group.summary, setting)
+    at_zero = split_likelihood(zero, group.bump, parameters, group.summary, setting)
+    u = torch.cat([zero.unsqueeze(0), u])
+    weight = torch.cat([zero.unsqueeze(0) + 1, weight])
+    likelihood = torch.cat([at_zero.varying.unsqueeze(0), split.varying])
     if before_dropout:
         terms = _log_joint_before_dropout(u, likelihood, likelihood[0], parameters)
     else:

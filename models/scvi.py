@@ -37,6 +37,8 @@ _NEVER = -50.0
 _RATES_PER_SAMPLE = 40
 # Dropout before anything is learned: about one count in twenty.
 _FIRST_DROPOUT = -3.0
+# How many times as fast as the networks what belongs to one isoform alone learns.
+_ISOFORM_LEARNING = 5.0
 
 
 class CountParameters(NamedTuple):
@@ -83,6 +85,8 @@ class SCVI(UniquelyNamedModule):
 
     log_library_mean: Tensor
     log_library_sd: Tensor
+    # Ends of the names of parameters that have a value of their own for each isoform.
+    isoform_parameters = ("output.bias", "log_inverse_dispersion", "dropout_logits")
 
     def __init__(
         self,
@@ -123,6 +127,10 @@ class SCVI(UniquelyNamedModule):
             self.dropout_logits = nn.Parameter(torch.full((num_isoforms,), _FIRST_DROPOUT))
         self.register_buffer("log_library_mean", torch.zeros(num_batches))
         self.register_buffer("log_library_sd", torch.ones(num_batches))
+
+    def learning_rate_factor(self, parameter: str) -> float:
+        """Let what belongs to one isoform alone, which has far to go, learn faster."""
+        return _ISOFORM_LEARNING if parameter.endswith(self.isoform_parameters) else 1.0
 
     @torch.no_grad()
     def initialise(self, scales: ExpressionScales) -> None:

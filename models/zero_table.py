@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .negative_binomial import digamma, log_gamma
 from .zero_factor import Zeros
 
 # Logits of pi that are tabulated, between which the table is cubic.
-_LOWEST_LOGIT, _HIGHEST_LOGIT, _LOGIT_SPACING = -18.0, 8.0, 0.2
+_LOWEST_LOGIT, _HIGHEST_LOGIT, _LOGIT_SPACING = -18.0, 14.0, 0.2
 _LARGEST_RATIO = 8.0
 # In how many standard deviations of r it is stepped.
 _NOISE_STEP = 0.5
@@ -42,8 +43,6 @@ class RatioGrid(NamedTuple):
         First y.
     smallest_scale
         Down to which it resolves the sum over rho; below the bump is interpolated.
-    num_scales
-        At how many scales the zero factor of an entry is computed, to be interpolated between.
     noise_nodes
         How many nodes in r do where the noise scale is known and there are no more bootstraps
         than the concentration stands for.
@@ -54,7 +53,6 @@ class RatioGrid(NamedTuple):
     bend: float
     lowest: float
     smallest_scale: float
-    num_scales: int
     noise_nodes: int
 
     def ratios(self) -> tuple[Tensor, Tensor]:
@@ -66,9 +64,9 @@ class RatioGrid(NamedTuple):
 
 
 GRIDS = (
-    RatioGrid(4.0, 0.4, 1.0, -7.5, 0.0125, 10, 40),
-    RatioGrid(18.0, 0.16, 2.0, -4.0, 0.025, 10, 56),
-    RatioGrid(60.0, 0.09, 3.0, -4.5, 0.01, 16, 96),
+    RatioGrid(4.0, 0.4, 1.0, -7.5, 0.0125, 40),
+    RatioGrid(18.0, 0.16, 2.0, -4.0, 0.025, 56),
+    RatioGrid(60.0, 0.09, 3.0, -4.5, 0.01, 96),
 )
 
 
@@ -94,8 +92,6 @@ class TabulatedBump(NamedTuple):
     ----------
     ratios, weights, smallest_scale
         The grid, shape (nodes,), and the smallest scale that it resolves.
-    angles
-        Of Chebyshev's nodes, for scales to interpolate between, shape (scales,).
     lower, upper
         Value and slope in the logit at the tabulated logits around an entry's own, shape
         (entries, 2, 1 + nodes).
@@ -106,7 +102,6 @@ class TabulatedBump(NamedTuple):
     ratios: Tensor
     weights: Tensor
     smallest_scale: Tensor
-    angles: Tensor
     lower: Tensor
     upper: Tensor
     fraction: Tensor
@@ -119,7 +114,7 @@ class TabulatedBump(NamedTuple):
         below = position.floor().clamp(max=_num_logits() - 2)
         row = store.slots(zeros.count, positives) * _num_logits() + below.long()
         rows = store.rows
-        grid_parts = store.ratios, store.weights, store.smallest_scale, store.angles
+        grid_parts = store.ratios, store.weights, store.smallest_scale
         return cls(*grid_parts, rows[row], rows[row + 1], position - below)
 
     def interpolated(self) -> tuple[Tensor, Tensor]:
@@ -174,10 +169,10 @@ def bump_at_scales(bump: TabulatedBump, scales: Tensor, concentration: Tensor) -
     weight = (exponent - largest.unsqueeze(1)).exp()
     total = weight.sum(1)
     value = total.log() + largest - 2 * concentration * log_scale
-    value = value + (math.log(2.0) - concentration.lgamma())
+    value = value + (math.log(2.0) - log_gamma(concentration))
     in_logits = (weight * slope[1:]).sum(1) / total
     mean_log = (weight * mean_log_ratio).sum(1) / total
-    in_concentration = 2 * (mean_log - log_scale) - concentration.digamma()
+    in_concentration = 2 * (mean_log - log_scale) - digamma(concentration)
     mean_square = (weight * square).sum(1) / total
     in_scale = 2 * (precision * mean_square - concentration) / resolved
     # A parabola where the scale is smaller, through the value at scale zero.
@@ -201,8 +196,6 @@ class _Store:
         self.grid, self.shared = grid, shared
         self.ratios, self.weights = (part.to(device=device, dtype=dtype) for part in grid.ratios())
         self.smallest_scale = self.ratios.new_tensor(grid.smallest_scale)
-        steps = torch.arange(grid.num_scales, device=device, dtype=dtype)
-        self.angles = math.pi / grid.num_scales * (steps + 0.5)
         self.rows = torch.empty(0, 2, 1 + len(self.ratios), device=device, dtype=dtype)
         self._slot = torch.full((1, 1), -1, device=device)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,33 +15,8 @@ import pytest
 from exvae.data.corpora import halve, select_split, write_corpus
 from exvae.data.corpus_formats import read_corpus
 from exvae.data.lda_simulator import simulate_corpus
-from exvae.experiments import cli, completion, lda
-
-
-class Result:
-    """Exit status and what was printed."""
-
-    def __init__(self, status: int, out: str, err: str) -> None:
-        self.status, self.out, self.err = status, out, err
-
-    @property
-    def json(self) -> dict:
-        """The one object on standard output."""
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def exvae(monkeypatch, capsys):
-    """Run the command in this process."""
-
-    def run(*arguments: object) -> Result:
-        monkeypatch.setattr("sys.argv", ["exvae", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        return Result(ended.value.code, captured.out, captured.err)
-
-    return run
+from exvae.experiments import completion, lda
+from exvae.experiments.training import LossNotFinite, TrainingInterrupted
 
 
 @pytest.fixture(scope="module")
@@ -231,9 +208,40 @@ def test_a_damaged_checkpoint_is_named(exvae, corpus: Path, fit: Path, tmp_path:
     assert len(result.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (LossNotFinite("the loss became nan"), 1),
+        (TrainingInterrupted("interrupted in epoch 2"), 130),
+    ],
+)
+def test_training_that_ends_early_says_why(
+    exvae, corpus: Path, tmp_path: Path, monkeypatch, error: Exception, status: int
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(lda, "fit", fail)
+    result = exvae("lda", "fit", corpus, "--topics", 3, "--out", tmp_path / "fit")
+    assert result.status == status
+    assert result.err == f"exvae: {error}\n"
+
+
 def test_unknown_words_can_be_left_out(exvae, fit: Path, tmp_path: Path) -> None:
     path = tmp_path / "unknown.tsv"
     one, two, three, four = (fit / "vocabulary.txt").read_text().split()[:4]
     path.write_text(f"{one} nonsense {two}\ttest\n{three} {four}\ttest\n")
     result = exvae("lda", "evaluate", fit, path, "--drop-unknown", "--json")
     assert result.json["tokens"] == 4
+
+
+def test_the_command_line_starts_without_what_is_heavy() -> None:
+    program = (
+        "import sys, exvae.experiments.cli; "
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    started = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    heavy = {"torch", "pyro", "numpy", "scipy", "pandas", "anndata", "sklearn", "matplotlib"}
+    assert heavy.isdisjoint(started.stdout.split())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import anndata
@@ -86,3 +88,23 @@ def test_bad_input_is_one_line(folder: Path, tmp_path: Path) -> None:
     ):
         assert run(*arguments).exit_code == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cells"]
+
+
+def test_no_process_loads_torch(folder: Path, tmp_path: Path) -> None:
+    """The program is a file, as the one installed is: processes that read cells load it too."""
+    (tmp_path / "torch.py").write_text("raise RuntimeError('torch is loaded')\n")
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from exvae.experiments.cli import main\n"
+        "if __name__ == '__main__':\n"
+        "    main()\n"
+        "else:\n"
+        "    print('a process that reads')\n"
+    )
+    arguments = ["isoforms", "import", folder, "--out", tmp_path / "cells.h5ad", "--processes", 2]
+    finished = subprocess.run(
+        [sys.executable, program, *map(str, arguments)], capture_output=True, text=True
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "torch is loaded" not in finished.stderr
+    assert "a process that reads" in finished.stdout

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import anndata
@@ -20,45 +21,20 @@ import torch
 
 from exvae.data.cells import STATISTICS, CountTensors, read_cells
 from exvae.experiments import (
-    cli,
     fits,
+    isoform_commands,
     isoform_evaluation,
     isoform_export,
     isoform_inference,
     isoform_pictures,
     isoforms,
 )
+from exvae.experiments.isoform_config import MODELS, IsoformConfig
 from exvae.experiments.training import TrainingConfig
 
 CELLS, ISOFORMS, BOOTSTRAPS = 30, 6, 5
 # Where figures need no precision.
 FEW = ("--likelihood-samples", 2, "--samples", 2)
-
-
-class Result:
-    """Exit status and what was printed."""
-
-    def __init__(self, status: int, out: str, err: str) -> None:
-        self.status, self.out, self.err = status, out, err
-
-    @property
-    def json(self) -> dict:
-        """The one object on standard output."""
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def exvae(monkeypatch, capsys) -> Callable[..., Result]:
-    """Run the command in this process."""
-
-    def run(*arguments: object) -> Result:
-        monkeypatch.setattr("sys.argv", ["exvae", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        return Result(ended.value.code, captured.out, captured.err)
-
-    return run
 
 
 def simulate(seed: int = 0) -> tuple[anndata.AnnData, dict[str, np.ndarray]]:
@@ -125,7 +101,7 @@ def fit_here(source: Path, out: Path, resume: bool = False, **settings: object) 
     training = TrainingConfig(**{**options, **settings}, seed=seed, patience=patience)
     isoforms.fit(
         read_cells(source, batch_key),
-        isoforms.IsoformConfig(**config),
+        IsoformConfig(**config),
         training,
         out,
         train_fraction=train_fraction,
@@ -137,13 +113,13 @@ def fit_here(source: Path, out: Path, resume: bool = False, **settings: object) 
 @pytest.fixture(scope="module")
 def fitted(folder: Path) -> dict[str, Path]:
     """Fit each of the models."""
-    places = {name: folder / name for name in isoforms.MODELS}
+    places = {name: folder / name for name in MODELS}
     for name, place in places.items():
         fit_here(folder / "cells.h5ad", place, model=name, epochs=25, batch_key="donor")
     return places
 
 
-both_models = pytest.mark.parametrize("model", isoforms.MODELS)
+both_models = pytest.mark.parametrize("model", MODELS)
 
 
 # Fitting
@@ -178,11 +154,19 @@ def test_fit_writes_a_fit_and_pictures(exvae, folder: Path, tmp_path: Path, opti
     assert np.isfinite(evaluated.json["nll_point_estimates"])
 
 
+def test_defaults_of_the_command_are_those_of_the_configuration() -> None:
+    signature = inspect.signature(isoform_commands.fit).parameters
+    fit = {name: value.default for name, value in signature.items()}
+    config = asdict(IsoformConfig())
+    assert fit["latent"] == config["latent_size"]
+    assert config == config | {name: fit[name] for name in config.keys() & fit.keys()}
+
+
 def test_scvi_says_that_it_rounds(exvae, folder: Path, tmp_path: Path) -> None:
     arguments = ["isoforms", "fit", folder / "cells.h5ad", "--epochs", 1, "--out"]
     notes = {
         model: exvae(*arguments, tmp_path / model, "--model", model).err.count("rounded")
-        for model in isoforms.MODELS
+        for model in MODELS
     }
     assert notes == {"bootstrap": 0, "scvi": 1}
 
@@ -364,7 +348,7 @@ def test_the_bound_with_one_sample_is_the_elbo_on_average(folder: Path, fitted) 
 def test_blocks_change_nothing(folder: Path, fitted, monkeypatch) -> None:
     fit = isoforms.load(fitted["bootstrap"], "cpu")
     cells = fit.conform(read_cells(folder / "cells.h5ad", "donor"))
-    tensors = isoforms.tensors_of(isoforms.IsoformConfig(**fit.config["model"]), cells, "cpu")
+    tensors = isoforms.tensors_of(IsoformConfig(**fit.config["model"]), cells, "cpu")
     positions = np.array([3, 1, 29, 7, 2])
     whole = isoform_inference.mean_states(fit.guide, tensors, positions)
     monkeypatch.setattr(isoform_inference.batches_of, "__defaults__", (2 * ISOFORMS,))

@@ -104,7 +104,7 @@ def test_slope_in_the_scale(case: tuple[float, ...]) -> None:
 
 def test_entries_beyond_the_tables_are_told_apart() -> None:
     concentration = torch.tensor([1.0, 5.0, 30.0, 61.0, 1.0, 1.0])
-    logits = torch.tensor([0.0, 0.0, 0.0, 0.0, -19.0, 9.0])
+    logits = torch.tensor([0.0, 0.0, 0.0, 0.0, -19.0, 15.0])
     assert coarsest_grid(concentration, logits).tolist() == [0, 1, 2, 3, 3, 3]
 
 

@@ -1,0 +1,58 @@
+"""Which model of isoforms, how it is fitted, and what is asked of it, where nothing else is said.
+
+Kept apart from what needs torch, so that the command line can tell its defaults at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MODELS = ("bootstrap", "scvi")
+# Where nothing else is said. Dropout of latent counts is not identified: learned, it takes isoforms
+# that are hard to tell apart for absent, and loses accuracy.
+DROPOUT = {"bootstrap": "none", "scvi": "network"}
+SUBSETS = ("all", "train", "held-out")
+
+# How to train where nothing else is said.
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 100, 32, 5e-3
+
+# Draws of the latent variables behind a bound on a likelihood, and behind a posterior.
+LIKELIHOOD_SAMPLES = 100
+POSTERIOR_SAMPLES = 10
+# Of the posterior of expression, exported.
+QUANTILES = (0.025, 0.1, 0.25, 0.75, 0.9, 0.975)
+
+
+@dataclass(frozen=True)
+class IsoformConfig:
+    """Which model of isoforms and which guide; what the fields mean stands with their classes.
+
+    Attributes
+    ----------
+    model
+        ``bootstrap`` or ``scvi``.
+    error, zeros, noise
+        Of :class:`~exvae.models.isoforms.BootstrapIsoforms`, as is ``noise_latent_size``.
+    latent_size, noise_latent_size
+        Z and A.
+    dispersion, dropout
+        Of :class:`~exvae.models.scvi.SCVI`; dropout is ``none`` for bootstraps and by the
+        ``network`` for scVI unless it is told.
+    pooling, input_dropout
+        Of :class:`~exvae.guides.scvi.SCVIGuide`.
+    encoder_bootstraps
+        How many bootstraps of a cell, drawn anew each time, the guide reads in training; 0 for
+        all.
+    """
+
+    model: str = "bootstrap"
+    error: str = "shared"
+    zeros: str = "rectified"
+    noise: str = "adaptive"
+    latent_size: int = 10
+    noise_latent_size: int = 5
+    dispersion: str = "isoform"
+    dropout: str | None = None
+    pooling: str = "mean"
+    input_dropout: float = 0.7
+    encoder_bootstraps: int = 5
