@@ -21,6 +21,7 @@ test-all: $(VENV)/peers-ready lint
 bench: $(VENV)/peers-ready
 	$(BIN)/python experiments/benchmarks/lda.py --out results
 	$(BIN)/python experiments/benchmarks/bootstrap_likelihood.py
+	$(BIN)/python experiments/benchmarks/isoform_training.py
 	$(BIN)/python experiments/benchmarks/isoform_import.py
 
 lint: $(VENV)/test-ready

@@ -14,7 +14,7 @@ DROPOUT = {"bootstrap": "none", "scvi": "network"}
 SUBSETS = ("all", "train", "held-out")
 
 # How to train where nothing else is said.
-EPOCHS, BATCH_SIZE, LEARNING_RATE = 100, 32, 5e-3
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 60, 32, 5e-3
 
 # Draws of the latent variables behind a bound on a likelihood, and behind a posterior.
 LIKELIHOOD_SAMPLES = 100

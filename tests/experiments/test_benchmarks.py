@@ -9,12 +9,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from exvae.experiments.demo import simulate_cells
+
 SCRIPTS = Path(__file__).resolve().parents[2] / "experiments" / "benchmarks"
 COMMANDS = {
     "lda.py": ["--documents", "200", "--topics", "3", "--seeds", "0", "--epochs", "2"],
     "lda_memory.py": ["--documents", "300", "600"],
     "bootstrap_likelihood.py": ["--cells", "4", "--isoforms", "60", "--repeats", "1"],
     "isoform_import.py": ["--cells", "6", "--repeats", "1"],
+    "isoform_training.py": [
+        *("--cells", "6", "--isoforms", "40", "--bootstraps", "4", "--read", "2", "--steps", "1")
+    ],
+    "isoform_states.py": ["--seeds", "0", "--epochs", "1", "--scvi-epochs", "1"],
 }
 
 
@@ -68,3 +74,15 @@ def test_the_cost_of_the_likelihood() -> None:
     printed = run("bootstrap_likelihood.py")
     assert "100 against 2" in printed
     assert "paper's grid" in printed
+
+
+def test_the_cost_of_a_training_step() -> None:
+    assert "model of bootstraps" in run("isoform_training.py")
+
+
+def test_the_comparison_of_cell_states(tmp_path: Path) -> None:
+    path = tmp_path / "cells.h5ad"
+    simulate_cells(24, 12, 4, num_types=2, seed=0).write_h5ad(path)
+    printed = run("isoform_states.py", str(path))
+    assert "exvae" in printed
+    assert "ARI" in printed
