@@ -29,7 +29,7 @@ from exvae.experiments import (
     isoform_pictures,
     isoforms,
 )
-from exvae.experiments.isoform_config import MODELS, IsoformConfig
+from exvae.experiments.isoform_config import MODELS, SUBSETS, IsoformConfig
 from exvae.experiments.training import TrainingConfig
 
 CELLS, ISOFORMS, BOOTSTRAPS = 30, 6, 5
@@ -282,9 +282,7 @@ def test_evaluate_gives_the_figures_agreed(exvae, folder: Path, fitted, model: s
     assert measured["coverage"]["0.8"] < measured["coverage"]["0.95"] <= 1.0
     assert measured["adjusted_rand_index"] > 0.8
     assert (measured["cells"], measured["isoforms"]) == (CELLS, ISOFORMS)
-    sizes = {
-        subset: exvae(*arguments, "--subset", subset).json["cells"] for subset in isoforms.SUBSETS
-    }
+    sizes = {subset: exvae(*arguments, "--subset", subset).json["cells"] for subset in SUBSETS}
     assert sizes == {"all": 30, "train": 24, "held-out": 6}
 
 
