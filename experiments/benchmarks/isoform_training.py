@@ -17,10 +17,11 @@ import pyro
 import torch
 from pyro.infer import SVI, TraceMeanField_ELBO
 from pyro.optim import ClippedAdam
+from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from exvae.data.bootstraps import BootstrapSummary
-from exvae.data.cells import CellBatch
+from exvae.data.cells import CellBatch, expression_scales
 from exvae.guides.isoforms import IsoformGuide
 from exvae.models.distributions import BootstrapZINB
 from exvae.models.isoforms import BootstrapIsoforms
@@ -52,6 +53,9 @@ def step_of_bootstraps(drawn: Tensor, num_read: int) -> Callable[[], object]:
     """Prepare a step of the model of bootstraps, whose guide reads ``num_read`` of them."""
     cells, isoforms, _ = drawn.shape
     model = BootstrapIsoforms(isoforms, dropout="none")
+    mean = drawn.mean(-1)
+    model.initialise(expression_scales(csr_matrix(mean.numpy()), np.zeros(cells, int), 1))
+    model.initialise_noise((drawn.var(-1) / (1 + mean)).mean(0))
     guide = IsoformGuide(model)
     batch = CellBatch(
         drawn[..., :num_read].movedim(-1, 1).reshape(-1, isoforms).contiguous(),
