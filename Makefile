@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-# Threads that spin while they wait slow down every other process on the same cores.
-export OMP_WAIT_POLICY := PASSIVE
+# Threads that spin for long while they wait slow down every other process on the same cores.
+export GOMP_SPINCOUNT := 10000
 
 .PHONY: demo test test-all bench lint clean
 

@@ -90,8 +90,10 @@ class TabulatedBump(NamedTuple):
 
     Attributes
     ----------
-    ratios, weights, smallest_scale
-        The grid, shape (nodes,), and the smallest scale that it resolves.
+    log_ratios, squares, log_weights
+        Of the grid: log(rho), rho^2 and the logarithm of rho's weight over rho, shape (nodes, 1).
+    smallest_scale
+        The smallest that the grid resolves.
     lower, upper
         Value and slope in the logit at the tabulated logits around an entry's own, shape
         (entries, 2, 1 + nodes).
@@ -99,8 +101,9 @@ class TabulatedBump(NamedTuple):
         Where the entry's logit lies between, shape (entries,).
     """
 
-    ratios: Tensor
-    weights: Tensor
+    log_ratios: Tensor
+    squares: Tensor
+    log_weights: Tensor
     smallest_scale: Tensor
     lower: Tensor
     upper: Tensor
@@ -114,8 +117,7 @@ class TabulatedBump(NamedTuple):
         below = position.floor().clamp(max=_num_logits() - 2)
         row = store.slots(zeros.count, positives) * _num_logits() + below.long()
         rows = store.rows
-        grid_parts = store.ratios, store.weights, store.smallest_scale
-        return cls(*grid_parts, rows[row], rows[row + 1], position - below)
+        return cls(*store.grid_parts, rows[row], rows[row + 1], position - below)
 
     def interpolated(self) -> tuple[Tensor, Tensor]:
         """Value and slope in the logit, each of shape (1 + nodes, entries)."""
@@ -151,29 +153,26 @@ def bump_at_scales(bump: TabulatedBump, scales: Tensor, concentration: Tensor) -
         w^2 ~ Gamma(concentration, 1), shape (entries,).
     """
     tabulated, slope = bump.interpolated()
-    log_ratio, square = bump.ratios.log(), bump.ratios.square().unsqueeze(-1)
-    # Beyond the first node the terms fall as a power of rho, by the same factor at each step: it
-    # stands for a geometric series.
-    step = log_ratio[1] - log_ratio[0]
-    falling = 2 * concentration * step
-    is_first = torch.arange(len(square), device=square.device).unsqueeze(-1) == 0
-    log_ratio = log_ratio.unsqueeze(-1)
-    mean_log_ratio = log_ratio - torch.where(is_first, step / falling.expm1(), 0.0)
-    terms = tabulated[1:] + 2 * concentration * log_ratio
-    terms = terms + (bump.weights / bump.ratios).log().unsqueeze(-1)
-    terms = terms - torch.where(is_first, (-torch.expm1(-falling)).log(), 0.0)
+    terms = tabulated[1:] + 2 * concentration * bump.log_ratios + bump.log_weights
     resolved = torch.maximum(scales, bump.smallest_scale)
     precision, log_scale = resolved.square().reciprocal(), resolved.log()
-    exponent = terms - precision.unsqueeze(1) * square
+    exponent = terms - precision.unsqueeze(1) * bump.squares
     largest = exponent.amax(1)
     weight = (exponent - largest.unsqueeze(1)).exp()
-    total = weight.sum(1)
+    # Beyond the first node the terms fall as a power of rho, by the same factor at each step: it
+    # stands for a geometric series, of which the part beyond it is added here.
+    step = bump.log_ratios[1] - bump.log_ratios[0]
+    falling = 1 / (2 * concentration * step).expm1()
+    first = (exponent[:, 0] - largest).exp()
+    tail = first * falling
+    total = weight.sum(1) + tail
     value = total.log() + largest - 2 * concentration * log_scale
     value = value + (math.log(2.0) - log_gamma(concentration))
-    in_logits = (weight * slope[1:]).sum(1) / total
-    mean_log = (weight * mean_log_ratio).sum(1) / total
+    in_logits = ((weight * slope[1:]).sum(1) + tail * slope[1]) / total
+    sum_of_logs = (weight * bump.log_ratios).sum(1) + tail * bump.log_ratios[0]
+    mean_log = (sum_of_logs - (first + tail) * falling * step) / total
     in_concentration = 2 * (mean_log - log_scale) - digamma(concentration)
-    mean_square = (weight * square).sum(1) / total
+    mean_square = ((weight * bump.squares).sum(1) + tail * bump.squares[0]) / total
     in_scale = 2 * (precision * mean_square - concentration) / resolved
     # A parabola where the scale is smaller, through the value at scale zero.
     share = scales / resolved
@@ -194,9 +193,13 @@ class _Store:
         self, grid: RatioGrid, shared: bool, device: torch.device, dtype: torch.dtype
     ) -> None:
         self.grid, self.shared = grid, shared
-        self.ratios, self.weights = (part.to(device=device, dtype=dtype) for part in grid.ratios())
-        self.smallest_scale = self.ratios.new_tensor(grid.smallest_scale)
-        self.rows = torch.empty(0, 2, 1 + len(self.ratios), device=device, dtype=dtype)
+        ratios, weights = (part.unsqueeze(-1) for part in grid.ratios())
+        smallest = torch.tensor(grid.smallest_scale)
+        self.grid_parts = [
+            part.to(device=device, dtype=dtype)
+            for part in (ratios.log(), ratios.square(), (weights / ratios).log(), smallest)
+        ]
+        self.rows = torch.empty(0, 2, 1 + len(ratios), device=device, dtype=dtype)
         self._slot = torch.full((1, 1), -1, device=device)
 
     def slots(self, zeros: Tensor, positives: Tensor) -> Tensor:
