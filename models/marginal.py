@@ -33,6 +33,7 @@ from .fixed_nodes import (
     split_likelihood,
     window_nodes,
 )
+from .native_driver import sum_entries
 from .negative_binomial import log_negative_binomial
 from .quadrature import Nodes, adaptive_nodes, segment_logsumexp
 from .zero_factor import Zeros
@@ -97,7 +98,11 @@ def _sums(
     float64 asks for accuracy: then all are summed adaptively.
     """
     left = [torch.arange(len(parts[0]), device=parts[0].device)]
-    if parts[0].dtype != torch.float64:
+    if parts[0].dtype == torch.float32 and parts[0].device.type == "cpu":
+        value, slopes, unfit = sum_entries(parts, setting)
+        yield slice(None), value, slopes
+        left = [unfit]
+    elif parts[0].dtype != torch.float64:
         transformed = _transformed(parts[0])
         groups, unfit = _groups(parts, setting, transformed)
         left = [unfit]

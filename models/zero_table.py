@@ -68,6 +68,7 @@ GRIDS = (
     RatioGrid(18.0, 0.16, 2.0, -4.0, 0.025, 56),
     RatioGrid(60.0, 0.09, 3.0, -4.5, 0.01, 96),
 )
+_FINEST_GRID = RatioGrid(160.0, 0.055, 4.0, -5.5, 0.006, 160)
 
 
 def coarsest_grid(concentration: Tensor, logits: Tensor) -> Tensor:
@@ -233,8 +234,30 @@ def _num_logits() -> int:
 def _table(zeros: int, positives: int, grid: RatioGrid, shared: bool) -> Tensor:
     """Value and slope in the logit at every logit, shape (logits, 2, 1 + nodes)."""
     logits = torch.linspace(_LOWEST_LOGIT, _HIGHEST_LOGIT, _num_logits(), dtype=torch.float64)
-    own = Zeros(torch.tensor(float(zeros), dtype=torch.float64), logits.unsqueeze(-1))
     expected = functional.pad(grid.ratios()[0], (1, 0))
+    return bump_of_ratios(zeros, positives, logits, expected, shared=shared)
+
+
+def bump_of_ratios(
+    zeros: int, positives: int, logits: Tensor, expected: Tensor, *, shared: bool
+) -> Tensor:
+    """Log of the bump given rho, averaged over the noise of r where the error is shared.
+
+    Parameters
+    ----------
+    zeros, positives
+        m0 and m.
+    logits
+        Of pi, shape (logits,), float64.
+    expected
+        rho, shape (ratios,), float64.
+
+    Returns
+    -------
+    Tensor
+        Value and slope in the logit, shape (logits, 2, ratios).
+    """
+    own = Zeros(torch.tensor(float(zeros), dtype=torch.float64), logits.unsqueeze(-1))
     if not shared:
         return torch.stack([own.log_excess(expected), own.slope_in_logits(expected)], 1)
     deviation = (1 + positives) ** -0.5
@@ -248,3 +271,27 @@ def _table(zeros: int, positives: int, grid: RatioGrid, shared: bool) -> Tensor:
     weights = (terms - value.unsqueeze(-1)).exp()
     slope = torch.einsum("lpr,lr->lp", weights, own.slope_in_logits(ratio))
     return torch.stack([value, slope], 1)
+
+
+def bump_over_scales(
+    zeros: int,
+    positives: int,
+    logits: Tensor,
+    modes: Tensor,
+    concentration: float,
+    *,
+    shared: bool,
+) -> Tensor:
+    """Log of the bump where the noise scale is integrated out, as :func:`bump_of_ratios`.
+
+    ``modes`` are those of r, shape (modes,), and ``concentration`` is that of the scale given the
+    bootstraps that are not zero.
+    """
+    grid = next((grid for grid in GRIDS if concentration <= grid.concentration), _FINEST_GRID)
+    expected = functional.pad(grid.ratios()[0], (1, 0))
+    rows = bump_of_ratios(zeros, positives, logits, expected, shared=shared)
+    store = _store(grid, shared, logits.device, logits.dtype)
+    bump = TabulatedBump(*store.grid_parts, rows, rows, torch.zeros_like(logits))
+    scales = (modes / math.sqrt(concentration)).unsqueeze(-1).expand(-1, len(logits))
+    slopes = bump_at_scales(bump, scales, torch.full_like(logits, concentration))
+    return torch.stack([slopes.value.T, slopes.in_logits.T], 1)
