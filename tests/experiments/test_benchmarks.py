@@ -20,6 +20,7 @@ COMMANDS = {
     "isoform_training.py": [
         *("--cells", "6", "--isoforms", "40", "--bootstraps", "4", "--read", "2", "--steps", "1")
     ],
+    "symsim.py": ["--cells", "40", "--genes", "30"],
     "isoform_states.py": ["--seeds", "0", "--epochs", "1", "--scvi-epochs", "1"],
 }
 
@@ -78,6 +79,12 @@ def test_the_cost_of_the_likelihood() -> None:
 
 def test_the_cost_of_a_training_step() -> None:
     assert "model of bootstraps" in run("isoform_training.py")
+
+
+def test_the_cost_of_simulated_cells() -> None:
+    printed = run("symsim.py")
+    assert "40 cells x 30 genes" in printed
+    assert "MiB at the peak" in printed
 
 
 def test_the_comparison_of_cell_states(tmp_path: Path) -> None:

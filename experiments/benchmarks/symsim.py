@@ -1,0 +1,53 @@
+"""Seconds and peak memory of simulated cells, their expression and each way to observe them.
+
+python experiments/benchmarks/symsim.py --cells 10000 --genes 2000
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import time
+
+import numpy as np
+
+from exvae.data.symsim import simulate_true_counts
+from exvae.data.symsim_observation import observe
+from exvae.data.symsim_settings import PROTOCOLS, ExpressionSettings, ObservationSettings
+from exvae.data.symsim_tables import draw_gene_lengths
+
+# Reads of a gene in a cell, on average, as in SymSim's tutorial.
+READS_PER_GENE = 500
+
+
+def peak_memory() -> float:
+    """Give the peak memory of this process so far, in MiB."""
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def main() -> None:
+    """Simulate and report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cells", type=int, default=10_000)
+    parser.add_argument("--genes", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    generator = np.random.default_rng(options.seed)
+    print(f"{options.cells} cells x {options.genes} genes; {peak_memory():.0f} MiB at the start")
+    started = time.perf_counter()
+    truth = simulate_true_counts(options.cells, options.genes, ExpressionSettings(), generator)
+    print(f"expression   {time.perf_counter() - started:8.2f} s")
+    lengths = draw_gene_lengths(options.genes, generator)
+    for protocol in PROTOCOLS:
+        settings = ObservationSettings(protocol, depth_mean=READS_PER_GENE * options.genes)
+        started = time.perf_counter()
+        counts = observe(truth.counts, lengths, settings, generator).counts
+        taken = time.perf_counter() - started
+        print(f"{protocol:13}{taken:8.2f} s, {np.mean(counts == 0):.0%} zeros")
+    print(f"{peak_memory():.0f} MiB at the peak, results included")
+
+
+if __name__ == "__main__":
+    main()
