@@ -461,6 +461,26 @@ def test_posterior_of_large_counts(brute_force, kind) -> None:
     check_quantiles(posterior.quantile(levels), levels, mass)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_bootstraps_of_a_count_that_was_dropped_do_not_tell_the_count(
+    brute_force, kind, dtype: torch.dtype
+) -> None:
+    # Next to zero where hundreds are expected: u = 0, and y is anything that the prior allows.
+    changes = {"mean": 400.0, "inverse_dispersion": 12.0, "noise_scale": 0.9}
+    values = torch.tensor([[1.8, 0.7, 0.4, 0.0], [0.0, 0.0, 0.0, 0.1], [2.3, 2.2, 0.0, 0.6]])
+    posterior = example(kind, 4, dtype, **changes).posterior(values.to(dtype), of="y")
+    parameters = brute_force.Parameters(*(EXAMPLE | changes).values())
+    levels = [0.1, 0.5, 0.9]
+    quantiles = posterior.quantile(levels)
+    for entry, value in enumerate(values.double().numpy()):
+        summary = brute_force.Summary.of(value)
+        mass = brute_force.posterior(parameters, summary, kind, "y", 2500)
+        assert posterior.mean[entry].item() == pytest.approx(mass @ np.arange(2500), rel=0.02)
+        cumulative = mass.cumsum()
+        for quantile, level in zip(quantiles[:, entry].tolist(), levels, strict=True):
+            assert cumulative[round(quantile)] == pytest.approx(level, abs=0.05)
+
+
 def test_an_unknown_count_is_an_error(brute_force) -> None:
     bootstraps = example(brute_force.Kind("shared", "rectified", "adaptive"), 2)
     with pytest.raises(ValueError, match="of is 'h'"):
