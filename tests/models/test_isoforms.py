@@ -157,7 +157,7 @@ def nodes_of_reads(negative: bool) -> tuple[Tensor, Tensor]:
     """Nodes and weights over what a bootstrap can be; the first is zero, an atom."""
     edges = np.concatenate([np.arange(0, 8, 0.5), np.geomspace(8, 1000, 30)])
     if negative:
-        edges = np.concatenate([-edges[edges < 60][:0:-1], edges])
+        edges = np.concatenate([-edges[edges < 300][:0:-1], edges])
     abscissas, shares = np.polynomial.legendre.leggauss(8)
     low, width = edges[:-1, None], np.diff(edges)[:, None]
     nodes, weights = low + width * (abscissas + 1) / 2, width * shares / 2
@@ -170,12 +170,18 @@ def test_generated_bootstraps_have_the_moments_of_their_density(
     generation, error: str, zeros: str, noise: str
 ) -> None:
     model = build(error=error, zeros=zeros, noise=noise).eval()
+    # Noise as large as the counts themselves, so that both show.
+    model.initialise_noise(
+        torch.tensor([4.0, 9.0, 16.0, 25.0]) * (20 if noise == "absolute" else 1)
+    )
+    model.log_inverse_dispersion.data.fill_(2.0)
     if noise == "adaptive":
         # Else moments are of tails so heavy that no number of draws would show them.
         model.raw_concentration.data.fill_(30.0)
     latents = draw_latents(model)
-    draws = generation.generate(model, batch_of(), 2000, latents, parallel=True)["bootstraps"]
-    assert draws.shape == (2000, CELLS, ISOFORMS, BOOTSTRAPS)
+    number = 5000
+    draws = generation.generate(model, batch_of(), number, latents, parallel=True)["bootstraps"]
+    assert draws.shape == (number, CELLS, ISOFORMS, BOOTSTRAPS)
     nodes, weights = nodes_of_reads(negative=zeros == "atom")
     obs = nodes[:, None, None, None].expand(-1, CELLS, ISOFORMS, 1)
     density = generation.score(model, batch_of(obs), latents, "bootstraps").exp()
