@@ -9,17 +9,17 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .errors import DataError
+from .npz import ArrayParts, write_npz
 
 SPLITS = ("train", "val", "test")
 
@@ -285,10 +285,7 @@ def write_corpus(corpus: Corpus, path: str | os.PathLike[str], **truth: np.ndarr
     The file appears at `path` only when it is complete; `truth` are further arrays to keep in it,
     those that a simulator drew. Raises DataError if it cannot be written.
     """
-    path = Path(path)
-    if path.suffix != ".npz":
-        raise DataError(f"{path}: corpora are written as .npz; give a name that ends in .npz")
-    arrays: dict[str, Any] = {
+    arrays = {
         "words": np.asarray(corpus.words, np.int32),
         "offsets": np.asarray(corpus.offsets, np.int64),
         "vocabulary": np.asarray(corpus.vocabulary, np.str_),
@@ -297,15 +294,5 @@ def write_corpus(corpus: Corpus, path: str | os.PathLike[str], **truth: np.ndarr
         values = getattr(corpus, key)
         if values is not None:
             arrays[key] = np.asarray(values, np.str_)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            np.savez(file, **arrays, **truth)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be written ({error.strerror}); check its folder and the free space"
-        ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    arrays |= truth
+    write_npz(Path(path), {name: ArrayParts.of(array) for name, array in arrays.items()})

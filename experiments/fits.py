@@ -151,7 +151,10 @@ def write_metrics(folder: Path, rows: Sequence[dict[str, float]]) -> None:
 def read_metrics(folder: Path) -> pd.DataFrame:
     """Read ``metrics.csv``; without epochs yet, an empty table."""
     path = folder / METRICS
-    return pd.read_csv(path) if path.exists() else pd.DataFrame({"epoch": []})
+    if not path.exists():
+        return pd.DataFrame({"epoch": []})
+    # A fit that goes on writes again what it has read; by default pandas reads floats inexactly.
+    return pd.read_csv(path, float_precision="round_trip")
 
 
 def write_vocabulary(folder: Path, words: Sequence[str], name: str = VOCABULARY) -> None:

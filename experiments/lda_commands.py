@@ -36,24 +36,44 @@ def simulate(
     topics: Annotated[int, typer.Option(min=1)] = 10,
     vocabulary: Annotated[int, typer.Option(min=1)] = 1000,
     mean_length: Annotated[float, typer.Option(min=1, help="Words of a document.")] = 100.0,
+    lengths: Annotated[
+        Literal["fixed", "poisson", "heavy-tailed"],
+        typer.Option(help="How the numbers of words of the documents are distributed."),
+    ] = "poisson",
+    length_dispersion: Annotated[
+        float | None,
+        typer.Option(
+            help="Of heavy-tailed lengths: standard deviation of the logarithm. [default: 1]"
+        ),
+    ] = None,
+    document_concentration: Annotated[
+        float, typer.Option(help="Concentration of the documents' topics.")
+    ] = 0.1,
+    topic_concentration: Annotated[
+        float, typer.Option(help="Concentration of the topics' words.")
+    ] = 0.05,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
     """Simulate a corpus; the truth is in its arrays true_topic_words and true_document_topics."""
-    from ..data.corpora import write_corpus
-    from ..data.lda_simulator import simulate_corpus
+    from ..data.lda_simulator import CorpusSimulator
 
-    simulated = simulate_corpus(documents, topics, vocabulary, mean_length, seed=seed)
-    write_corpus(
-        simulated.corpus,
-        out,
-        true_topic_words=simulated.topic_words,
-        true_document_topics=simulated.document_topics,
-    )
-    report(
-        {"corpus": str(out), "documents": documents, "tokens": simulated.corpus.num_tokens},
-        as_json=json,
-    )
+    try:
+        simulator = CorpusSimulator(
+            documents,
+            topics,
+            vocabulary,
+            mean_length,
+            lengths=lengths,
+            length_dispersion=length_dispersion,
+            document_concentration=document_concentration,
+            topic_concentration=topic_concentration,
+            seed=seed,
+        )
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}.") from error
+    tokens = simulator.write(out)
+    report({"corpus": str(out), "documents": documents, "tokens": tokens}, as_json=json)
 
 
 @app.command()

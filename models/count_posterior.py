@@ -69,6 +69,28 @@ class CountPosterior:
         """E[log(1 + u)], the estimator for errors on that scale, shape batch_shape."""
         return self.expectation(self.u.log1p())
 
+    def cumulative(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """P(U < u) and P(U <= u), between which the probability integral transform of u lies.
+
+        Where counts are so large that a node stands for many, it is interpolated.
+
+        Parameters
+        ----------
+        u
+            Whole counts (reads), broadcasting with batch_shape.
+
+        Returns
+        -------
+        tuple of Tensor
+            Each of shape batch_shape.
+        """
+        u = u.expand(self.batch_shape).flatten()[self.entry]
+        # The mass of a node is spread over the counts that it stands for.
+        fractions = (((u + end - self.u) / self.width + 0.5) for end in (-0.5, 0.5))
+        below, up_to = (self.expectation(fraction.clamp(0.0, 1.0)) for fraction in fractions)
+        # Rounded sums can pass one.
+        return below.clamp(max=1.0), up_to.clamp(max=1.0)
+
     def quantile(self, q: float | Sequence[float] | Tensor) -> Tensor:
         """Smallest count whose cumulative probability reaches q.
 

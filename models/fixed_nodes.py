@@ -61,26 +61,38 @@ class Window(NamedTuple):
         Counts u >= 1 between which the summand matters.
     panels
         How many panels it needs there; infinite where panels around one peak are not enough.
+    log_odds_of_zero
+        Logarithm of the summand at u = 0 over the sum of the others (nats), both without the zero
+        factor, about.
     """
 
     first: Tensor
     last: Tensor
     panels: Tensor
+    log_odds_of_zero: Tensor
 
-    def with_prior(self, parameters: BootstrapParameters) -> Window:
+    def with_prior(
+        self,
+        parameters: BootstrapParameters,
+        summary: BootstrapSummary,
+        setting: BootstrapSetting,
+    ) -> Window:
         """Reach over the counts that the negative binomial alone makes likely, too.
 
-        Where the window does not reach down to 1, u = 0 is out of the question, and with it a
-        count that was dropped.
+        Where u = 0 is out of the question, so is a count that was dropped, and nothing changes.
         """
         mean, excess = parameters.mean, 1 + parameters.mean / parameters.inverse_dispersion
         end = (mean + 5 * (mean * excess).sqrt() + 8 * excess).ceil()
-        last = torch.where(self.first > 1, self.last, torch.maximum(self.last, end))
-        extent, whole = ((one + 0.5).log() - math.log(1.5) for one in (self.last, last))
+        favour = _favour_of_zeros(torch.zeros_like(mean), parameters, summary, setting)
+        reaching = (self.first <= 1) | (self.log_odds_of_zero + favour > -_CUT)
+        first = torch.where(reaching, 1.0, self.first)
+        last = torch.where(reaching, torch.maximum(self.last, end), self.last)
+        extent = (self.last + 0.5).log() - (self.first + 0.5).log()
+        whole = (last + 0.5).log() - (first + 0.5).log()
         size = (extent / self.panels).clamp(min=0.05, max=_PANEL_LOG_WIDTH)
-        panels = torch.minimum(whole / size, last / 3)
-        reaching = (self.first <= 1) & self.panels.isfinite()
-        return self._replace(last=last, panels=torch.where(reaching, panels, self.panels))
+        panels = torch.minimum(whole / size, (last - first + 1) / 3)
+        changed = reaching & self.panels.isfinite()
+        return Window(first, last, torch.where(changed, panels, self.panels), self.log_odds_of_zero)
 
     def level(self) -> Tensor:
         """Index of the first of :data:`PANELS` that is enough, ``len(PANELS)`` where none is."""
@@ -146,7 +158,7 @@ def find_window(
     panels = extent / (_PANEL_DEVIATIONS * width).clamp(max=_PANEL_LOG_WIDTH)
     panels = torch.minimum(panels, (last - first + 1) / 3)
     panels = torch.where(good, panels, torch.inf)
-    return Window(first, last, panels)
+    return Window(first, last, panels, at_zero - mass)
 
 
 def _height(

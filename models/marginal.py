@@ -160,7 +160,7 @@ def _groups(
     with torch.no_grad():
         window = find_window(*_parted(parts), setting, transformed)
         if before_dropout:
-            window = window.with_prior(_parted(parts)[0])
+            window = window.with_prior(*_parted(parts), setting)
     level = window.level()
     grid = _grid_of_entry(*_parted(parts), setting)
     left = ((level == len(PANELS)) | (grid == len(GRIDS))).nonzero().squeeze(-1)

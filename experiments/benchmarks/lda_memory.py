@@ -1,9 +1,10 @@
-"""Measure memory and time of one epoch of ``exvae lda fit`` on ever larger simulated corpora.
+"""Measure memory and time of simulating and fitting ever larger corpora.
 
     python experiments/benchmarks/lda_memory.py --documents 250000 500000 1000000
+    python experiments/benchmarks/lda_memory.py --documents 100000 1000000 --only-simulate
 
-Documents have 100 words on average of a vocabulary of 5000. Simulation and fit run in processes of
-their own.
+Documents have 100 words on average of a vocabulary of 5000. Each is one run of ``exvae lda
+simulate`` and, for one epoch, of ``exvae lda fit``, in processes of their own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +29,8 @@ MEAN_LENGTH = 100
 
 COLUMNS = (
     ("documents", "documents", "{:.0f}"),
+    ("simulation_seconds", "seconds to simulate", "{:.1f}"),
+    ("simulation_memory_mib", "peak memory of it (MiB)", "{:.0f}"),
     ("tokens", "tokens trained on", "{:.0f}"),
     ("seconds_per_epoch", "seconds per epoch", "{:.1f}"),
     ("tokens_per_second", "tokens per second", "{:.0f}"),
@@ -35,21 +39,46 @@ COLUMNS = (
 )
 
 
-def simulate(documents: int, path: Path) -> None:
-    """Write a simulated corpus."""
-    subprocess.run([sys.executable, __file__, "--simulate", str(documents), str(path)], check=True)
+def run(arguments: list[str], threads: int) -> dict[str, float]:
+    """Run the command ``exvae lda`` in a process of its own.
+
+    Returns
+    -------
+    dict
+        ``seconds`` and ``peak_memory_mib``.
+    """
+    command = [sys.executable, "-m", "exvae", "lda", *arguments]
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "OMP_NUM_THREADS": str(threads)}
+    start = time.perf_counter()
+    child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    seconds = time.perf_counter() - start
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise subprocess.CalledProcessError(child.returncode, command)
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return {"seconds": seconds, "peak_memory_mib": usage.ru_maxrss / unit}
 
 
-def simulate_here(documents: int, path: Path) -> None:
-    """Write a simulated corpus from this process."""
-    from exvae.data.corpora import write_corpus
-    from exvae.data.lda_simulator import simulate_corpus
+def simulate(documents: int, path: Path, threads: int) -> dict[str, float]:
+    """Write a simulated corpus.
 
-    write_corpus(simulate_corpus(documents, TOPICS, VOCABULARY, MEAN_LENGTH).corpus, path)
+    Returns
+    -------
+    dict
+        ``simulation_seconds`` and ``simulation_memory_mib``, the peak.
+    """
+    sizes = {"documents": documents, "topics": TOPICS, "vocabulary": VOCABULARY}
+    options = [str(part) for name, size in sizes.items() for part in (f"--{name}", size)]
+    used = run(["simulate", str(path), *options, "--mean-length", str(MEAN_LENGTH)], threads)
+    return {
+        "simulation_seconds": used["seconds"],
+        "simulation_memory_mib": used["peak_memory_mib"],
+    }
 
 
 def fit(corpus: Path, folder: Path, batch_size: int, threads: int) -> dict[str, float]:
-    """Fit one epoch in a process of its own.
+    """Fit one epoch.
 
     Returns
     -------
@@ -57,20 +86,12 @@ def fit(corpus: Path, folder: Path, batch_size: int, threads: int) -> dict[str, 
         ``tokens`` trained on, ``seconds_per_epoch``, ``tokens_per_second``, ``peak_memory_mib``
         and ``words_mib``, the part of it that the words take that are mapped from the file.
     """
-    command = [sys.executable, "-m", "exvae", "lda", "fit", str(corpus), "--out", str(folder)]
     options = ["--topics", str(TOPICS), "--epochs", "1", "--batch-size", str(batch_size)]
-    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "OMP_NUM_THREADS": str(threads)}
-    child = subprocess.Popen(
-        [*command, *options, "--device", "cpu"], env=environment, stdout=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise subprocess.CalledProcessError(child.returncode, command)
+    arguments = ["fit", str(corpus), "--out", str(folder), *options, "--device", "cpu"]
+    used = run(arguments, threads)
     with (folder / "metrics.csv").open() as file:
         epoch = next(csv.DictReader(file))
     seconds = float(epoch["seconds"])
-    unit = 2**20 if sys.platform == "darwin" else 2**10
     data = json.loads((folder / "config.json").read_text())["data"]
     # The corpus has no splits, so the fit has held out documents at random.
     tokens = data["tokens"] * data["training_documents"] / data["documents"]
@@ -78,36 +99,47 @@ def fit(corpus: Path, folder: Path, batch_size: int, threads: int) -> dict[str, 
         "tokens": tokens,
         "seconds_per_epoch": seconds,
         "tokens_per_second": tokens / seconds,
-        "peak_memory_mib": usage.ru_maxrss / unit,
+        "peak_memory_mib": used["peak_memory_mib"],
         "words_mib": data["tokens"] * 4 / 2**20,
     }
 
 
 def report(rows: list[dict[str, float]]) -> None:
     """Print the table, and how time and memory grow from the smallest to the largest corpus."""
-    widths = [max(len(heading), 10) for _, heading, _ in COLUMNS]
-    headings = [heading for _, heading, _ in COLUMNS]
+    columns = [column for column in COLUMNS if column[0] in rows[0]]
+    widths = [max(len(heading), 10) for _, heading, _ in columns]
+    headings = [heading for _, heading, _ in columns]
     print("  ".join(cell.rjust(width) for cell, width in zip(headings, widths, strict=True)))
     for row in rows:
-        cells = [form.format(row[key]) for key, _, form in COLUMNS]
+        cells = [form.format(row[key]) for key, _, form in columns]
         print("  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True)))
     first, last = (choose(rows, key=lambda row: row["documents"]) for choose in (min, max))
+    if last["documents"] > first["documents"]:
+        report_growth(first, last)
+
+
+def report_growth(first: dict[str, float], last: dict[str, float]) -> None:
+    """Print how time and memory grow from the smallest to the largest corpus."""
     more = last["documents"] - first["documents"]
-    if not more:
+
+    def per_document(key: str) -> float:
+        return (last[key] - first[key]) * 2**20 / more
+
+    grown = per_document("simulation_memory_mib")
+    print(f"\nmemory of simulation grows by {grown:.1f} bytes per document")
+    if "tokens" not in first:
         return
     ratio = last["tokens_per_second"] / first["tokens_per_second"]
     # The warm-up has a fixed number of slow steps, so a larger corpus may well be faster per token.
     verdict = "time is linear or better" if ratio > 0.9 else "time grows FASTER than linearly"
     print(
-        f"\n{verdict}: the largest corpus is trained at {ratio:.2f} times the tokens per second of "
+        f"{verdict}: the largest corpus is trained at {ratio:.2f} times the tokens per second of "
         "the smallest"
     )
-    grown, mapped = (
-        (last[key] - first[key]) * 2**20 / more for key in ("peak_memory_mib", "words_mib")
-    )
+    grown, mapped = per_document("peak_memory_mib"), per_document("words_mib")
     print(
-        f"memory grows by {grown:.0f} bytes per document, {mapped:.0f} of them words mapped from "
-        "the file"
+        f"memory of the fit grows by {grown:.0f} bytes per document, {mapped:.0f} of them words "
+        "mapped from the file"
     )
 
 
@@ -118,11 +150,8 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=1024)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, help="folder in which to keep the corpora")
-    parser.add_argument("--simulate", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--only-simulate", action="store_true", help="fit nothing")
     arguments = parser.parse_args()
-    if arguments.simulate:
-        simulate_here(int(arguments.simulate[0]), Path(arguments.simulate[1]))
-        return
     keep = nullcontext(arguments.out) if arguments.out else TemporaryDirectory()
     rows = []
     with keep as kept:
@@ -130,10 +159,11 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for documents in arguments.documents:
             corpus = folder / f"documents_{documents}.npz"
-            simulate(documents, corpus)
-            with TemporaryDirectory() as fitted:
-                measured = fit(corpus, Path(fitted), arguments.batch_size, arguments.threads)
-            rows.append({"documents": documents, **measured})
+            row = {"documents": documents, **simulate(documents, corpus, arguments.threads)}
+            if not arguments.only_simulate:
+                with TemporaryDirectory() as fitted:
+                    row |= fit(corpus, Path(fitted), arguments.batch_size, arguments.threads)
+            rows.append(row)
             if not arguments.out:
                 corpus.unlink()
     report(rows)

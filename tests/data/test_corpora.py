@@ -226,9 +226,10 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(
     def fail(*arguments: object, **arrays: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "savez", fail)
-    with pytest.raises(DataError, match="corpus.npz: cannot be written .No space left"):
-        write_corpus(corpus_of([[0]]), path)
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr("zipfile.ZipFile.open", fail)
+        with pytest.raises(DataError, match="corpus.npz: cannot be written .No space left"):
+            write_corpus(corpus_of([[0]]), path)
     assert os.listdir(tmp_path) == ["corpus.npz"]
     assert documents_of(read_corpus(path)) == THREE
 

@@ -63,6 +63,13 @@ def test_memory_and_time_as_the_corpus_grows() -> None:
     printed = run("lda_memory.py")
     assert "300" in printed
     assert "600" in printed
+    assert "memory of the fit grows" in printed
+
+
+def test_memory_of_simulation() -> None:
+    printed = run("lda_memory.py", "--only-simulate")
+    assert "memory of simulation grows" in printed
+    assert "fit" not in printed
 
 
 def test_the_import_as_cells_grow() -> None:

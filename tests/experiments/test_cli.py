@@ -139,6 +139,26 @@ def test_simulate_writes_a_corpus_and_its_truth(exvae, tmp_path: Path) -> None:
     assert read_corpus(out).num_documents == 50
 
 
+def test_simulated_corpora_can_be_fitted(exvae, tmp_path: Path) -> None:
+    path, fit = tmp_path / "corpus.npz", tmp_path / "fit"
+    shape = ["--documents", 120, "--topics", 3, "--vocabulary", 50, "--mean-length", 20]
+    tail = ["--lengths", "heavy-tailed", "--length-dispersion", 0.8]
+    prior = ["--document-concentration", 0.2, "--topic-concentration", 0.1]
+    told = exvae("lda", "simulate", path, *shape, *tail, *prior, "--seed", 4, "--json").json
+    expected = simulate_corpus(
+        *(120, 3, 50, 20),
+        lengths="heavy-tailed",
+        length_dispersion=0.8,
+        document_concentration=0.2,
+        topic_concentration=0.1,
+        seed=4,
+    ).corpus
+    assert told["tokens"] == expected.num_tokens
+    assert read_corpus(path).fingerprint == expected.fingerprint
+    fitted = exvae("lda", "fit", path, "--topics", 3, "--epochs", 2, "--out", fit, "--json")
+    assert math.isfinite(fitted.json["loss_per_token"])
+
+
 def test_a_corpus_without_splits_is_split_the_same_way_again(exvae, tmp_path: Path) -> None:
     path = tmp_path / "corpus.npz"
     write_corpus(simulate_corpus(200, 3, 50, 20).corpus, path)
@@ -171,6 +191,8 @@ def test_a_corpus_without_splits_is_split_the_same_way_again(exvae, tmp_path: Pa
         (["lda", "infer", "{fit}", "{corpus}", "--out", "{missing}/topics.csv"], "folder"),
         (["lda", "topics", "{corpus}"], "is no fit"),
         (["lda", "simulate", "{out}.csv"], ".npz"),
+        (["lda", "simulate", "{out}.npz", "--length-dispersion", 2], "length_dispersion"),
+        (["lda", "simulate", "{out}.npz", "--lengths", "odd"], "--lengths"),
         (["lda", "fit", "{corpus}", "--topics", 3, "--out", "{out}", "--pooling", "x"], "pooling"),
         (["lda", "nothing"], "nothing"),
         (["info", "{missing}"], "is no fit"),

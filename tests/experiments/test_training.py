@@ -102,6 +102,12 @@ def test_resumed_fit_equals_an_uninterrupted_one(
     assert fits.read_metrics(straight)[columns].equals(fits.read_metrics(stopped)[columns])
 
 
+def test_metrics_are_read_as_they_were_written(tmp_path: Path) -> None:
+    losses = np.random.default_rng(0).uniform(1, 50, 100).tolist()
+    fits.write_metrics(tmp_path, [{"epoch": i, "loss": loss} for i, loss in enumerate(losses)])
+    assert fits.read_metrics(tmp_path)["loss"].tolist() == losses
+
+
 def fit_here(corpus_file: Path, folder: Path, resume: bool = False, **settings: object) -> None:
     """Fit in this process, two epochs unless told otherwise."""
     defaults = {"epochs": 2, "batch_size": 64, "learning_rate": 5e-3, "device": "cpu"}

@@ -90,23 +90,39 @@ def sample(
 
     Negative ones are set to 0 for `rectified` and kept for `atom`.
     """
-    shape = (number or 1, 1)
+    drawn = sample_with_counts(parameters, bootstraps, kind, rng, number or 1)
+    return drawn.bootstraps if number else drawn.bootstraps[0]
+
+
+class Drawn(NamedTuple):
+    """The count before dropout and the one measured, shape (number,), and its bootstraps."""
+
+    y: Array
+    u: Array
+    bootstraps: Array
+
+
+def sample_with_counts(
+    parameters: Parameters, bootstraps: int, kind: Kind, rng: np.random.Generator, number: int
+) -> Drawn:
+    """Draw as :func:`sample` does; each parameter is a number, or has shape (number, 1)."""
+    shape = (number, 1)
     theta = parameters.inverse_dispersion
     # Beyond what numpy can draw, a Poisson variable is its mean to 1e-9.
     rate = rng.gamma(theta, parameters.mean / theta, shape)
-    u = np.where(rate < 1e18, rng.poisson(np.minimum(rate, 1e18)), rate).astype(float)
-    u = np.where(rng.uniform(size=shape) < expit(parameters.dropout_logits), 0.0, u)
+    y = np.where(rate < 1e18, rng.poisson(np.minimum(rate, 1e18)), rate).astype(float)
+    u = np.where(rng.uniform(size=shape) < expit(parameters.dropout_logits), 0.0, y)
     variance = parameters.noise_scale**2 * (1.0 if kind.noise == "absolute" else 1 + u)
     if kind.noise == "adaptive":
         nu = parameters.noise_concentration
         variance = nu * variance / 2 / np.maximum(rng.gamma(nu / 2, 1.0, shape), 1e-300)
     sigma = np.sqrt(variance)
     e = u if kind.error == "independent" else rng.normal(u, sigma)
-    x = rng.normal(e, sigma, (shape[0], bootstraps))
+    x = rng.normal(e, sigma, (number, bootstraps))
     if kind.zeros == "rectified":
         x = np.maximum(x, 0.0)
     x[rng.uniform(size=x.shape) < expit(parameters.bootstrap_dropout_logits)] = 0.0
-    return x if number else x[0]
+    return Drawn(y[:, 0], u[:, 0], x)
 
 
 # The prior

@@ -33,6 +33,12 @@ def stress_points() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def generation() -> ModuleType:
+    """Give what compares draws of models with their densities."""
+    return load("generation")
+
+
+@pytest.fixture(scope="session")
 def kinds(brute_force: ModuleType) -> list[tuple[str, str, str]]:
     """Give all combinations of error, zeros and noise, as named tuples."""
     return brute_force.KINDS

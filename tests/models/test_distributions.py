@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from exvae.data.bootstraps import BootstrapSummary
+from exvae.models.count_posterior import CountPosterior
 from exvae.models.distributions import BootstrapZINB
 from exvae.models.negative_binomial import log_negative_binomial
 
@@ -411,6 +412,18 @@ def test_posterior(brute_force, kind, of: str) -> None:
         assert posterior.variance[i].item() == pytest.approx(variance, rel=1e-2)
         assert posterior.log1p_mean[i].item() == pytest.approx(mass @ np.log1p(u), rel=1e-3)
         check_quantiles(quantiles[:, i], levels, mass)
+        check_cumulative(posterior, mass, i)
+
+
+def check_cumulative(posterior: CountPosterior, mass: np.ndarray, entry: int = 0) -> None:
+    """Compare P(U < u) and P(U <= u) of one entry, at counts all over its mass."""
+    cumulative = np.concatenate([[0.0], mass.cumsum()])
+    counts = np.searchsorted(mass.cumsum(), [0.001, 0.1, 0.3, 0.5, 0.7, 0.9, 0.999])
+    for u in (0, 1, *counts, len(mass) - 1):
+        below, up_to = (part[entry].item() for part in posterior.cumulative(double(float(u))))
+        assert below == pytest.approx(cumulative[u], abs=2e-3)
+        assert up_to == pytest.approx(cumulative[u + 1], abs=2e-3)
+        assert up_to - below == pytest.approx(mass[u], rel=0.05, abs=1e-4)
 
 
 def check_quantiles(quantiles: Tensor, levels: list[float], mass: np.ndarray) -> None:
@@ -444,6 +457,7 @@ def test_mixture_of_posteriors(brute_force, kind) -> None:
     variance = mass @ (u - mass @ u) ** 2
     assert mixture.variance.item() == pytest.approx(variance, rel=1e-2)
     check_quantiles(mixture.quantile([0.1, 0.5, 0.9])[:, 0], [0.1, 0.5, 0.9], mass)
+    check_cumulative(mixture, mass)
 
 
 def test_posterior_of_large_counts(brute_force, kind) -> None:
@@ -459,6 +473,45 @@ def test_posterior_of_large_counts(brute_force, kind) -> None:
     assert posterior.variance.item() == pytest.approx(mass @ (u - mean) ** 2, rel=1e-2)
     levels = [0.025, 0.5, 0.975]
     check_quantiles(posterior.quantile(levels), levels, mass)
+    for count in (0, 1150, 1203, 1270, 5999):
+        below, up_to = posterior.cumulative(double(count))
+        assert below.item() == pytest.approx(mass[:count].sum(), abs=3e-3)
+        assert up_to.item() == pytest.approx(mass[: count + 1].sum(), abs=3e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_bootstraps_of_a_count_that_was_dropped_do_not_tell_the_count(
+    brute_force, kind, dtype: torch.dtype
+) -> None:
+    # Next to zero where hundreds are expected: u = 0, and y is anything that the prior allows.
+    changes = {"mean": 400.0, "inverse_dispersion": 12.0, "noise_scale": 0.9}
+    values = torch.tensor([[1.8, 0.7, 0.4, 0.0], [0.0, 0.0, 0.0, 0.1], [2.3, 2.2, 0.0, 0.6]])
+    posterior = example(kind, 4, dtype, **changes).posterior(values.to(dtype), of="y")
+    parameters = brute_force.Parameters(*(EXAMPLE | changes).values())
+    levels = [0.1, 0.5, 0.9]
+    quantiles = posterior.quantile(levels)
+    for entry, value in enumerate(values.double().numpy()):
+        summary = brute_force.Summary.of(value)
+        mass = brute_force.posterior(parameters, summary, kind, "y", 2500)
+        assert posterior.mean[entry].item() == pytest.approx(mass @ np.arange(2500), rel=0.02)
+        cumulative = mass.cumsum()
+        for quantile, level in zip(quantiles[:, entry].tolist(), levels, strict=True):
+            assert cumulative[round(quantile)] == pytest.approx(level, abs=0.05)
+
+
+def test_cumulative_probabilities_of_each_entry(kind) -> None:
+    posterior = batch(kind).posterior(batch(kind).sample())
+    counts = double([[0.0, 1.0], [3.0, 4.0], [58.0, 61.0]])
+    below, up_to = posterior.cumulative(counts)
+    assert below.shape == up_to.shape == (3, 2)
+    assert below[0, 0] == 0
+    assert (below <= up_to).all()
+    for row, column in itertools.product(range(3), range(2)):
+        single = posterior.cumulative(counts[row, column])
+        assert single[0][row, column] == below[row, column]
+        assert single[1][row, column] == up_to[row, column]
+    for end in posterior.cumulative(double(1e6)):
+        torch.testing.assert_close(end, torch.ones(3, 2).double())
 
 
 def test_an_unknown_count_is_an_error(brute_force) -> None:

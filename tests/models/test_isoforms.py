@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from pyro import poutine
-from pyro.infer import Predictive
 from torch import Tensor
 
 from exvae.data.bootstraps import BootstrapSummary
@@ -136,13 +136,62 @@ def test_the_trace_is_the_graphical_model() -> None:
     assert sites["bootstraps"]["scale"] == 10.0
 
 
-def test_predictive_generates_bootstraps() -> None:
-    samples = Predictive(build(), num_samples=5)(*batch_of())
-    assert samples["bootstraps"].shape == (5, CELLS, ISOFORMS, BOOTSTRAPS)
-    assert (samples["bootstraps"] >= 0).all()
-    assert samples["z"].shape == (5, CELLS, 1, 3)
-    everything = Predictive(build(), num_samples=5, parallel=True)(*batch_of())
-    assert everything["bootstraps"].shape == (5, CELLS, ISOFORMS, BOOTSTRAPS)
+@pytest.mark.parametrize("parallel", [False, True])
+def test_predictive_draws_all_sites_from_their_priors(generation, parallel: bool) -> None:
+    model = build()
+    number = 500
+    draws = generation.generate(model, batch_of(num_cells=60), number, parallel=parallel)
+    shapes = {name: tuple(value.shape) for name, value in draws.items()}
+    assert shapes == {
+        "z": (number, CELLS, 1, 3),
+        "library": (number, CELLS, 1),
+        "a": (number, CELLS, 1, 2),
+        "bootstraps": (number, CELLS, ISOFORMS, BOOTSTRAPS),
+    }
+    assert (draws["bootstraps"] >= 0).all()
+    for name, prior in model.priors(batch_of().batches).items():
+        generation.check_moments(draws[name], prior.mean, prior.stddev)
+
+
+def nodes_of_reads(negative: bool) -> tuple[Tensor, Tensor]:
+    """Nodes and weights over what a bootstrap can be; the first is zero, an atom."""
+    edges = np.concatenate([np.arange(0, 8, 0.5), np.geomspace(8, 1000, 30)])
+    if negative:
+        edges = np.concatenate([-edges[edges < 300][:0:-1], edges])
+    abscissas, shares = np.polynomial.legendre.leggauss(8)
+    low, width = edges[:-1, None], np.diff(edges)[:, None]
+    nodes, weights = low + width * (abscissas + 1) / 2, width * shares / 2
+    nodes, weights = (np.concatenate([[x], y.ravel()]) for x, y in ((0, nodes), (1, weights)))
+    return torch.tensor(nodes).float(), torch.tensor(weights).float()
+
+
+@every_likelihood
+def test_generated_bootstraps_have_the_moments_of_their_density(
+    generation, error: str, zeros: str, noise: str
+) -> None:
+    model = build(error=error, zeros=zeros, noise=noise).eval()
+    # Noise as large as the counts themselves, so that both show.
+    model.initialise_noise(
+        torch.tensor([4.0, 9.0, 16.0, 25.0]) * (20 if noise == "absolute" else 1)
+    )
+    model.log_inverse_dispersion.data.fill_(2.0)
+    if noise == "adaptive":
+        # Else moments are of tails so heavy that no number of draws would show them.
+        model.raw_concentration.data.fill_(30.0)
+    latents = draw_latents(model)
+    number = 5000
+    draws = generation.generate(model, batch_of(), number, latents, parallel=True)["bootstraps"]
+    assert draws.shape == (number, CELLS, ISOFORMS, BOOTSTRAPS)
+    nodes, weights = nodes_of_reads(negative=zeros == "atom")
+    obs = nodes[:, None, None, None].expand(-1, CELLS, ISOFORMS, 1)
+    density = generation.score(model, batch_of(obs), latents, "bootstraps").exp()
+    masses = density * weights[:, None, None]
+    # What is negative is set to zero when it is generated.
+    mean, sd = generation.moments(nodes.clamp(min=0.0), masses)
+    zero = masses[nodes <= 0].sum(0)
+    for bootstrap in draws.unbind(-1):
+        generation.check_moments(bootstrap, mean, sd)
+        generation.check_moments((bootstrap == 0).float(), zero, (zero * (1 - zero)).sqrt())
 
 
 def test_the_probability_of_a_whole_count_sums_to_one() -> None:

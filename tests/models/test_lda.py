@@ -12,12 +12,21 @@ from pyro.infer import SVI, TraceMeanField_ELBO
 from pyro.optim import Adam
 from scipy.special import digamma, gammaln, polygamma
 
+from exvae.data.corpora import DocumentBatch
 from exvae.guides.lda import ExchangeableGuide
 from exvae.models.lda import LDA
 
 OFFSETS = torch.tensor([0, 2, 3, 7])
 WORDS = torch.tensor([0, 4, 1, 3, 3, 2, 0])
 INDICES = torch.tensor([11, 0, 5])
+
+
+def batch_of(documents: int, obs: torch.Tensor | None = None) -> DocumentBatch:
+    """Make a corpus of documents of one word."""
+    words = torch.full((documents,), -1)
+    return DocumentBatch(
+        words, torch.arange(documents + 1), torch.arange(documents), documents, obs
+    )
 
 
 def test_words_are_generated_for_the_lengths_given() -> None:
@@ -28,6 +37,49 @@ def test_words_are_generated_for_the_lengths_given() -> None:
     assert 0 <= words.min() <= words.max() < 5
     assert words is trace.nodes["words"]["value"]
     assert not trace.nodes["words"]["is_observed"]
+
+
+def test_predictive_draws_all_sites_from_their_priors(generation) -> None:
+    model = LDA(5, 2, document_concentration=0.75, topic_concentration=0.25)
+    model.document_concentration[1] = 1.875
+    number = 1500
+    batch = DocumentBatch(torch.full((7,), -1), OFFSETS, INDICES, 12, None)
+    draws = generation.generate(model, batch, number)
+    shapes = {name: tuple(value.shape) for name, value in draws.items()}
+    assert shapes == {
+        "topic_words": (number, 2, 5),
+        "document_topics": (number, 3, 2),
+        "words": (number, 7),
+    }
+    assert not draws["words"].is_floating_point()
+    priors = {
+        "topic_words": model.topic_words_prior(),
+        "document_topics": model.document_topics_prior(),
+    }
+    for name, prior in priors.items():
+        generation.check_moments(draws[name], prior.mean, prior.stddev)
+
+
+def test_generated_words_have_the_moments_of_their_probabilities(generation) -> None:
+    # Three kinds of documents, one word each, many times.
+    repeats, number = 1000, 20
+    model = LDA(5, 2)
+    latents = {
+        "topic_words": torch.tensor([[0.6, 0.2, 0.1, 0.05, 0.05], [0.1, 0.1, 0.1, 0.2, 0.5]]),
+        "document_topics": torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.05, 0.95]]).repeat(repeats, 1),
+    }
+    documents = 3 * repeats
+    draws = generation.generate(model, batch_of(documents), number, latents)["words"]
+    draws = draws.reshape(number * repeats, 3)
+    scored = [
+        generation.score(model, batch_of(documents, torch.full((documents,), w)), latents, "words")
+        for w in range(5)
+    ]
+    probabilities = torch.stack(scored)[:, :3].exp()
+    mean, sd = generation.moments(torch.arange(5.0), probabilities)
+    generation.check_moments(draws, mean, sd)
+    for word, own in enumerate(probabilities):
+        generation.check_moments((draws == word).float(), own, (own * (1 - own)).sqrt())
 
 
 def test_the_trace_is_worth_what_the_formulas_say() -> None:

@@ -142,22 +142,37 @@ def test_the_trace_is_the_graphical_model() -> None:
     assert sites["counts"]["scale"] == 10.0
 
 
-def test_generated_counts_have_the_moments_of_the_model() -> None:
-    model = build(dropout="isoform")
-    model.dropout_logits.data.fill_(-1.0)
+@pytest.mark.parametrize("parallel", [False, True])
+def test_predictive_draws_all_sites_from_their_priors(generation, parallel: bool) -> None:
+    model = build()
+    number = 500
+    draws = generation.generate(model, batch_of(num_cells=60), number, parallel=parallel)
+    shapes = {name: tuple(value.shape) for name, value in draws.items()}
+    assert shapes == {
+        "z": (number, CELLS, 1, 3),
+        "library": (number, CELLS, 1),
+        "counts": (number, CELLS, ISOFORMS),
+    }
+    for name, prior in model.priors(batch_of().batches).items():
+        generation.check_moments(draws[name], prior.mean, prior.stddev)
+
+
+@every_option
+def test_generated_counts_have_the_moments_of_their_probabilities(
+    generation, dispersion: str, dropout: str
+) -> None:
+    model = build(dispersion=dispersion, dropout=dropout)
+    if dropout == "isoform":
+        model.dropout_logits.data.fill_(-1.0)
     latents = draw_latents(model)
-    batches = batch_of().batches
-    with poutine.condition(data=latents), torch.no_grad():
-        draws = torch.stack([model(*batch_of()) for _ in range(1500)])
-    mean, theta, logits = (part.detach() for part in model.decode(batches=batches, **latents))
-    kept = torch.sigmoid(-logits)
-    expected = kept * mean
-    variance = kept * (mean + mean**2 / theta) + kept * (1 - kept) * mean**2
-    error = (draws.mean(0) - expected) / (variance / len(draws)).sqrt()
-    assert error.abs().max() < 4.5
-    zeros = 1 - kept + kept * (theta / (theta + mean)) ** theta
-    error = ((draws == 0).double().mean(0) - zeros) / (zeros * (1 - zeros) / len(draws)).sqrt()
-    assert error.abs().max() < 4.5
+    draws = generation.generate(model, batch_of(), 2000, latents, parallel=True)["counts"]
+    assert draws.shape == (2000, CELLS, ISOFORMS)
+    counts = torch.arange(500.0)
+    obs = counts[:, None, None].expand(-1, CELLS, ISOFORMS)
+    probabilities = generation.score(model, batch_of(obs=obs), latents, "counts").exp()
+    generation.check_moments(draws, *generation.moments(counts, probabilities))
+    zero = probabilities[0]
+    generation.check_moments((draws == 0).float(), zero, (zero * (1 - zero)).sqrt())
 
 
 def test_vectorised_samples_decode_as_single_ones() -> None:
