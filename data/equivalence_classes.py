@@ -188,7 +188,8 @@ class _Sets:
     def __init__(self, num_isoforms: int, of_kmers: Sequence[tuple[int, ...]]) -> None:
         self.members = [frozenset([isoform]) for isoform in range(num_isoforms)]
         self._numbers = {each: number for number, each in enumerate(self.members)}
-        self._of_kmers = np.array([self._number(frozenset(each)) for each in of_kmers])
+        numbers = [self._number(frozenset(each)) for each in of_kmers]
+        self._of_kmers = np.array([*numbers, _UNKNOWN])  # found at -1
 
     def _number(self, isoforms: frozenset[int]) -> int:
         if not isoforms:
@@ -226,7 +227,7 @@ class _Sets:
         # Sets change at few positions, and many reads see the same runs.
         changes = np.flatnonzero(np.diff(kmers, prepend=kmers[0] - 1))
         runs = np.searchsorted(changes, np.arange(len(kmers)), side="right") - 1
-        of_runs = np.where(kmers[changes] < 0, _UNKNOWN, self._of_kmers[kmers[changes]])
+        of_runs = self._of_kmers[kmers[changes]]
         first, last = runs[: len(runs) - num_kmers + 1], runs[num_kmers - 1 :]
         spans, inverse = np.unique(first * len(changes) + last, return_inverse=True)
         common = [

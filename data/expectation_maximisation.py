@@ -8,6 +8,8 @@ stops, and what it sets to zero. As it stops before the optimum, that shows in t
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -71,7 +73,8 @@ def estimate_counts(
         batch = _Batch(
             weights, counts[:, isoforms].T, class_counts[:, shared].T, 1 / num_isoforms, device
         )
-        batch.run()
+        with _one_thread():
+            batch.run()
         counts[:, isoforms], rounds = batch.estimates.T.cpu().numpy(), batch.rounds.cpu().numpy()
     return Estimates(counts, rounds)
 
@@ -157,6 +160,17 @@ class _Batch:
             found, self._changing[open_] = changes.to(torch.uint8).max(0)
             settled[open_] = found == 0
         return settled
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread on the CPU, as others would wait for each other at every step."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _changes(before: Tensor, after: Tensor) -> Tensor:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from .cell_rows import CellRows, cell_rows
 from .equivalence_classes import EquivalenceClasses
@@ -88,8 +86,6 @@ class IsoformQuantifier:
 
     def __call__(self, reads: CellReads) -> list[CellRows]:
         """Make the rows of cells."""
-        if multiprocessing.parent_process() is not None:
-            torch.set_num_threads(1)  # there is a process for each core
         names = np.char.encode(self.transcripts.names)
         return [
             cell_rows(

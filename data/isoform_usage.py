@@ -7,14 +7,17 @@ import numpy as np
 # Standard deviations of logarithms: of the level of a gene, of what a cell type changes in a gene
 # that it changes, and of the reads of a cell.
 _LEVEL_SD, _TYPE_SD, _DEPTH_SD = 1.5, 1.0, 0.3
-# Probability that a cell type changes a gene.
-_CHANGED_SHARE = 0.3
 # Shape of the gamma noise of a gene in a cell.
 _NOISE_SHAPE = 2.0
 
 
 def draw_gene_expression(
-    types: np.ndarray, num_genes: int, depth: float, generator: np.random.Generator
+    types: np.ndarray,
+    num_genes: int,
+    depth: float,
+    generator: np.random.Generator,
+    *,
+    changed_share: float = 0.3,
 ) -> np.ndarray:
     """Draw expected reads of genes.
 
@@ -31,6 +34,8 @@ def draw_gene_expression(
         Expected reads of a cell, mean over cells.
     generator
         Of the random numbers.
+    changed_share
+        Probability that a cell type changes a gene.
 
     Returns
     -------
@@ -39,7 +44,7 @@ def draw_gene_expression(
     """
     num_types = types.max(initial=0) + 1
     changes = _TYPE_SD * generator.standard_normal((num_types, num_genes))
-    changes *= generator.random((num_types, num_genes)) < _CHANGED_SHARE
+    changes *= generator.random((num_types, num_genes)) < changed_share
     levels = np.exp(_LEVEL_SD * generator.standard_normal(num_genes) + changes)[types]
     shares = levels * generator.gamma(_NOISE_SHAPE, size=levels.shape)
     shares /= shares.sum(1, keepdims=True)
@@ -119,7 +124,7 @@ def _draw_shares(
     """Draw from a Dirichlet distribution for each gene, shape (draws, isoforms)."""
     # Logarithms of gamma variates: small concentrations give some that are zero in float64. Gamma
     # of shape c is that of shape c + 1 times a power 1/c of a uniform variate.
-    concentrations = np.maximum(concentrations, np.finfo(float).tiny)
+    concentrations = np.maximum(concentrations, 1e-300)  # of an isoform never used
     logs = np.log(generator.standard_gamma(concentrations + 1))
     logs -= generator.standard_exponential(concentrations.shape) / concentrations
     largest = np.full((len(logs), genes.max() + 1), -np.inf)

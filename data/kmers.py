@@ -44,14 +44,14 @@ def kmer_sets(sequences: Sequence[bytes], k: int) -> tuple[list[np.ndarray], lis
     num_positions = len(transcript)
     unreadable = np.concatenate([np.zeros(1, np.int64), np.cumsum(numbers == _OTHER)])
     readable = unreadable[k : num_positions + k] == unreadable[:num_positions]
-    kmers = np.zeros(num_positions, np.int64)
+    kmers = np.full(num_positions, -1)
     codes = _codes(numbers, k)[:num_positions]
     distinct, kmers[readable] = np.unique(codes[readable], return_inverse=True)
     indexed = np.array([_indexed_length(sequence) for sequence in sequences])
     position = np.arange(num_positions) - starts[transcript]
     indexed = readable & (position + k <= indexed[transcript])
     of_kmers, sets = _group(kmers[indexed], transcript[indexed], len(distinct), len(sequences))
-    found = np.where(readable, of_kmers[kmers], -1)
+    found = np.append(of_kmers, -1)[kmers]
     return [
         found[start : start + max(0, length - k + 1)]
         for start, length in zip(starts, lengths, strict=False)
