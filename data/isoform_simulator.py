@@ -128,7 +128,7 @@ def simulate_cells(
     DataError
         If the file cannot be written or a cell gets no reads; nothing is written then.
     ValueError
-        If shapes do not fit, or reads are negative.
+        If shapes do not fit, reads are negative, or there are no bootstraps.
     """
     options = options or SimulationOptions()
     require_h5ad(out)
@@ -140,6 +140,8 @@ def simulate_cells(
         )
     if not (gene_expression >= 0).all():
         raise ValueError("gene_expression must be neither negative nor missing")
+    if options.num_bootstraps < 1:
+        raise ValueError("num_bootstraps must be at least 1")
     type_names, types = np.unique(cell_types, return_inverse=True)
     usage, switching = draw_usage(
         genes,

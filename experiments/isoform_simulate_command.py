@@ -55,7 +55,10 @@ def simulate(
     ] = 0.0,
     transcripts: Annotated[
         Path | None,
-        typer.Option(metavar="FASTA", help="Real transcripts in the place of simulated genes."),
+        typer.Option(
+            metavar="FASTA",
+            help="Real transcripts, as of a chromosome, in the place of simulated ones.",
+        ),
     ] = None,
     t2g: Annotated[
         Path | None,

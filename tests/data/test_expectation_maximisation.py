@@ -8,6 +8,7 @@ import torch
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 
+from exvae.data import expectation_maximisation
 from exvae.data.equivalence_classes import EquivalenceClasses
 from exvae.data.expectation_maximisation import estimate_counts
 
@@ -120,6 +121,21 @@ def test_near_the_maximum_of_the_likelihood() -> None:
     assert loss(np.log(found)) - best.fun < 1e-3 * counts.sum() ** 0.5
     optimum = np.exp(best.x - np.logaddexp.reduce(best.x)) * counts.sum()
     np.testing.assert_allclose(found, optimum, rtol=0.05)
+
+
+def test_iteration_that_is_cut_off_sets_nothing_to_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    classes, counts = draw_problem(4)
+    settled = estimate_counts(classes, counts[np.newaxis])
+    monkeypatch.setattr(expectation_maximisation, "_MOST_ROUNDS", settled.rounds[0])
+    cut_off = estimate_counts(classes, counts[np.newaxis])
+    assert cut_off.rounds.tolist() == settled.rounds.tolist()
+    np.testing.assert_allclose(cut_off.counts, settled.counts, rtol=0.02, atol=0.01)
+    monkeypatch.setattr(expectation_maximisation, "_MOST_ROUNDS", 60)
+    cut_off = estimate_counts(classes, counts[np.newaxis])
+    assert cut_off.rounds.tolist() == [60]
+    gone = settled.counts == 0
+    assert (cut_off.counts[gone] > 0).any()
+    assert cut_off.counts.sum() == pytest.approx(counts.sum())
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -186,6 +186,11 @@ def test_expression_that_does_not_fit(
         )
 
 
+def test_no_bootstraps(transcripts: Transcripts, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="num_bootstraps"):
+        simulate(tmp_path / "cells.h5ad", transcripts, SimulationOptions(0))
+
+
 @pytest.mark.parametrize("name", ["cells.csv", "no/cells.h5ad"])
 def test_places_that_cannot_be_written(transcripts: Transcripts, tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match=name.split("/")[-1]):
