@@ -24,6 +24,7 @@ bench: $(VENV)/peers-ready
 	$(BIN)/python experiments/benchmarks/isoform_training.py
 	$(BIN)/python experiments/benchmarks/isoform_import.py
 	$(BIN)/python experiments/benchmarks/symsim.py
+	$(BIN)/python experiments/benchmarks/isoform_simulation.py
 
 lint: $(VENV)/test-ready
 	$(BIN)/ruff check .

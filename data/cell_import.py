@@ -7,7 +7,6 @@ neither with the number of cells nor with that of their bootstraps.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -17,14 +16,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from .cell_annotations import read_cell_table, read_genes
-from .cell_reading import CellReader, read_all
+from .cell_reading import CellReader
 from .cell_rows import CellRows
-from .errors import DataError
-from .files import written_atomically
+from .files import require_h5ad, written_atomically
 from .h5ad_rows import H5adRows
+from .processes import map_in_order, num_cores
+from .progress import with_progress
 from .quantifications import Quantification, find_cells, read_quantification, text_of
 
 # Where reading takes less, further processes would not be ready before it is done.
@@ -113,10 +112,7 @@ def import_cells(
         If anything is wrong with what is given; nothing is written then.
     """
     options = options or ImportOptions()
-    if out.suffix != ".h5ad":
-        raise DataError(f"{out}: cells are written as .h5ad; give a name that ends in .h5ad")
-    if not out.parent.is_dir():
-        raise DataError(f"{out}: its folder does not exist; make it or choose another --out")
+    require_h5ad(out)
     cells = find_cells(directories)
     names = list(cells)
     table, notes = pd.DataFrame(index=pd.Index(names)), ()
@@ -130,15 +126,15 @@ def import_cells(
     reader = CellReader(first.transcripts, options.max_bootstraps, options.num_layers)
     num_processes = options.num_processes
     if num_processes is None:
-        num_processes = _num_cores() if seconds > _SECONDS_WORTH_PROCESSES else 1
+        num_processes = num_cores() if seconds > _SECONDS_WORTH_PROCESSES else 1
     about = _About(len(var))
     with (
         written_atomically(out) as path,
         H5adRows(path, len(var)) as file,
-        closing(read_all(reader, list(cells.values()), num_processes)) as rows,
+        closing(map_in_order(reader, cells.values(), min(num_processes, len(cells)))) as rows,
     ):
-        for name, row in zip(names, _with_progress(rows, len(names)), strict=True):
-            _append(file, row)
+        for name, row in zip(names, with_progress(rows, len(names), "import"), strict=True):
+            file.append(*row.matrices())
             about.add(name, row)
         var["effective_length"] = about.effective_lengths / len(names)
         table = pd.concat([about.columns(names), table], axis=1)
@@ -169,17 +165,6 @@ def _transcript_table(
         genes, notes = read_genes(t2g, names)
     columns = {"gene": pd.Categorical(genes), "length": first.lengths}
     return pd.DataFrame(columns, index=pd.Index(names)), notes
-
-
-def _append(file: H5adRows, row: CellRows) -> None:
-    bootstraps = enumerate(row.bootstraps, start=1)
-    sparse = {
-        "X": row.counts,
-        "layers/bootstrap_mean": row.mean,
-        "layers/bootstrap_ss": row.sum_of_squares,
-        **{f"layers/infRep{number}": bootstrap for number, bootstrap in bootstraps},
-    }
-    file.append(sparse, {"layers/bootstrap_zeros": row.zeros})
 
 
 def _provenance(t2g: Path | None, obs: Path | None, options: ImportOptions) -> dict[str, object]:
@@ -229,22 +214,3 @@ class _About:
                 "reads by more than they scatter; kallisto --bias does that (it corrects only the "
                 "estimates), so quantify without it if it was on"
             )
-
-
-def _num_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _with_progress(rows: Iterator[CellRows], num_cells: int) -> Iterator[CellRows]:
-    interval = 0.2 if sys.stderr.isatty() else 10.0
-    return iter(
-        tqdm(
-            rows,
-            total=num_cells,
-            desc="import",
-            unit=" cells",
-            file=sys.stderr,
-            mininterval=interval,
-        )
-    )

@@ -86,6 +86,17 @@ class CellRows(NamedTuple):
         """
         return self.displaced <= max(_DISPLACED_SHARE, 1 / self.num_bootstraps**2)
 
+    def matrices(self) -> tuple[dict[str, SparseRow], dict[str, np.ndarray]]:
+        """Give the sparse and the dense rows by the place of their matrix in the file."""
+        bootstraps = enumerate(self.bootstraps, start=1)
+        sparse = {
+            "X": self.counts,
+            "layers/bootstrap_mean": self.mean,
+            "layers/bootstrap_ss": self.sum_of_squares,
+            **{f"layers/infRep{number}": bootstrap for number, bootstrap in bootstraps},
+        }
+        return sparse, {"layers/bootstrap_zeros": self.zeros}
+
 
 def cell_rows(cell: Quantification, num_layers: int | None = None) -> CellRows:
     """Make the rows of a cell, ``num_layers`` of bootstraps among them (None: of all)."""

@@ -33,3 +33,17 @@ def written_atomically(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def require_h5ad(out: Path) -> None:
+    """Require a place for a new ``.h5ad``.
+
+    Raises
+    ------
+    DataError
+        If the name has another ending or the folder does not exist.
+    """
+    if out.suffix != ".h5ad":
+        raise DataError(f"{out}: cells are written as .h5ad; give a name that ends in .h5ad")
+    if not out.parent.is_dir():
+        raise DataError(f"{out}: its folder does not exist; make it or choose another place")

@@ -156,7 +156,7 @@ class _SparseMatrix:
 
 
 class _DenseMatrix:
-    """A matrix of whole numbers that grows in the file."""
+    """A matrix that grows in the file."""
 
     def __init__(self, file: h5py.File, place: str, row: np.ndarray) -> None:
         num_columns = len(row)

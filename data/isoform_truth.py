@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import issparse
 
 from .cells import Cells
 from .errors import DataError
@@ -33,11 +34,12 @@ class IsoformTruth:
 
 
 def read_truth(path: str | Path, cells: Cells) -> IsoformTruth:
-    """Read the truth of cells from an ``.npz``.
+    """Read the truth of cells from an ``.npz``, or from the ``.h5ad`` of simulated cells.
 
-    Its arrays ``expected`` (cells, transcripts), ``cell_type`` and ``transcripts`` are read. Its
-    columns are found by transcript; its rows by ``cells``, the names, or, where it has no such
-    array, they are the cells in their order.
+    Of an ``.npz``, the arrays ``expected`` (cells, transcripts), ``cell_type`` and ``transcripts``
+    are read. Its columns are found by transcript; its rows by ``cells``, the names, or, where it
+    has no such array, they are the cells in their order. Of an ``.h5ad``,
+    ``layers["expected_counts"]`` and ``obs["cell_type"]`` are read.
 
     Raises
     ------
@@ -45,17 +47,8 @@ def read_truth(path: str | Path, cells: Cells) -> IsoformTruth:
         If the file cannot be read or does not hold the truth of these cells and isoforms.
     """
     path = Path(path)
-    try:
-        with np.load(path) as arrays:
-            expected, cell_types, transcripts = (
-                arrays[name] for name in ("expected", "cell_type", "transcripts")
-            )
-            names = arrays.get("cells")
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{path}: cannot be read as the truth ({error}); give an .npz with expected, cell_type "
-            "and transcripts"
-        ) from error
+    read = _read_h5ad if path.suffix == ".h5ad" else _read_npz
+    expected, cell_types, transcripts, names = read(path)
     if expected.shape != (len(cell_types), len(transcripts)):
         raise DataError(
             f"{path}: expected has shape {expected.shape}, but there are {len(cell_types)} "
@@ -72,6 +65,41 @@ def read_truth(path: str | Path, cells: Cells) -> IsoformTruth:
             f"{cells.num_cells}; give the truth of these cells"
         )
     return IsoformTruth(expected[np.ix_(rows, columns)], cell_types[rows].astype(np.str_))
+
+
+def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Read expected counts, cell types, transcripts and, if they are there, names of cells."""
+    try:
+        with np.load(path) as arrays:
+            expected, cell_types, transcripts = (
+                arrays[name] for name in ("expected", "cell_type", "transcripts")
+            )
+            return expected, cell_types, transcripts, arrays.get("cells")
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path}: cannot be read as the truth ({error}); give an .npz with expected, cell_type "
+            "and transcripts"
+        ) from error
+
+
+def _read_h5ad(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Read expected counts, cell types, transcripts and names of cells."""
+    import h5py  # with anndata slow to import, and not needed for an .npz
+    from anndata.io import read_elem
+
+    try:
+        with h5py.File(path, "r") as file:
+            obs, var = read_elem(file["obs"]), read_elem(file["var"])
+            expected = read_elem(file["layers/expected_counts"])
+            cell_types = obs["cell_type"].to_numpy()
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"{path}: cannot be read as the truth ({error}); give simulated cells, with "
+            'layers["expected_counts"] and obs["cell_type"]'
+        ) from error
+    if issparse(expected):
+        expected = expected.toarray()
+    return expected, cell_types, var.index.to_numpy(), obs.index.to_numpy()
 
 
 def _positions(path: Path, what: str, found: np.ndarray, wanted: np.ndarray) -> np.ndarray:

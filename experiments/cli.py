@@ -10,7 +10,13 @@ from typing import Annotated
 import typer
 
 from ..data.errors import DataError
-from . import demo_command, import_command, isoform_commands, lda_commands
+from . import (
+    demo_command,
+    import_command,
+    isoform_commands,
+    isoform_simulate_command,
+    lda_commands,
+)
 from .errors import LossNotFinite, TrainingInterrupted
 from .options import Fit
 from .reports import report
@@ -23,6 +29,7 @@ app = typer.Typer(
 )
 app.add_typer(lda_commands.app, name="lda")
 isoform_commands.app.command("import")(import_command.import_cells)
+isoform_commands.app.command("simulate")(isoform_simulate_command.simulate)
 app.add_typer(isoform_commands.app, name="isoforms")
 app.command("demo")(demo_command.demo)
 

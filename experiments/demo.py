@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import anndata
 import numpy as np
 import pandas as pd
-import pyro
 import torch
 from anndata import AnnData
 from scipy.optimize import linear_sum_assignment
-from scipy.sparse import csr_matrix
 
 from ..data.cells import read_cells
 from ..data.corpora import halve, select_split, split_corpus, write_corpus
 from ..data.corpus_formats import read_corpus
-from ..data.isoform_truth import IsoformTruth
+from ..data.gene_structures import draw_transcripts
+from ..data.isoform_simulator import SimulationOptions, simulate_cells
+from ..data.isoform_truth import read_truth
+from ..data.isoform_usage import draw_gene_expression
 from ..data.lda_simulator import SimulatedCorpus, simulate_corpus
-from ..models.distributions import BootstrapZINB
 from . import completion, fits, isoform_evaluation, isoform_export, isoform_inference, isoforms, lda
 from .isoform_config import IsoformConfig
 from .isoform_pictures import draw_gene, draw_states
@@ -53,74 +54,57 @@ def demo_lda(folder: Path, seed: int) -> dict[str, object]:
 def demo_isoforms(folder: Path, seed: int) -> dict[str, object]:
     """Simulate cells of three types with bootstraps, fit them, and compare with the truth."""
     folder.mkdir(parents=True)
-    simulated = simulate_cells(120, 80, 20, num_types=3, seed=seed)
-    simulated.write_h5ad(folder / "cells.h5ad")
-    cells = read_cells(folder / "cells.h5ad")
+    path = folder / "cells.h5ad"
+    simulate_isoforms(path, 120, 80, 20, num_types=3, depth=2400.0, seed=seed)
+    cells = read_cells(path)
     fit_folder = folder / "fit"
     training = TrainingConfig(epochs=60, batch_size=32, learning_rate=5e-3, seed=seed)
     isoforms.fit(cells, IsoformConfig(), training, fit_folder, train_fraction=1.0)
     fit = isoforms.load(fit_folder)
-    truth = IsoformTruth(
-        simulated.layers["expected_counts"], simulated.obs["cell_type"].cat.codes.to_numpy()
+    measured = isoform_evaluation.evaluate(
+        fit, cells, truth=read_truth(path, cells), likelihood_samples=10
     )
-    measured = isoform_evaluation.evaluate(fit, cells, truth=truth, likelihood_samples=10)
     exported = folder / "exported.h5ad"
-    isoform_export.export(fit, folder / "cells.h5ad", exported)
+    isoform_export.export(fit, path, exported)
     pictures = [folder / name for name in ("states.png", "gene.png", "training.png")]
     positions = np.arange(cells.num_cells)
     states = isoform_inference.mean_states(
         fit.guide, isoforms.tensors_of(IsoformConfig(), cells, fit.device), positions
     )
-    draw_states(states, simulated.obs["cell_type"], pictures[0])
-    gene = str(simulated.var["gene"].iloc[0])
+    draw_states(states, cells.obs["cell_type"].astype(str), pictures[0])
+    gene = most_switching_gene(anndata.read_h5ad(path))
     draw_gene(isoform_export.read_gene(exported, gene, "cell_type"), gene, pictures[1])
     draw_isoform_training(fits.read_metrics(fit_folder), pictures[2])
     return {**measured, "pictures": [str(picture) for picture in pictures]}
 
 
-def simulate_cells(
-    num_cells: int, num_isoforms: int, num_bootstraps: int, *, num_types: int, seed: int
-) -> AnnData:
-    """Draw cells from the likelihood itself, isoforms in pairs to a gene.
+def simulate_isoforms(
+    out: Path,
+    num_cells: int,
+    num_isoforms: int,
+    num_bootstraps: int,
+    *,
+    num_types: int,
+    depth: float,
+    seed: int,
+) -> None:
+    """Simulate cells and write them to an ``.h5ad``, with ``depth`` reads on average."""
+    generator = np.random.default_rng(seed)
+    transcripts = draw_transcripts(num_isoforms, generator)
+    types = np.arange(num_cells) % num_types
+    num_genes = len(np.unique(transcripts.genes))
+    # So few isoforms tell cell types apart only if the types change every gene.
+    expression = draw_gene_expression(types, num_genes, depth, generator, changed_share=1.0)
+    names = np.array([f"type_{number}" for number in types])
+    options = SimulationOptions(num_bootstraps)
+    simulate_cells(out, transcripts, expression, names, generator, options)
 
-    Types differ in the expression of genes; the truth is in ``obs["cell_type"]`` and
-    ``layers["expected_counts"]``.
-    """
-    pyro.set_rng_seed(seed)
-    types = torch.arange(num_cells) % num_types
-    levels = (torch.randn(num_isoforms) + 1.5 * torch.randn(num_types, num_isoforms)).exp()
-    depth = (0.3 * torch.randn(num_cells, 1)).exp()
-    expected = (
-        4
-        * depth
-        * levels[types]
-        * torch.distributions.Gamma(4.0, 4.0).sample((num_cells, num_isoforms))
-    )
-    noise = BootstrapZINB(
-        expected,
-        torch.tensor(1e4),
-        torch.tensor(-12.0),
-        (0.5 * torch.randn(num_isoforms) - 0.5).exp(),
-        torch.tensor(-6.0),
-        num_bootstraps=num_bootstraps,
-    )
-    bootstraps = noise.sample()
-    names = [f"isoform_{index}" for index in range(num_isoforms)]
-    cells = AnnData(
-        csr_matrix(bootstraps.mean(-1).numpy()),
-        obs=pd.DataFrame(
-            {
-                "cell_type": pd.Categorical([f"type_{index}" for index in types]),
-                "n_bootstraps": num_bootstraps,
-            },
-            index=[f"cell_{index}" for index in range(num_cells)],
-        ),
-        var=pd.DataFrame({"gene": [f"gene_{index // 2}" for index in range(num_isoforms)]}, names),
-    )
-    for index in range(num_bootstraps):
-        cells.layers[f"infRep{index + 1}"] = csr_matrix(bootstraps[..., index].numpy())
-    cells.layers["expected_counts"] = expected.numpy()
-    return cells
+
+def most_switching_gene(cells: AnnData) -> str:
+    """Name the gene with most reads among those that switch isoforms between cell types."""
+    reads = pd.Series(np.asarray(cells.X.sum(0)).ravel(), cells.var_names)
+    chosen = cells.var["switching"].to_numpy()
+    return str(reads[chosen].groupby(cells.var["gene"][chosen].astype(str)).sum().idxmax())
 
 
 def matched_topics(true_topics: np.ndarray, fitted_topics: np.ndarray) -> np.ndarray:

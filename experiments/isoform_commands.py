@@ -176,7 +176,11 @@ def evaluate(
     cells: CellsFile,
     truth: Annotated[
         Path | None,
-        typer.Option(metavar="TRUTH.npz", help="Arrays expected, cell_type and transcripts."),
+        typer.Option(
+            metavar="TRUTH",
+            help="An .npz with arrays expected, cell_type and transcripts, or the .h5ad of cells "
+            "that exvae isoforms simulate has written.",
+        ),
     ] = None,
     subset: Annotated[Literal["all", "train", "held-out"], typer.Option()] = "all",
     likelihood_samples: Annotated[

@@ -17,7 +17,7 @@ import pytest
 import scipy.sparse
 import torch
 
-from exvae.data import cell_import, cell_reading
+from exvae.data import cell_import, processes
 from exvae.data.bootstraps import BootstrapSummary
 from exvae.data.cell_import import OBS_COLUMNS, ImportOptions, import_cells
 from exvae.data.cells import read_cells
@@ -344,17 +344,17 @@ def test_processes_are_started_where_that_pays(
 ) -> None:
     used = []
 
-    def read_all(reader, directories, num_processes):
+    def map_in_order(reader, directories, num_processes):
         used.append(num_processes)
-        return cell_reading.read_all(reader, directories, 1)
+        return processes.map_in_order(reader, directories, 1)
 
-    monkeypatch.setattr(cell_import, "read_all", read_all)
-    monkeypatch.setattr(cell_import, "_num_cores", lambda: 16)
+    monkeypatch.setattr(cell_import, "map_in_order", map_in_order)
+    monkeypatch.setattr(cell_import, "num_cores", lambda: 6)
     import_cells([folder], tmp_path / "cells.h5ad")
     monkeypatch.setattr(cell_import, "_SECONDS_WORTH_PROCESSES", 0.0)
     import_cells([folder], tmp_path / "cells.h5ad")
     import_cells([folder], tmp_path / "cells.h5ad", options=ImportOptions(num_processes=5))
-    assert used == [1, 16, 5]
+    assert used == [1, 6, 5]
 
 
 # Real cells

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from exvae.experiments.demo import simulate_cells
+from exvae.experiments.demo import simulate_isoforms
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "experiments" / "benchmarks"
 COMMANDS = {
@@ -21,6 +21,7 @@ COMMANDS = {
         *("--cells", "6", "--isoforms", "40", "--bootstraps", "4", "--read", "2", "--steps", "1")
     ],
     "symsim.py": ["--cells", "40", "--genes", "30"],
+    "isoform_simulation.py": ["--cells", "10", "--isoforms", "30", "--bootstraps", "2"],
     "isoform_states.py": ["--seeds", "0", "--epochs", "1", "--scvi-epochs", "1"],
 }
 
@@ -94,9 +95,15 @@ def test_the_cost_of_simulated_cells() -> None:
     assert "MiB at the peak" in printed
 
 
+def test_the_simulation_as_cells_grow() -> None:
+    printed = run("isoform_simulation.py")
+    assert "equivalence classes" in printed
+    assert "10 cells x 30 isoforms x 2 bootstraps, 300 reads a cell" in printed
+
+
 def test_the_comparison_of_cell_states(tmp_path: Path) -> None:
     path = tmp_path / "cells.h5ad"
-    simulate_cells(24, 12, 4, num_types=2, seed=0).write_h5ad(path)
+    simulate_isoforms(path, 24, 12, 4, num_types=2, depth=240.0, seed=0)
     printed = run("isoform_states.py", str(path))
     assert "exvae" in printed
     assert "ARI" in printed
