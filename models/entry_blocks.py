@@ -386,3 +386,27 @@ def hides(places, first, last, lowest, block, i, rules):
         outside = (u < first - f(1)) | (u > last + f(1))
         hidden |= outside & (height(log1p(u), block, i, rules) > lowest)
     return hidden
+
+
+@inlined
+def reach_over_prior(block, rules):
+    """Let windows hold all counts that the negative binomial alone makes likely, too.
+
+    Where u = 0 is out of the question, so is a count that was dropped, and nothing changes.
+    """
+    for i in range(BLOCK):
+        first, last = block[FIRST * BLOCK + i], block[LAST * BLOCK + i]
+        panels, width = block[PANELS * BLOCK + i], abs(block[WIDTH * BLOCK + i])
+        mass = height(block[PEAK * BLOCK + i], block, i, rules) + log(f(2.5) * width)
+        odds = height_at_zero(block, i, rules) - mass
+        if rules.rectified:
+            odds += favour_of_zeros(f(0), block, i, rules)
+        # Stretched windows reach as far already.
+        reaching = ((first <= f(1)) | (odds > -_CUT)) & (block[SPAN * BLOCK + i] <= f(0))
+        end = max(last, prior_end(block, i))
+        size = log((last + f(0.5)) / (first + f(0.5))) / panels
+        whole = log((end + f(0.5)) / f(1.5))
+        more = min(whole / max(f(0.05), min(size, _PANEL_LOG_WIDTH)), end * f(1 / 3))
+        block[FIRST * BLOCK + i] = f(1) if reaching else first
+        block[LAST * BLOCK + i] = end if reaching else last
+        block[PANELS * BLOCK + i] = more if reaching & (panels < f(np.inf)) else panels

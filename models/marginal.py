@@ -33,7 +33,7 @@ from .fixed_nodes import (
     split_likelihood,
     window_nodes,
 )
-from .native_driver import sum_entries
+from .native_driver import place_nodes, sum_entries
 from .negative_binomial import log_negative_binomial
 from .quadrature import Nodes, adaptive_nodes, segment_logsumexp
 from .zero_factor import Zeros
@@ -98,7 +98,7 @@ def _sums(
     float64 asks for accuracy: then all are summed adaptively.
     """
     left = [torch.arange(len(parts[0]), device=parts[0].device)]
-    if parts[0].dtype == torch.float32 and parts[0].device.type == "cpu":
+    if _summed_natively(parts[0]):
         value, slopes, unfit = sum_entries(parts, setting)
         yield slice(None), value, slopes
         left = [unfit]
@@ -120,6 +120,10 @@ def _sums(
         if len(positions):
             sums = partial(_adaptive_sum, setting=setting)
             yield positions, *_by_autograd(sums, *_parted(_select(parts, positions)))
+
+
+def _summed_natively(entries: Tensor) -> bool:
+    return entries.dtype == torch.float32 and entries.device.type == "cpu"
 
 
 class Group(NamedTuple):
@@ -338,7 +342,11 @@ def _posteriors(
 ) -> Iterator[tuple[Tensor, Nodes, Tensor]]:
     """Give groups of entries, as positions, with their nodes and the probabilities of these."""
     left = [torch.arange(len(parts[0]), device=parts[0].device)]
-    if parts[0].dtype != torch.float64:
+    if _summed_natively(parts[0]):
+        nodes, probability, unfit = _native_posterior(parts, setting, before_dropout)
+        yield left[0], nodes, probability
+        left = [unfit]
+    elif parts[0].dtype != torch.float64:
         transformed = _transformed(parts[0])
         groups, unfit = _groups(parts, setting, transformed, before_dropout=before_dropout)
         left = [unfit]
@@ -354,6 +362,27 @@ def _posteriors(
         if len(positions):
             inputs = _parted(_select(parts, positions))
             yield positions, *_adaptive_posterior(*inputs, setting, before_dropout)
+
+
+def _native_posterior(
+    parts: tuple[Tensor, ...], setting: BootstrapSetting, before_dropout: bool
+) -> tuple[Nodes, Tensor, Tensor]:
+    """Nodes, their probabilities, and the positions of entries that have none."""
+    placed, unfit = place_nodes(parts, setting)
+    chosen, _ = _gather(*_parted(parts), placed.entry, placed.u)
+    if before_dropout:
+        at_zero = torch.zeros_like(parts[0])
+        zero = placed.u == 0
+        at_zero[placed.entry[zero]] = placed.log_likelihood[zero]
+        terms = _log_joint_before_dropout(
+            placed.u, placed.log_likelihood, at_zero[placed.entry], chosen
+        )
+    else:
+        terms = log_prior(placed.u, chosen) + placed.log_likelihood
+    terms = terms + placed.weight.log()
+    total = segment_logsumexp(terms, placed.entry, len(parts[0]))
+    nodes = Nodes(placed.entry, placed.u, placed.weight)
+    return nodes, (terms - total[placed.entry]).exp(), unfit
 
 
 def _posterior_on_window(

@@ -19,44 +19,37 @@ from .entry_blocks import (
     BY_LOGITS,
     BY_MEAN,
     BY_SCALE,
-    CENTRE_OF_PANEL,
     CONCENTRATION,
     COUNT,
     DISPERSION,
-    DISTANCE,
     DROPOUT,
-    EDGE,
-    FIELDS,
-    FIRST,
-    INNER,
-    INPUTS,
-    KEPT,
     LARGEST,
-    LAST,
     LOGITS,
     MEAN,
-    OUTER,
-    PANELS,
-    PEAK,
     POSITIVES,
-    READ,
     SCALE,
-    SPAN,
     TOTAL,
     WEIGHT,
     ZEROS,
     density_constant,
-    find_peaks,
-    find_windows,
     log_prior_at_zero,
     prior_constant,
     prior_varying,
     squared_deviations,
     variance_at,
 )
+from .entry_groups import (
+    GROUPS,
+    clear,
+    empty_block,
+    load_sorted,
+    nodes_of,
+    place_nodes,
+    place_zero,
+    sort_entries,
+)
 from .float32_math import (
     OPTIONS,
-    asinh,
     digamma_excess,
     exp,
     f,
@@ -68,81 +61,13 @@ from .float32_math import (
     softplus,
 )
 from .zero_lookup import (
-    ROWS,
-    SUMMED,
     UNFIT,
     find_places,
     find_ranges,
-    find_tables,
     look_up,
     read_tables,
     zeros_at,
 )
-
-
-@inlined
-def clear(block):
-    """Start the sums of all entries of a block."""
-    for i in range(BLOCK):
-        block[EDGE * BLOCK + i] = block[FIRST * BLOCK + i] - f(1)
-        block[LARGEST * BLOCK + i] = f(-1e30)
-    for i in range(BLOCK):
-        for field in range(TOTAL, READ):
-            block[field * BLOCK + i] = f(0)
-
-
-@inlined
-def place_panel(panel, panels, stretched, block):
-    """Go on to a panel of whole counts; its three nodes are those of ``quadrature.gram_nodes``.
-
-    Panels are equal in log(u + 1/2), or, stretched, in the inverse hyperbolic sine of the distance
-    from the peak; windows that are narrow are enumerated.
-    """
-    for i in range(BLOCK):
-        first, last = block[FIRST * BLOCK + i], block[LAST * BLOCK + i]
-        before, done = block[EDGE * BLOCK + i], f(panel + 1)
-        start, end, share = log(first - f(0.5)), log(last + f(0.5)), done / f(panels)
-        if stretched:
-            peak, width = block[PEAK * BLOCK + i], block[SPAN * BLOCK + i]
-            below, above = asinh(max(peak - start, f(0)) / width), asinh((end - peak) / width)
-            z = share * above - (f(1) - share) * below
-            position = peak + f(0.5) * width * (exp(z) - exp(-z))
-        else:
-            position = start + share * (end - start)
-        enumerated = min(first + f(3) * done - f(0.5), last + f(0.5))
-        narrow = last - first + f(1) <= f(3 * panels)
-        edge = np.floor(enumerated if narrow else exp(position))
-        edge = max(before, min(edge, last)) if panel + 1 < panels else last
-        count = edge - before
-        square = count * count
-        distance = np.sqrt(max((f(3) * square - f(7)) * f(1 / 20), f(0.25)))
-        outer = count * (square - f(1)) / (f(24) * distance * distance)
-        several = count > f(1)
-        outer = outer if several else f(0)
-        block[EDGE * BLOCK + i] = edge
-        block[CENTRE_OF_PANEL * BLOCK + i] = before + f(0.5) * (count + f(1))
-        block[DISTANCE * BLOCK + i] = distance if several else f(0)
-        block[OUTER * BLOCK + i] = outer
-        block[INNER * BLOCK + i] = max(count - f(2) * outer, f(0))
-
-
-@inlined
-def place_count(index, block):
-    """Go on to a count of windows that are enumerated."""
-    for i in range(BLOCK):
-        u = block[FIRST * BLOCK + i] + f(index)
-        block[COUNT * BLOCK + i] = u
-        block[WEIGHT * BLOCK + i] = f(1) if u <= block[LAST * BLOCK + i] else f(0)
-
-
-@inlined
-def place_node(side, block):
-    """Go on to a node of a panel: the centre, or one on either side of it."""
-    for i in range(BLOCK):
-        u = block[CENTRE_OF_PANEL * BLOCK + i] + f(side) * block[DISTANCE * BLOCK + i]
-        block[COUNT * BLOCK + i] = max(u, f(1))
-        inner, outer = block[INNER * BLOCK + i], block[OUTER * BLOCK + i]
-        block[WEIGHT * BLOCK + i] = inner if side == 0 else outer
 
 
 @inlined
@@ -161,6 +86,17 @@ def node_density(u, block, i, rules):
     by_scale = averaged if rules.adaptive else f(2) * (ratio - half)
     by_concentration = f(0.5) - f(0.5) * (spread + both * share / prior_half)
     return density, by_scale, by_concentration, share
+
+
+@inlined
+def find_density(zeros, block, rules):
+    """Write the log density of all bootstraps given the counts of a block to ``TOTAL``."""
+    for i in range(BLOCK):
+        density, _, _, share = node_density(block[COUNT * BLOCK + i], block, i, rules)
+        if zeros:
+            factor, _, _, _ = zeros_at(share, block, i, rules)
+            density += factor
+        block[TOTAL * BLOCK + i] = density + density_constant(block, i, rules)
 
 
 @inlined
@@ -249,13 +185,6 @@ def finish(zeros, block, rules):
 
 # Entries in groups
 
-# Windows of up to so many counts are enumerated; others have one of so many panels, and those of
-# heavy tails of so many stretched ones.
-COUNTS = 12
-PANELS_OF_GROUPS = (4, 5, 6, 7, 8, 10, 13, 17, 22, 30)
-STRETCHED_PANELS = (12, 16, 24, 48)
-_STRETCHED = COUNTS + len(PANELS_OF_GROUPS)
-GROUPS = _STRETCHED + len(STRETCHED_PANELS)
 # Value and slopes.
 RESULTS = 7
 
@@ -281,53 +210,19 @@ def sum_chunk(chosen, inputs, slabs, values, missing, rules, results, status):
     status
         ``SUMMED``, ``UNFIT`` or ``MISSING``, shape (entries,), int8.
     """
-    count = len(chosen)
-    block = np.empty(FIELDS * BLOCK, np.float32)
-    rows = np.full(ROWS * (BLOCK + 1), np.nan, np.float32)
-    windows = np.empty((KEPT, count), np.float32)
-    groups = np.empty(count, np.int64)
-    ends = np.zeros(2 * GROUPS + 2, np.int64)
-    for start in range(0, count, BLOCK):
-        size = min(BLOCK, count - start)
-        load(chosen[start : start + size], inputs, block)
-        find_peaks(block, rules)
-        find_windows(block, rules)
-        find_places(block, rules)
-        for i in range(size):
-            for field in range(KEPT):
-                windows[field, start + i] = block[(FIRST + field) * BLOCK + i]
-            group = group_of(block, i)
-            became = SUMMED if group < GROUPS else UNFIT
-            zeros = rules.rectified and block[ZEROS * BLOCK + i] > f(0)
-            if zeros and became == SUMMED:
-                became = find_tables(i, slabs, missing, block, rules)
-            status[chosen[start + i]] = became
-            group = 2 * group + int(zeros) if became == SUMMED else 2 * GROUPS
-            groups[start + i] = group
-            ends[group] += 1
-    order = np.empty(count, np.int64)
-    ends = np.cumsum(ends)
-    for index in range(count - 1, -1, -1):
-        ends[groups[index]] -= 1
-        order[ends[groups[index]]] = index
+    block, rows = empty_block()
+    sorted_ = sort_entries(chosen, inputs, slabs, missing, False, rules, status)
     for group in range(2 * GROUPS):
-        for start in range(ends[group], ends[group + 1], BLOCK):
-            size = min(BLOCK, ends[group + 1] - start)
-            load(chosen[order[start : start + size]], inputs, block)
-            for i in range(BLOCK):
-                index = order[start + min(i, size - 1)]
-                for field in range(KEPT):
-                    block[(FIRST + field) * BLOCK + i] = windows[field, index]
+        for start in range(sorted_.ends[group], sorted_.ends[group + 1], BLOCK):
+            own = sorted_.order[start : min(start + BLOCK, sorted_.ends[group + 1])]
+            load_sorted(own, chosen, sorted_.windows, inputs, block)
             if group % 2 == 1:
-                find_places(block, rules)
-                find_ranges(block, rules)
-                for i in range(size):
-                    look_up(i, rows, slabs, values, block, rules)
+                look_up_all(len(own), rows, slabs, values, block, rules)
                 sum_block(group // 2, rows, block, rules)
             else:
                 sum_block_without_zeros(group // 2, block, rules)
-            for i in range(size):
-                place = chosen[order[start + i]]
+            for i in range(len(own)):
+                place = chosen[own[i]]
                 finite = True
                 for field in range(RESULTS):
                     result = block[(TOTAL + field) * BLOCK + i]
@@ -337,53 +232,64 @@ def sum_chunk(chosen, inputs, slabs, values, missing, rules, results, status):
                     status[place] = UNFIT
 
 
-@inlined
-def load(chosen, inputs, block):
-    """Gather inputs of entries; the last entry fills the block up."""
-    for field in range(INPUTS):
-        for i in range(BLOCK):
-            block[field * BLOCK + i] = inputs[field][chosen[min(i, len(chosen) - 1)]]
+@numba.njit(**OPTIONS)
+def place_chunk(chosen, inputs, slabs, values, missing, rules, status):
+    """Give the nodes of entries, fine enough for quantiles, and what the bootstraps say there.
+
+    The nodes reach over all counts before dropout that are likely. Arguments are as for
+    :func:`sum_chunk`.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Entry, count, weight and log density of the bootstraps given the count (nats) of every
+        node, u = 0 among them, each of shape (nodes,).
+    """
+    block, rows = empty_block()
+    sorted_ = sort_entries(chosen, inputs, slabs, missing, True, rules, status)
+    number = 0
+    for group in range(2 * GROUPS):
+        number += (sorted_.ends[group + 1] - sorted_.ends[group]) * (nodes_of(group // 2) + 1)
+    entry, count = np.empty(number, np.int64), np.empty(number, np.float32)
+    weight, density = np.empty(number, np.float32), np.empty(number, np.float32)
+    done = 0
+    for group in range(2 * GROUPS):
+        nodes = nodes_of(group // 2)
+        for start in range(sorted_.ends[group], sorted_.ends[group + 1], BLOCK):
+            own = sorted_.order[start : min(start + BLOCK, sorted_.ends[group + 1])]
+            load_sorted(own, chosen, sorted_.windows, inputs, block)
+            clear(block)
+            if group % 2 == 1:
+                look_up_all(len(own), rows, slabs, values, block, rules)
+            for index in range(nodes + 1):
+                if index < nodes:
+                    place_nodes(index, group // 2, block)
+                else:
+                    place_zero(block)
+                if group % 2 == 1:
+                    read_tables(rows, block, rules)
+                    find_density(True, block, rules)
+                else:
+                    find_density(False, block, rules)
+                for i in range(len(own)):
+                    at = done + i * (nodes + 1) + index
+                    entry[at] = chosen[own[i]]
+                    count[at] = block[COUNT * BLOCK + i]
+                    weight[at] = block[WEIGHT * BLOCK + i]
+                    density[at] = block[TOTAL * BLOCK + i]
+                    if not np.isfinite(density[at]) and weight[at] > f(0):
+                        status[entry[at]] = UNFIT
+            done += len(own) * (nodes + 1)
+    return entry, count, weight, density
 
 
 @inlined
-def group_of(block, i):
-    """Group of entries that are summed alike, ``GROUPS`` where none will do."""
-    panels = block[PANELS * BLOCK + i]
-    if block[SPAN * BLOCK + i] > f(0):
-        group = _STRETCHED
-        for most in STRETCHED_PANELS:
-            group += int(panels > f(most))
-        return group
-    counts = block[LAST * BLOCK + i] - block[FIRST * BLOCK + i] + f(1)
-    if counts <= f(COUNTS) and panels <= counts:
-        return int(counts) - 1
-    group = COUNTS
-    for most in PANELS_OF_GROUPS:
-        group += int(panels > f(most))
-    return group if group < _STRETCHED else GROUPS
-
-
-@inlined
-def nodes_of(group):
-    """How many nodes the entries of a group have."""
-    if group < COUNTS:
-        return group + 1
-    if group < _STRETCHED:
-        return 3 * PANELS_OF_GROUPS[group - COUNTS]
-    return 3 * STRETCHED_PANELS[group - _STRETCHED]
-
-
-@inlined
-def place_nodes(index, group, block):
-    """Go on to a node of every entry of a block."""
-    if group < COUNTS:
-        place_count(index, block)
-    else:
-        panel, side = index // 3, index % 3 - 1
-        if side < 0:
-            stretched = group >= _STRETCHED
-            place_panel(panel, nodes_of(group) // 3, stretched, block)
-        place_node(side, block)
+def look_up_all(size, rows, slabs, values, block, rules):
+    """Make the rows of the first entries of a block."""
+    find_places(block, rules)
+    find_ranges(block, rules)
+    for i in range(size):
+        look_up(i, rows, slabs, values, block, rules)
 
 
 @numba.njit(**OPTIONS)
@@ -394,8 +300,7 @@ def sum_block(group, rows, block, rules):
         place_nodes(index, group, block)
         read_tables(rows, block, rules)
         add_nodes(True, block, rules)
-    for i in range(BLOCK):
-        block[COUNT * BLOCK + i] = f(0)
+    place_zero(block)
     read_tables(rows, block, rules)
     finish(True, block, rules)
 
