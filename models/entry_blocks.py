@@ -326,9 +326,9 @@ def find_windows(block, rules):
     """Find where every entry must be summed and on how many panels; infinite where none will do."""
     for i in range(BLOCK):
         y, width, cut = block[PEAK * BLOCK + i], block[WIDTH * BLOCK + i], block[CUT * BLOCK + i]
-        settled = width > f(0)
-        width = abs(width)
         peak = height(y, block, i, rules)
+        settled = (width > f(0)) & (abs(peak) < f(1e30))
+        width = abs(width)
         some = block[POSITIVES * BLOCK + i] > f(0)
         high = window_end(y, peak, width, cut, block, i, rules)
         favour = f(0)
@@ -345,28 +345,33 @@ def find_windows(block, rules):
         lowest = block[MASS * BLOCK + i] - _CUT + f(2)
         below = peak - height(low, block, i, rules) > cut - f(1) + favour
         good = peak - height(high, block, i, rules) > cut - f(1)
-        good = (
-            good
-            & (below | (low <= _LOG_TWO))
-            & ~hides(places, first, last, lowest, block, i, rules)
-        )
+        good = good & settled & (below | (low <= _LOG_TWO))
+        good = good & ~hides(places, first, last, lowest, block, i, rules)
         extent = log((last + f(1.5)) / (first + f(0.5)))
         panels = extent / min(_PANEL_DEVIATIONS * width, _PANEL_LOG_WIDTH)
         panels = min(panels, (last - first + f(1)) * f(1 / 3))
         # Where tails are heavy all counts from 1 on are summed, on panels that grow with the
         # distance from the peak. What the prior makes likely must not be lost on the way there.
+        mean, dispersion = block[MEAN * BLOCK + i], block[DISPERSION * BLOCK + i]
         end = log1p(max(prior_end(block, i), exp(y + _WIDER * (high - y)) - f(1)))
         reached = peak - height(end, block, i, rules) > cut - f(1)
-        mean, dispersion = block[MEAN * BLOCK + i], block[DISPERSION * BLOCK + i]
-        wide = np.sqrt(f(1) / mean + f(1) / dispersion) > f(0.3) * abs(log1p(mean) - y)
-        wide = wide & ((dispersion > f(0.5)) | (y <= _LOG_TWO))
+        prior_width = np.sqrt(f(1) / mean + f(1) / dispersion)
+        wide = prior_width > f(0.3) * abs(log1p(mean) - y)
         stretched = asinh((y - _LOG_TWO) / width) + asinh((end - y) / width)
-        settled = settled & (abs(peak) < f(1e30)) & (good | (reached & wide))
-        panels = panels if good else stretched * _PANELS_PER_STRETCH
+        # Next to u = 1 the prior can be steep: then its panels must not be far from the peak.
+        steep = dispersion <= f(0.5)
+        wide = wide & (~steep | (y < f(5)))
+        stretched *= _PANELS_PER_STRETCH * (f(2) if steep else f(1))
+        # Without a bootstrap that is not zero there is the prior alone to go by.
+        alone = ~good & ~some
+        end = log1p(prior_end(block, i)) if alone else end
+        even = (end - _LOG_TWO) / min(_PANEL_DEVIATIONS * prior_width, _PANEL_LOG_WIDTH)
+        settled = alone | good | (settled & reached & wide)
+        panels = even if alone else (panels if good else stretched)
         block[FIRST * BLOCK + i] = first if good else f(1)
         block[LAST * BLOCK + i] = last if good else np.ceil(exp(end) - f(1))
         block[PANELS * BLOCK + i] = panels if settled else f(np.inf)
-        block[SPAN * BLOCK + i] = f(0) if good else width
+        block[SPAN * BLOCK + i] = f(0) if good | alone else width
 
 
 @inlined

@@ -11,7 +11,7 @@ grid in rho,
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import torch
@@ -273,6 +273,16 @@ def bump_of_ratios(
     return torch.stack([value, slope], 1)
 
 
+@lru_cache(maxsize=64)
+def _rows_of_ratios(
+    zeros: int, positives: int, grid: RatioGrid, logits: tuple[float, ...], shared: bool
+) -> Tensor:
+    """As :func:`bump_of_ratios`, at rho = 0 and on a grid, kept for the next concentration."""
+    expected = functional.pad(grid.ratios()[0], (1, 0))
+    logits = torch.tensor(logits, dtype=torch.float64)
+    return bump_of_ratios(zeros, positives, logits, expected, shared=shared)
+
+
 def bump_over_scales(
     zeros: int,
     positives: int,
@@ -288,8 +298,7 @@ def bump_over_scales(
     bootstraps that are not zero.
     """
     grid = next((grid for grid in GRIDS if concentration <= grid.concentration), _FINEST_GRID)
-    expected = functional.pad(grid.ratios()[0], (1, 0))
-    rows = bump_of_ratios(zeros, positives, logits, expected, shared=shared)
+    rows = _rows_of_ratios(zeros, positives, grid, tuple(logits.tolist()), shared)
     store = _store(grid, shared, logits.device, logits.dtype)
     bump = TabulatedBump(*store.grid_parts, rows, rows, torch.zeros_like(logits))
     scales = (modes / math.sqrt(concentration)).unsqueeze(-1).expand(-1, len(logits))
