@@ -701,6 +701,31 @@ def expression_scales(
     )
 
 
+class InputScales(NamedTuple):
+    """What an encoder measures the counts of a cell against.
+
+    Attributes
+    ----------
+    reads
+        Median reads of a cell, to which every cell is scaled, shape ().
+    log1p_means
+        Mean over cells of log1p of the counts so scaled, shape (isoforms,).
+    """
+
+    reads: Tensor
+    log1p_means: Tensor
+
+
+def input_scales(counts: csr_matrix) -> InputScales:
+    """Measure the scales of counts (reads), shape (cells, isoforms); every cell has reads."""
+    library = np.asarray(counts.sum(1), np.float64)
+    reads = np.median(library)
+    means = np.asarray(counts.multiply(reads / library).tocsr().log1p().mean(0)).ravel()
+    return InputScales(
+        torch.tensor(reads, dtype=torch.float32), torch.tensor(means, dtype=torch.float32)
+    )
+
+
 def noise_variances(cells: Cells, positions: np.ndarray, *, relative: bool) -> Tensor:
     """Mean variance of the bootstraps of each isoform that are not zero, shape (isoforms,).
 

@@ -15,6 +15,7 @@ from ..data.cells import (
     CellTensors,
     CountTensors,
     expression_scales,
+    input_scales,
     noise_variances,
 )
 from ..data.errors import DataError
@@ -229,7 +230,7 @@ def fit(
         fits.check_same_fit(folder, description)
     fits.write_config(folder, description)
     fits.write_vocabulary(folder, cells.isoforms.tolist(), fits.ISOFORMS)
-    initialise(model, cells, tensors, trained_on)
+    initialise(model, guide, cells, tensors, trained_on)
     trainer = Trainer(
         model.to(device),
         guide.to(device),
@@ -243,12 +244,17 @@ def fit(
 
 
 def initialise(
-    model: SCVI, cells: Cells, tensors: CellTensors | CountTensors, positions: np.ndarray
+    model: SCVI,
+    guide: SCVIGuide,
+    cells: Cells,
+    tensors: CellTensors | CountTensors,
+    positions: np.ndarray,
 ) -> None:
-    """Start a model from what the cells at these positions tell of it themselves."""
+    """Start model and guide from what the cells at these positions tell of them themselves."""
     counts = tensors.estimates[positions]
     batches = cells.batches[positions]
     model.initialise(expression_scales(counts, batches, len(cells.batch_names)))
+    guide.initialise(input_scales(counts))
     if isinstance(model, BootstrapIsoforms):
         relative = model.likelihood["noise"] != "absolute"
         model.initialise_noise(noise_variances(cells, positions, relative=relative))

@@ -13,7 +13,7 @@ class IsoformGuide(SCVIGuide):
     """The inverse of :class:`~exvae.models.isoforms.BootstrapIsoforms`.
 
     An encoder of its own gives a: the terms of the noise are large, and would drown z in a shared
-    one.
+    one. It reads log1p of the bootstraps as they are.
 
     Parameters
     ----------
@@ -31,5 +31,5 @@ class IsoformGuide(SCVIGuide):
         self, bootstraps: Tensor, offsets: Tensor, batches: Tensor
     ) -> dict[str, TorchDistribution]:
         """Distributions of the latent variables of cells by site, batch shapes (cells, 1)."""
-        a = self.a_encoder(self.elements(bootstraps, offsets, batches), offsets)
+        a = self.a_encoder(self.elements(bootstraps.log1p(), offsets, batches), offsets)
         return {**super().posteriors(bootstraps, offsets, batches), "a": normal(a)}

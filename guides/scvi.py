@@ -1,7 +1,7 @@
 """Guide of scVI: q(z, l) of a cell from a permutation-invariant encoder of count vectors.
 
 q(z_n) = Normal, q(l_n) = LogNormal, both amortised. The same guide reads one vector of counts or
-any number of bootstraps.
+any number of bootstraps, scaled to one library size: how deeply a cell is sequenced is no state.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pyro.distributions import LogNormal, Normal, TorchDistribution
 from torch import Tensor
 from torch.nn import functional
 
+from ..data.cells import InputScales
 from ..models.base import UniquelyNamedModule
 from ..models.networks import inverse_softplus
 from ..models.scvi import SCVI
@@ -23,10 +24,14 @@ from .sets import SetEncoder, pool
 _LEAST_SCALE = 1e-3
 # Standard deviation of the log library size before anything is learned.
 _FIRST_LIBRARY_SCALE = 0.1
+# Reads to which cells are scaled before anything is known of them.
+_FIRST_READS = 1e4
 
 
 class SCVIGuide(UniquelyNamedModule):
     """The inverse of :class:`~exvae.models.scvi.SCVI`.
+
+    What is read of a cell is centred, so that an isoform that is hidden reads as its mean.
 
     Parameters
     ----------
@@ -41,6 +46,9 @@ class SCVIGuide(UniquelyNamedModule):
         what they learn holds for other cells too.
     """
 
+    reads: Tensor
+    log1p_means: Tensor
+
     def __init__(
         self,
         model: SCVI,
@@ -53,6 +61,8 @@ class SCVIGuide(UniquelyNamedModule):
         super().__init__()
         self._model = (model,)  # in a tuple: the model is no part of the guide
         self.input_dropout = input_dropout
+        self.register_buffer("reads", torch.tensor(_FIRST_READS))
+        self.register_buffer("log1p_means", torch.zeros(model.num_isoforms))
         self.networks = {
             "pooling": pooling,
             "element_sizes": element_sizes,
@@ -70,6 +80,12 @@ class SCVIGuide(UniquelyNamedModule):
     def model(self) -> SCVI:
         """The model that this guide inverts."""
         return self._model[0]
+
+    @torch.no_grad()
+    def initialise(self, scales: InputScales) -> None:
+        """Centre what is read of a cell on what the counts of all cells tell."""
+        self.reads.copy_(scales.reads)
+        self.log1p_means.copy_(scales.log1p_means)
 
     def build_encoder(self, output_size: int) -> SetEncoder:
         """Build an encoder of the vectors of a cell, each with the cell's batch as one-hot."""
@@ -97,7 +113,7 @@ class SCVIGuide(UniquelyNamedModule):
 
         The library size starts at the mean number of reads in the vectors of the cell.
         """
-        encoded = self.z_encoder(self.elements(bootstraps, offsets, batches), offsets)
+        encoded = self.z_encoder(self.elements(self.centred(bootstraps), offsets, batches), offsets)
         z, shift, scale = encoded.tensor_split([-2, -1], -1)
         rows = torch.arange(len(bootstraps), device=bootstraps.device)
         observed = pool(bootstraps.sum(-1, keepdim=True), rows, offsets, "mean")
@@ -106,15 +122,23 @@ class SCVIGuide(UniquelyNamedModule):
         )
         return {"z": normal(z), "library": library}
 
-    def elements(self, bootstraps: Tensor, offsets: Tensor, batches: Tensor) -> Tensor:
-        """Give the encoders log1p and the batch, shape (elements, isoforms + batches)."""
-        one_hot = functional.one_hot(batches, self.model.num_batches).to(bootstraps.dtype)
+    def centred(self, bootstraps: Tensor) -> Tensor:
+        """Scale vectors (reads), shape (elements, isoforms), to one library size; centred log1p."""
+        library = bootstraps.sum(-1, keepdim=True).clamp(min=1.0)
+        return (bootstraps * (self.reads / library)).log1p() - self.log1p_means
+
+    def elements(self, values: Tensor, offsets: Tensor, batches: Tensor) -> Tensor:
+        """Give an encoder values of isoforms and the batch, shape (elements, isoforms + batches).
+
+        In training part of the values is hidden: zero.
+        """
+        one_hot = functional.one_hot(batches, self.model.num_batches).to(values.dtype)
         # Isoforms are hidden in all vectors of a cell at once: others would give them away.
-        kept = bootstraps.new_ones(len(batches), self.model.num_isoforms)
+        kept = values.new_ones(len(batches), self.model.num_isoforms)
         kept = functional.dropout(kept, self.input_dropout, self.training)
         of_cells = torch.cat([kept, one_hot], -1)
-        of_elements = of_cells.repeat_interleave(offsets.diff(), 0, output_size=len(bootstraps))
-        of_elements[:, : self.model.num_isoforms] *= bootstraps.log1p()
+        of_elements = of_cells.repeat_interleave(offsets.diff(), 0, output_size=len(values))
+        of_elements[:, : self.model.num_isoforms] *= values
         return of_elements
 
 

@@ -21,6 +21,7 @@ from exvae.data.cells import (
     CountTensors,
     blocks,
     expression_scales,
+    input_scales,
     noise_variances,
     read_cells,
     summarise,
@@ -386,6 +387,18 @@ def test_expression_scales() -> None:
     np.testing.assert_allclose(scales.log_library_sd[3], log_library.std(), rtol=1e-5)
     totals = counts.sum(0) + 0.5
     np.testing.assert_allclose(scales.fractions, totals / totals.sum(), rtol=1e-6)
+
+
+def test_input_scales() -> None:
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(2.0, (5, 4)).astype(np.float32)
+    counts[:, 0] += 1
+    counts[3] *= 7  # as if it were sequenced more deeply
+    scales = input_scales(scipy.sparse.csr_matrix(counts))
+    library = counts.sum(1)
+    assert scales.reads == np.median(library)
+    scaled = counts / library[:, None] * np.median(library)
+    np.testing.assert_allclose(scales.log1p_means, np.log1p(scaled).mean(0), rtol=1e-5)
 
 
 def test_noise_variances(read) -> None:

@@ -10,11 +10,12 @@ import torch
 from pyro import poutine
 from pyro.infer import SVI, Predictive, TraceMeanField_ELBO
 from pyro.optim import ClippedAdam
+from scipy.sparse import csr_matrix
 from torch import Tensor
 from torch.distributions import kl_divergence
 
 from exvae.data.bootstraps import BootstrapSummary
-from exvae.data.cells import CellBatch, ExpressionScales
+from exvae.data.cells import CellBatch, ExpressionScales, input_scales
 from exvae.guides.isoforms import IsoformGuide
 from exvae.guides.sets import POOLINGS
 from exvae.models.isoforms import BootstrapIsoforms
@@ -181,6 +182,7 @@ def test_what_the_model_generates_is_recovered() -> None:
     )
     model, _ = build(dropout="none", noise="relative")
     guide = IsoformGuide(model, input_dropout=0.0)  # of five isoforms all are needed
+    guide.initialise(input_scales(csr_matrix(bootstraps.mean(-1).numpy())))
     svi = SVI(model, guide, ClippedAdam({"lr": 2e-2}), TraceMeanField_ELBO())
     losses = [svi.step(*batch) for _ in range(120)]
     assert np.mean(losses[-10:]) < losses[0]

@@ -10,10 +10,11 @@ import pytest
 import torch
 from pyro.infer import SVI, TraceMeanField_ELBO
 from pyro.optim import ClippedAdam
+from scipy.sparse import csr_matrix
 from torch import Tensor
 from torch.distributions import kl_divergence
 
-from exvae.data.cells import CellBatch, ExpressionScales
+from exvae.data.cells import CellBatch, ExpressionScales, input_scales
 from exvae.guides.scvi import SCVIGuide
 from exvae.guides.sets import POOLINGS
 from exvae.models.scvi import DISPERSIONS, DROPOUTS, SCVI
@@ -83,6 +84,30 @@ def test_the_library_starts_at_the_reads_of_the_cell() -> None:
     expected = torch.stack([reads[:2].mean(), reads[2]]).log()
     torch.testing.assert_close(location.squeeze(-1), expected)
     torch.testing.assert_close(scale, torch.full((2, 1), 0.1), rtol=0.02, atol=0)
+
+
+def test_the_state_does_not_depend_on_the_depth() -> None:
+    _, guide = build()
+    guide.eval()
+    batch = batch_of([2, 1])
+    z, _, library, _ = parameters_of(guide, batch)
+    deeper = batch._replace(bootstraps=3 * batch.bootstraps)
+    z_deeper, _, library_deeper, _ = parameters_of(guide, deeper)
+    torch.testing.assert_close(z_deeper, z)
+    torch.testing.assert_close(library_deeper, library + np.log(3.0))
+
+
+def test_a_hidden_isoform_reads_as_its_mean() -> None:
+    _, guide = build(input_dropout=0.5)
+    batch = batch_of([1, 1, 1])
+    counts = csr_matrix(batch.bootstraps.numpy())
+    guide.initialise(input_scales(counts))
+    centred = guide.centred(batch.bootstraps)
+    torch.testing.assert_close(centred.mean(0), torch.zeros(ISOFORMS), atol=1e-5, rtol=0)
+    read = guide.elements(centred, batch.offsets, batch.batches)[:, :ISOFORMS]
+    hidden = read == 0
+    assert hidden.any()
+    torch.testing.assert_close(read[~hidden], 2 * centred[~hidden])
 
 
 def test_the_batch_is_read() -> None:
