@@ -134,13 +134,12 @@ def log_gamma(x):
 
 @inlined
 def digamma_excess(x):
-    """Digamma(x) - log(x) for x > 0, within 1e-5: by the recurrence, then the asymptotic series."""
-    far = x + f(2)
-    inverse = f(1) / far
+    """Digamma(x) - log(x) for x > 0, within 1e-5 of it: by the recurrence, then the series."""
+    inverse = f(1) / (x + f(2))
     square = inverse * inverse
     series = f(0.5) * inverse + square * (f(1 / 12) - square * (f(1 / 120) - square * f(1 / 252)))
-    gap = log(far) - log(x)
-    return gap - series - f(1) / x - f(1) / (x + f(1))
+    # Not a difference of logarithms: it is multiplied by x, which may be large.
+    return log1p(f(2) / x) - series - f(1) / x - f(1) / (x + f(1))
 
 
 @inlined
