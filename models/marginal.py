@@ -98,7 +98,7 @@ def _sums(
     float64 asks for accuracy: then all are summed adaptively.
     """
     left = [torch.arange(len(parts[0]), device=parts[0].device)]
-    if parts[0].dtype == torch.float32 and parts[0].device.type == "cpu":
+    if uses_native(parts[0]):
         value, slopes, unfit = sum_entries(parts, setting)
         yield slice(None), value, slopes
         left = [unfit]
@@ -120,6 +120,11 @@ def _sums(
         if len(positions):
             sums = partial(_adaptive_sum, setting=setting)
             yield positions, *_by_autograd(sums, *_parted(_select(parts, positions)))
+
+
+def uses_native(entries: Tensor) -> bool:
+    """Tell whether the compiled loops are for entries of this kind."""
+    return entries.dtype == torch.float32 and entries.device.type == "cpu"
 
 
 class Group(NamedTuple):

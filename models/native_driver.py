@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import numba
 import numpy as np
@@ -19,6 +20,8 @@ from .entry_blocks import Rules
 
 # Entries that a thread works on before it takes more.
 _CHUNK = 1 << 14
+# All modules whose code or constants are compiled.
+SOURCES = (float32_math, entry_blocks, zero_surface, zero_lookup, native_sums)
 
 
 def sum_entries(
@@ -80,9 +83,7 @@ def _threads(number: int) -> ThreadPoolExecutor:
 @cache
 def _compiled() -> Callable:
     """Compile, or load what was compiled from the very same sources."""
-    sources = (float32_math, entry_blocks, zero_surface, zero_lookup, native_sums)
-    stamp = hashlib.sha256(b"".join(Path(module.__file__).read_bytes() for module in sources))
-    stamp = stamp.hexdigest()
+    stamp = stamp_of(SOURCES)
 
     # numba looks at one source file to tell whether what it has stored is still good, and at the
     # variables of the enclosing function: the stamp stands for the other files.
@@ -92,3 +93,11 @@ def _compiled() -> Callable:
             native_sums.sum_chunk(chosen, inputs, slabs, values, missing, rules, results, status)
 
     return sum_chunk
+
+
+def stamp_of(modules: Iterable[ModuleType]) -> str:
+    """Digest of the source files of modules."""
+    digest = hashlib.sha256()
+    for module in modules:
+        digest.update(Path(module.__file__).read_bytes())
+    return digest.hexdigest()
