@@ -47,6 +47,8 @@ _LOG_TWO = math.log(2.0)
 # from which on its bump falls as a power of the scale.
 _NUM_SCALES = 10
 _LARGEST_MODE = 100.0
+# Of log(1 + the mode of r): over less, slopes are differences of what float32 has rounded.
+_SMALLEST_RANGE = 1.0
 
 # Into how many panels windows are cut: the first of these that is enough.
 PANELS = (3, 5, 7, 10, 30)
@@ -321,7 +323,7 @@ def interpolate_bump(
     x = ratio.mode()[1:].log1p()
     lowest = x.amin(0)
     highest = x.amax(0).clamp(max=math.log1p(_LARGEST_MODE))
-    highest = torch.maximum(highest, lowest + 1e-3)
+    highest = torch.maximum(highest, lowest + _SMALLEST_RANGE)
     orders = torch.arange(_NUM_SCALES, dtype=x.dtype, device=x.device)
     angles = math.pi / _NUM_SCALES * (orders + 0.5)
     unit = angles.cos().unsqueeze(-1)

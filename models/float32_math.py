@@ -133,17 +133,17 @@ def log_gamma(x):
 
 
 @inlined
-def digamma_excess_of_large(inverse):
-    """Digamma(x) - log(x) for 1 / x, x >= 1, within 2e-3 of itself; 1e-5 from x = 4 on."""
+def digamma_excess(x):
+    """Digamma(x) - log(x) for x > 0, within 1e-5 of it: by the recurrence, then the series."""
+    inverse = f(1) / (x + f(2))
     square = inverse * inverse
-    return f(-0.5) * inverse - square * (f(1 / 12) - square * (f(1 / 120) - square * f(1 / 252)))
+    series = f(0.5) * inverse + square * (f(1 / 12) - square * (f(1 / 120) - square * f(1 / 252)))
+    # Not a difference of logarithms: it is multiplied by x, which may be large.
+    return log1p(f(2) / x) - series - f(1) / x - f(1) / (x + f(1))
 
 
 @inlined
-def digamma_excess(x):
-    """Digamma(x) - log(x) for x > 0, within 1e-5 of itself where x is large, 1e-4 elsewhere."""
-    # The recurrence takes a difference of logarithms, whose rounding is too much for large x.
-    far = x + f(2)
-    gap = log(far) - log(x) - f(1) / x - f(1) / (x + f(1))
-    by_recurrence = digamma_excess_of_large(f(1) / far) + gap
-    return by_recurrence if x < f(4) else digamma_excess_of_large(f(1) / x)
+def digamma_excess_of_large(inverse):
+    """As :func:`digamma_excess` for 1 / x, x >= 1, within 2e-3; 1e-5 from x = 4 on."""
+    square = inverse * inverse
+    return f(-0.5) * inverse - square * (f(1 / 12) - square * (f(1 / 120) - square * f(1 / 252)))

@@ -98,7 +98,7 @@ def _sums(
     float64 asks for accuracy: then all are summed adaptively.
     """
     left = [torch.arange(len(parts[0]), device=parts[0].device)]
-    if _summed_natively(parts[0]):
+    if uses_native(parts[0]):
         value, slopes, unfit = sum_entries(parts, setting)
         yield slice(None), value, slopes
         left = [unfit]
@@ -122,7 +122,8 @@ def _sums(
             yield positions, *_by_autograd(sums, *_parted(_select(parts, positions)))
 
 
-def _summed_natively(entries: Tensor) -> bool:
+def uses_native(entries: Tensor) -> bool:
+    """Tell whether the compiled loops are for entries of this kind."""
     return entries.dtype == torch.float32 and entries.device.type == "cpu"
 
 
@@ -342,7 +343,7 @@ def _posteriors(
 ) -> Iterator[tuple[Tensor, Nodes, Tensor]]:
     """Give groups of entries, as positions, with their nodes and the probabilities of these."""
     left = [torch.arange(len(parts[0]), device=parts[0].device)]
-    if _summed_natively(parts[0]):
+    if uses_native(parts[0]):
         nodes, probability, unfit = _native_posterior(parts, setting, before_dropout)
         yield left[0], nodes, probability
         left = [unfit]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import numba
@@ -20,6 +21,8 @@ from .entry_blocks import Rules
 
 # Entries that a thread works on before it takes more.
 _CHUNK = 1 << 14
+# All modules whose code or constants are compiled.
+SOURCES = (float32_math, entry_blocks, entry_groups, zero_surface, zero_lookup, native_sums)
 
 
 def sum_entries(
@@ -147,19 +150,12 @@ def _threads(number: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(number, thread_name_prefix="exvae")
 
 
-@cache
-def _stamp() -> str:
-    """Give a digest of the sources of all that is compiled."""
-    sources = (
-        float32_math,
-        entry_blocks,
-        entry_groups,
-        zero_surface,
-        zero_lookup,
-        native_sums,
-    )
-    contents = (Path(module.__file__).read_bytes() for module in sources)
-    return hashlib.sha256(b"".join(contents)).hexdigest()
+def stamp_of(modules: Iterable[ModuleType]) -> str:
+    """Digest of the source files of modules."""
+    digest = hashlib.sha256()
+    for module in modules:
+        digest.update(Path(module.__file__).read_bytes())
+    return digest.hexdigest()
 
 
 # numba looks at one source file to tell whether what it has stored is still good, and at the
@@ -169,7 +165,7 @@ def _stamp() -> str:
 @cache
 def _compiled() -> Callable:
     """Compile :func:`~.native_sums.sum_chunk`, or load what was compiled from the same sources."""
-    stamp = _stamp()
+    stamp = stamp_of(SOURCES)
 
     @numba.njit(nogil=True, cache=True)
     def sum_chunk(chosen, inputs, slabs, values, missing, rules, results, status):
@@ -182,7 +178,7 @@ def _compiled() -> Callable:
 @cache
 def _compiled_nodes() -> Callable:
     """Do the same with :func:`~.native_sums.place_chunk`."""
-    stamp = _stamp()
+    stamp = stamp_of(SOURCES)
 
     @numba.njit(nogil=True, cache=True)
     def place_chunk(chosen, inputs, slabs, values, missing, rules, status):

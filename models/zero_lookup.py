@@ -249,15 +249,23 @@ def read_tables(rows, block, rules):
         block[MODE * BLOCK + i] = mode
         block[PAST * BLOCK + i] = x - place
         block[READ * BLOCK + i] = place
+        block[(READ + 1) * BLOCK + i] = place + node_below(x - place)
     # By itself: reads from places that are computed are not vectorised.
     size = surface.NUM_MODES
     for i in range(BLOCK):
         at = np.uint64(i * ROWS + np.int64(block[READ * BLOCK + i]))
+        below = np.uint64(i * ROWS + np.int64(block[(READ + 1) * BLOCK + i]))
         for j in range(4):
             block[(READ + j) * BLOCK + i] = rows[at + np.uint64(j) - np.uint64(1)]
         for j in range(2):
-            block[(READ + 4 + j) * BLOCK + i] = rows[at + np.uint64(size + j)]
-            block[(READ + 6 + j) * BLOCK + i] = rows[at + np.uint64(2 * size + j)]
+            block[(READ + 4 + j) * BLOCK + i] = rows[below + np.uint64(size + j)]
+            block[(READ + 6 + j) * BLOCK + i] = rows[below + np.uint64(2 * size + j)]
+
+
+@inlined
+def node_below(t):
+    """Of nodes -1, 0, 1 and 2, the one where the interval begins in which t lies."""
+    return max(f(-1), min(np.floor(t), f(1)))
 
 
 @inlined
@@ -270,10 +278,11 @@ def zeros_at(share, block, i, rules):
     for j in range(4):
         bump += weights[j] * block[(READ + j) * BLOCK + i]
         slope += slopes[j] * block[(READ + j) * BLOCK + i]
+    share_after = t - node_below(t)
     by_logits, after = block[(READ + 4) * BLOCK + i], block[(READ + 5) * BLOCK + i]
-    by_logits += t * (after - by_logits)
+    by_logits += share_after * (after - by_logits)
     by_concentration, after = block[(READ + 6) * BLOCK + i], block[(READ + 7) * BLOCK + i]
-    by_concentration += t * (after - by_concentration)
+    by_concentration += share_after * (after - by_concentration)
     # Beyond the tables the bump falls as a power of the scale.
     mode, concentration = block[MODE * BLOCK + i], block[CONCENTRATION * BLOCK + i]
     both = f(0.5) * (concentration + block[POSITIVES * BLOCK + i])
