@@ -409,9 +409,17 @@ def reach_over_prior(block, rules):
         # Stretched windows reach as far already.
         reaching = ((first <= f(1)) | (odds > -_CUT)) & (block[SPAN * BLOCK + i] <= f(0))
         end = max(last, prior_end(block, i))
-        size = log((last + f(0.5)) / (first + f(0.5))) / panels
-        whole = log((end + f(0.5)) / f(1.5))
-        more = min(whole / max(f(0.05), min(size, _PANEL_LOG_WIDTH)), end * f(1 / 3))
+        # Windows of few counts are enumerated, on panels that need not be fine.
+        fine = max(panels, min(last - first + f(1), f(12)))
+        size = min(log((last + f(0.5)) / (first - f(0.5))) / fine, _PANEL_LOG_WIDTH)
+        even = min(log((end + f(0.5)) / f(1.5)) / size, end * f(1 / 3))
+        # A peak that is narrow beside all that gets panels that grow with the distance from it.
+        y = block[PEAK * BLOCK + i]
+        stretched = asinh((y - _LOG_TWO) / width) + asinh(max(log1p(end) - y, f(0)) / width)
+        stretched *= _PANELS_PER_STRETCH
+        narrow = reaching & (even > f(20)) & (stretched < even)
+        more = stretched if narrow else even
         block[FIRST * BLOCK + i] = f(1) if reaching else first
         block[LAST * BLOCK + i] = end if reaching else last
         block[PANELS * BLOCK + i] = more if reaching & (panels < f(np.inf)) else panels
+        block[SPAN * BLOCK + i] = width if narrow else block[SPAN * BLOCK + i]
