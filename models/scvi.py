@@ -94,7 +94,7 @@ class SCVI(UniquelyNamedModule):
         num_batches: int = 1,
         *,
         latent_size: int = 10,
-        hidden_sizes: Sequence[int] = (128,),
+        hidden_sizes: Sequence[int] = (32,),
         dispersion: str = "isoform",
         dropout: str = "network",
     ) -> None:
