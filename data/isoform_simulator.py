@@ -1,14 +1,15 @@
 """A simulator of cells whose isoforms were quantified with bootstraps, as by kallisto.
 
-Reads of genes are shared out to isoforms, fragments of isoforms fall into equivalence classes, and
-from the counts of classes the counts of isoforms are estimated, once as they are and once for each
-bootstrap, which draws as many fragments again from the classes of the cell.
+Molecules of genes are shared out to isoforms, which yield fragments in proportion to molecules and
+effective length, as protocols do that sequence whole transcripts. Fragments fall into equivalence
+classes, and from the counts of classes the counts of isoforms are estimated, once as they are and
+once for each bootstrap, which draws as many fragments again from the classes of the cell.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
@@ -101,12 +102,15 @@ def simulate_cells(
     cell_types: np.ndarray,
     generator: np.random.Generator,
     options: SimulationOptions | None = None,
+    *,
+    obs: Mapping[str, np.ndarray] | None = None,
+    provenance: Mapping[str, object] | None = None,
 ) -> SimulationSummary:
     """Simulate cells and write them with their truth.
 
-    The truth is ``layers["expected_counts"]``, the counts of fragments that are expected,
-    ``layers["true_counts"]``, those really drawn (Poisson), ``obs["cell_type"]`` and
-    ``var["switching"]``.
+    The truth is ``layers["expected_counts"]``, the fragments that are expected of the molecules
+    that are sequenced, ``layers["true_counts"]``, those really drawn (Poisson),
+    ``obs["cell_type"]`` and ``var["switching"]``.
 
     Parameters
     ----------
@@ -115,20 +119,27 @@ def simulate_cells(
     transcripts
         The isoforms.
     gene_expression
-        Expected reads of each gene, the names of genes sorted, shape (cells, genes).
+        Molecules of each gene that are sequenced, the names of genes sorted, shape (cells, genes),
+        in units of which a cell has as many as it has expected fragments: a cell's sum is its
+        depth, and the fragments of an isoform are in proportion to the molecules of its gene, its
+        share of them and its effective length.
     cell_types
         Shape (cells,), strings.
     generator
         Of the random numbers; the file does not depend on the number of processes.
     options
         How.
+    obs
+        Further columns of ``obs``, each of shape (cells,).
+    provenance
+        Further entries of ``uns["exvae_simulation"]``, as of where the expression is from.
 
     Raises
     ------
     DataError
         If the file cannot be written or a cell gets no reads; nothing is written then.
     ValueError
-        If shapes do not fit, reads are negative, or there are no bootstraps.
+        If shapes do not fit, expression is negative, or there are no bootstraps.
     """
     options = options or SimulationOptions()
     require_h5ad(out)
@@ -173,15 +184,16 @@ def simulate_cells(
             "effective_length": classes.effective_lengths,
             "switching": switching,
         }
-        obs = {
+        known = {
             "n_bootstraps": np.full(len(types), options.num_bootstraps, np.int32),
             "total_counts": np.array(reads),
             "cell_type": pd.Categorical(cell_types),
+            **(obs or {}),
         }
         file.finish(
-            pd.DataFrame(obs, index=pd.Index([f"cell_{number}" for number in range(len(types))])),
+            pd.DataFrame(known, index=pd.Index([f"cell_{number}" for number in range(len(types))])),
             pd.DataFrame(var, index=pd.Index(transcripts.names.tolist())),
-            {"exvae_simulation": _provenance(options)},
+            {"exvae_simulation": {**_provenance(options), **(provenance or {})}},
         )
     return SimulationSummary(
         cells=len(types),
@@ -211,11 +223,11 @@ class _Cells(NamedTuple):
     Attributes
     ----------
     gene_expression
-        Expected reads, shape (cells, genes).
+        Molecules, shape (cells, genes); the sum of a cell is its expected fragments.
     genes
         Number of the gene of each isoform, shape (isoforms,).
     usage
-        Shape (types, isoforms).
+        Share of the gene's molecules, shape (types, isoforms).
     types
         Number of the type of each cell, shape (cells,).
     usage_noise
@@ -237,7 +249,7 @@ class _Cells(NamedTuple):
             rows = slice(start, start + _BLOCK)
             usage = self.usage[self.types[rows]]
             usage = vary_usage(usage, self.genes, self.usage_noise, self.generator)
-            expected = self.gene_expression[rows][:, self.genes] * usage
+            expected = self._expect(rows, usage * classes.effective_lengths)
             drawn = self.generator.poisson(expected)
             counts = classes.draw(drawn, self.generator)
             empty = np.flatnonzero(counts.sum(1) == 0)
@@ -248,6 +260,13 @@ class _Cells(NamedTuple):
                 )
             generators = self.generator.spawn(len(counts))
             yield _SequencedCells(CellReads(counts, generators), expected, drawn)
+
+    def _expect(self, rows: slice, fragments: np.ndarray) -> np.ndarray:
+        """Give expected fragments of cells, from those of a molecule of a gene, up to a factor."""
+        molecules = self.gene_expression[rows]
+        weights = molecules[:, self.genes] * fragments
+        depths, totals = molecules.sum(1, keepdims=True), weights.sum(1, keepdims=True)
+        return weights * np.divide(depths, totals, out=np.zeros_like(totals), where=totals > 0)
 
 
 class _SequencedCells(NamedTuple):

@@ -1,55 +1,8 @@
-"""A simulator of expression: reads of genes, and how isoforms share them in each cell type."""
+"""A simulator of usage: how isoforms share the molecules of genes in each cell type."""
 
 from __future__ import annotations
 
 import numpy as np
-
-# Standard deviations of logarithms: of the level of a gene, of what a cell type changes in a gene
-# that it changes, and of the reads of a cell.
-_LEVEL_SD, _TYPE_SD, _DEPTH_SD = 1.5, 1.0, 0.3
-# Shape of the gamma noise of a gene in a cell.
-_NOISE_SHAPE = 2.0
-
-
-def draw_gene_expression(
-    types: np.ndarray,
-    num_genes: int,
-    depth: float,
-    generator: np.random.Generator,
-    *,
-    changed_share: float = 0.3,
-) -> np.ndarray:
-    """Draw expected reads of genes.
-
-    Levels of genes are log-normal, each cell type changes some by a log-normal factor, and each
-    cell multiplies each by gamma noise.
-
-    Parameters
-    ----------
-    types
-        Number of the type of each cell, shape (cells,).
-    num_genes
-        How many genes there are.
-    depth
-        Expected reads of a cell, mean over cells.
-    generator
-        Of the random numbers.
-    changed_share
-        Probability that a cell type changes a gene.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (cells, genes), float64 (reads).
-    """
-    num_types = types.max(initial=0) + 1
-    changes = _TYPE_SD * generator.standard_normal((num_types, num_genes))
-    changes *= generator.random((num_types, num_genes)) < changed_share
-    levels = np.exp(_LEVEL_SD * generator.standard_normal(num_genes) + changes)[types]
-    shares = levels * generator.gamma(_NOISE_SHAPE, size=levels.shape)
-    shares /= shares.sum(1, keepdims=True)
-    depths = np.exp(_DEPTH_SD * generator.standard_normal((len(types), 1)) - _DEPTH_SD**2 / 2)
-    return depth * depths * shares
 
 
 def draw_usage(
@@ -60,7 +13,7 @@ def draw_usage(
     concentration: float = 1.0,
     switching_share: float = 0.35,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw which share of the reads of its gene each isoform has in each cell type.
+    """Draw which share of the molecules of its gene each isoform has in each cell type.
 
     Parameters
     ----------

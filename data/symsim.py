@@ -13,7 +13,7 @@ bases are never seen in full-length protocols.
 Put right, where SymSim
 
 * rescales every gene by a common random factor when it makes batches, even a single one
-  (:func:`~exvae.data.symsim_observation.add_batch_effects`);
+  (:func:`~exvae.data.symsim_batches.draw_batches`);
 * fails with a single gene of high expression, that is with up to 66 genes;
 * needs an even number of genes if some are bimodal: here the first half, rounded down;
 * returns a malformed matrix of UMIs if a cell captures nothing: here it has zeros;
@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .population_tree import parse_newick
+from .row_chunks import chunks_of_rows
 from .symsim_kinetics import (
     PerParameter,
     draw_evfs,
@@ -35,7 +36,7 @@ from .symsim_kinetics import (
     draw_populations,
     match_kinetics,
 )
-from .symsim_observation import Observation, chunks_of_rows, observe
+from .symsim_observation import Observation, observe
 from .symsim_settings import ExpressionSettings, ObservationSettings, require
 from .symsim_tables import draw_gene_lengths
 

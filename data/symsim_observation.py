@@ -14,37 +14,19 @@ about ten thousand times faster:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
+from .row_chunks import chunks_of_rows
 from .symsim_amplification import Amplification, LinearAmplification
+from .symsim_batches import add_batch_effects
 from .symsim_library import LibraryPreparation, draw_library
 from .symsim_settings import ObservationSettings, require
 
 # Fragments of this many bases can be sequenced; transcripts are cut once in 400 bases on average.
 _SHORTEST, _LONGEST, _BASES_PER_CUT = 100, 1000, 400.0
-# Entries that are drawn at once; bounds the memory beside the results.
-_CHUNK = 1_000_000
-
-
-class BatchEffects(NamedTuple):
-    """Cells in batches.
-
-    Attributes
-    ----------
-    counts
-        With the effects, shape (cells, genes), int32.
-    batches
-        Of the cells, from 0, shape (cells,), int32.
-    log2_factors
-        Effects, shape (batches, genes), float64; they sum to 0 over batches.
-    """
-
-    counts: np.ndarray
-    batches: np.ndarray
-    log2_factors: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,18 +133,59 @@ def observe_full_length(
         If counts are not whole or negative, or the library is of others.
     """
     true_counts = _checked(true_counts, library)
-    amplification = _amplification(library, settings, generator)
     fragments = fragments_per_copy(library.gene_lengths) * _library_factor(settings)
     counts = np.empty(true_counts.shape, np.int32)
     expected = np.empty(true_counts.shape, np.float32)
-    for rows in chunks_of_rows(true_counts.shape):
-        captured = generator.binomial(true_counts[rows], library.capture_efficiency[rows, None])
-        weights = amplification.draw_copies(captured, generator) * fragments
+    for rows, copies in _copies(true_counts, library, settings, generator):
+        weights = copies * fragments
         share = _share_sequenced(weights.sum(-1), library.depth[rows])[:, None]
         expected[rows] = weights * share
         reads = generator.poisson(weights * share)
         counts[rows] = np.where(share < 1, reads, np.rint(weights))
     return _without_batches(counts, expected, library)
+
+
+def draw_copies(
+    true_counts: np.ndarray,
+    library: LibraryPreparation,
+    settings: ObservationSettings,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    """Draw the copies of the captured molecules of each gene after the first amplification.
+
+    Parameters
+    ----------
+    true_counts
+        Molecules, whole numbers, shape (cells, genes).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (cells, genes), float64; 0 where nothing is captured.
+
+    Raises
+    ------
+    ValueError
+        If counts are not whole or negative, or the library is of others.
+    """
+    true_counts = _checked(true_counts, library)
+    drawn = np.empty(true_counts.shape)
+    for rows, copies in _copies(true_counts, library, settings, generator):
+        drawn[rows] = copies
+    return drawn
+
+
+def _copies(
+    true_counts: np.ndarray,
+    library: LibraryPreparation,
+    settings: ObservationSettings,
+    generator: np.random.Generator,
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield some cells at a time, and the copies of their captured molecules."""
+    amplification = _amplification(library, settings, generator)
+    for rows in chunks_of_rows(true_counts.shape):
+        captured = generator.binomial(true_counts[rows], library.capture_efficiency[rows, None])
+        yield rows, amplification.draw_copies(captured, generator)
 
 
 def observe_umi(
@@ -248,39 +271,3 @@ def _without_batches(
     return Observation(
         counts, expected, library, np.zeros(num_cells, np.int32), np.zeros((1, num_genes))
     )
-
-
-def chunks_of_rows(shape: tuple[int, int]) -> list[slice]:
-    """Divide the rows of an array into slices of about a million entries."""
-    step = max(1, _CHUNK // max(shape[1], 1))
-    return [slice(start, start + step) for start in range(0, shape[0], step)]
-
-
-def add_batch_effects(
-    counts: np.ndarray, num_batches: int, effect_size: float, generator: np.random.Generator
-) -> BatchEffects:
-    """Assign cells to batches at random and scale each gene in each batch.
-
-    The log2 of the factor is uniform within ``effect_size`` of a centre of the gene, with noise of
-    standard deviation 0.01 for each cell; the product is rounded, and zeros stay zero. SymSim
-    (DivideBatches) draws the centre from a standard normal distribution, which rescales every gene
-    in all batches alike, even if there is only one. That is no batch effect and is left out: the
-    factors of a gene have a geometric mean of 1 over batches, differences between batches are
-    distributed as in SymSim, and one batch changes nothing.
-
-    Parameters
-    ----------
-    counts
-        Shape (cells, genes).
-    """
-    num_cells, num_genes = counts.shape
-    batches = generator.integers(num_batches, size=num_cells, dtype=np.int32)
-    factors = generator.uniform(-effect_size, effect_size, (num_batches, num_genes))
-    factors -= factors.mean(0)
-    if num_batches == 1:
-        return BatchEffects(counts, batches, factors)
-    scaled = np.empty(counts.shape, np.int32)
-    for rows in chunks_of_rows(counts.shape):
-        noise = 0.01 * generator.standard_normal(counts[rows].shape)
-        scaled[rows] = np.rint(counts[rows] * np.exp2(factors[batches[rows]] + noise))
-    return BatchEffects(scaled, batches, factors)

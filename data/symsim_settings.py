@@ -122,7 +122,7 @@ class ObservationSettings:
         Of the second amplification, of fragments, at the same efficiency without bias. It matters
         only where there are fewer fragments than reads are asked for.
     num_batches, batch_effect_size
-        See :func:`add_batch_effects`.
+        See :func:`~exvae.data.symsim_batches.draw_batches`.
 
     Raises
     ------

@@ -37,6 +37,12 @@ class Transcripts(NamedTuple):
         """Shape (isoforms,), int32 (bases)."""
         return np.array([len(sequence) for sequence in self.sequences], np.int32)
 
+    @property
+    def gene_lengths(self) -> np.ndarray:
+        """Mean length of the isoforms of each gene, by name, shape (genes,), float64 (bases)."""
+        _, genes, isoforms = np.unique(self.genes, return_inverse=True, return_counts=True)
+        return np.bincount(genes, self.lengths) / isoforms
+
 
 def read_transcripts(path: Path, t2g: Path | None) -> tuple[Transcripts, tuple[str, ...]]:
     """Read transcripts.

@@ -14,10 +14,10 @@ from scipy.optimize import linear_sum_assignment
 from ..data.cells import read_cells
 from ..data.corpora import halve, select_split, split_corpus, write_corpus
 from ..data.corpus_formats import read_corpus
+from ..data.gene_expression import draw_simple_expression
 from ..data.gene_structures import draw_transcripts
 from ..data.isoform_simulator import SimulationOptions, simulate_cells
 from ..data.isoform_truth import read_truth
-from ..data.isoform_usage import draw_gene_expression
 from ..data.lda_simulator import SimulatedCorpus, simulate_corpus
 from . import completion, fits, isoform_evaluation, isoform_export, isoform_inference, isoforms, lda
 from .isoform_config import IsoformConfig
@@ -91,13 +91,20 @@ def simulate_isoforms(
     """Simulate cells and write them to an ``.h5ad``, with ``depth`` reads on average."""
     generator = np.random.default_rng(seed)
     transcripts = draw_transcripts(num_isoforms, generator)
-    types = np.arange(num_cells) % num_types
-    num_genes = len(np.unique(transcripts.genes))
+    num_genes = len(transcripts.gene_lengths)
     # So few isoforms tell cell types apart only if the types change every gene.
-    expression = draw_gene_expression(types, num_genes, depth, generator, changed_share=1.0)
-    names = np.array([f"type_{number}" for number in types])
-    options = SimulationOptions(num_bootstraps)
-    simulate_cells(out, transcripts, expression, names, generator, options)
+    expression = draw_simple_expression(
+        num_cells, num_types, num_genes, depth, generator, changed_share=1.0
+    )
+    simulate_cells(
+        out,
+        transcripts,
+        expression.molecules,
+        expression.cell_types,
+        generator,
+        SimulationOptions(num_bootstraps),
+        provenance={**expression.provenance, "seed": seed},
+    )
 
 
 def most_switching_gene(cells: AnnData) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,10 +14,14 @@ from .options import Device, Json, Seed
 from .reports import report
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from ..data.gene_expression import GeneExpression
     from ..data.transcripts import Transcripts
 
-# Reads of a cell for each isoform, and isoforms, where nothing is said.
-_READS_PER_ISOFORM, _ISOFORMS = 10.0, 500
+# Reads of a cell for each isoform, isoforms, cell types, and the share of molecules that is
+# captured, where nothing is said.
+_READS_PER_ISOFORM, _ISOFORMS, _CELL_TYPES, _CAPTURE = 10.0, 500, 5, 0.1
 
 
 def simulate(
@@ -28,7 +32,39 @@ def simulate(
         typer.Option(min=1, metavar="G", help=f"Of simulated genes; {_ISOFORMS} by default."),
     ] = None,
     bootstraps: Annotated[int, typer.Option(min=1, metavar="B", help="Of each cell.")] = 30,
-    cell_types: Annotated[int, typer.Option(min=1, metavar="T")] = 5,
+    expression: Annotated[
+        Literal["symsim", "simple"],
+        typer.Option(
+            help="Of genes: as SymSim simulates it, or log-normal changes between cell types, with "
+            "nothing lost before sequencing."
+        ),
+    ] = "symsim",
+    tree: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NEWICK",
+            help="Of the populations of SymSim, which are the cell types, such as "
+            "'((A:1,B:1):2,C:3);'; by default its Phyla5.",
+        ),
+    ] = None,
+    capture: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            max=1.0,
+            metavar="SHARE",
+            help=f"Of the molecules of a cell in SymSim, on average; {_CAPTURE} by default.",
+        ),
+    ] = None,
+    cell_types: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="T", help=f"With --expression simple; {_CELL_TYPES} by default."
+        ),
+    ] = None,
+    batches: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Each scales genes; in column batch of obs.")
+    ] = 1,
     depth: Annotated[
         float | None,
         typer.Option(
@@ -92,9 +128,9 @@ def simulate(
 
     from ..data.equivalence_classes import FragmentModel
     from ..data.files import require_h5ad
+    from ..data.gene_expression import add_batches, draw_simple_expression
     from ..data.gene_structures import draw_transcripts
     from ..data.isoform_simulator import SimulationOptions, simulate_cells
-    from ..data.isoform_usage import draw_gene_expression
     from .training import choose_device
 
     require_h5ad(out)
@@ -108,8 +144,18 @@ def simulate(
     else:
         known = _read(transcripts, t2g, isoforms)
     depth = depth or _READS_PER_ISOFORM * len(known.names)
-    types = np.arange(cells) % cell_types
-    expression = draw_gene_expression(types, len(np.unique(known.genes)), depth, generator)
+    if expression == "symsim":
+        _refuse(cell_types, "--cell-types", "simple")
+        drawn = _draw_symsim(cells, known.gene_lengths, depth, tree, capture or _CAPTURE, generator)
+    else:
+        _refuse(tree, "--tree", "symsim")
+        _refuse(capture, "--capture", "symsim")
+        num_genes = len(known.gene_lengths)
+        drawn = draw_simple_expression(
+            cells, cell_types or _CELL_TYPES, num_genes, depth, generator
+        )
+    if batches > 1:
+        drawn = add_batches(drawn, batches, generator)
     options = SimulationOptions(
         num_bootstraps=bootstraps,
         num_layers=layers,
@@ -119,9 +165,47 @@ def simulate(
         num_processes=processes,
         device=choose_device(device).type,
     )
-    names = np.array([f"type_{number}" for number in types])
-    summary = simulate_cells(out, known, expression, names, generator, options)
+    summary = simulate_cells(
+        out,
+        known,
+        drawn.molecules,
+        drawn.cell_types,
+        generator,
+        options,
+        obs=drawn.obs,
+        provenance={**drawn.provenance, "seed": seed},
+    )
     report({"out": str(out), **summary._asdict()}, as_json=json)
+
+
+def _refuse(value: object, option: str, expression: str) -> None:
+    """Refuse an option that another simulation of expression has."""
+    if value is not None:
+        raise DataError(f"{option}: is of --expression {expression}; choose that, or leave it out")
+
+
+def _draw_symsim(
+    cells: int,
+    gene_lengths: np.ndarray,
+    depth: float,
+    tree: str | None,
+    capture: float,
+    generator: np.random.Generator,
+) -> GeneExpression:
+    from ..data.gene_expression import draw_symsim_expression
+    from ..data.population_tree import parse_newick
+    from ..data.symsim_settings import PHYLA5
+
+    tree = tree or PHYLA5
+    try:
+        populations = parse_newick(tree).populations
+    except ValueError as error:
+        raise DataError(f"--tree: {error}") from error
+    if cells < len(populations):
+        raise DataError(
+            f"--cells: is {cells}, but the tree has {len(populations)} populations; simulate more"
+        )
+    return draw_symsim_expression(cells, gene_lengths, depth, generator, tree=tree, capture=capture)
 
 
 def _read(transcripts: Path, t2g: Path | None, isoforms: int | None) -> Transcripts:

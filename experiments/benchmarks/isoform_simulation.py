@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from exvae.data.equivalence_classes import FragmentModel, build_classes
+from exvae.data.gene_expression import draw_simple_expression
 from exvae.data.gene_structures import draw_transcripts
 from exvae.data.isoform_simulator import SimulationOptions, simulate_cells
-from exvae.data.isoform_usage import draw_gene_expression
 from exvae.data.transcripts import Transcripts
 
 
@@ -35,13 +35,12 @@ def time_simulation(
 ) -> float:
     """Simulate cells of five types to a file, and give the seconds."""
     generator = np.random.default_rng(0)
-    types = np.arange(cells) % 5
     num_genes = len(np.unique(transcripts.genes))
-    expression = draw_gene_expression(types, num_genes, depth, generator)
+    drawn = draw_simple_expression(cells, 5, num_genes, depth, generator)
     with TemporaryDirectory() as folder:
         started = time.perf_counter()
         out = Path(folder) / "cells.h5ad"
-        simulate_cells(out, transcripts, expression, types.astype(str), generator, options)
+        simulate_cells(out, transcripts, drawn.molecules, drawn.cell_types, generator, options)
         return time.perf_counter() - started
 
 
