@@ -51,7 +51,7 @@ def draw_panel(
     data
         Replicates of one or two kinds of data by name, each with x and y.
     style
-        ``line``, ``step``, constant from each x to the next, or ``points``.
+        ``line``, ``step``, constant from each x to the next, or ``points``, of the first replicate.
 
     Returns
     -------
@@ -61,14 +61,19 @@ def draw_panel(
     tables = []
     for (name, replicates), (line, marker, colour) in zip(data.items(), _STYLES, strict=False):
         for number, (x, y) in enumerate(replicates):
-            look = {"color": colour, "alpha": 1.0 if len(replicates) == 1 else 0.5}
-            if number == 0:
-                look["label"] = name
             if style == "points":
-                axis.plot(x, y, marker, markersize=3, **{**look, "alpha": 0.4})
+                if number == 0:
+                    axis.plot(x, y, marker, color=colour, markersize=3, alpha=0.5, label=name)
             else:
-                steps = "steps-post" if style == "step" else "default"
-                axis.plot(x, y, line, drawstyle=steps, **look)
+                axis.plot(
+                    x,
+                    y,
+                    line,
+                    color=colour,
+                    drawstyle="steps-post" if style == "step" else "default",
+                    alpha=len(replicates) ** -0.5,
+                    label=name if number == 0 else None,
+                )
             table = pd.DataFrame({"x": x, "y": y})
             tables.append(table.assign(panel=panel.title, data=name, replicate=number))
     axis.set_title(panel.title, fontsize=10)
@@ -79,7 +84,8 @@ def draw_panel(
     axis.grid(alpha=0.3)
     for which in panel.logarithmic:
         axis.set(**{f"{which}scale": "log"})
-    axis.legend(frameon=False, fontsize=8)
+    for handle in axis.legend(frameon=False, fontsize=8).legend_handles:
+        handle.set_alpha(1.0)
     return pd.concat(tables)[["panel", "data", "replicate", "x", "y"]]
 
 

@@ -81,7 +81,11 @@ def picture_symsim(reference: Path, out: Path, seeds: Sequence[int]) -> pd.DataF
 
 
 def picture_isoforms(
-    reference: Cells, out: Path, seeds: Sequence[int], transcripts: Transcripts | None = None
+    reference: Cells,
+    out: Path,
+    seeds: Sequence[int],
+    transcripts: Transcripts | None = None,
+    usage_noise: float = 0.0,
 ) -> pd.DataFrame:
     """Draw simulated cells beside cells that kallisto has quantified.
 
@@ -98,6 +102,8 @@ def picture_isoforms(
         At least two, of the simulations.
     transcripts
         To simulate; as many as the reference has are made up if None.
+    usage_noise
+        See :func:`~exvae.data.isoform_usage.vary_usage`.
 
     Returns
     -------
@@ -110,8 +116,10 @@ def picture_isoforms(
         If the reference has no bootstraps or cell types, or the folder cannot be written to.
     """
     theirs = moments_of(reference)
+    options = SimulationOptions(int(reference.num_bootstraps.max()), usage_noise=usage_noise)
     ours = [
-        moments_of(_like(reference, transcripts, np.random.default_rng(seed))) for seed in seeds
+        moments_of(_like(reference, transcripts, options, np.random.default_rng(seed)))
+        for seed in seeds
     ]
     bootstrap_pictures.draw_bootstraps(
         {_of_seeds(seeds): ours, "kallisto": [theirs]}, out / "isoforms.png"
@@ -125,7 +133,10 @@ def picture_isoforms(
 
 
 def _like(
-    reference: Cells, transcripts: Transcripts | None, generator: np.random.Generator
+    reference: Cells,
+    transcripts: Transcripts | None,
+    options: SimulationOptions,
+    generator: np.random.Generator,
 ) -> Cells:
     """Simulate cells with the reads of others."""
     if transcripts is None:
@@ -135,7 +146,6 @@ def _like(
         reference.num_cells, transcripts.gene_lengths, 1.0, generator
     )
     molecules = expression.molecules / expression.molecules.sum(1, keepdims=True) * depths
-    options = SimulationOptions(int(reference.num_bootstraps.max()))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "cells.h5ad"
         simulate_isoforms(path, transcripts, molecules, expression.cell_types, generator, options)
@@ -160,12 +170,16 @@ def main() -> None:
     parser.add_argument("--cells", type=Path, metavar="CELLS.h5ad")
     parser.add_argument("--transcripts", type=Path, metavar="FASTA", help="of the cells")
     parser.add_argument("--t2g", type=Path, metavar="FILE", help="of the transcripts")
-    parser.add_argument("--seeds", type=int, default=10, help="how many, at least 2")
+    parser.add_argument(
+        "--usage-noise", type=float, default=0.0, help="as of exvae isoforms simulate"
+    )
+    parser.add_argument("--seeds", type=int, default=5, help="of simulated isoforms, at least 2")
+    parser.add_argument("--symsim-seeds", type=int, default=40, help="of SymSim, at least 2")
     arguments = parser.parse_args()
     if arguments.symsim is None and arguments.cells is None:
         parser.error("nothing to draw; give --symsim or --cells")
-    if arguments.seeds < 2:
-        parser.error("--seeds must be at least 2")
+    if min(arguments.seeds, arguments.symsim_seeds) < 2:
+        parser.error("--seeds and --symsim-seeds must be at least 2")
     try:
         _draw(arguments)
     except DataError as error:
@@ -174,16 +188,17 @@ def main() -> None:
 
 def _draw(arguments: argparse.Namespace) -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
-    seeds = range(arguments.seeds)
     tables = []
     if arguments.symsim is not None:
+        seeds = range(arguments.symsim_seeds)
         tables.append(picture_symsim(arguments.symsim, arguments.out, seeds))
     if arguments.cells is not None:
         transcripts = None
         if arguments.transcripts is not None:
             transcripts, _ = read_transcripts(arguments.transcripts, arguments.t2g)
+        cells, seeds = read_cells(arguments.cells), range(arguments.seeds)
         tables.append(
-            picture_isoforms(read_cells(arguments.cells), arguments.out, seeds, transcripts)
+            picture_isoforms(cells, arguments.out, seeds, transcripts, arguments.usage_noise)
         )
     for table in tables:
         print(table.round(4).to_string(index=False))
