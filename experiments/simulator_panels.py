@@ -82,11 +82,13 @@ def draw_panel(
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(alpha=0.3)
+    table = pd.concat(tables)[["panel", "data", "replicate", "x", "y"]]
     for which in panel.logarithmic:
-        axis.set(**{f"{which}scale": "log"})
+        if (table[which] > 0).any():
+            axis.set(**{f"{which}scale": "log"})
     for handle in axis.legend(frameon=False, fontsize=8).legend_handles:
         handle.set_alpha(1.0)
-    return pd.concat(tables)[["panel", "data", "replicate", "x", "y"]]
+    return table
 
 
 def finish(figure: Figure, tables: Sequence[pd.DataFrame], path: Path) -> pd.DataFrame:
