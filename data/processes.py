@@ -6,12 +6,15 @@ Every such process loads this module, so that it loads neither torch nor anndata
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from .errors import DataError
@@ -51,31 +54,41 @@ def map_in_order(
     if num_processes == 1:
         yield from map(function, tasks)
         return
-    executor = ProcessPoolExecutor(num_processes, get_context("spawn"), _set_up, (function,))
-    waiting: deque[Future[Result]] = deque()
-    try:
-        for task in tasks:
-            waiting.append(executor.submit(_run, task))
-            # Enough to keep all processes busy while one result is used.
-            if len(waiting) > 2 * num_processes:
-                yield waiting.popleft().result()
-        while waiting:
+    with TemporaryDirectory() as folder:
+        # Not sent through the pipe by which a process starts: where one dies before it has read
+        # all, as in a script that is not guarded, Python waits for it forever.
+        place = Path(folder) / "function"
+        place.write_bytes(pickle.dumps(function))
+        executor = ProcessPoolExecutor(num_processes, get_context("spawn"), _set_up, (place,))
+        try:
+            yield from _map(executor, tasks, 2 * num_processes)
+        except BrokenProcessPool as error:
+            raise DataError(
+                "a process has died; if for want of memory, use fewer with --processes; a script "
+                "needs if __name__ == '__main__' before what it runs"
+            ) from error
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+
+def _map(executor: ProcessPoolExecutor, tasks: Iterable[Task], ahead: int) -> Iterator[Any]:
+    """Yield results in order, with enough tasks ahead to keep all processes busy."""
+    waiting: deque[Future[Any]] = deque()
+    for task in tasks:
+        waiting.append(executor.submit(_run, task))
+        if len(waiting) > ahead:
             yield waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise DataError(
-            "a process has died, perhaps for want of memory; use fewer with --processes"
-        ) from error
-    finally:
-        executor.shutdown(cancel_futures=True)
+    while waiting:
+        yield waiting.popleft().result()
 
 
 # In a process that works for another: kept here once, and not sent along with every task.
 _function: Callable[[Any], Any] | None = None
 
 
-def _set_up(function: Callable[[Any], Any]) -> None:
+def _set_up(place: Path) -> None:
     global _function
-    _function = function
+    _function = pickle.loads(place.read_bytes())
     # An interrupt is for the process that uses the results, which then stops the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

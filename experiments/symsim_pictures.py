@@ -1,14 +1,16 @@
-"""Pictures of simulated counts beside counts of reference."""
+"""Pictures of counts simulated as by SymSim, beside counts of reference."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
+import pandas as pd
 
-from .pictures import BLUE, ORANGE, plt, save
+from .pictures import plt
+from .simulator_panels import Panel, draw_panel, finish
 
 # Bins of the number of molecules, the last one open.
 _MOLECULES = np.array([1, 2, 3, 5, 10, 20, 50, 100, 200, np.inf])
@@ -49,83 +51,101 @@ def zeros_given_molecules(counts: CellCounts) -> tuple[np.ndarray, np.ndarray]:
     return molecules, zeros
 
 
-def draw_comparison(
-    simulated: CellCounts,
-    reference: CellCounts,
-    path: Path,
-    *,
-    names: tuple[str, str] = ("simulated", "reference"),
-    unit: str = "reads",
-) -> None:
-    """Draw the statistics of two data sets on top of each other.
+def distribution(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the density of log10 counts above 0.
 
-    Four panels: how counts are distributed, observed and true; mean and zeros of each gene; zeros
-    by the number of molecules; totals of cells.
+    Returns
+    -------
+    counts, density
+        The lower end of each bin, between whole numbers, and the share of all entries per decade in
+        it; shape (bins + 1,), the last one the end.
+    """
+    decades = np.log10(max(values.max(), 1) + 1.0)
+    points = 10 ** np.arange(0, decades + 1 / _BINS_PER_DECADE, 1 / _BINS_PER_DECADE)
+    # Between whole numbers, so that no bin is empty for want of one.
+    edges = np.unique(np.rint(points)) - 0.5
+    entries, _ = np.histogram(values, edges)
+    return edges, np.append(entries / (values.size * np.diff(np.log10(edges))), 0.0)
+
+
+def statistics_of(counts: CellCounts) -> dict[str, float]:
+    """Measure a data set by numbers that are nearly normal over seeds."""
+    found = {}
+    for kind, values in zip(("true", "observed"), counts, strict=True):
+        found |= {
+            f"share of zeros, {kind}": np.mean(values == 0),
+            f"log10 mean count, {kind}": np.log10(values.mean()),
+            f"log10 variance of counts, {kind}": np.log10(values.var()),
+            f"standard deviation of log(1 + count), {kind}": np.log1p(values).std(),
+            f"median genes detected in a cell, {kind}": np.median((values > 0).sum(1)),
+        }
+    molecules, zeros = zeros_given_molecules(counts)
+    lowest = _MOLECULES[:-1].astype(int)
+    return {
+        **found,
+        **{
+            f"share not observed, from {low} molecules": share
+            for low, share in zip(lowest, zeros, strict=True)
+        },
+    }
+
+
+def draw_comparison(
+    data: Mapping[str, Sequence[CellCounts]], path: Path, *, unit: str = "reads"
+) -> pd.DataFrame:
+    """Draw the statistics of data sets on top of each other, and write their numbers beside.
+
+    Panels: how counts are distributed, true and observed; mean and zeros of each gene; zeros by the
+    number of molecules; totals of cells.
 
     Parameters
     ----------
-    simulated, reference
-        They may differ in cells and genes.
+    data
+        Replicates of one or two kinds of data by name; they may differ in cells and genes.
     path
-        Of the PNG.
-    names
-        For the legend.
+        Of the PNG; the numbers go to a CSV of the same name.
     unit
         Of observed counts.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``panel``, ``data``, ``replicate``, ``x``, ``y``.
     """
-    figure, axes = plt.subplots(2, 2, figsize=(10.0, 7.6))
-    styles = (("-", "o", BLUE), ("--", "x", ORANGE))
-    for counts, name, (line, marker, colour) in zip(
-        (simulated, reference), names, styles, strict=True
-    ):
-        _draw_distribution(axes[0, 0], counts, name, unit, line, colour)
-        own = {"color": colour, "label": name}
-        observed = counts.observed
-        axes[0, 1].plot(
-            1 + observed.mean(0), (observed == 0).mean(0), marker, markersize=4, alpha=0.6, **own
+    figure, axes = plt.subplots(2, 3, figsize=(13.0, 7.4))
+    panels = (
+        Panel("molecules", "count above 0 (molecules)", "share of entries per decade"),
+        Panel("observed counts", f"count above 0 ({unit})", "share of entries per decade"),
+        Panel("genes", f"1 + mean count ({unit})", "share of cells with 0"),
+        Panel("technical zeros", "count (molecules)", "share of entries not observed"),
+        Panel("totals of cells", f"total count ({unit})", "share of cells up to there"),
+    )
+    curves = {
+        name: [_curves_of(counts) for counts in replicates] for name, replicates in data.items()
+    }
+    styles = ("step", "step", "points", "line", "line")
+    tables = [
+        draw_panel(
+            axis,
+            panel,
+            {name: [each[number] for each in own] for name, own in curves.items()},
+            style,
         )
-        axes[1, 0].plot(*zeros_given_molecules(counts), line, marker=marker, **own)
-        totals = np.sort(observed.sum(1))
-        axes[1, 1].plot(totals, np.arange(1, len(totals) + 1) / len(totals), line, **own)
-    for axis, title, horizontal, vertical in (
-        (
-            axes[0, 0],
-            "distribution of counts",
-            f"count above 0 ({unit} or molecules)",
-            "share of entries per decade",
-        ),
-        (axes[0, 1], "genes", f"1 + mean count ({unit})", "share of cells with 0"),
-        (axes[1, 0], "technical zeros", "count (molecules)", "share of entries not observed"),
-        (axes[1, 1], "totals of cells", f"total count ({unit})", "share of cells up to there"),
-    ):
-        axis.set_title(title, fontsize=10)
-        axis.set_xlabel(horizontal, fontsize=9)
-        axis.set_ylabel(vertical, fontsize=9)
-        axis.tick_params(labelsize=8)
-        axis.legend(frameon=False, fontsize=8)
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(alpha=0.3)
-    for axis in axes.flat[:3]:
-        axis.set_xscale("log")
-    axes[0, 0].set_ylim(top=1.5 * axes[0, 0].get_ylim()[1])  # room for the legend
+        for number, (axis, panel, style) in enumerate(zip(axes.flat, panels, styles, strict=False))
+    ]
+    axes[1, 1].set_xscale("linear")
     axes[1, 1].locator_params(axis="x", nbins=5)
-    figure.tight_layout()
-    save(figure, path)
+    return finish(figure, tables, path)
 
 
-def _draw_distribution(
-    axis: Axes, counts: CellCounts, name: str, unit: str, line: str, colour: str
-) -> None:
-    """Draw the density of log10 counts above 0, strong for observed and pale for true counts."""
-    for values, label, width, alpha in (
-        (counts.observed, f"{name}, {unit}", 2.0, 1.0),
-        (counts.true, f"{name}, molecules", 3.5, 0.4),
-    ):
-        decades = np.log10(max(values.max(), 1) + 1.0)
-        points = 10 ** np.arange(0, decades + 1 / _BINS_PER_DECADE, 1 / _BINS_PER_DECADE)
-        # Between whole numbers, so that no bin is empty for want of one.
-        edges = np.unique(np.rint(points)) - 0.5
-        entries, _ = np.histogram(values, edges)
-        density = entries / (values.size * np.diff(np.log10(edges)))
-        style = {"color": colour, "linestyle": line, "linewidth": width, "alpha": alpha}
-        axis.stairs(density, edges, label=f"{label} ({np.mean(values == 0):.0%} zeros)", **style)
+def _curves_of(counts: CellCounts) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Find x and y of each panel."""
+    observed = counts.observed
+    totals = np.sort(observed.sum(1))
+    return [
+        distribution(counts.true),
+        distribution(observed),
+        (1 + observed.mean(0), (observed == 0).mean(0)),
+        zeros_given_molecules(counts),
+        (totals, np.arange(1, len(totals) + 1) / len(totals)),
+    ]

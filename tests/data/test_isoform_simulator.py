@@ -78,11 +78,17 @@ def test_the_truth(simulated, transcripts: Transcripts) -> None:
     data = anndata.read_h5ad(simulated[0])
     expected, drawn = data.layers["expected_counts"], data.layers["true_counts"].toarray()
     genes = np.unique(transcripts.genes, return_inverse=True)[1]
+    expression = expression_of(transcripts, 150)
+    np.testing.assert_allclose(expected.sum(1), expression.sum(1), rtol=1e-4)
+    # Fragments are in proportion to molecules and effective length.
+    molecules = expected / data.var["effective_length"].to_numpy()
     np.testing.assert_allclose(
-        sums_of_genes(expected, genes), expression_of(transcripts, 150), rtol=1e-4
+        sums_of_genes(molecules, genes) / molecules.sum(1, keepdims=True),
+        expression / expression.sum(1, keepdims=True),
+        rtol=1e-4,
     )
     # Types share usage, and differ in it in the genes that switch.
-    usage = expected / sums_of_genes(expected, genes)[:, genes]
+    usage = molecules / sums_of_genes(molecules, genes)[:, genes]
     of_types = [usage[each == TYPES] for each in "abc"]
     assert all(np.allclose(each, each[0], rtol=1e-3) for each in of_types)
     differs = ~np.isclose(of_types[0][0], of_types[1][0], rtol=1e-3)
@@ -153,12 +159,33 @@ def test_few_layers_and_noisy_usage(transcripts: Transcripts, tmp_path: Path) ->
     assert not data.var["switching"].any()
     assert data.layers["bootstrap_zeros"].max() == 5
     genes = np.unique(transcripts.genes, return_inverse=True)[1]
-    expected = data.layers["expected_counts"]
-    usage = expected / sums_of_genes(expected, genes)[:, genes]
+    molecules = data.layers["expected_counts"] / data.var["effective_length"].to_numpy()
+    usage = molecules / sums_of_genes(molecules, genes)[:, genes]
     several = np.bincount(genes)[genes] > 1
     mean = usage.mean(0)[several]
     found = usage.var(0)[several].sum() / (mean * (1 - mean)).sum()
     assert found == pytest.approx(0.3, rel=0.2)
+
+
+def test_what_else_is_known_of_cells(transcripts: Transcripts, tmp_path: Path) -> None:
+    out = tmp_path / "cells.h5ad"
+    batches = np.array(["one", "two", "one", "two", "two"])
+    simulate_cells(
+        out,
+        transcripts,
+        expression_of(transcripts, 5),
+        TYPES[:5],
+        np.random.default_rng(0),
+        SimulationOptions(2),
+        obs={"batch": batches, "molecules": np.arange(5)},
+        provenance={"tree": "(a:1);"},
+    )
+    data = anndata.read_h5ad(out)
+    assert data.obs["batch"].tolist() == batches.tolist()
+    assert data.obs["molecules"].tolist() == [0, 1, 2, 3, 4]
+    assert data.uns["exvae_simulation"]["tree"] == "(a:1);"
+    assert data.uns["exvae_simulation"]["usage_noise"] == 0.0
+    assert read_cells(out, "batch").batch_names == ("one", "two")
 
 
 def test_cells_without_reads(transcripts: Transcripts, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Simulated expression of genes, and its shares among isoforms."""
+"""How isoforms share the molecules of genes."""
 
 from __future__ import annotations
 

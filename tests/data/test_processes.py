@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +37,20 @@ def test_a_task_that_fails(num_processes: int) -> None:
     with pytest.raises(ValueError, match="'one'"):
         next(results)
     assert multiprocessing.active_children() == []
+
+
+def test_a_script_that_is_not_guarded_ends_with_an_error(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from functools import partial\n"
+        "from operator import contains\n"
+        "from exvae.data.processes import map_in_order\n"
+        "large = partial(contains, bytes(1 << 20))\n"  # more than a pipe holds
+        "print(list(map_in_order(large, [0, 1], 2)))\n"
+    )
+    command = [sys.executable, str(script)]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert finished.returncode != 0
+    assert finished.stderr.splitlines()[-1].endswith(
+        "needs if __name__ == '__main__' before what it runs"
+    )

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from exvae.data.symsim_amplification import copy_moments
 from exvae.data.symsim_library import LibraryPreparation
 from exvae.data.symsim_observation import (
+    draw_copies,
     fragments_per_copy,
     observe,
     observe_full_length,
@@ -67,6 +69,36 @@ def test_expected_counts_are_the_means_of_counts() -> None:
         assert (observed.counts[observed.expected == 0] == 0).all()
     # Poisson for reads; below it for molecules, of which each is counted or not.
     assert (difference**2).sum() < 0.9 * scale**2
+
+
+def test_copies_are_of_captured_molecules() -> None:
+    num_cells = 4000
+    library = small_library(num_cells, 0.3, 5e3)
+    molecules = np.tile(MOLECULES, (num_cells, 1))
+    copies = draw_copies(molecules, library, SETTINGS, np.random.default_rng(0))
+    mean, variation = copy_moments(
+        SETTINGS.amplification_efficiency + library.amplification_bias,
+        SETTINGS.num_amplification_cycles,
+    )
+    # Binomial molecules with copies of this mean and squared coefficient of variation.
+    variance = MOLECULES * 0.3 * (1 - 0.3 + variation) * mean**2
+    z_scores = (copies.mean(0) - 0.3 * MOLECULES * mean) / np.sqrt(variance / num_cells)
+    assert np.abs(z_scores).max() < 4
+    np.testing.assert_allclose(copies.var(0), variance, rtol=0.15)
+    np.testing.assert_allclose(
+        (copies == 0).mean(0), 0.7**MOLECULES, atol=4 * 0.5 / np.sqrt(num_cells)
+    )
+
+
+def test_reads_are_expected_of_the_copies() -> None:
+    library = small_library(50, 0.5, 5e3)
+    molecules = np.tile(MOLECULES, (50, 1))
+    copies = draw_copies(molecules, library, SETTINGS, np.random.default_rng(0))
+    observed = observe_full_length(molecules, library, SETTINGS, np.random.default_rng(0))
+    # From the same seed the same copies: all cells fit one chunk, of which they are drawn first.
+    weights = copies * fragments_per_copy(library.gene_lengths)
+    expected = 5e3 * weights / weights.sum(1, keepdims=True)
+    np.testing.assert_allclose(observed.expected, expected, rtol=1e-5)
 
 
 def test_the_reads_of_a_cell_are_its_depth_whatever_is_captured() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from exvae.data.errors import DataError
-from exvae.data.transcripts import read_transcripts
+from exvae.data.transcripts import Transcripts, read_transcripts
 
 FASTA = b">one.1 gene=a\nACGU\nacgt\n\n>two\r\nNNACGT\r\n"
 
@@ -24,6 +25,12 @@ def test_names_sequences_and_genes(tmp_path: Path, compress) -> None:
     assert transcripts.sequences == (b"ACGTACGT", b"NNACGT")
     assert transcripts.lengths.tolist() == [8, 6]
     assert "without their versions" in notes[0]
+
+
+def test_lengths_of_genes_are_means_over_isoforms() -> None:
+    genes = np.array(["b", "a", "b"])
+    transcripts = Transcripts(np.array(["x", "y", "z"]), genes, (b"AC", b"ACGTA", b"ACG"))
+    assert transcripts.gene_lengths.tolist() == [5.0, 2.5]
 
 
 def test_without_a_table_of_genes(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from exvae.data.gene_structures import draw_transcripts
 
-SMALL = ("--cells", 12, "--isoforms", 20, "--bootstraps", 3, "--cell-types", 2)
+SMALL = ("--cells", 15, "--isoforms", 20, "--bootstraps", 3)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_one_object_on_standard_output(exvae: Callable, tmp_path: Path) -> None:
     data = anndata.read_h5ad(out)
     assert result.json == {
         "out": str(out),
-        "cells": 12,
+        "cells": 15,
         "isoforms": 20,
         "genes": data.var["gene"].nunique(),
         "bootstraps": 3,
@@ -42,8 +42,15 @@ def test_one_object_on_standard_output(exvae: Callable, tmp_path: Path) -> None:
         "classes": result.json["classes"],
         "reads": pytest.approx(data.X.sum(), rel=1e-6),
     }
-    assert "12/12" in result.err  # the progress bar
-    assert set(data.obs["cell_type"]) == {"type_0", "type_1"}
+    assert "15/15" in result.err  # the progress bar
+    # The tips of SymSim's Phyla5, in random order.
+    assert data.obs["cell_type"].value_counts().to_dict() == dict.fromkeys("12345", 3)
+    assert data.obs["cell_type"].tolist() != sorted(data.obs["cell_type"])
+    assert (data.obs["capture_efficiency"] < 1).all()
+    assert (data.obs["molecules"] > 0).all()
+    assert "batch" not in data.obs
+    told = data.uns["exvae_simulation"]
+    assert (told["expression"], told["capture"], told["seed"]) == ("symsim", 0.1, 0)
     # Ten reads for each isoform, where nothing is said.
     assert data.layers["expected_counts"].sum(1).mean() == pytest.approx(200.0, rel=0.4)
 
@@ -61,7 +68,8 @@ def test_the_seed_decides(exvae: Callable, tmp_path: Path) -> None:
 def test_every_option(exvae: Callable, fasta: tuple[Path, Path], tmp_path: Path) -> None:
     out = tmp_path / "cells.h5ad"
     result = exvae(
-        *("isoforms", "simulate", out, "--cells", 6, "--bootstraps", 4, "--cell-types", 3),
+        *("isoforms", "simulate", out, "--cells", 6, "--bootstraps", 4, "--batches", 2),
+        *("--expression", "symsim", "--tree", "((A:1,B:1):2,'C d':3);", "--capture", 1),
         *("--depth", 900, "--switching", 1, "--usage-noise", 0.1, "--layers", 1),
         *("--transcripts", fasta[0], "--t2g", fasta[1], "--processes", 2, "--device", "cpu"),
         *("--fragment-mean", 180, "--fragment-sd", 20, "--read-length", 50, "--seed", 3),
@@ -69,7 +77,9 @@ def test_every_option(exvae: Callable, fasta: tuple[Path, Path], tmp_path: Path)
     assert result.status == 0
     data = anndata.read_h5ad(out)
     assert data.shape == (6, 15)
-    assert data.obs["cell_type"].nunique() == 3
+    assert data.obs["cell_type"].value_counts().to_dict() == {"A": 2, "B": 2, "C d": 2}
+    assert set(data.obs["batch"]) <= {"batch_0", "batch_1"}
+    assert (data.obs["capture_efficiency"] == 1).all()
     assert data.layers["expected_counts"].sum(1).mean() == pytest.approx(900.0, rel=0.5)
     assert data.var["switching"].tolist() == data.var["gene"].duplicated(keep=False).tolist()
     assert "infRep2" not in data.layers
@@ -80,11 +90,29 @@ def test_every_option(exvae: Callable, fasta: tuple[Path, Path], tmp_path: Path)
     np.testing.assert_allclose(shortened[data.var["length"] > 400], 179.0, atol=1.0)
 
 
+def test_simple_expression(exvae: Callable, tmp_path: Path) -> None:
+    out = tmp_path / "cells.h5ad"
+    simple = ("--expression", "simple", "--cell-types", 2)
+    assert exvae("isoforms", "simulate", out, *SMALL, *simple).status == 0
+    data = anndata.read_h5ad(out)
+    assert data.obs["cell_type"].value_counts().to_dict() == {"type_0": 8, "type_1": 7}
+    assert "capture_efficiency" not in data.obs
+    assert data.uns["exvae_simulation"]["expression"] == "simple"
+
+
+def test_batches_are_a_batch_key_of_the_fit(exvae: Callable, tmp_path: Path) -> None:
+    cells, fit = tmp_path / "cells.h5ad", tmp_path / "fit"
+    exvae("isoforms", "simulate", cells, *SMALL, "--batches", 2)
+    options = ("--model", "scvi", "--epochs", 1, "--batch-key", "batch")
+    assert exvae("isoforms", "fit", cells, "--out", fit, *options).status == 0
+    assert exvae("info", fit, "--json").json["data"]["batch_names"] == ["batch_0", "batch_1"]
+
+
 def test_transcripts_without_a_table_of_genes(
     exvae: Callable, fasta: tuple[Path, Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "cells.h5ad"
-    result = exvae("isoforms", "simulate", out, "--cells", 2, "--transcripts", fasta[0], "--json")
+    result = exvae("isoforms", "simulate", out, "--cells", 5, "--transcripts", fasta[0], "--json")
     assert result.json["genes"] == 15
     assert "--t2g" in result.err
 
@@ -102,7 +130,16 @@ def test_transcripts_without_a_table_of_genes(
         (["{out}.h5ad", "--t2g", "{fasta}"], "--transcripts"),
         (["{out}.h5ad", "--transcripts", "{fasta}", "--isoforms", "3"], "--isoforms"),
         (["{out}.h5ad", "--transcripts", "{missing}"], "no such file"),
-        (["{out}.h5ad", "--isoforms", "3", "--depth", "1", "--cells", "50"], "--depth"),
+        (["{out}.h5ad", "--isoforms", "30", "--depth", "1", "--cells", "50"], "--depth"),
+        (["{out}.h5ad", "--isoforms", "3", "--capture", "0.001"], "--capture"),
+        (["{out}.h5ad", "--capture", "0"], "--capture"),
+        (["{out}.h5ad", "--cells", "4"], "--cells: is 4, but the tree has 5 populations"),
+        (["{out}.h5ad", "--tree", "(A:1,B:1)"], "--tree"),
+        (["{out}.h5ad", "--cell-types", "3"], "--cell-types"),
+        (["{out}.h5ad", "--expression", "simple", "--tree", "(A:1,B:1);"], "--tree"),
+        (["{out}.h5ad", "--expression", "simple", "--capture", "0.5"], "--capture"),
+        (["{out}.h5ad", "--expression", "odd"], "--expression"),
+        (["{out}.h5ad", "--batches", "0"], "--batches"),
     ],
 )
 def test_bad_input_is_one_line(
