@@ -4,15 +4,17 @@ z_n  ~ Normal(0, I), l_n ~ LogNormal             as in :mod:`exvae.models.scvi`
 r_ng ~ Gamma(mean l_n f_mu(z_n, s_n), theta_g)   rate that estimates of the isoform scatter around
 e_ng ~ phi'_g Poisson(r_ng / phi'_g)             the quantifier's estimate
 x_ngb ~ phi_g Poisson(e_ng / phi_g)              its bootstraps, x_ng1, ..., x_ngB
-y_ng ~ Gamma(mean r_ng, variance c_g r_ng)       the expression that is asked for
+y_ng ~ Gamma(mean r_ng, variance s_g (phi_g - 1) r_ng)     the expression that is asked for
+s_g  ~ Beta(1/2, 1/2)                            share of the ambiguity that cells have in common
 
 The bootstraps repeat the drawing of reads, so that they are estimates of scVI's rate and not of a
 count drawn with it. phi_g, the inferential dispersion, is the variance of bootstraps over their
 mean: 1 where only reads are drawn, and its excess over 1 is the ambiguity of the isoform. Reads are
-drawn for each cell anew, but what cannot be told apart is the same sequence in all cells, and other
-cells do not help: a part of the ambiguity, c_g = share (phi_g - 1), is an error that cells have in
-common and that no cell shows. It is Berkson's: the truth scatters around what is estimated. The
-rest, phi'_g = phi_g - c_g, is each cell's own error.
+drawn for each cell anew, but sequences that cannot be told apart are the same in all cells, and
+other cells do not help: a share of the ambiguity is an error that cells have in common and that no
+cell shows. It is Berkson's: the truth scatters around what is estimated. Nothing observed tells the
+share, so that it has Jeffreys' prior. The rest is each cell's own error, phi'_g = phi_g - E[s_g]
+(phi_g - 1).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from collections.abc import Sequence
 
 import pyro
 import torch
-from pyro.distributions import TorchDistribution
+from pyro.distributions import Beta, Gamma, TorchDistribution
 from torch import Tensor
 
 from ..data.bootstraps import BootstrapSummary
@@ -29,7 +31,7 @@ from .gamma_poisson import LEAST_DISPERSION, BootstrapGammaPoisson
 from .sampled_posterior import SampledPosterior
 from .scvi import RATES_PER_SAMPLE, SCVI
 
-# Gammas of less variance over mean (reads) are as good as constant.
+# Variance over mean (reads) below which a common error is as good as none.
 _LEAST_COMMON_DISPERSION = 1e-3
 
 
@@ -40,29 +42,12 @@ class EffectiveReadIsoforms(SCVI):
     ----------
     num_isoforms, num_batches, **options
         Of :class:`~exvae.models.scvi.SCVI`.
-    common_share
-        Part of the ambiguity that is an error common to all cells, from 0 to 1.
-
-    Raises
-    ------
-    ValueError
-        If the part is none.
     """
 
     inferential_dispersion: Tensor
 
-    def __init__(
-        self,
-        num_isoforms: int,
-        num_batches: int = 1,
-        *,
-        common_share: float = 0.5,
-        **options,
-    ) -> None:
+    def __init__(self, num_isoforms: int, num_batches: int = 1, **options) -> None:
         super().__init__(num_isoforms, num_batches, **options)
-        if not 0 <= common_share <= 1:
-            raise ValueError(f"common_share is {common_share}; choose a part, from 0 to 1")
-        self.common_share = common_share
         self.register_buffer("inferential_dispersion", torch.ones(num_isoforms))
 
     @torch.no_grad()
@@ -78,9 +63,14 @@ class EffectiveReadIsoforms(SCVI):
         self.inferential_dispersion.copy_(dispersions.clamp(min=LEAST_DISPERSION))
 
     @property
-    def common_dispersion(self) -> Tensor:
-        """c, variance over mean (reads) of the error that cells have in common, (isoforms,)."""
-        return self.common_share * (self.inferential_dispersion - 1).clamp(min=0.0)
+    def ambiguity(self) -> Tensor:
+        """Excess of phi over 1, variance over mean (reads), shape (isoforms,)."""
+        return (self.inferential_dispersion - 1).clamp(min=0.0)
+
+    def common_share_prior(self) -> TorchDistribution:
+        """Distribution of s, batch shape (isoforms,)."""
+        half = torch.full_like(self.inferential_dispersion, 0.5)
+        return Beta(half, half)
 
     def forward(
         self,
@@ -107,18 +97,19 @@ class EffectiveReadIsoforms(SCVI):
         self, z: Tensor, library: Tensor, batches: Tensor, num_bootstraps: int
     ) -> BootstrapGammaPoisson:
         """Distribution of x (reads), batch shape (..., cells, isoforms), event (bootstraps,)."""
+        own = self.inferential_dispersion - self.common_share_prior().mean * self.ambiguity
         return BootstrapGammaPoisson(
             *self.decode(z, library, batches),
-            self.inferential_dispersion - self.common_dispersion,
+            own,
             self.inferential_dispersion,
             num_bootstraps=num_bootstraps,
         )
 
-    def expression_given_rates(self, rates: Tensor) -> TorchDistribution:
-        """Distribution of y (reads) given r, of its shape; only of isoforms that have a c > 0."""
-        c = self.common_dispersion.clamp(min=_LEAST_COMMON_DISPERSION)
+    def expression_given_rates(self, rates: Tensor, share: Tensor) -> TorchDistribution:
+        """Distribution of y (reads), of the shape of r, shape (..., isoforms); s broadcasts."""
+        dispersion = (share * self.ambiguity).clamp(min=_LEAST_COMMON_DISPERSION)
         tiny = torch.finfo(rates.dtype).tiny
-        return torch.distributions.Gamma((rates / c).clamp(min=tiny), 1 / c, validate_args=False)
+        return Gamma((rates / dispersion).clamp(min=tiny), 1 / dispersion)
 
     def log_prob_of_counts(
         self, latents: dict[str, Tensor], batches: Tensor, counts: Tensor
@@ -152,7 +143,5 @@ class EffectiveReadIsoforms(SCVI):
                 for latents in samples
             ]
         )
-        ambiguous = self.common_dispersion > _LEAST_COMMON_DISPERSION
-        return SampledPosterior(
-            torch.where(ambiguous, self.expression_given_rates(rates).sample(), rates)
-        )
+        share = self.common_share_prior().sample((len(rates), 1))
+        return SampledPosterior(self.expression_given_rates(rates, share).sample())

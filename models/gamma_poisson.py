@@ -183,7 +183,8 @@ class BootstrapGammaPoisson(TorchDistribution):
         """Log probability in nats that the estimate, rounded, is k.
 
         The mass of k - 1/2 to k + 1/2; k = 0 takes everything below 1/2. A positive multiple of
-        phi' is spread over the counts that it stands for, so that the masses sum to one.
+        phi' is spread evenly from halfway to the one before to halfway to the next, and the first
+        from half a read on, so that there are no gaps and the masses sum to one.
 
         Parameters
         ----------
@@ -202,10 +203,11 @@ class BootstrapGammaPoisson(TorchDistribution):
         first = ((k - 0.5) / step + 0.5).floor().clamp(min=1.0)
         for index in range(_STEPS):
             multiple = first + index
-            end = torch.minimum(k + 0.5, (multiple + 0.5) * step)
-            overlap = (end - torch.maximum(low, (multiple - 0.5) * step)).clamp(min=0.0)
+            start, end = (multiple - 0.5) * step, (multiple + 0.5) * step
+            start = torch.where(multiple > 1, start, start.clamp(max=0.5))
+            overlap = torch.minimum(k + 0.5, end) - torch.maximum(low, start)
             mass = kept + log_negative_binomial(multiple, mean / step, theta)
-            terms.append(mass + (overlap / step).log())
+            terms.append(mass + (overlap.clamp(min=0.0) / (end - start)).log())
         return torch.stack(terms).logsumexp(0)
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
