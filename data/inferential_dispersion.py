@@ -17,9 +17,10 @@ def inferential_dispersions(cells: Cells, positions: np.ndarray) -> Tensor:
     """Variance of the bootstraps divided by their mean (reads), shape (isoforms,), float32.
 
     One where only the drawing of reads makes estimates scatter, as Poisson counts do, and more
-    where it is not clear which isoform a read is of. It is the mean over the isoforms of a gene:
-    what one of them is given in error another lacks, and the one that is given most reads shows
-    least of it. Where genes are not known each isoform has its own.
+    where it is not clear which isoform a read is of. All isoforms of a gene that have reads get one
+    value, the mean of theirs weighted by the dispersions themselves: what one isoform is given in
+    error another lacks, and the one that is given most reads shows least of it. Where genes are not
+    known each isoform has its own.
 
     Parameters
     ----------
@@ -34,8 +35,10 @@ def inferential_dispersions(cells: Cells, positions: np.ndarray) -> Tensor:
     if cells.genes is not None:
         _, gene = np.unique(cells.genes, return_inverse=True)
         seen = means > _FEW_READS
-        of_genes = np.bincount(gene, dispersions * seen) / np.maximum(np.bincount(gene, seen), 1)
-        dispersions = np.where(seen, of_genes[gene], dispersions)
+        weights = dispersions * seen
+        total = np.bincount(gene, weights)[gene]
+        weighted = np.bincount(gene, weights * dispersions)[gene]
+        dispersions = np.divide(weighted, total, out=dispersions, where=seen)
     return torch.tensor(dispersions, dtype=torch.float32)
 
 

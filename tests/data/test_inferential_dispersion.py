@@ -54,12 +54,13 @@ def test_dispersions_are_variance_over_mean(chosen: np.ndarray) -> None:
     np.testing.assert_allclose(found, expected(draws, numbers, chosen), rtol=1e-5)
 
 
-def test_isoforms_of_a_gene_have_their_mean_but_for_those_without_reads() -> None:
+def test_isoforms_of_a_gene_share_one_but_for_those_without_reads() -> None:
     draws, numbers = draw()
     genes = np.array(["b", "a", "b", "b", "c"])
     found = inferential_dispersions(cells_of(draws, numbers, genes), np.arange(5)).numpy()
     own = expected(draws, numbers, np.arange(5))
-    assert found[0] == found[2] == pytest.approx((own[0] + own[2]) / 2, rel=1e-5)
+    shared = (own[0] ** 2 + own[2] ** 2) / (own[0] + own[2])
+    assert found[0] == found[2] == pytest.approx(shared, rel=1e-5)
     np.testing.assert_allclose(found[[1, 3, 4]], own[[1, 3, 4]], rtol=1e-5)
 
 
