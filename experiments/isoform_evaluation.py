@@ -115,11 +115,10 @@ def compare(
     Returns
     -------
     dict
-        Of :class:`Calibration`, ``coverage``, ``coverage_all``, ``coverage_by_tenth`` and
-        ``interval_width``. ``rmse_log1p``: root mean squared error of the posterior mean of log1p
-        expression, of all entries; ``rmse_log1p_quantifier`` and ``rmse_log1p_bootstraps``: of the
-        quantifier's estimates and the means of the bootstraps. ``adjusted_rand_index``: of k-means
-        on the mean states with the true types.
+        What :meth:`~exvae.experiments.calibration.Calibration.figures` gives;
+        ``rmse_log1p_quantifier`` and ``rmse_log1p_bootstraps``: root mean squared errors of log1p
+        of the quantifier's estimates and the means of the bootstraps; ``adjusted_rand_index``: of
+        k-means on the mean states with the true types.
     """
     tensors = tensors_of(IsoformConfig(**fit.config["model"]), cells, fit.device)
     estimates = cells.counts if cells.summary is None else cells.mean_bootstraps
