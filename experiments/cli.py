@@ -16,6 +16,7 @@ from . import (
     isoform_commands,
     isoform_simulate_command,
     lda_commands,
+    usage_command,
 )
 from .errors import LossNotFinite, TrainingInterrupted
 from .options import Fit
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.add_typer(lda_commands.app, name="lda")
 isoform_commands.app.command("import")(import_command.import_cells)
 isoform_commands.app.command("simulate")(isoform_simulate_command.simulate)
+isoform_commands.app.command("usage")(usage_command.usage)
 app.add_typer(isoform_commands.app, name="isoforms")
 app.command("demo")(demo_command.demo)
 
