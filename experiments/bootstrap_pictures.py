@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..data.cells import Cells
+from ..data.errors import DataError
 from .pictures import GREY, plt
 from .simulator_panels import Curve, Panel, draw_panel, finish
 
@@ -52,9 +53,14 @@ def moments_of(cells: Cells, column: str = "cell_type") -> BootstrapMoments:
     Raises
     ------
     DataError
-        If there are no bootstraps.
+        If there are no bootstraps or no such column.
     """
     cells.require_bootstraps()
+    if column not in cells.obs:
+        raise DataError(
+            f"{cells.source}: obs has no column {column!r}; import the cells with their types "
+            "(--obs)"
+        )
     statistics = (
         cells.summary.matrix(name, cells.num_isoforms).toarray().astype(np.float64)
         for name in ("positives", "mean", "sum_of_squares")
