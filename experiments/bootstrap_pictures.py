@@ -12,7 +12,7 @@ import pandas as pd
 from ..data.cells import Cells
 from ..data.errors import DataError
 from .pictures import GREY, plt
-from .simulator_panels import Curve, Panel, draw_panel, finish
+from .simulator_panels import Curve, Panel, draw_panel, finish, show_legend
 
 # Bins of the mean of bootstraps to a decade, and the least entries that one is shown for.
 _BINS_PER_DECADE, _LEAST_ENTRIES = 4, 30
@@ -180,8 +180,9 @@ def draw_bootstraps(data: Mapping[str, Sequence[BootstrapMoments]], path: Path) 
     ]
     reads = np.geomspace(0.03, 30, 50)
     axes[1, 0].plot(reads, np.exp(-reads), ":", color=GREY, label="Poisson")
-    axes[1, 0].legend(frameon=False, fontsize=8)
-    axes[1, 2].axline((1, 1), (10, 10), color=GREY, linestyle=":")
+    axes[1, 2].axline((1, 1), (10, 10), color=GREY, linestyle=":", label="equal")
+    for axis in axes[1, ::2]:
+        show_legend(axis)
     return finish(figure, tables, path)
 
 

@@ -88,9 +88,14 @@ def draw_panel(
     for which in panel.logarithmic:
         if (table[which] > 0).any():
             axis.set(**{f"{which}scale": "log"})
+    show_legend(axis)
+    return table
+
+
+def show_legend(axis: Axes) -> None:
+    """Tell what is drawn so far, in full colour."""
     for handle in axis.legend(frameon=False, fontsize=8).legend_handles:
         handle.set_alpha(1.0)
-    return table
 
 
 def finish(figure: Figure, tables: Sequence[pd.DataFrame], path: Path) -> pd.DataFrame:
