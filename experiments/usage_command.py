@@ -54,7 +54,9 @@ def usage(
     _require_bootstraps_of_genes(data)
     differences = usage_differences(data, groups, reference)
     if differences.empty:
-        raise DataError(f"{cells}: no gene has two isoforms and reads in two groups")
+        raise DataError(
+            f"{cells}: no gene of several isoforms has reads in two groups; try another --groupby"
+        )
     evidence = weigh(differences, threshold)
     table = differences.assign(probability=evidence.probability).merge(evidence.genes, on="gene")
     table = table.sort_values(
@@ -101,6 +103,10 @@ def _require_bootstraps_of_genes(cells: Cells) -> None:
     if cells.genes is None:
         raise DataError(
             f"{cells.source}: var has no column 'gene'; import the cells with --t2g, or add it"
+        )
+    if len(set(cells.genes)) == len(cells.genes):
+        raise DataError(
+            f"{cells.source}: no gene has two isoforms; var['gene'] must name the gene of each"
         )
     if len(cells.bootstraps) < 2:
         raise DataError(
