@@ -57,9 +57,9 @@ class Zeros(NamedTuple):
         large = exponent + (-torch.expm1(-exponent)).log()
         return torch.where(log_odds < _SMALLEST_LOG_ODDS, self.count.log() + log_odds, large)
 
-    def even_odds(self) -> Tensor:
-        """Where r is such that a bootstrap at zero is as likely noise as dropped."""
-        return -torch.special.ndtri(self.logits.clamp(max=-1e-3).exp())
+    def divide(self) -> Tensor:
+        """Where r divides bumps: where the slope of many zeros changes fastest, about."""
+        return -torch.special.ndtri(0.2 * (self.logits + 1.6).sigmoid())
 
     def slope_and_curvature(self, ratio: Tensor) -> tuple[Tensor, Tensor]:
         """First and second derivative of :meth:`log_excess`."""
@@ -196,8 +196,7 @@ def log_bump_shared(zeros: Zeros, ratio: NormalRatio | ScaleMixtureRatio) -> Ten
             one, other = ratio.slope_and_curvature(position), zeros.slope_and_curvature(position)
             return one[0] + other[0], one[1] + other[1]
 
-        between = zeros.even_odds().clamp(low, high)
-        ends = torch.stack([low, between]), torch.stack([between, high])
+        ends = _halves(low, zeros.divide(), high)
         mode, slope, curvature = find_mode(slope_and_curvature, *ends)
         width = (-curvature).clamp(min=0.5 / ratio.variance).rsqrt()
         height = ratio.log_density(mode) + zeros.log_excess(mode)
@@ -232,8 +231,7 @@ def log_bump_independent(zeros: Zeros, scale: Tensor, concentration: Tensor) -> 
         largest = 0.5 * a.log()
         high = torch.minimum(largest, largest + 0.5 * math.log(2.0) - log_scale)
         low = torch.minimum(high - 1.0, -log_scale - 4.0)
-        between = (zeros.even_odds().clamp(min=1e-3).log() - log_scale).clamp(low, high)
-        ends = torch.stack([low, between]), torch.stack([between, high])
+        ends = _halves(low, zeros.divide().clamp(min=1e-3).log() - log_scale, high)
         centre, slope, curvature = find_mode(slope_and_curvature, *ends)
         width = (-curvature).clamp(min=1e-6).rsqrt()
         stretch = 0.45 / a.sqrt().clamp(min=1.0)
@@ -254,6 +252,12 @@ def log_bump_independent(zeros: Zeros, scale: Tensor, concentration: Tensor) -> 
     return terms.logsumexp((0, 1))
 
 
+def _halves(low: Tensor, between: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Give the lower and the upper ends of an interval's two parts, each of shape (2, ...)."""
+    low, between, high = torch.broadcast_tensors(low, between.clamp(low, high), high)
+    return torch.stack([low, between]), torch.stack([between, high])
+
+
 def _log_share(height: Tensor, slope: Tensor, steps: Tensor, away: Tensor) -> Tensor:
     """Log of the part of the integrand that each of two bumps' own rule sums, at its nodes.
 
@@ -265,13 +269,14 @@ def _log_share(height: Tensor, slope: Tensor, steps: Tensor, away: Tensor) -> Te
     height
         Of the bumps, in nats, shape (2, ...).
     slope
-        There, in nats a standard deviation: where it is not small there is no bump.
+        There, in nats a standard deviation: where there is one that is no peak of its own, and
+        little is left to its rule.
     steps
         Of the nodes from their own bump in its standard deviations, shape (nodes,).
     away
         From the other bump, in its standard deviations, shape (nodes, 2, ...).
     """
-    height = torch.where(slope.abs() < 0.5, height, height - 1e4)
+    height = height - 2 * slope.square()
     own = height - 0.5 * steps.square().view(-1, *[1] * height.dim())
     return functional.logsigmoid(own - (height.flip(0) - 0.5 * away.square()))
 
