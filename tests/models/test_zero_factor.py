@@ -24,7 +24,7 @@ from exvae.models.zero_factor import (
 # all zeros are noise, or r is as expected and they were dropped.
 CASES = [
     (30, 0, -7.0, 2.5, 0.0),
-    (47, 23, -6.58, 11.8, 579.0),  # where a slope of log w is steepest, far from the bumps
+    (47, 23, -6.58, 11.8, 579.0),  # r is expected far beyond the normal tail
     (62, 53, -5.38, 29.0, 40.4),
     (43, 0, -2.376, 4.8, 0.796),  # Newton's method goes to and fro
     (100, 0, 0.0, 45.6, 11.07),  # half of the bootstraps are dropped

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 # Few, because every number of bootstraps that are zero has tables of its own.
-NUMBERS_OF_BOOTSTRAPS = (1, 2, 6, 30)
+NUMBERS_OF_BOOTSTRAPS = (1, 3, 12)
 
 
 def draw(brute_force, kind, number: int, seed: int = 0) -> tuple[Tensor, ...]:
