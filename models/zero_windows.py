@@ -1,0 +1,221 @@
+"""Entries whose zeros draw the count away from where their other bootstraps have it.
+
+:func:`~.entry_blocks.find_windows` looks at the summand without the zero factor. Of entries with
+bootstraps that are zero and others that are not most of the summand may lie elsewhere, or be
+narrower. They are told apart after they were summed, and summed again over all counts, on panels
+around the peak of the whole summand. What that cannot sum is left to the adaptive quadrature.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+
+from .entry_blocks import (
+    BLOCK,
+    COUNT,
+    DISPERSION,
+    DROPOUT,
+    FIRST,
+    LAST,
+    MEAN,
+    PANELS,
+    PEAK,
+    POSITIVES,
+    SPAN,
+    TOTAL,
+    WIDTH,
+    ZEROS,
+    density_constant,
+    height,
+    newton_step,
+    prior_constant,
+)
+from .float32_math import OPTIONS, asinh, exp, f, inlined, log, log1p, softplus
+from .zero_lookup import furthest_count, mode_turn, read_tables, zeros_at
+
+_LOG_TWO = f(math.log(2))
+# What lies outside a window must be so many nats less than all.
+_NEGLIGIBLE = f(6.5)
+# How much zeros may draw at a peak, in its standard deviations.
+_LARGEST_DRAW, _LARGEST_DRAW_STRETCHED = f(1.5), f(0.5)
+# At how many counts the summand is looked at: by the peak, at the ends of the window, beyond them,
+# and where zeros draw in neither direction.
+_BELOW, _BY_PEAK, _ABOVE, _TURN = (0, 1, 2), (3, 4), (5, 6, 7, 8), 9
+LOOKS = 10
+# At how many counts the peak of the whole summand is looked for, and how often closer.
+_STEPS, _CLOSER_STEPS, _TIMES_CLOSER = 64, 6, 4
+# How often steps from the peak are doubled until the summand has fallen.
+_DOUBLINGS = 18
+_PANELS_PER_STRETCH = f(1.6)
+
+
+@inlined
+def empty_looks():
+    """Give room for positions, heights and gains at all counts that are looked at, of a block."""
+    return np.empty((3, LOOKS, BLOCK), np.float32)
+
+
+@inlined
+def has_mixed(size, block):
+    """Tell whether any of the first entries of a block has zeros and others."""
+    mixed = False
+    for i in range(size):
+        mixed |= (block[POSITIVES * BLOCK + i] > f(0)) & (block[ZEROS * BLOCK + i] > f(0))
+    return mixed
+
+
+@inlined
+def look(k, looks, rows, block, rules):
+    """Find the summand at counts: its height without the zero factor, and what zeros gain."""
+    for i in range(BLOCK):
+        block[COUNT * BLOCK + i] = exp(looks[0, k, i]) - f(1)
+    read_tables(rows, block, rules)
+    for i in range(BLOCK):
+        looks[1, k, i] = height(looks[0, k, i], block, i, rules)
+        looks[2, k, i] = zeros_at(f(1), block, i, rules)[0]
+
+
+@numba.njit(**OPTIONS)
+def mark_overlooked(size, nodes, rows, block, rules, looks, overlooked):
+    """Tell which of the first entries of a block, whose sums are done, need others.
+
+    Those are entries of which much of the summand may lie outside their windows, or whose panels
+    may not be where it is largest.
+
+    Parameters
+    ----------
+    size
+        How many entries.
+    nodes
+        How many counts above zero each was summed on.
+    rows, block, rules
+        Of the block, with the results of the sums.
+    looks
+        Room, of :func:`empty_looks`.
+    overlooked
+        To be written, shape (BLOCK,), bool.
+    """
+    for i in range(BLOCK):
+        peak = block[PEAK * BLOCK + i]
+        _, width, _ = newton_step(peak, block, i, rules)
+        low, high = log1p(block[FIRST * BLOCK + i]), log1p(block[LAST * BLOCK + i])
+        end = max(log1p(furthest_count(block, i)), high)
+        turn = max(f(1), min(mode_turn(block, i, rules), exp(end) - f(1)))
+        looks[0, 0, i] = _LOG_TWO
+        looks[0, 1, i] = f(0.5) * (_LOG_TWO + low)
+        looks[0, 2, i] = low
+        looks[0, 3, i] = max(peak - width, _LOG_TWO)
+        looks[0, 4, i] = peak + width
+        looks[0, 5, i] = high
+        looks[0, 6, i] = high + f(0.1) * (end - high)
+        looks[0, 7, i] = high + f(0.4) * (end - high)
+        looks[0, 8, i] = end
+        looks[0, 9, i] = log1p(turn)
+    for k in range(LOOKS):
+        look(k, looks, rows, block, rules)
+    for i in range(size):
+        all_ = block[TOTAL * BLOCK + i] - density_constant(block, i, rules)
+        all_ += softplus(block[DROPOUT * BLOCK + i])
+        all_ -= prior_constant(block[MEAN * BLOCK + i], block[DISPERSION * BLOCK + i])
+        first, last = block[FIRST * BLOCK + i], block[LAST * BLOCK + i]
+        outside = f(-1e30)
+        if first > f(1):
+            for k in range(2):
+                outside = max(outside, most_between(k, looks, i))
+        for k in range(5, 8):
+            outside = max(outside, most_between(k, looks, i))
+        draw = f(0.5) * abs(looks[2, 3, i] - looks[2, 4, i])
+        stretched = block[SPAN * BLOCK + i] > f(0)
+        drawn = draw > (_LARGEST_DRAW_STRETCHED if stretched else _LARGEST_DRAW)
+        drawn &= last - first + f(1) > f(nodes)
+        mixed = (block[POSITIVES * BLOCK + i] > f(0)) & (block[ZEROS * BLOCK + i] > f(0))
+        overlooked[i] = mixed & ((outside > all_ - _NEGLIGIBLE) | drawn)
+
+
+@inlined
+def most_between(k, looks, i):
+    """Bound the logarithm of the sum between two counts next to each other that were looked at."""
+    start, end, turn = looks[0, k, i], looks[0, k + 1, i], looks[0, _TURN, i]
+    gain = max(looks[2, k, i], looks[2, k + 1, i])
+    gain = max(gain, looks[2, _TURN, i]) if start < turn < end else gain
+    most = max(looks[1, k, i], looks[1, k + 1, i]) + gain + log(max(end - start, f(1e-6)))
+    return most if end > start else f(-1e30)
+
+
+@numba.njit(**OPTIONS)
+def find_wide_windows(rows, block, rules):
+    """Make windows of all counts, on panels around the peak of the whole summand.
+
+    How many panels they need is written to ``PANELS``, infinite where there is no knowing.
+
+    Parameters
+    ----------
+    rows, block, rules
+        Of the block, with the windows found without zero factors.
+    """
+    search = np.empty((5, BLOCK), np.float32)
+    best, most, reach, centre, end = search
+    at, found = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    for i in range(BLOCK):
+        best[i] = at[i] = block[PEAK * BLOCK + i]
+        reach[i] = f(2) * abs(block[WIDTH * BLOCK + i])
+        end[i] = max(log1p(furthest_count(block, i)), f(1))
+    find_summand(at, most, rows, block, rules)
+    before = most.copy()
+    for step in range(_STEPS + 1):
+        for i in range(BLOCK):
+            at[i] = _LOG_TWO + f(step / _STEPS) * (end[i] - _LOG_TWO)
+        find_summand(at, found, rows, block, rules)
+        for i in range(BLOCK):
+            better = found[i] > most[i]
+            best[i] = at[i] if better else best[i]
+            reach[i] = f(1 / _STEPS) * (end[i] - _LOG_TWO) if better else reach[i]
+            most[i] = found[i] if better else most[i]
+    for _ in range(_TIMES_CLOSER):
+        centre[:] = best
+        for step in range(-_CLOSER_STEPS, _CLOSER_STEPS + 1):
+            for i in range(BLOCK):
+                at[i] = max(centre[i] + f(step / _CLOSER_STEPS) * reach[i], _LOG_TWO)
+            find_summand(at, found, rows, block, rules)
+            for i in range(BLOCK):
+                best[i] = at[i] if found[i] > most[i] else best[i]
+                most[i] = max(most[i], found[i])
+        for i in range(BLOCK):
+            reach[i] *= f(1 / _CLOSER_STEPS)
+    span = centre
+    for i in range(BLOCK):
+        span[i] = end[i] - _LOG_TWO
+    for side in (f(-1), f(1)):
+        for doubling in range(_DOUBLINGS):
+            for i in range(BLOCK):
+                at[i] = max(best[i] + side * f(2**doubling) * reach[i], _LOG_TWO)
+            find_summand(at, found, rows, block, rules)
+            for i in range(BLOCK):
+                away = f(0.7) * abs(at[i] - best[i])
+                span[i] = min(span[i], away) if most[i] - found[i] > f(0.5) else span[i]
+    for i in range(BLOCK):
+        panels = asinh((best[i] - _LOG_TWO) / span[i])
+        panels += asinh(max(end[i] - best[i], f(0)) / span[i])
+        # A second peak, without which the first would be the only one, must not be overlooked.
+        width, away = abs(block[WIDTH * BLOCK + i]), abs(block[PEAK * BLOCK + i] - best[i])
+        second = before[i] + log(width) > most[i] + log(span[i]) - _NEGLIGIBLE - f(2)
+        panels *= _PANELS_PER_STRETCH
+        hidden = second & (width < f(0.1) * away)
+        block[FIRST * BLOCK + i] = f(1)
+        block[LAST * BLOCK + i] = np.ceil(exp(end[i]) - f(1))
+        block[PEAK * BLOCK + i] = best[i]
+        block[SPAN * BLOCK + i] = span[i]
+        block[PANELS * BLOCK + i] = f(np.inf) if hidden else panels
+
+
+@inlined
+def find_summand(at, found, rows, block, rules):
+    """Find the summand at counts, per unit of their position log(1 + u)."""
+    for i in range(BLOCK):
+        block[COUNT * BLOCK + i] = exp(at[i]) - f(1)
+    read_tables(rows, block, rules)
+    for i in range(BLOCK):
+        found[i] = height(at[i], block, i, rules) + zeros_at(f(1), block, i, rules)[0]
