@@ -75,7 +75,7 @@ from .zero_lookup import (
     read_tables,
     zeros_at,
 )
-from .zero_windows import empty_looks, find_wide_windows, has_mixed, mark_overlooked
+from .zero_windows import empty_looks, find_wide_windows, has_mixed, judge
 
 
 @inlined
@@ -221,7 +221,7 @@ def sum_chunk(chosen, inputs, slabs, values, missing, rules, results, status):
         ``SUMMED``, ``UNFIT`` or ``MISSING``, shape (entries,), int8.
     """
     block, rows = empty_block()
-    looks, overlooked = empty_looks(), np.zeros(BLOCK, np.bool_)
+    looks, verdict = empty_looks(), np.zeros(BLOCK, np.int8)
     sorted_ = sort_entries(chosen, inputs, slabs, missing, False, rules, status)
     for group in range(2 * GROUPS):
         for start in range(sorted_.ends[group], sorted_.ends[group + 1], BLOCK):
@@ -234,11 +234,10 @@ def sum_chunk(chosen, inputs, slabs, values, missing, rules, results, status):
                 sum_block_without_zeros(group // 2, block, rules)
             write(chosen[own], block, results, status)
             if group % 2 == 1 and has_mixed(len(own), block):
-                nodes = nodes_of(group // 2)
-                mark_overlooked(len(own), nodes, rows, block, rules, looks, overlooked)
+                judge(len(own), nodes_of(group // 2), rows, block, rules, looks, verdict)
                 for i in range(len(own)):
-                    if overlooked[i]:
-                        status[chosen[own[i]]] = OVERLOOKED
+                    if verdict[i] != SUMMED:
+                        status[chosen[own[i]]] = verdict[i]
     if rules.rectified:
         again = chosen[status[chosen] == OVERLOOKED]
         sum_overlooked(again, rows, block, inputs, slabs, values, rules, results, status)

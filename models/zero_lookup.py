@@ -122,7 +122,7 @@ def furthest_count(block, i):
     """
     last, peak = block[LAST * BLOCK + i], block[PEAK * BLOCK + i]
     high = log(f(1) + last)
-    further = max(prior_end(block, i), exp(high + f(0.5) * (high - peak)) - f(1))
+    further = max(prior_end(block, i), exp(high + max(f(0.5) * (high - peak), f(2.5))) - f(1))
     return max(further, last) if block[POSITIVES * BLOCK + i] > f(0) else last
 
 
@@ -158,11 +158,12 @@ def look_up(i, rows, slabs, values, block, rules):
         rest * (f(1) - f(3) * p),
         p * (f(3) * p - f(2)),
     )
-    # The cubic in x reaches one before and two after; one more on each side for rounding.
-    low = np.int64(block[MODE * BLOCK + i]) - 2
-    high = np.int64(block[PAST * BLOCK + i]) + 4
-    low = max(min(low, surface.NUM_MODES - 4), 0) // _LANES * _LANES
-    high = min(max(high, 5), surface.NUM_MODES)
+    # The cubic in x reaches one before and two after, its check one further; one more on each side
+    # for rounding.
+    low = np.int64(block[MODE * BLOCK + i]) - 3
+    high = np.int64(block[PAST * BLOCK + i]) + 5
+    low = max(min(low, surface.NUM_MODES - 6), 0) // _LANES * _LANES
+    high = min(max(high, 7), surface.NUM_MODES)
     steps = (high - low + _LANES - 1) // _LANES * _LANES
     to = i * ROWS + low
     at = 2 * surface.NUM_MODES * place.logit + low

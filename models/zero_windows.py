@@ -3,7 +3,8 @@
 :func:`~.entry_blocks.find_windows` looks at the summand without the zero factor. Of entries with
 bootstraps that are zero and others that are not most of the summand may lie elsewhere, or be
 narrower. They are told apart after they were summed, and summed again over all counts, on panels
-around the peak of the whole summand. What that cannot sum is left to the adaptive quadrature.
+around the peak of the whole summand. What that cannot sum, or what lies where the tables of the
+zero factor bend too sharply to be interpolated, is left to the adaptive quadrature.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import math
 import numba
 import numpy as np
 
+from . import zero_surface as surface
 from .entry_blocks import (
     BLOCK,
     COUNT,
@@ -21,6 +23,7 @@ from .entry_blocks import (
     FIRST,
     LAST,
     MEAN,
+    MODE,
     PANELS,
     PEAK,
     POSITIVES,
@@ -33,8 +36,27 @@ from .entry_blocks import (
     newton_step,
     prior_constant,
 )
-from .float32_math import OPTIONS, asinh, exp, f, inlined, log, log1p, softplus
-from .zero_lookup import furthest_count, mode_turn, read_tables, zeros_at
+from .float32_math import (
+    OPTIONS,
+    asinh,
+    exp,
+    f,
+    inlined,
+    log,
+    log1p,
+    softplus,
+    softplus_and_slope,
+)
+from .zero_lookup import (
+    OVERLOOKED,
+    ROWS,
+    SUMMED,
+    UNFIT,
+    furthest_count,
+    mode_turn,
+    read_tables,
+    zeros_at,
+)
 
 _LOG_TWO = f(math.log(2))
 # What lies outside a window must be so many nats less than all.
@@ -43,10 +65,13 @@ _NEGLIGIBLE = f(6.5)
 _LARGEST_DRAW, _LARGEST_DRAW_STRETCHED = f(1.5), f(0.5)
 # At how many counts the summand is looked at: by the peak, at the ends of the window, beyond them,
 # and where zeros draw in neither direction.
-_BELOW, _BY_PEAK, _ABOVE, _TURN = (0, 1, 2), (3, 4), (5, 6, 7, 8), 9
-LOOKS = 10
+_BELOW, _BY_PEAK, _ABOVE, _TURN = (0, 1, 2), (3, 4), (5, 6, 7, 8, 9), 10
+LOOKS = 11
 # At how many counts the peak of the whole summand is looked for, and how often closer.
 _STEPS, _CLOSER_STEPS, _TIMES_CLOSER = 64, 6, 4
+# By how many nats interpolated tables may err, about, and which share of their fourth differences
+# is taken for their error.
+_LARGEST_ERROR, _ERROR_SHARE = f(1e-2), f(0.06)
 # How often steps from the peak are doubled until the summand has fallen.
 _DOUBLINGS = 18
 _PANELS_PER_STRETCH = f(1.6)
@@ -54,8 +79,12 @@ _PANELS_PER_STRETCH = f(1.6)
 
 @inlined
 def empty_looks():
-    """Give room for positions, heights and gains at all counts that are looked at, of a block."""
-    return np.empty((3, LOOKS, BLOCK), np.float32)
+    """Give room for what is found at all counts that are looked at, of a block.
+
+    Those are positions log(1 + u), heights of the summand without the zero factor, what zeros
+    gain, and how much that may err.
+    """
+    return np.empty((4, LOOKS, BLOCK), np.float32)
 
 
 @inlined
@@ -76,14 +105,30 @@ def look(k, looks, rows, block, rules):
     for i in range(BLOCK):
         looks[1, k, i] = height(looks[0, k, i], block, i, rules)
         looks[2, k, i] = zeros_at(f(1), block, i, rules)[0]
+        looks[3, k, i] = table_error(rows, block, i)
+
+
+@inlined
+def table_error(rows, block, i):
+    """How much the zero factor that was read last may err for its table is interpolated, about."""
+    mode = block[MODE * BLOCK + i]
+    place = np.floor(log(f(1) + mode) * f(1 / surface.MODE_SPACING))
+    place = max(f(2), min(place, f(surface.NUM_MODES - 4)))
+    at = np.uint64(i * ROWS + np.int64(place) - 2)
+    below = rows[at] + f(6) * rows[at + np.uint64(2)] + rows[at + np.uint64(4)]
+    below -= f(4) * (rows[at + np.uint64(1)] + rows[at + np.uint64(3)])
+    above = rows[at + np.uint64(1)] + f(6) * rows[at + np.uint64(3)] + rows[at + np.uint64(5)]
+    above -= f(4) * (rows[at + np.uint64(2)] + rows[at + np.uint64(4)])
+    _, odds = softplus_and_slope(rows[at + np.uint64(2)])
+    return _ERROR_SHARE * odds * max(abs(below), abs(above))
 
 
 @numba.njit(**OPTIONS)
-def mark_overlooked(size, nodes, rows, block, rules, looks, overlooked):
-    """Tell which of the first entries of a block, whose sums are done, need others.
+def judge(size, nodes, rows, block, rules, looks, verdict):
+    """Tell what becomes of the first entries of a block, whose sums are done.
 
-    Those are entries of which much of the summand may lie outside their windows, or whose panels
-    may not be where it is largest.
+    ``OVERLOOKED`` are entries of which much of the summand may lie outside their windows, or whose
+    panels may not be where it is largest; ``UNFIT`` those whose tables cannot be trusted.
 
     Parameters
     ----------
@@ -95,8 +140,8 @@ def mark_overlooked(size, nodes, rows, block, rules, looks, overlooked):
         Of the block, with the results of the sums.
     looks
         Room, of :func:`empty_looks`.
-    overlooked
-        To be written, shape (BLOCK,), bool.
+    verdict
+        To be written, shape (BLOCK,), int8.
     """
     for i in range(BLOCK):
         peak = block[PEAK * BLOCK + i]
@@ -110,10 +155,11 @@ def mark_overlooked(size, nodes, rows, block, rules, looks, overlooked):
         looks[0, 3, i] = max(peak - width, _LOG_TWO)
         looks[0, 4, i] = peak + width
         looks[0, 5, i] = high
-        looks[0, 6, i] = high + f(0.1) * (end - high)
-        looks[0, 7, i] = high + f(0.4) * (end - high)
-        looks[0, 8, i] = end
-        looks[0, 9, i] = log1p(turn)
+        looks[0, 6, i] = high + f(0.05) * (end - high)
+        looks[0, 7, i] = high + f(0.2) * (end - high)
+        looks[0, 8, i] = high + f(0.5) * (end - high)
+        looks[0, 9, i] = end
+        looks[0, _TURN, i] = log1p(turn)
     for k in range(LOOKS):
         look(k, looks, rows, block, rules)
     for i in range(size):
@@ -125,14 +171,16 @@ def mark_overlooked(size, nodes, rows, block, rules, looks, overlooked):
         if first > f(1):
             for k in range(2):
                 outside = max(outside, most_between(k, looks, i))
-        for k in range(5, 8):
+        for k in range(5, 9):
             outside = max(outside, most_between(k, looks, i))
         draw = f(0.5) * abs(looks[2, 3, i] - looks[2, 4, i])
         stretched = block[SPAN * BLOCK + i] > f(0)
         drawn = draw > (_LARGEST_DRAW_STRETCHED if stretched else _LARGEST_DRAW)
         drawn &= last - first + f(1) > f(nodes)
         mixed = (block[POSITIVES * BLOCK + i] > f(0)) & (block[ZEROS * BLOCK + i] > f(0))
-        overlooked[i] = mixed & ((outside > all_ - _NEGLIGIBLE) | drawn)
+        overlooked = mixed & ((outside > all_ - _NEGLIGIBLE) | drawn)
+        rough = mixed & (max(looks[3, 3, i], looks[3, 4, i]) > _LARGEST_ERROR)
+        verdict[i] = OVERLOOKED if overlooked else (UNFIT if rough else SUMMED)
 
 
 @inlined
@@ -196,6 +244,13 @@ def find_wide_windows(rows, block, rules):
             for i in range(BLOCK):
                 away = f(0.7) * abs(at[i] - best[i])
                 span[i] = min(span[i], away) if most[i] - found[i] > f(0.5) else span[i]
+    error = np.zeros(BLOCK, np.float32)
+    for side in (f(-1), f(1)):
+        for i in range(BLOCK):
+            at[i] = max(best[i] + side * span[i], _LOG_TWO)
+        find_summand(at, found, rows, block, rules)
+        for i in range(BLOCK):
+            error[i] = max(error[i], table_error(rows, block, i))
     for i in range(BLOCK):
         panels = asinh((best[i] - _LOG_TWO) / span[i])
         panels += asinh(max(end[i] - best[i], f(0)) / span[i])
@@ -204,6 +259,7 @@ def find_wide_windows(rows, block, rules):
         second = before[i] + log(width) > most[i] + log(span[i]) - _NEGLIGIBLE - f(2)
         panels *= _PANELS_PER_STRETCH
         hidden = second & (width < f(0.1) * away)
+        hidden |= error[i] > _LARGEST_ERROR
         block[FIRST * BLOCK + i] = f(1)
         block[LAST * BLOCK + i] = np.ceil(exp(end[i]) - f(1))
         block[PEAK * BLOCK + i] = best[i]
