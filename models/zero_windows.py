@@ -17,6 +17,7 @@ import numpy as np
 from . import zero_surface as surface
 from .entry_blocks import (
     BLOCK,
+    BY_DROPOUT,
     COUNT,
     DISPERSION,
     DROPOUT,
@@ -44,6 +45,7 @@ from .float32_math import (
     inlined,
     log,
     log1p,
+    sigmoid,
     softplus,
     softplus_and_slope,
 )
@@ -63,10 +65,13 @@ _LOG_TWO = f(math.log(2))
 _NEGLIGIBLE = f(6.5)
 # How much zeros may draw at a peak, in its standard deviations.
 _LARGEST_DRAW, _LARGEST_DRAW_STRETCHED = f(1.5), f(0.5)
+# By how many nats all may be more than what is within a standard deviation of the peak, if that is
+# where most is.
+_LARGEST_EXCESS = f(2.5)
 # At how many counts the summand is looked at: by the peak, at the ends of the window, beyond them,
-# and where zeros draw in neither direction.
-_BELOW, _BY_PEAK, _ABOVE, _TURN = (0, 1, 2), (3, 4), (5, 6, 7, 8, 9), 10
-LOOKS = 11
+# where zeros draw in neither direction, and at zero.
+_BELOW, _BY_PEAK, _ABOVE, _TURN, _ZERO = (0, 1, 2), (3, 4), (5, 6, 7, 8, 9), 10, 11
+LOOKS = 12
 # At how many counts the peak of the whole summand is looked for, and how often closer.
 _STEPS, _CLOSER_STEPS, _TIMES_CLOSER = 64, 6, 4
 # By how many nats interpolated tables may err, about, and which share of their fourth differences
@@ -160,6 +165,7 @@ def judge(size, nodes, rows, block, rules, looks, verdict):
         looks[0, 8, i] = high + f(0.5) * (end - high)
         looks[0, 9, i] = end
         looks[0, _TURN, i] = log1p(turn)
+        looks[0, _ZERO, i] = f(0)
     for k in range(LOOKS):
         look(k, looks, rows, block, rules)
     for i in range(size):
@@ -177,10 +183,26 @@ def judge(size, nodes, rows, block, rules, looks, verdict):
         stretched = block[SPAN * BLOCK + i] > f(0)
         drawn = draw > (_LARGEST_DRAW_STRETCHED if stretched else _LARGEST_DRAW)
         drawn &= last - first + f(1) > f(nodes)
+        # Stretched panels are wide where they are far from the peak: there must not be more.
+        near = max(looks[1, 3, i] + looks[2, 3, i], looks[1, 4, i] + looks[2, 4, i])
+        near += log(f(0.5) * (looks[0, 4, i] - looks[0, 3, i]))
+        drawn |= stretched & (all_ > near + _LARGEST_EXCESS)
         mixed = (block[POSITIVES * BLOCK + i] > f(0)) & (block[ZEROS * BLOCK + i] > f(0))
         overlooked = mixed & ((outside > all_ - _NEGLIGIBLE) | drawn)
-        rough = mixed & (max(looks[3, 3, i], looks[3, 4, i]) > _LARGEST_ERROR)
+        error = max(looks[3, 3, i], looks[3, 4, i])
+        error = max(error, share_of_zero(block, i, rules) * looks[3, _ZERO, i])
+        rough = mixed & (error > _LARGEST_ERROR)
         verdict[i] = OVERLOOKED if overlooked else (UNFIT if rough else SUMMED)
+
+
+@inlined
+def share_of_zero(block, i, rules):
+    """How much of the sum u = 0 is, from the slope in the dropout's logit."""
+    mean, dispersion = block[MEAN * BLOCK + i], block[DISPERSION * BLOCK + i]
+    dropout = block[DROPOUT * BLOCK + i]
+    # That is what was dropped less the prior probability of that.
+    dropped = block[BY_DROPOUT * BLOCK + i] + sigmoid(dropout)
+    return dropped / max(sigmoid(dispersion * log1p(mean / dispersion) + dropout), f(1e-6))
 
 
 @inlined
