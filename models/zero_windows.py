@@ -69,9 +69,9 @@ _LARGEST_DRAW, _LARGEST_DRAW_STRETCHED = f(1.5), f(0.5)
 # where most is.
 _LARGEST_EXCESS = f(2.5)
 # At how many counts the summand is looked at: by the peak, at the ends of the window, beyond them,
-# where zeros draw in neither direction, and at zero.
-_BELOW, _BY_PEAK, _ABOVE, _TURN, _ZERO = (0, 1, 2), (3, 4), (5, 6, 7, 8, 9), 10, 11
-LOOKS = 12
+# where zeros draw in neither direction, at zero, and at the prior mean.
+_BELOW, _BY_PEAK, _ABOVE, _TURN, _ZERO, _MEAN = (0, 1, 2), (3, 4), (5, 6, 7, 8, 9), 10, 11, 12
+LOOKS = 13
 # At how many counts the peak of the whole summand is looked for, and how often closer.
 _STEPS, _CLOSER_STEPS, _TIMES_CLOSER = 64, 6, 4
 # By how many nats interpolated tables may err, about, and which share of their fourth differences
@@ -166,6 +166,7 @@ def judge(size, nodes, rows, block, rules, looks, verdict):
         looks[0, 9, i] = end
         looks[0, _TURN, i] = log1p(turn)
         looks[0, _ZERO, i] = f(0)
+        looks[0, _MEAN, i] = log1p(max(block[MEAN * BLOCK + i], f(1)))
     for k in range(LOOKS):
         look(k, looks, rows, block, rules)
     for i in range(size):
@@ -211,8 +212,9 @@ def most_between(k, looks, i):
     start, end, turn = looks[0, k, i], looks[0, k + 1, i], looks[0, _TURN, i]
     gain = max(looks[2, k, i], looks[2, k + 1, i])
     gain = max(gain, looks[2, _TURN, i]) if start < turn < end else gain
-    most = max(looks[1, k, i], looks[1, k + 1, i]) + gain + log(max(end - start, f(1e-6)))
-    return most if end > start else f(-1e30)
+    most, mean = max(looks[1, k, i], looks[1, k + 1, i]), looks[0, _MEAN, i]
+    most = max(most, looks[1, _MEAN, i]) if start < mean < end else most
+    return most + gain + log(end - start) if end > start else f(-1e30)
 
 
 @numba.njit(**OPTIONS)
