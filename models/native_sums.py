@@ -75,7 +75,7 @@ from .zero_lookup import (
     read_tables,
     zeros_at,
 )
-from .zero_windows import empty_looks, find_wide_windows, has_mixed, judge
+from .zero_windows import empty_looks, find_wide_windows, judge, needs_judging
 
 
 @inlined
@@ -233,7 +233,7 @@ def sum_chunk(chosen, inputs, slabs, values, missing, rules, results, status):
             else:
                 sum_block_without_zeros(group // 2, block, rules)
             write(chosen[own], block, results, status)
-            if group % 2 == 1 and has_mixed(len(own), block):
+            if group % 2 == 1 and needs_judging(len(own), block):
                 judge(len(own), nodes_of(group // 2), rows, block, rules, looks, verdict)
                 for i in range(len(own)):
                     if verdict[i] != SUMMED:

@@ -77,6 +77,8 @@ _STEPS, _CLOSER_STEPS, _TIMES_CLOSER = 64, 6, 4
 # By how many nats interpolated tables may err, about, and which share of their fourth differences
 # is taken for their error.
 _LARGEST_ERROR, _ERROR_SHARE = f(1e-2), f(0.06)
+# With up to so many zeros and no other bootstrap tables are always interpolated well enough.
+_MANY_ZEROS = f(40)
 # How often steps from the peak are doubled until the summand has fallen.
 _DOUBLINGS = 18
 _PANELS_PER_STRETCH = f(1.6)
@@ -93,12 +95,13 @@ def empty_looks():
 
 
 @inlined
-def has_mixed(size, block):
-    """Tell whether any of the first entries of a block has zeros and others."""
-    mixed = False
+def needs_judging(size, block):
+    """Tell whether any of the first entries of a block has zeros and others, or many zeros."""
+    needed = False
     for i in range(size):
-        mixed |= (block[POSITIVES * BLOCK + i] > f(0)) & (block[ZEROS * BLOCK + i] > f(0))
-    return mixed
+        zeros = block[ZEROS * BLOCK + i]
+        needed |= (block[POSITIVES * BLOCK + i] > f(0)) | (zeros > _MANY_ZEROS)
+    return needed
 
 
 @inlined
@@ -192,7 +195,7 @@ def judge(size, nodes, rows, block, rules, looks, verdict):
         overlooked = mixed & ((outside > all_ - _NEGLIGIBLE) | drawn)
         error = max(looks[3, 3, i], looks[3, 4, i])
         error = max(error, share_of_zero(block, i, rules) * looks[3, _ZERO, i])
-        rough = mixed & (error > _LARGEST_ERROR)
+        rough = (mixed | (block[ZEROS * BLOCK + i] > _MANY_ZEROS)) & (error > _LARGEST_ERROR)
         verdict[i] = OVERLOOKED if overlooked else (UNFIT if rough else SUMMED)
 
 
