@@ -18,18 +18,26 @@ from . import zero_surface as surface
 from .entry_blocks import (
     BLOCK,
     BY_DROPOUT,
+    CENTRE_OF_PANEL,
     COUNT,
     DISPERSION,
+    DISTANCE,
     DROPOUT,
+    EDGE,
     FIRST,
+    INNER,
     LAST,
+    LOGIT,
     MEAN,
     MODE,
+    OUTER,
     PANELS,
     PEAK,
     POSITIVES,
+    ROOT,
     SPAN,
     TOTAL,
+    WEIGHT,
     WIDTH,
     ZEROS,
     density_constant,
@@ -62,7 +70,7 @@ from .zero_lookup import (
 
 _LOG_TWO = f(math.log(2))
 # What lies outside a window must be so many nats less than all.
-_NEGLIGIBLE = f(6.5)
+_NEGLIGIBLE = f(7)
 # How much zeros may draw at a peak, in its standard deviations.
 _LARGEST_DRAW, _LARGEST_DRAW_STRETCHED = f(1.5), f(0.5)
 # By how many nats all may be more than what is within a standard deviation of the peak, if that is
@@ -72,6 +80,7 @@ _LARGEST_EXCESS = f(2.5)
 # where zeros draw in neither direction, at zero, and at the prior mean.
 _BELOW, _BY_PEAK, _ABOVE, _TURN, _ZERO, _MEAN = (0, 1, 2), (3, 4), (5, 6, 7, 8, 9), 10, 11, 12
 LOOKS = 13
+_CHECKED = (3, 4, 11)
 # At how many counts the peak of the whole summand is looked for, and how often closer.
 _STEPS, _CLOSER_STEPS, _TIMES_CLOSER = 64, 6, 4
 # By how many nats interpolated tables may err, about, and which share of their fourth differences
@@ -107,13 +116,18 @@ def needs_judging(size, block):
 @inlined
 def look(k, looks, rows, block, rules):
     """Find the summand at counts: its height without the zero factor, and what zeros gain."""
+    # Loops over one array alone are vectorised.
     for i in range(BLOCK):
-        block[COUNT * BLOCK + i] = exp(looks[0, k, i]) - f(1)
+        block[WEIGHT * BLOCK + i] = looks[0, k, i]
+    for i in range(BLOCK):
+        block[COUNT * BLOCK + i] = exp(block[WEIGHT * BLOCK + i]) - f(1)
     read_tables(rows, block, rules)
     for i in range(BLOCK):
-        looks[1, k, i] = height(looks[0, k, i], block, i, rules)
-        looks[2, k, i] = zeros_at(f(1), block, i, rules)[0]
-        looks[3, k, i] = table_error(rows, block, i)
+        block[COUNT * BLOCK + i] = zeros_at(f(1), block, i, rules)[0]
+        block[WEIGHT * BLOCK + i] = height(block[WEIGHT * BLOCK + i], block, i, rules)
+    for i in range(BLOCK):
+        looks[1, k, i] = block[WEIGHT * BLOCK + i]
+        looks[2, k, i] = block[COUNT * BLOCK + i]
 
 
 @inlined
@@ -154,28 +168,51 @@ def judge(size, nodes, rows, block, rules, looks, verdict):
     for i in range(BLOCK):
         peak = block[PEAK * BLOCK + i]
         _, width, _ = newton_step(peak, block, i, rules)
-        low, high = log1p(block[FIRST * BLOCK + i]), log1p(block[LAST * BLOCK + i])
+        high = log1p(block[LAST * BLOCK + i])
         end = max(log1p(furthest_count(block, i)), high)
+        block[EDGE * BLOCK + i] = log1p(block[FIRST * BLOCK + i])
+        block[CENTRE_OF_PANEL * BLOCK + i] = high
+        block[DISTANCE * BLOCK + i] = end
+        block[OUTER * BLOCK + i] = max(peak - width, _LOG_TWO)
+        block[INNER * BLOCK + i] = peak + width
         turn = max(f(1), min(mode_turn(block, i, rules), exp(end) - f(1)))
+        block[ROOT * BLOCK + i] = log1p(turn)
+        block[LOGIT * BLOCK + i] = log1p(max(block[MEAN * BLOCK + i], f(1)))
+    for i in range(BLOCK):
+        low, high = block[EDGE * BLOCK + i], block[CENTRE_OF_PANEL * BLOCK + i]
+        end = block[DISTANCE * BLOCK + i]
         looks[0, 0, i] = _LOG_TWO
         looks[0, 1, i] = f(0.5) * (_LOG_TWO + low)
         looks[0, 2, i] = low
-        looks[0, 3, i] = max(peak - width, _LOG_TWO)
-        looks[0, 4, i] = peak + width
+        looks[0, 3, i] = block[OUTER * BLOCK + i]
+        looks[0, 4, i] = block[INNER * BLOCK + i]
         looks[0, 5, i] = high
         looks[0, 6, i] = high + f(0.05) * (end - high)
         looks[0, 7, i] = high + f(0.2) * (end - high)
         looks[0, 8, i] = high + f(0.5) * (end - high)
         looks[0, 9, i] = end
-        looks[0, _TURN, i] = log1p(turn)
+        looks[0, _TURN, i] = block[ROOT * BLOCK + i]
         looks[0, _ZERO, i] = f(0)
-        looks[0, _MEAN, i] = log1p(max(block[MEAN * BLOCK + i], f(1)))
+        looks[0, _MEAN, i] = block[LOGIT * BLOCK + i]
+    below = False
+    for i in range(BLOCK):
+        below |= block[FIRST * BLOCK + i] > f(1)
     for k in range(LOOKS):
-        look(k, looks, rows, block, rules)
-    for i in range(size):
+        if below | (k > 2):
+            look(k, looks, rows, block, rules)
+        if k in _CHECKED:
+            for i in range(size):
+                looks[3, k, i] = table_error(rows, block, i)
+    for i in range(BLOCK):
         all_ = block[TOTAL * BLOCK + i] - density_constant(block, i, rules)
         all_ += softplus(block[DROPOUT * BLOCK + i])
         all_ -= prior_constant(block[MEAN * BLOCK + i], block[DISPERSION * BLOCK + i])
+        block[EDGE * BLOCK + i] = all_
+        block[DISTANCE * BLOCK + i] = share_of_zero(block, i)
+        width = f(0.5) * (block[INNER * BLOCK + i] - block[OUTER * BLOCK + i])
+        block[OUTER * BLOCK + i] = log(max(width, f(1e-30)))
+    for i in range(size):
+        all_ = block[EDGE * BLOCK + i]
         first, last = block[FIRST * BLOCK + i], block[LAST * BLOCK + i]
         outside = f(-1e30)
         if first > f(1):
@@ -189,18 +226,18 @@ def judge(size, nodes, rows, block, rules, looks, verdict):
         drawn &= last - first + f(1) > f(nodes)
         # Stretched panels are wide where they are far from the peak: there must not be more.
         near = max(looks[1, 3, i] + looks[2, 3, i], looks[1, 4, i] + looks[2, 4, i])
-        near += log(f(0.5) * (looks[0, 4, i] - looks[0, 3, i]))
+        near += block[OUTER * BLOCK + i]
         drawn |= stretched & (all_ > near + _LARGEST_EXCESS)
         mixed = (block[POSITIVES * BLOCK + i] > f(0)) & (block[ZEROS * BLOCK + i] > f(0))
         overlooked = mixed & ((outside > all_ - _NEGLIGIBLE) | drawn)
         error = max(looks[3, 3, i], looks[3, 4, i])
-        error = max(error, share_of_zero(block, i, rules) * looks[3, _ZERO, i])
+        error = max(error, block[DISTANCE * BLOCK + i] * looks[3, _ZERO, i])
         rough = (mixed | (block[ZEROS * BLOCK + i] > _MANY_ZEROS)) & (error > _LARGEST_ERROR)
         verdict[i] = OVERLOOKED if overlooked else (UNFIT if rough else SUMMED)
 
 
 @inlined
-def share_of_zero(block, i, rules):
+def share_of_zero(block, i):
     """How much of the sum u = 0 is, from the slope in the dropout's logit."""
     mean, dispersion = block[MEAN * BLOCK + i], block[DISPERSION * BLOCK + i]
     dropout = block[DROPOUT * BLOCK + i]
@@ -211,13 +248,16 @@ def share_of_zero(block, i, rules):
 
 @inlined
 def most_between(k, looks, i):
-    """Bound the logarithm of the sum between two counts next to each other that were looked at."""
+    """Bound the summand between two counts next to each other that were looked at.
+
+    Per unit of log(1 + u), of which there are not many between them.
+    """
     start, end, turn = looks[0, k, i], looks[0, k + 1, i], looks[0, _TURN, i]
     gain = max(looks[2, k, i], looks[2, k + 1, i])
     gain = max(gain, looks[2, _TURN, i]) if start < turn < end else gain
     most, mean = max(looks[1, k, i], looks[1, k + 1, i]), looks[0, _MEAN, i]
     most = max(most, looks[1, _MEAN, i]) if start < mean < end else most
-    return most + gain + log(end - start) if end > start else f(-1e30)
+    return most + gain if end > start else f(-1e30)
 
 
 @numba.njit(**OPTIONS)

@@ -28,7 +28,7 @@ def draw(brute_force, kind, number: int, seed: int = 0) -> tuple[Tensor, ...]:
         dropout_logits=rng.uniform(-5, 0, (number, 1)),
         noise_scale=log_uniform(0.3, 100 if kind.noise == "absolute" else 3),
         bootstrap_dropout_logits=rng.uniform(-9, 0, (number, 1)),
-        noise_concentration=rng.choice([0.6, 1.5, 4.0, 12.0, 60.0], (number, 1)),
+        noise_concentration=rng.choice([0.9, 1.5, 4.0, 12.0, 60.0], (number, 1)),
     )
     most = max(NUMBERS_OF_BOOTSTRAPS)
     drawn = brute_force.sample_with_counts(parameters, most, kind, rng, number).bootstraps
