@@ -4,8 +4,8 @@ z_n  ~ Normal(0, I), l_n ~ LogNormal             as in :mod:`exvae.models.scvi`
 r_ng ~ Gamma(mean l_n f_mu(z_n, s_n), theta_g)   rate that estimates of the isoform scatter around
 e_ng ~ phi'_g Poisson(r_ng / phi'_g)             the quantifier's estimate
 x_ngb ~ phi_g Poisson(e_ng / phi_g)              its bootstraps, x_ng1, ..., x_ngB
-y_ng ~ Gamma(mean r_ng, variance s_g (phi_g - 1) r_ng)     the expression that is asked for
-s_g  ~ Beta(1/2, 1/2)                            share of the ambiguity that cells have in common
+y_ng ~ Gamma(mean r_ng, variance c_g (phi_g - 1) r_ng)     the expression that is asked for
+c_g  ~ Beta(1/2, 1/2)                            share of the ambiguity that cells have in common
 
 The bootstraps repeat the drawing of reads, so that they are estimates of scVI's rate and not of a
 count drawn with it. phi_g, the inferential dispersion, is the variance of bootstraps over their
@@ -13,7 +13,7 @@ mean: 1 where only reads are drawn, and its excess over 1 is the ambiguity of th
 drawn for each cell anew, but sequences that cannot be told apart are the same in all cells, and
 other cells do not help: a share of the ambiguity is an error that cells have in common and that no
 cell shows. It is Berkson's: the truth scatters around what is estimated. Nothing observed tells the
-share, so that it has Jeffreys' prior. The rest is each cell's own error, phi'_g = phi_g - E[s_g]
+share, so that it has Jeffreys' prior. The rest is each cell's own error, phi'_g = phi_g - E[c_g]
 (phi_g - 1).
 """
 
@@ -68,7 +68,7 @@ class EffectiveReadIsoforms(SCVI):
         return (self.inferential_dispersion - 1).clamp(min=0.0)
 
     def common_share_prior(self) -> TorchDistribution:
-        """Distribution of s, batch shape (isoforms,)."""
+        """Distribution of c, batch shape (isoforms,)."""
         half = torch.full_like(self.inferential_dispersion, 0.5)
         return Beta(half, half)
 
@@ -106,7 +106,7 @@ class EffectiveReadIsoforms(SCVI):
         )
 
     def expression_given_rates(self, rates: Tensor, share: Tensor) -> TorchDistribution:
-        """Distribution of y (reads), of the shape of r, shape (..., isoforms); s broadcasts."""
+        """Distribution of y (reads), of the shape of r, shape (..., isoforms); c broadcasts."""
         dispersion = (share * self.ambiguity).clamp(min=_LEAST_COMMON_DISPERSION)
         tiny = torch.finfo(rates.dtype).tiny
         return Gamma((rates / dispersion).clamp(min=tiny), 1 / dispersion)

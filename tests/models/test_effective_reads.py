@@ -123,7 +123,7 @@ def test_posteriors_of_expression_are_the_rates_and_the_common_error() -> None:
             rate = distribution.inverse_dispersion / distribution.rate_mean + exposure
             mean = (distribution.inverse_dispersion + count) / rate
             means.append(mean)
-            # E[s] is one half.
+            # E[c] is one half.
             squares.append(mean / rate + mean.square() + 0.5 * model.ambiguity * mean)
         mean, square = torch.stack(means).mean(0), torch.stack(squares).mean(0)
         found = [model.expression(samples, batches, summary) for _ in range(40)]
