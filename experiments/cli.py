@@ -13,6 +13,7 @@ from ..data.errors import DataError
 from . import (
     check_commands,
     demo_command,
+    figures_command,
     import_command,
     isoform_commands,
     isoform_simulate_command,
@@ -35,6 +36,7 @@ isoform_commands.app.command("simulate")(isoform_simulate_command.simulate)
 isoform_commands.app.command("check")(check_commands.check_cells)
 app.add_typer(isoform_commands.app, name="isoforms")
 app.command("demo")(demo_command.demo)
+app.command("figures")(figures_command.figures)
 
 
 @app.command()
