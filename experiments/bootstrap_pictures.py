@@ -46,8 +46,10 @@ class BootstrapMoments(NamedTuple):
     num_bootstraps: np.ndarray
 
 
-def moments_of(cells: Cells, column: str = "cell_type") -> BootstrapMoments:
-    """Find the moments of the bootstraps of cells, whose types are in a column of ``obs``.
+def moments_of(cells: Cells, types: str | None = "cell_type") -> BootstrapMoments:
+    """Find the moments of the bootstraps of cells.
+
+    Their types are in this column of ``obs``; None takes all for one type.
 
     Raises
     ------
@@ -71,7 +73,7 @@ def moments_of(cells: Cells, column: str = "cell_type") -> BootstrapMoments:
         squares / np.maximum(size - 1, 1),
         1 - positives / size,
         broken.sum() / (len(cells.bootstraps) * overall.size),
-        cells.obs[column].to_numpy(str),
+        np.full(cells.num_cells, "") if types is None else cells.obs[types].to_numpy(str),
         cells.num_bootstraps,
     )
 

@@ -19,6 +19,8 @@ from .reports import report
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from ..data.cells import Cells
+    from ..data.corpora import Corpus
     from .figures.workshop import Workshop
 
 
@@ -35,6 +37,10 @@ def figures(
     corpus: Annotated[
         list[Path] | None,
         typer.Option(metavar="CORPUS", help="Shown beside the simulated one; may be repeated."),
+    ] = None,
+    cells: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="CELLS.h5ad", help="Shown beside simulated ones; may be repeated."),
     ] = None,
     seed: Seed = 0,
     json: Json = False,
@@ -58,26 +64,43 @@ def figures(
         raise DataError(f"{out}: is a file; choose another --out")
     from .figures.workshop import Workshop
 
-    corpora = _read_corpora(corpus or [])
+    corpora = {name: _read_corpus(path) for name, path in _named(corpus).items()}
+    given = {name: _read_cells(path) for name, path in _named(cells).items()}
     modules = {each: module_of(each) for each in names}
     out.mkdir(exist_ok=True)
     with TemporaryDirectory() as folder:
-        workshop = Workshop(Path(folder), quick, seed, corpora)
+        workshop = Workshop(Path(folder), quick, seed, corpora, given)
         made = {each: _draw(each, module, workshop, out) for each, module in modules.items()}
     report(made, as_json=json)
 
 
-def _read_corpora(paths: list[Path]) -> dict:
+def _named(paths: list[Path] | None) -> dict[str, Path]:
+    """Name files by their own names, or by those of their folders."""
+    named: dict[str, Path] = {}
+    for path in paths or []:
+        # Often they are all called corpus, or cells; then their folders tell them apart.
+        plain = path.stem in ("corpus", "cells") and path.parent.name
+        name = path.parent.name if plain else path.stem
+        if name in named:
+            raise DataError(f"{path}: is called {name} as {named[name]} is; rename one of them")
+        named[name] = path
+    return named
+
+
+def _read_corpus(path: Path) -> Corpus:
     from ..data.corpus_formats import read_corpus
 
-    corpora = {}
-    for path in paths:
-        # Corpora are often all called corpus; then their folders tell them apart.
-        name = path.parent.name if path.stem == "corpus" and path.parent.name else path.stem
-        if name in corpora:
-            raise DataError(f"{path}: another corpus is called {name} too; rename one of them")
-        corpora[name] = read_corpus(path)
-    return corpora
+    return read_corpus(path)
+
+
+def _read_cells(path: Path) -> Cells:
+    from ..data.cells import read_cells
+
+    cells = read_cells(path)
+    cells.require_bootstraps()
+    if not cells.bootstraps:
+        raise DataError(f"{path}: has statistics of bootstraps alone; import it with bootstraps")
+    return cells
 
 
 def _draw(name: str, module: ModuleType, workshop: Workshop, out: Path) -> dict[str, object]:

@@ -14,6 +14,12 @@ FIGURES = {
     "lda-pooling": "kinds of pooling, by the length of test documents",
     "lda-inference": "the encoder alone, refined, and coordinate ascent",
     "lda-gradients": "variance of pathwise and of score-function gradients",
+    "isoforms-variance": "biological against inferential variance, by depth and overlap",
+    "isoforms-bootstraps": "shapes and zeros of bootstraps",
+    "isoforms-calibration": "coverage of intervals, by error and number of bootstraps",
+    "isoforms-likelihood": "negative log-likelihood of held-out cells beside scVI's",
+    "isoforms-recovery": "errors of expression, by its level and ambiguity",
+    "isoforms-states": "states of cells and their types",
 }
 GROUPS = ("lda", "isoforms")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ...data.cells import Cells
 from ...data.corpora import Corpus
 
 Result = TypeVar("Result")
@@ -26,12 +27,15 @@ class Workshop:
         Of simulated data; fits have the seeds from this one on.
     corpora
         By name, with splits: shown beside the simulated one.
+    cells
+        By name, with bootstraps: shown beside simulated ones.
     """
 
     folder: Path
     quick: bool = False
     seed: int = 0
     corpora: dict[str, Corpus] = field(default_factory=dict)
+    cells: dict[str, Cells] = field(default_factory=dict)
     _made: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def choose(self, full: Result, quick: Result) -> Result:
