@@ -78,7 +78,9 @@ def loss_of_scvi_tools(
         model = scvi.model.SCVI(training, use_observed_lib_size=False)
         model.train(epochs, train_size=1.0, batch_size=32, enable_progress_bar=False, logger=False)
         test = anndata.AnnData(counts[held_out].astype(np.float32))
-        bound = model.get_marginal_ll(test, n_mc_samples=num_samples, return_mean=True)
+        bound = model.get_marginal_ll(
+            test, n_mc_samples=num_samples, batch_size=len(held_out), return_mean=True
+        )
     return -float(bound) / counts.shape[1]
 
 

@@ -48,8 +48,10 @@ def measure(workshop: Workshop) -> pd.DataFrame:
             table = pd.DataFrame({"statistic": list(values), "value": list(values.values())})
             if seed == workshop.seed:
                 kind, places = mapped(own)
+                # Of a number alone a CSV does not tell that it is a name.
+                names = np.char.add("type ", types)
                 cells = pd.DataFrame(
-                    {"x": places[:, 0], "y": places[:, 1], "cell_type": types, "kind": kind}
+                    {"x": places[:, 0], "y": places[:, 1], "cell_type": names, "kind": kind}
                 )
                 table = pd.concat([table, cells])
             tables.append(table.assign(method=method, seed=seed))
@@ -97,8 +99,8 @@ def draw(table: pd.DataFrame) -> Figure:
     cells = table[table["x"].notna()]
     for axis, method in zip(axes[0], _METHODS, strict=False):
         own = cells[cells["method"] == method]
-        for number, name in enumerate(sorted(own["cell_type"].astype(str).unique())):
-            chosen = own[own["cell_type"].astype(str) == name]
+        for number, name in enumerate(sorted(own["cell_type"].unique())):
+            chosen = own[own["cell_type"] == name]
             colour = PALETTE[number % len(PALETTE)]
             axis.plot(chosen["x"], chosen["y"], "o", markersize=3, color=colour, label=name)
         kind = own["kind"].iloc[0]
