@@ -355,7 +355,7 @@ def find_windows(block, rules):
         mean, dispersion = block[MEAN * BLOCK + i], block[DISPERSION * BLOCK + i]
         end = log1p(max(prior_end(block, i), exp(y + _WIDER * (high - y)) - f(1)))
         reached = peak - height(end, block, i, rules) > cut - f(1)
-        prior_width = np.sqrt(f(1) / mean + f(1) / dispersion)
+        prior_width = prior_width_of(block, i)
         wide = prior_width > f(0.3) * abs(log1p(mean) - y)
         stretched = asinh((y - _LOG_TWO) / width) + asinh((end - y) / width)
         # Next to u = 1 the prior can be steep: then its panels must not be far from the peak.
@@ -372,6 +372,12 @@ def find_windows(block, rules):
         block[LAST * BLOCK + i] = last if good else np.ceil(exp(end) - f(1))
         block[PANELS * BLOCK + i] = panels if settled else f(np.inf)
         block[SPAN * BLOCK + i] = f(0) if good | alone else width
+
+
+@inlined
+def prior_width_of(block, i):
+    """Width of the negative binomial in log(1 + u), about: its coefficient of variation."""
+    return np.sqrt(f(1) / block[MEAN * BLOCK + i] + f(1) / block[DISPERSION * BLOCK + i])
 
 
 @inlined
@@ -411,12 +417,17 @@ def reach_over_prior(block, rules):
         end = max(last, prior_end(block, i))
         # Windows of few counts are enumerated, on panels that need not be fine.
         fine = max(panels, min(last - first + f(1), f(12)))
+        prior_width = prior_width_of(block, i)
         size = min(log((last + f(0.5)) / (first - f(0.5))) / fine, _PANEL_LOG_WIDTH)
+        size = min(size, _PANEL_DEVIATIONS * prior_width)
         even = min(log((end + f(0.5)) / f(1.5)) / size, end * f(1 / 3))
-        # A peak that is narrow beside all that gets panels that grow with the distance from it.
+        # A peak that is narrow beside all that gets panels that grow with the distance from it, to
+        # no more than the prior's width where the prior is.
         y = block[PEAK * BLOCK + i]
+        away = log1p(block[MEAN * BLOCK + i]) - y
+        finer = np.sqrt(width * width + away * away) / (_PANEL_DEVIATIONS * prior_width)
         stretched = asinh((y - _LOG_TWO) / width) + asinh(max(log1p(end) - y, f(0)) / width)
-        stretched *= _PANELS_PER_STRETCH
+        stretched *= max(_PANELS_PER_STRETCH, finer)
         narrow = reaching & (even > f(20)) & (stretched < even)
         more = stretched if narrow else even
         block[FIRST * BLOCK + i] = f(1) if reaching else first
