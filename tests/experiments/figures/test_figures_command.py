@@ -14,6 +14,7 @@ from exvae.data.corpora import write_corpus
 from exvae.data.lda_simulator import simulate_corpus
 from exvae.experiments.figures.registry import FIGURES, GROUPS, chosen, module_of
 from exvae.experiments.figures.workshop import Workshop
+from exvae.experiments.pictures import plt
 
 MODULES = Path(exvae.experiments.figures.__file__).parent
 
@@ -48,14 +49,8 @@ def test_quick_figures(exvae, tmp_path: Path, group: str) -> None:
             if axis.axison and axis.get_label() != "<colorbar>":
                 assert axis.get_title()
                 assert axis.get_ylabel()
-        exvae_close(figure)
-
-
-def exvae_close(figure) -> None:
-    """Close a figure, of which matplotlib otherwise keeps only so many."""
-    from exvae.experiments.pictures import plt
-
-    plt.close(figure)
+        # matplotlib otherwise keeps it, and warns of too many.
+        plt.close(figure)
 
 
 def test_other_corpora_are_shown_beside(exvae, tmp_path: Path) -> None:
