@@ -56,6 +56,9 @@ def draw_check(check: Check, panels: Sequence[Panel], path: Path) -> None:
 
 def _draw_curve(axis: Axes, check: Check, panel: Panel) -> None:
     table = check.curves[check.curves["panel"] == panel.title]
+    # Replicates can have values far beyond, which would hide the others; they are in the CSV.
+    seen = table.loc[table["observed"].notna(), "x"]
+    table = table[table["x"].between(seen.min(), seen.max())]
     x = table["x"].to_numpy()
     replicated = "replicated, 95 % and median"
     axis.fill_between(x, table["low"], table["high"], color=BLUE, alpha=0.3, linewidth=0)
