@@ -71,6 +71,7 @@ def draw_lengths(table: pd.DataFrame) -> Figure:
         axis.axvline(table["trained_on"].iloc[0], color=GREY, linestyle=":", label="trained on")
         logarithmic(axis, "x")
     axes[0, 1].set_yscale("symlog", linthresh=0.01)
+    axes[0, 1].margins(y=0.15)
     return finish(figure)
 
 
