@@ -19,7 +19,7 @@ def workshop(tmp_path_factory) -> Workshop:
     return Workshop(tmp_path_factory.mktemp("workshop"), quick=True)
 
 
-@pytest.mark.parametrize("concentration", [(0.8, 1.3), (3.0, 0.2)])
+@pytest.mark.parametrize("concentration", [(0.8, 1.3), (1.2, 0.5)])
 def test_the_bound_on_the_likelihood_is_tight(concentration: tuple[float, float]) -> None:
     topic_words = torch.tensor([[0.6, 0.3, 0.1], [0.05, 0.15, 0.8]])
     documents = [[0, 0, 2], [1], [2, 2, 1, 0, 2]]
