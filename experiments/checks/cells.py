@@ -11,8 +11,6 @@ from torch import Tensor
 
 from ...data.bootstraps import BootstrapSummary
 from ...data.cells import CellBatch, Cells
-from ...models.isoforms import BootstrapIsoforms
-from ...models.scvi import SCVI
 from ..isoform_config import IsoformConfig
 from ..isoform_evaluation import chosen_positions
 from ..isoform_inference import batches_of
@@ -175,7 +173,7 @@ def check_cells(
     cells = fit.conform(cells)
     positions = chosen_positions(fit, cells, subset)
     tensors = tensors_of(IsoformConfig(**fit.config["model"]), cells, fit.device)
-    has_bootstraps = isinstance(fit.model, BootstrapIsoforms)
+    has_bootstraps = _site(fit) == "bootstraps"
     torch.manual_seed(seed)
     observed, *replicated = (
         CellStatistics(cells.num_isoforms, has_bootstraps) for _ in range(num_replicates + 1)
@@ -217,12 +215,13 @@ def replicate_cells(
         if latents == "posterior":
             drawn = Predictive(fit.guide, num_samples=number)(*batch)
         values = Predictive(fit.model, drawn, num_samples=number)(*generated)
-        for offset, counts in enumerate(values[_site(fit.model)]):
+        for offset, counts in enumerate(values[_site(fit)]):
             yield first + offset, _summarise(counts, sizes)
 
 
-def _site(model: SCVI) -> str:
-    return "bootstraps" if isinstance(model, BootstrapIsoforms) else "counts"
+def _site(fit: IsoformFit) -> str:
+    """Name the site of what is observed."""
+    return "counts" if fit.config["model"]["model"] == "scvi" else "bootstraps"
 
 
 def _summarise(counts: Tensor, sizes: Tensor) -> BootstrapSummary:

@@ -18,6 +18,7 @@ from scipy import stats
 
 from ...data.cells import Cells
 from ...data.isoform_truth import IsoformTruth
+from ...models.isoforms import BootstrapIsoforms
 from .. import isoform_inference
 from ..bootstrap_pictures import moments_of
 from ..isoform_config import POSTERIOR_SAMPLES, IsoformConfig
@@ -89,11 +90,13 @@ def coverage_of_fit(
     tensors = tensors_of(IsoformConfig(**fit.config["model"]), cells, fit.device)
     ends = [0.5 + side * level / 2 for level in levels for side in (-1, 1)]
     covered, expressed = np.zeros(len(levels)), 0
+    # Other models have no count after dropout.
+    of_counts = {"of": "u"} if isinstance(fit.model, BootstrapIsoforms) else {}
     torch.manual_seed(0)
     positions = np.arange(cells.num_cells)
     blocks = isoform_inference.draw_latents(fit.guide, tensors, positions, POSTERIOR_SAMPLES)
     for rows, batch, samples in blocks:
-        posterior = fit.model.expression(samples, batch.batches, batch.obs, of="u")
+        posterior = fit.model.expression(samples, batch.batches, batch.obs, **of_counts)
         expected = torch.as_tensor(truth.expected[rows], dtype=torch.float32)
         mask = torch.as_tensor(cells.mean_bootstraps[rows].toarray() > EXPRESSED)
         expressed += int(mask.sum())

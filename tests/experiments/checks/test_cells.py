@@ -24,7 +24,7 @@ CELLS, ISOFORMS, BOOTSTRAPS = 40, 30, 6
 
 def truth(seed: int = 0, **options) -> IsoformFit:
     """Make a model of known parameters, as if it had been fitted."""
-    config = IsoformConfig(latent_size=3, noise_latent_size=2, **options)
+    config = IsoformConfig(latent_size=3, noise_latent_size=2, noise="adaptive", **options)
     torch.manual_seed(seed)
     model, guide = build(config, ISOFORMS, 1)
     with torch.no_grad():
