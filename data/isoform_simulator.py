@@ -137,7 +137,8 @@ def simulate_cells(
     Raises
     ------
     DataError
-        If the file cannot be written or a cell gets no reads; nothing is written then.
+        If the file cannot be written, no read would fit a transcript or a cell gets no reads;
+        nothing is written then.
     ValueError
         If shapes do not fit, expression is negative, or there are no bootstraps.
     """
@@ -162,6 +163,11 @@ def simulate_cells(
         switching_share=options.switching_share,
     )
     classes = build_classes(transcripts.sequences, options.fragments)
+    if classes.probabilities.nnz == 0:
+        raise DataError(
+            f"transcripts: none has {options.fragments.k} known bases in a row, so that no read "
+            "would fit one; give longer ones (--transcripts)"
+        )
     quantifier = IsoformQuantifier(
         transcripts, classes, options.num_bootstraps, options.num_layers, options.device
     )

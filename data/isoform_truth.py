@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from scipy.sparse import issparse
 
 from .cells import Cells
 from .errors import DataError
+from .npz import read_npz
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,17 +69,8 @@ def read_truth(path: str | Path, cells: Cells) -> IsoformTruth:
 
 def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
     """Read expected counts, cell types, transcripts and, if they are there, names of cells."""
-    try:
-        with np.load(path) as arrays:
-            expected, cell_types, transcripts = (
-                arrays[name] for name in ("expected", "cell_type", "transcripts")
-            )
-            return expected, cell_types, transcripts, arrays.get("cells")
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{path}: cannot be read as the truth ({error}); give an .npz with expected, cell_type "
-            "and transcripts"
-        ) from error
+    arrays = read_npz(path, "the truth", ("expected", "cell_type", "transcripts"), ("cells",))
+    return arrays["expected"], arrays["cell_type"], arrays["transcripts"], arrays.get("cells")
 
 
 def _read_h5ad(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -22,6 +22,8 @@ from .npz import ArrayParts, write_npz
 LENGTHS = ("fixed", "poisson", "heavy-tailed")
 DEFAULT_LENGTH_DISPERSION = 1.0
 
+# A document of more words would not fit into memory, where documents are drawn as a whole.
+_LARGEST_MEAN_LENGTH = 1e7
 # Beyond it one document is as long as all others together.
 _LARGEST_LENGTH_DISPERSION = 3.0
 # Words and proportions drawn at once; bounds the memory.
@@ -95,8 +97,11 @@ class CorpusSimulator:
         """Check the parameters."""
         if not min(self.num_documents, self.num_topics, self.vocabulary_size) >= 1:
             raise ValueError("documents, topics and vocabulary must be at least 1")
-        if not 1 <= self.mean_length < math.inf:
-            raise ValueError(f"mean_length is {self.mean_length}; it must be at least 1")
+        if not 1 <= self.mean_length <= _LARGEST_MEAN_LENGTH:
+            raise ValueError(
+                f"mean_length is {self.mean_length}; "
+                f"it must be at least 1 and at most {_LARGEST_MEAN_LENGTH:g}"
+            )
         if self.lengths not in LENGTHS:
             raise ValueError(f"lengths is {self.lengths!r}; choose one of {', '.join(LENGTHS)}")
         if self.lengths == "fixed" and self.mean_length % 1:

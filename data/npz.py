@@ -1,13 +1,14 @@
-"""Uncompressed `.npz` files written array after array and part after part, as numpy writes them.
+"""Files of arrays, `.npz`.
 
-An array need not be in memory as a whole, and one that is uncompressed can be mapped when it is
-read; see :mod:`exvae.data.corpus_formats`.
+They are written uncompressed, array after array and part after part, as numpy writes them. An array
+need not be in memory as a whole, and one that is uncompressed can be mapped when it is read; see
+:mod:`exvae.data.corpus_formats`.
 """
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -71,6 +72,28 @@ class ArrayParts:
     def _check(self, complete: bool) -> None:
         if not complete:
             raise ValueError(f"the parts of an array do not fill its shape, {self.shape}")
+
+
+def read_npz(
+    path: Path, what: str, names: Sequence[str], optional: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
+    """Read arrays of these names, and of the optional ones those that are there.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read as ``what`` it should be.
+    """
+    try:
+        # Opened here, as numpy leaves open what it has found to be no archive.
+        with path.open("rb") as file, np.load(file) as arrays:
+            found = [name for name in optional if name in arrays]
+            return {name: arrays[name] for name in (*names, *found)}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path}: cannot be read as {what} ({error}); give an .npz with "
+            f"{', '.join(names[:-1])} and {names[-1]}"
+        ) from error
 
 
 def write_npz(path: Path, arrays: Mapping[str, ArrayParts]) -> None:

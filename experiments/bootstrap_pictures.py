@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from ..data.cells import Cells
+from ..data.errors import DataError
 from .pictures import GREY, plt
-from .simulator_panels import Curve, Panel, draw_panel, finish
+from .simulator_panels import Curve, Panel, draw_panel, finish, show_legend
 
 # Bins of the mean of bootstraps to a decade, and the least entries that one is shown for.
 _BINS_PER_DECADE, _LEAST_ENTRIES = 4, 30
@@ -54,9 +55,14 @@ def moments_of(cells: Cells, types: str | None = "cell_type") -> BootstrapMoment
     Raises
     ------
     DataError
-        If there are no bootstraps.
+        If there are no bootstraps or no such column.
     """
     cells.require_bootstraps()
+    if types is not None and types not in cells.obs:
+        raise DataError(
+            f"{cells.source}: obs has no column {types!r}; import the cells with their types "
+            "(--obs)"
+        )
     statistics = (
         cells.summary.matrix(name, cells.num_isoforms).toarray().astype(np.float64)
         for name in ("positives", "mean", "sum_of_squares")
@@ -176,8 +182,9 @@ def draw_bootstraps(data: Mapping[str, Sequence[BootstrapMoments]], path: Path) 
     ]
     reads = np.geomspace(0.03, 30, 50)
     axes[1, 0].plot(reads, np.exp(-reads), ":", color=GREY, label="Poisson")
-    axes[1, 0].legend(frameon=False, fontsize=8)
-    axes[1, 2].axline((1, 1), (10, 10), color=GREY, linestyle=":")
+    axes[1, 2].axline((1, 1), (10, 10), color=GREY, linestyle=":", label="equal")
+    for axis in axes[1, ::2]:
+        show_legend(axis)
     return finish(figure, tables, path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -18,10 +18,13 @@ from . import (
     isoform_commands,
     isoform_simulate_command,
     lda_commands,
+    usage_command,
 )
 from .errors import LossNotFinite, TrainingInterrupted
 from .options import Fit
 from .reports import report
+
+_INTERRUPTED = "interrupted"
 
 app = typer.Typer(
     help="Exchangeable variational autoencoders in Pyro.",
@@ -34,6 +37,7 @@ app.add_typer(lda_commands.app, name="lda")
 isoform_commands.app.command("import")(import_command.import_cells)
 isoform_commands.app.command("simulate")(isoform_simulate_command.simulate)
 isoform_commands.app.command("check")(check_commands.check_cells)
+isoform_commands.app.command("usage")(usage_command.usage)
 app.add_typer(isoform_commands.app, name="isoforms")
 app.command("demo")(demo_command.demo)
 app.command("figures")(figures_command.figures)
@@ -54,7 +58,7 @@ def info(
 
 
 def main() -> None:
-    """Run the command line; exit status 0, 2 for bad input, 1 for our own faults."""
+    """Run the command line; status 0, 2 for bad input, 1 for our own faults, 130 for Ctrl-C."""
     # Before torch is loaded: its threads otherwise spin for long while they wait for each other,
     # and where another process wants the same cores that makes both ten times slower. Without
     # spinning at all the many short loops of a compiled likelihood take four times as long.
@@ -66,16 +70,19 @@ def main() -> None:
     except TrainingInterrupted as error:
         _fail(str(error), 130)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted", 130)
+        _fail(_INTERRUPTED, 130)
+    except MemoryError as error:
+        _fail(f"out of memory ({error}); ask for less", 2)
     except Exception as error:
         # Usage errors come from typer or from click, depending on typer's version.
         if not hasattr(error, "format_message"):
             raise
-        _fail(f"{error.format_message()} See exvae --help.", 2)
-    else:
-        sys.exit(status if isinstance(status, int) else 0)
+        _fail(f"{error.format_message().rstrip('.')}. See exvae --help.", 2)
+    if status == 130:  # some versions of typer turn the interrupt into this
+        _fail(_INTERRUPTED, 130)
+    sys.exit(status if isinstance(status, int) else 0)
 
 
-def _fail(message: str, status: int) -> None:
+def _fail(message: str, status: int) -> NoReturn:
     print("exvae:", " ".join(message.split()), file=sys.stderr)
     sys.exit(status)

@@ -13,7 +13,6 @@ Only checkpoints need torch, which is loaded with the first of them.
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..data.errors import DataError
+from ..data.files import written_atomically
 
 if TYPE_CHECKING:
     import torch
@@ -44,14 +44,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     DataError
         If the folder cannot be written to.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
+    with written_atomically(path) as temporary:
         write(temporary)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def create_folder(folder: Path, *, resume: bool) -> None:

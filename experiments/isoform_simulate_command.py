@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # Reads of a cell for each isoform, isoforms, cell types, and the share of molecules that is
 # captured, where nothing is said.
 _READS_PER_ISOFORM, _ISOFORMS, _CELL_TYPES, _CAPTURE = 10.0, 500, 5, 0.1
+# Far beyond any experiment.
+_MOST_READS, _LONGEST_FRAGMENT = 1e9, 1e5
 
 
 def simulate(
@@ -69,6 +71,7 @@ def simulate(
         float | None,
         typer.Option(
             min=1.0,
+            max=_MOST_READS,
             metavar="READS",
             help=f"Mean reads of a cell; by default {_READS_PER_ISOFORM:g} for each isoform.",
         ),
@@ -101,7 +104,7 @@ def simulate(
         typer.Option(metavar="FILE", help="Transcript and gene, a line each, separated by a tab."),
     ] = None,
     fragment_mean: Annotated[
-        float, typer.Option(min=1.0, help="Length of fragments (bases).")
+        float, typer.Option(min=1.0, max=_LONGEST_FRAGMENT, help="Length of fragments (bases).")
     ] = 220.0,
     fragment_sd: Annotated[float, typer.Option(min=1.0, help="Its standard deviation.")] = 30.0,
     read_length: Annotated[
@@ -196,7 +199,7 @@ def _draw_symsim(
     from ..data.population_tree import parse_newick
     from ..data.symsim_settings import PHYLA5
 
-    tree = tree or PHYLA5
+    tree = PHYLA5 if tree is None else tree
     try:
         populations = parse_newick(tree).populations
     except ValueError as error:

@@ -51,7 +51,8 @@ def draw_panel(
     data
         Replicates of one or two kinds of data by name, each with x and y.
     style
-        ``line``, ``step``, constant from each x to the next, or ``points``, of the first replicate.
+        ``line``, ``step``, constant from each x to the next, or ``points``, of the first replicate
+        alone, as the legend then says.
 
     Returns
     -------
@@ -63,7 +64,8 @@ def draw_panel(
         for number, (x, y) in enumerate(replicates):
             if style == "points":
                 if number == 0:
-                    axis.plot(x, y, marker, color=colour, markersize=3, alpha=0.5, label=name)
+                    shown = f"{name}, the first" if len(replicates) > 1 else name
+                    axis.plot(x, y, marker, color=colour, markersize=3, alpha=0.5, label=shown)
             else:
                 axis.plot(
                     x,
@@ -86,9 +88,14 @@ def draw_panel(
     for which in panel.logarithmic:
         if (table[which] > 0).any():
             axis.set(**{f"{which}scale": "log"})
+    show_legend(axis)
+    return table
+
+
+def show_legend(axis: Axes) -> None:
+    """Tell what is drawn so far, in full colour."""
     for handle in axis.legend(frameon=False, fontsize=8).legend_handles:
         handle.set_alpha(1.0)
-    return table
 
 
 def finish(figure: Figure, tables: Sequence[pd.DataFrame], path: Path) -> pd.DataFrame:

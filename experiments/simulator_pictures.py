@@ -26,6 +26,7 @@ from ..data.gene_expression import draw_symsim_expression
 from ..data.gene_structures import draw_transcripts
 from ..data.isoform_simulator import SimulationOptions
 from ..data.isoform_simulator import simulate_cells as simulate_isoforms
+from ..data.npz import read_npz
 from ..data.symsim import simulate_cells
 from ..data.symsim_settings import ObservationSettings
 from ..data.transcripts import Transcripts, read_transcripts
@@ -58,12 +59,9 @@ def picture_symsim(reference: Path, out: Path, seeds: Sequence[int]) -> pd.DataF
     DataError
         If the file does not hold such counts, or the folder cannot be written to.
     """
-    try:
-        with np.load(reference) as file:
-            theirs = CellCounts(file["true_counts"], file["observed_counts"])
-            depths = file["depth"]
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{reference}: cannot be read as counts of SymSim ({error})") from error
+    names = ("true_counts", "observed_counts", "depth")
+    *counts, depths = read_npz(reference, "counts of SymSim", names).values()
+    theirs = CellCounts(*counts)
     observation = ObservationSettings(depth_mean=float(depths.mean()), depth_sd=float(depths.std()))
     ours = []
     for seed in seeds:
@@ -180,14 +178,24 @@ def main() -> None:
         parser.error("nothing to draw; give --symsim or --cells")
     if min(arguments.seeds, arguments.symsim_seeds) < 2:
         parser.error("--seeds and --symsim-seeds must be at least 2")
+    if not 0 <= arguments.usage_noise < 1:
+        parser.error("--usage-noise must be from 0 to less than 1")
+    if arguments.t2g is not None and arguments.transcripts is None:
+        parser.error("--t2g is of real transcripts; give them with --transcripts")
     try:
         _draw(arguments)
     except DataError as error:
-        sys.exit(f"simulator_pictures: {error}")
+        print("simulator_pictures:", error, file=sys.stderr)
+        sys.exit(2)
 
 
 def _draw(arguments: argparse.Namespace) -> None:
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    try:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"{arguments.out}: cannot be made ({error.strerror}); choose another --out"
+        ) from error
     tables = []
     if arguments.symsim is not None:
         seeds = range(arguments.symsim_seeds)

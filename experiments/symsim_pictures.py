@@ -96,7 +96,7 @@ def draw_comparison(
     """Draw the statistics of data sets on top of each other, and write their numbers beside.
 
     Panels: how counts are distributed, true and observed; mean and zeros of each gene; zeros by the
-    number of molecules; totals of cells.
+    number of molecules; totals of cells; mean and variance of each gene.
 
     Parameters
     ----------
@@ -119,11 +119,12 @@ def draw_comparison(
         Panel("genes", f"1 + mean count ({unit})", "share of cells with 0"),
         Panel("technical zeros", "count (molecules)", "share of entries not observed"),
         Panel("totals of cells", f"total count ({unit})", "share of cells up to there"),
+        Panel("variance of genes", f"mean count ({unit})", f"variance ({unit}²)", "xy"),
     )
     curves = {
         name: [_curves_of(counts) for counts in replicates] for name, replicates in data.items()
     }
-    styles = ("step", "step", "points", "line", "line")
+    styles = ("step", "step", "points", "line", "line", "points")
     tables = [
         draw_panel(
             axis,
@@ -131,7 +132,7 @@ def draw_comparison(
             {name: [each[number] for each in own] for name, own in curves.items()},
             style,
         )
-        for number, (axis, panel, style) in enumerate(zip(axes.flat, panels, styles, strict=False))
+        for number, (axis, panel, style) in enumerate(zip(axes.flat, panels, styles, strict=True))
     ]
     axes[1, 1].set_xscale("linear")
     axes[1, 1].locator_params(axis="x", nbins=5)
@@ -148,4 +149,5 @@ def _curves_of(counts: CellCounts) -> list[tuple[np.ndarray, np.ndarray]]:
         (1 + observed.mean(0), (observed == 0).mean(0)),
         zeros_given_molecules(counts),
         (totals, np.arange(1, len(totals) + 1) / len(totals)),
+        (observed.mean(0), observed.var(0)),
     ]

@@ -188,6 +188,7 @@ def test_memory_does_not_grow_with_the_documents(
         ({"mean_length": 0.5}, "mean_length is 0.5"),
         ({"mean_length": math.nan}, "mean_length is nan"),
         ({"mean_length": math.inf}, "mean_length is inf"),
+        ({"mean_length": 1e12}, "at most 1e"),
         ({"lengths": "zipf"}, "lengths is 'zipf'; choose one of fixed"),
         ({"mean_length": 7.5, "lengths": "fixed"}, "whole numbers"),
         ({"length_dispersion": 1.0}, "not poisson ones"),

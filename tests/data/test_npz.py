@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from exvae.data.errors import DataError
-from exvae.data.npz import ArrayParts, write_npz
+from exvae.data.npz import ArrayParts, read_npz, write_npz
 
 ARRAYS = {
     "words": np.arange(7, dtype=np.int32),
@@ -54,3 +54,14 @@ def test_parts_that_do_not_fill_the_shape_are_errors(rows: int, tmp_path: Path) 
 def test_only_npz_is_written(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="file.npy: corpora are written as .npz"):
         write_npz(tmp_path / "file.npy", {})
+
+
+def test_arrays_are_read_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "arrays.npz"
+    np.savez(path, **ARRAYS)
+    found = read_npz(path, "words", ("topics", "words"), ("names", "more"))
+    assert list(found) == ["topics", "words", "names"]
+    for name, array in found.items():
+        np.testing.assert_array_equal(array, ARRAYS[name])
+    with pytest.raises(DataError, match=r"arrays.npz: cannot be read as words .*words and more"):
+        read_npz(path, "words", ("topics", "words", "more"))

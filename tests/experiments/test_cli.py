@@ -249,6 +249,26 @@ def test_training_that_ends_early_says_why(
     assert result.err == f"exvae: {error}\n"
 
 
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (MemoryError("cannot allocate 7 TiB"), 2, "out of memory (cannot allocate 7 TiB)"),
+    ],
+)
+def test_what_is_no_fault_of_ours_is_one_line(
+    exvae, tmp_path: Path, monkeypatch, error: BaseException, status: int, message: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("exvae.data.lda_simulator.CorpusSimulator.write", fail)
+    result = exvae("lda", "simulate", tmp_path / "corpus.npz")
+    assert result.status == status
+    assert result.err.splitlines()[-1].startswith(f"exvae: {message}")
+    assert len(result.err.split()) == len(result.err.splitlines()[-1].split())
+
+
 def test_unknown_words_can_be_left_out(exvae, fit: Path, tmp_path: Path) -> None:
     path = tmp_path / "unknown.tsv"
     one, two, three, four = (fit / "vocabulary.txt").read_text().split()[:4]

@@ -135,6 +135,10 @@ def test_transcripts_without_a_table_of_genes(
         (["{out}.h5ad", "--capture", "0"], "--capture"),
         (["{out}.h5ad", "--cells", "4"], "--cells: is 4, but the tree has 5 populations"),
         (["{out}.h5ad", "--tree", "(A:1,B:1)"], "--tree"),
+        (["{out}.h5ad", "--tree", ""], "--tree"),
+        (["{out}.h5ad", "--depth", "inf"], "--depth"),
+        (["{out}.h5ad", "--fragment-mean", "inf"], "--fragment-mean"),
+        (["{out}.h5ad", "--transcripts", "{short}"], "31 known bases"),
         (["{out}.h5ad", "--cell-types", "3"], "--cell-types"),
         (["{out}.h5ad", "--expression", "simple", "--tree", "(A:1,B:1);"], "--tree"),
         (["{out}.h5ad", "--expression", "simple", "--capture", "0.5"], "--capture"),
@@ -145,7 +149,10 @@ def test_transcripts_without_a_table_of_genes(
 def test_bad_input_is_one_line(
     exvae: Callable, fasta: tuple[Path, Path], tmp_path: Path, arguments: list[str], reason: str
 ) -> None:
-    places = {"out": tmp_path / "out", "missing": tmp_path / "missing", "fasta": fasta[0]}
+    short = tmp_path / "short.fa"
+    short.write_text(">one\nACGTACGTAA\n>two\nACCTNNNNAACCGG\n")
+    places = {"out": tmp_path / "out", "missing": tmp_path / "missing"}
+    places |= {"fasta": fasta[0], "short": short}
     before = set(tmp_path.iterdir())
     result = exvae("isoforms", "simulate", *(each.format(**places) for each in arguments))
     assert result.status == 2

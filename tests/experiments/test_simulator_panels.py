@@ -15,7 +15,8 @@ def test_curves_of_each_kind_are_drawn_and_named_once(style: str) -> None:
     x = np.array([1.0, 10.0, 100.0])
     data = {"ours": [(x, x), (x, 2 * x)], "theirs": [(x, 3 * x)]}
     table = draw_panel(axis, Panel("title", "time (seconds)", "reads", "xy"), data, style)
-    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["ours", "theirs"]
+    names = ["ours, the first" if style == "points" else "ours", "theirs"]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == names
     assert len(axis.lines) == (2 if style == "points" else 3)
     assert axis.lines[0].get_color() != axis.lines[-1].get_color()
     assert (axis.get_xlabel(), axis.get_yscale()) == ("time (seconds)", "log")

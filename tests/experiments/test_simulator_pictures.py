@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from anndata import AnnData
+from scipy.sparse import csr_matrix
 
 from exvae.data.cell_import import import_cells
 from exvae.data.cells import read_cells
@@ -72,16 +74,33 @@ def test_the_script(run: Callable, counts: Path, tmp_path: Path, capsys) -> None
     [
         ([], "nothing to draw"),
         (["--symsim", "{folder}/none.npz"], "cannot be read as counts of SymSim"),
+        (["--symsim", "{folder}/empty.npz"], "cannot be read as counts of SymSim"),
+        (["--symsim", "{folder}/cut.npz"], "cannot be read as counts of SymSim"),
         (["--symsim", "{folder}/symsim.npz", "--symsim-seeds", "1"], "at least 2"),
+        (["--symsim", "{folder}/symsim.npz", "--out", "{folder}/empty.npz"], "another --out"),
         (["--cells", "{folder}/none.h5ad"], "none.h5ad"),
+        (["--cells", "{folder}/cells.h5ad"], "obs has no column 'cell_type'"),
+        (["--cells", "{folder}/cells.h5ad", "--usage-noise", "1"], "--usage-noise"),
+        (["--cells", "{folder}/cells.h5ad", "--t2g", "{folder}/t2g.tsv"], "--transcripts"),
     ],
 )
 def test_bad_input(run: Callable, counts: Path, capsys, arguments: list[str], reason: str) -> None:
     folder = counts.parent
+    (folder / "empty.npz").touch()
+    (folder / "cut.npz").write_bytes(counts.read_bytes()[:200])
+    write_cells_without_types(folder / "cells.h5ad")
     with pytest.raises(SystemExit) as ended:
         run("--out", folder / "out", *(each.format(folder=folder) for each in arguments))
-    assert ended.value.code not in (0, None)
-    assert reason in capsys.readouterr().err + str(ended.value.code)
+    assert ended.value.code == 2
+    assert reason in capsys.readouterr().err.splitlines()[-1]
+
+
+def write_cells_without_types(path: Path) -> None:
+    """Write two cells with a bootstrap each."""
+    counts = csr_matrix(np.ones((2, 3), np.float32))
+    cells = AnnData(counts, pd.DataFrame(index=["one", "two"]), pd.DataFrame(index=["a", "b", "c"]))
+    cells.layers["infRep1"] = counts
+    cells.write_h5ad(path)
 
 
 def test_symsim_agrees(shared_data: Path, tmp_path: Path) -> None:

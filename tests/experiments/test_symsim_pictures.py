@@ -65,11 +65,15 @@ def test_a_picture_of_data_sets_of_different_sizes(tmp_path: Path) -> None:
         "genes",
         "technical zeros",
         "totals of cells",
+        "variance of genes",
     ]
     genes = table[(table["panel"] == "genes") & (table["replicate"] == 1)]
     assert set(genes["data"]) == {"one"}
     np.testing.assert_allclose(genes["x"], 1 + data["one"][1].observed.mean(0))
     np.testing.assert_allclose(genes["y"], (data["one"][1].observed == 0).mean(0))
+    genes = table[(table["panel"] == "variance of genes") & (table["data"] == "two")]
+    np.testing.assert_allclose(genes["x"], data["two"][0].observed.mean(0))
+    np.testing.assert_allclose(genes["y"], data["two"][0].observed.var(0))
     totals = table[(table["panel"] == "totals of cells") & (table["data"] == "two")]
     assert (len(totals), totals["y"].iloc[-1]) == (35, 1.0)
 
