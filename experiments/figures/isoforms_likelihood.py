@@ -7,6 +7,7 @@ Beside them, fitted to the same cells, stands scVI of scvi-tools, where it is in
 
 from __future__ import annotations
 
+import logging
 import warnings
 from importlib.util import find_spec
 
@@ -28,7 +29,7 @@ _ORDER = (OURS, SCVI, SCVI_TOOLS)
 
 def measure(workshop: Workshop) -> pd.DataFrame:
     """Measure; columns ``model``, ``seed``, ``loss`` (nats per entry of held-out cells)."""
-    num_samples = workshop.choose(30, 2)
+    num_samples, epochs = workshop.choose((30, None), (2, 2))
     rows = []
     for model, seed, known, fit in compared(workshop):
         positions = chosen_positions(fit, known.cells, "held-out")
@@ -43,7 +44,6 @@ def measure(workshop: Workshop) -> pd.DataFrame:
         entries = len(positions) * known.cells.num_isoforms
         rows.append((model, seed, -total / entries))
         if model == SCVI and find_spec("scvi"):
-            epochs = fit.config["training"]["epochs"]
             counts = CountTensors(known.cells).estimates
             loss = loss_of_scvi_tools(counts.toarray(), positions, epochs, seed, num_samples)
             rows.append((SCVI_TOOLS, seed, loss))
@@ -51,7 +51,7 @@ def measure(workshop: Workshop) -> pd.DataFrame:
 
 
 def loss_of_scvi_tools(
-    counts: np.ndarray, held_out: np.ndarray, epochs: int, seed: int, num_samples: int
+    counts: np.ndarray, held_out: np.ndarray, epochs: int | None, seed: int, num_samples: int
 ) -> float:
     """Negative log-likelihood (nats per entry) of cells held out from SCVI of scvi-tools.
 
@@ -61,7 +61,9 @@ def loss_of_scvi_tools(
         Whole reads, shape (cells, isoforms).
     held_out
         Positions of the cells held out, shape (held-out cells,).
-    epochs, seed
+    epochs
+        As many as scvi-tools chooses if None.
+    seed
         Of the fit.
     num_samples
         Of the latent variables, behind the bound.
@@ -72,11 +74,12 @@ def loss_of_scvi_tools(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         scvi.settings.seed = seed
+        scvi.settings.verbosity = logging.ERROR  # otherwise it prints where results go
         trained_on = np.setdiff1d(np.arange(len(counts)), held_out)
         training = anndata.AnnData(counts[trained_on].astype(np.float32))
         scvi.model.SCVI.setup_anndata(training)
         model = scvi.model.SCVI(training, use_observed_lib_size=False)
-        model.train(epochs, train_size=1.0, batch_size=32, enable_progress_bar=False, logger=False)
+        model.train(epochs, train_size=1.0, enable_progress_bar=False, logger=False)
         test = anndata.AnnData(counts[held_out].astype(np.float32))
         bound = model.get_marginal_ll(
             test, n_mc_samples=num_samples, batch_size=len(held_out), return_mean=True
