@@ -297,10 +297,15 @@ def breakpoints(
     width = width.clamp(min=0.75)
     # The negative binomial's tail falls by a factor e every 1 + mu / theta counts.
     prior_end = mean + 8 * deviation + 20 * (1 + mean * dispersion)
-    end = torch.maximum(prior_end, position + 10 * width)
+    end = torch.maximum(prior_end, position + 10 * width).ceil()
+    # Zeros beside other bootstraps may draw the count further, for noise grows with it.
+    mixed = (summary.zeros > 0) & (summary.positives > 0)
+    drawn = mixed & (setting.zeros == "rectified") & (setting.noise != "absolute")
+    furthest = torch.where(drawn, 12 * end, end)
     points = [position + step * width for step in (-6, -2, 2, 6)]
     points += [mean - deviation, mean + deviation, mean + 4 * deviation]
     points += [torch.full_like(mean, float(point)) for point in (1, 2, 5, 14, 40)]
+    points += [end, 2 * end, 5 * end]
     inner = torch.stack(points, -1).round().clamp(min=1)
-    ordered = torch.minimum(inner, end.ceil().unsqueeze(-1)).sort(-1).values
-    return torch.cat([ordered, 1 + end.ceil().unsqueeze(-1)], -1)
+    ordered = torch.minimum(inner, furthest.unsqueeze(-1)).sort(-1).values
+    return torch.cat([ordered, 1 + furthest.unsqueeze(-1)], -1)

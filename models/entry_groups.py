@@ -26,6 +26,7 @@ from .entry_blocks import (
     OUTER,
     PANELS,
     PEAK,
+    POSITIVES,
     READ,
     SPAN,
     TOTAL,
@@ -96,7 +97,7 @@ class Sorted(NamedTuple):
     """Entries in the order of their groups, and their windows.
 
     Positions are those among the chosen entries; a group's entries with zeros follow those
-    without.
+    without, first those that have others, too.
     """
 
     order: np.ndarray
@@ -114,7 +115,7 @@ def sort_entries(chosen, inputs, slabs, missing, fine, rules, status):
     block, _ = empty_block()
     windows = np.empty((KEPT, count), np.float32)
     groups = np.empty(count, np.int64)
-    ends = np.zeros(2 * GROUPS + 2, np.int64)
+    ends = np.zeros(3 * GROUPS + 2, np.int64)
     for start in range(0, count, BLOCK):
         size = min(BLOCK, count - start)
         load(chosen[start : start + size], inputs, block)
@@ -134,7 +135,9 @@ def sort_entries(chosen, inputs, slabs, missing, fine, rules, status):
             if zeros and became == SUMMED:
                 became = find_tables(i, slabs, missing, block, rules)
             status[chosen[start + i]] = became
-            group = 2 * group + int(zeros) if became == SUMMED else 2 * GROUPS
+            all_zero = zeros & (block[POSITIVES * BLOCK + i] <= f(0))
+            kind = int(zeros) + int(all_zero)
+            group = 3 * group + kind if became == SUMMED else 3 * GROUPS
             groups[start + i] = group
             ends[group] += 1
     order = np.empty(count, np.int64)
@@ -142,7 +145,12 @@ def sort_entries(chosen, inputs, slabs, missing, fine, rules, status):
     for index in range(count - 1, -1, -1):
         ends[groups[index]] -= 1
         order[ends[groups[index]]] = index
-    return Sorted(order, ends, windows)
+    # Where a group's entries without zeros begin, and those with.
+    both = np.empty(2 * GROUPS + 1, np.int64)
+    for group in range(GROUPS):
+        both[2 * group], both[2 * group + 1] = ends[3 * group], ends[3 * group + 1]
+    both[2 * GROUPS] = ends[3 * GROUPS]
+    return Sorted(order, both, windows)
 
 
 @inlined

@@ -33,7 +33,7 @@ from .fixed_nodes import (
     split_likelihood,
     window_nodes,
 )
-from .native_driver import place_nodes, sum_entries
+from .native_driver import PlacedNodes, place_nodes, sum_entries
 from .negative_binomial import log_negative_binomial
 from .quadrature import Nodes, adaptive_nodes, segment_logsumexp
 from .zero_factor import Zeros
@@ -44,6 +44,8 @@ _CHUNK = 8192
 _ADAPTIVE_CHUNK = 2048
 # Panels for a posterior, whose quantiles need more nodes than a sum.
 _POSTERIOR_PANELS = 10
+# By how many nats the nodes of a posterior may miss the likelihood.
+_LARGEST_MISS = 0.03
 # Entries of one call from which on it is worth compiling: a minibatch of a fit.
 _WORTH_COMPILING = 20_000
 
@@ -191,6 +193,9 @@ def _grid_of_entry(
     if setting.noise == "adaptive":
         concentration = concentration + 0.5 * parameters.noise_concentration
     grid = coarsest_grid(concentration, parameters.bootstrap_dropout_logits)
+    if setting.noise == "adaptive" and setting.error == "independent":
+        resolved = summary.zeros.new_tensor([*(own.zeros for own in GRIDS), torch.inf])
+        grid = torch.where(summary.zeros > resolved[grid], len(GRIDS), grid)
     without = (summary.zeros == 0) | (setting.zeros == "atom")
     return torch.where(without, -1, grid)
 
@@ -370,6 +375,10 @@ def _native_posterior(
 ) -> tuple[Nodes, Tensor, Tensor]:
     """Nodes, their probabilities, and the positions of entries that have none."""
     placed, unfit = place_nodes(parts, setting)
+    missing = _miss_the_likelihood(placed, parts, setting)
+    missing[unfit] = True
+    used = ~missing[placed.entry]
+    placed, unfit = PlacedNodes(*(part[used] for part in placed)), missing.nonzero().squeeze(-1)
     chosen, _ = _gather(*_parted(parts), placed.entry, placed.u)
     if before_dropout:
         at_zero = torch.zeros_like(parts[0])
@@ -384,6 +393,23 @@ def _native_posterior(
     total = segment_logsumexp(terms, placed.entry, len(parts[0]))
     nodes = Nodes(placed.entry, placed.u, placed.weight)
     return nodes, (terms - total[placed.entry]).exp(), unfit
+
+
+def _miss_the_likelihood(
+    placed: PlacedNodes, parts: tuple[Tensor, ...], setting: BootstrapSetting
+) -> Tensor:
+    """Tell whether an entry's nodes do not sum to its likelihood, shape (entries,).
+
+    Nodes are placed around the peak of the summand without its zero factor, which may lie
+    elsewhere. Where the likelihood needs the adaptive quadrature there is nothing to compare with.
+    """
+    value, _, unfit = sum_entries(parts, setting)
+    chosen, _ = _gather(*_parted(parts), placed.entry, placed.u)
+    terms = log_prior(placed.u, chosen) + placed.log_likelihood + placed.weight.log()
+    total = segment_logsumexp(terms, placed.entry, len(value))
+    missing = (total - value).abs() > _LARGEST_MISS + 1e-5 * value.abs()
+    missing[unfit] = True
+    return missing
 
 
 def _posterior_on_window(

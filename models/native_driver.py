@@ -15,14 +15,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import entry_blocks, entry_groups, float32_math, native_sums, zero_lookup, zero_surface
+from . import (
+    entry_blocks,
+    entry_groups,
+    float32_math,
+    native_sums,
+    zero_lookup,
+    zero_surface,
+    zero_windows,
+)
 from .bootstrap_likelihood import BootstrapSetting
 from .entry_blocks import Rules
 
 # Entries that a thread works on before it takes more.
 _CHUNK = 1 << 14
 # All modules whose code or constants are compiled.
-SOURCES = (float32_math, entry_blocks, entry_groups, zero_surface, zero_lookup, native_sums)
+SOURCES = (
+    float32_math,
+    entry_blocks,
+    entry_groups,
+    zero_surface,
+    zero_lookup,
+    zero_windows,
+    native_sums,
+)
 
 
 def sum_entries(

@@ -26,12 +26,15 @@ from .entry_blocks import (
     LARGEST,
     LOGITS,
     MEAN,
+    PANELS,
     POSITIVES,
     SCALE,
     TOTAL,
     WEIGHT,
     ZEROS,
     density_constant,
+    find_peaks,
+    find_windows,
     log_prior_at_zero,
     prior_constant,
     prior_varying,
@@ -40,8 +43,10 @@ from .entry_blocks import (
 )
 from .entry_groups import (
     GROUPS,
+    STRETCHED_PANELS,
     clear,
     empty_block,
+    load,
     load_sorted,
     nodes_of,
     place_nodes,
@@ -61,6 +66,8 @@ from .float32_math import (
     softplus,
 )
 from .zero_lookup import (
+    OVERLOOKED,
+    SUMMED,
     UNFIT,
     find_places,
     find_ranges,
@@ -68,6 +75,7 @@ from .zero_lookup import (
     read_tables,
     zeros_at,
 )
+from .zero_windows import empty_looks, find_wide_windows, judge, needs_judging
 
 
 @inlined
@@ -187,6 +195,8 @@ def finish(zeros, block, rules):
 
 # Value and slopes.
 RESULTS = 7
+# By how many nats a sum may change on twice as many panels.
+_LARGEST_CHANGE = f(5e-3)
 
 
 @numba.njit(**OPTIONS)
@@ -211,6 +221,7 @@ def sum_chunk(chosen, inputs, slabs, values, missing, rules, results, status):
         ``SUMMED``, ``UNFIT`` or ``MISSING``, shape (entries,), int8.
     """
     block, rows = empty_block()
+    looks, verdict = empty_looks(), np.zeros(BLOCK, np.int8)
     sorted_ = sort_entries(chosen, inputs, slabs, missing, False, rules, status)
     for group in range(2 * GROUPS):
         for start in range(sorted_.ends[group], sorted_.ends[group + 1], BLOCK):
@@ -221,15 +232,53 @@ def sum_chunk(chosen, inputs, slabs, values, missing, rules, results, status):
                 sum_block(group // 2, rows, block, rules)
             else:
                 sum_block_without_zeros(group // 2, block, rules)
-            for i in range(len(own)):
-                place = chosen[own[i]]
-                finite = True
-                for field in range(RESULTS):
-                    result = block[(TOTAL + field) * BLOCK + i]
-                    results[field, place] = result
-                    finite &= np.isfinite(result)
-                if not finite:
-                    status[place] = UNFIT
+            write(chosen[own], block, results, status)
+            if group % 2 == 1 and needs_judging(len(own), block):
+                judge(len(own), nodes_of(group // 2), rows, block, rules, looks, verdict)
+                for i in range(len(own)):
+                    if verdict[i] != SUMMED:
+                        status[chosen[own[i]]] = verdict[i]
+    if rules.rectified:
+        again = chosen[status[chosen] == OVERLOOKED]
+        sum_overlooked(again, rows, block, inputs, slabs, values, rules, results, status)
+
+
+@inlined
+def write(places, block, results, status):
+    """Write the results of the first entries of a block; what is not finite is left to others."""
+    for i in range(len(places)):
+        finite = True
+        for field in range(RESULTS):
+            result = block[(TOTAL + field) * BLOCK + i]
+            results[field, places[i]] = result
+            finite &= np.isfinite(result)
+        status[places[i]] = SUMMED if finite else UNFIT
+
+
+@numba.njit(**OPTIONS)
+def sum_overlooked(again, rows, block, inputs, slabs, values, rules, results, status):
+    """Sum entries over all counts, as :func:`sum_chunk`.
+
+    Twice, on many panels and on twice as many: where the two differ neither can be trusted.
+    """
+    coarse = np.empty(BLOCK, np.float32)
+    for start in range(0, len(again), BLOCK):
+        own = again[start : start + BLOCK]
+        load(own, inputs, block)
+        find_peaks(block, rules)
+        find_windows(block, rules)
+        look_up_all(len(own), rows, slabs, values, block, rules)
+        find_wide_windows(rows, block, rules)
+        sum_block(GROUPS - 2, rows, block, rules)
+        for i in range(BLOCK):
+            coarse[i] = block[TOTAL * BLOCK + i]
+        sum_block(GROUPS - 1, rows, block, rules)
+        write(own, block, results, status)
+        for i in range(len(own)):
+            total = block[TOTAL * BLOCK + i]
+            differ = abs(total - coarse[i]) > _LARGEST_CHANGE + f(1e-6) * abs(total)
+            if differ or block[PANELS * BLOCK + i] > f(STRETCHED_PANELS[-1]):
+                status[own[i]] = UNFIT
 
 
 @numba.njit(**OPTIONS)

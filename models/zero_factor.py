@@ -22,13 +22,13 @@ from torch.nn import functional
 
 from .negative_binomial import stirling_remainder_of_small
 
-# Nodes of the trapezoidal rule over one or two bumps, and how many standard deviations it reaches.
-_NODES = 33
+# Nodes of the trapezoidal rule over a bump in r, and how many standard deviations it reaches.
+_NODES = 21
 _REACH = 6.0
-# Nodes of the rule over a single bump, in standard deviations.
+# Nodes of that over a bump in log w, in standard deviations.
 _SPACING = 0.6
 _HALF_COUNT = 14
-_NEWTON_STEPS = 8
+_NEWTON_STEPS = 16
 # Beyond this the normal tail holds nothing.
 _LARGEST_RATIO = 38.0
 # Below this (q / pi)^m0 - 1 is m0 times the odds, to rounding.
@@ -56,6 +56,10 @@ class Zeros(NamedTuple):
         exponent = self.count * functional.softplus(log_odds.clamp(min=_SMALLEST_LOG_ODDS))
         large = exponent + (-torch.expm1(-exponent)).log()
         return torch.where(log_odds < _SMALLEST_LOG_ODDS, self.count.log() + log_odds, large)
+
+    def divide(self) -> Tensor:
+        """Where r divides bumps: where the slope of many zeros changes fastest, about."""
+        return -torch.special.ndtri(0.2 * (self.logits + 1.6).sigmoid())
 
     def slope_and_curvature(self, ratio: Tensor) -> tuple[Tensor, Tensor]:
         """First and second derivative of :meth:`log_excess`."""
@@ -182,7 +186,7 @@ def log_bump_shared(zeros: Zeros, ratio: NormalRatio | ScaleMixtureRatio) -> Ten
     """Log of E[(q(r) / pi)^m0 - 1] over the distribution of r.
 
     There are at most two bumps: one where nearly all zeros come from noise, one where nearly all
-    were dropped. The nodes reach over both, or, where these are too far apart, over the larger.
+    were dropped. Each has nodes of its own.
     """
     with torch.no_grad():
         high = ratio.mode().clamp(max=_LARGEST_RATIO)
@@ -192,29 +196,25 @@ def log_bump_shared(zeros: Zeros, ratio: NormalRatio | ScaleMixtureRatio) -> Ten
             one, other = ratio.slope_and_curvature(position), zeros.slope_and_curvature(position)
             return one[0] + other[0], one[1] + other[1]
 
-        # Left of here a bootstrap at zero is more likely noise than dropped.
-        between = -torch.special.ndtri(zeros.logits.clamp(max=-1e-3).exp())
-        between = between.clamp(low, high)
-        ends = torch.stack([low, between]), torch.stack([between, high])
-        mode, curvature = find_mode(slope_and_curvature, *ends)
+        ends = _halves(low, zeros.divide(), high)
+        mode, slope, curvature = find_mode(slope_and_curvature, *ends)
         width = (-curvature).clamp(min=0.5 / ratio.variance).rsqrt()
-        height = ratio.log_density(mode) + zeros.log_excess(mode) + width.log()
-        start, end = mode - _REACH * width, mode + _REACH * width
-        apart = (end[1] - start[0]) / (_NODES - 1) > width.amin(0)
-        left_larger = height[0] > height[1]
-        first = torch.where(apart & ~left_larger, start[1], start[0])
-        last = torch.where(apart & left_larger, end[0], end[1])
-        steps = torch.arange(_NODES, dtype=first.dtype, device=first.device)
-        spacing = (last - first) / (_NODES - 1)
-        nodes = first + steps.view(-1, *[1] * first.dim()) * spacing
-    terms = ratio.log_density(nodes) + zeros.log_excess(nodes)
-    return terms.logsumexp(0) + spacing.log()
+        height = ratio.log_density(mode) + zeros.log_excess(mode)
+        steps = torch.linspace(-_REACH, _REACH, _NODES, dtype=mode.dtype, device=mode.device)
+        nodes = mode + width * steps.view(-1, *[1] * mode.dim())
+        away = (nodes - mode.flip(0)) / width.flip(0)
+        log_weight = (
+            _log_share(height, slope * width, steps, away) + (width * (steps[1] - steps[0])).log()
+        )
+    terms = ratio.log_density(nodes) + zeros.log_excess(nodes) + log_weight
+    return terms.logsumexp((0, 1))
 
 
 def log_bump_independent(zeros: Zeros, scale: Tensor, concentration: Tensor) -> Tensor:
     """Log of E[(q(scale w) / pi)^m0 - 1], w^2 ~ Gamma(concentration, 1).
 
-    The rule runs in log w, stretched so that the slow tail of a small concentration fits.
+    There may be two bumps, as in :func:`log_bump_shared`. The rules run in log w, stretched so that
+    the slow tail of a small concentration fits.
     """
     a = concentration
     with torch.no_grad():
@@ -226,40 +226,85 @@ def log_bump_independent(zeros: Zeros, scale: Tensor, concentration: Tensor) -> 
             slope, curvature = slope * ratio, curvature * ratio.square() + slope * ratio
             return 2 * a - 2 * square + slope, (curvature - 4 * square).clamp(max=-1e-3)
 
-        high = 0.5 * a.log()
-        low = torch.minimum(high, -(scale.clamp(min=1e-30)).log()) - 4.0
-        centre, curvature = find_mode(slope_and_curvature, low, high)
+        # Modes lie where w^2 < a and r^2 < 2 a, as the slope of the zeros in r is at most -r.
+        log_scale = scale.clamp(min=1e-30).log()
+        largest = 0.5 * a.log()
+        high = torch.minimum(largest, largest + 0.5 * math.log(2.0) - log_scale)
+        low = torch.minimum(high - 1.0, -log_scale - 4.0)
+        ends = _halves(low, zeros.divide().clamp(min=1e-3).log() - log_scale, high)
+        centre, slope, curvature = find_mode(slope_and_curvature, *ends)
         width = (-curvature).clamp(min=1e-6).rsqrt()
         stretch = 0.45 / a.sqrt().clamp(min=1.0)
-        steps = torch.arange(-_HALF_COUNT, _HALF_COUNT + 1, dtype=a.dtype, device=a.device)
+        steps = torch.arange(-_HALF_COUNT, _HALF_COUNT + 1, dtype=centre.dtype, device=a.device)
         position = (_SPACING * steps).view(-1, *[1] * centre.dim())
         log_w = centre + width * (stretch * position).sinh() / stretch
-        log_w = log_w.minimum(high + 3.5)  # beyond is nothing, and its slope would not be finite
+        away = (stretch * (log_w - centre.flip(0)) / width.flip(0)).asinh() / stretch
+        height = 2 * a * centre - (2 * centre).exp() + zeros.log_excess(scale * centre.exp())
+        log_w = log_w.minimum(largest + 3.5)  # beyond is nothing, and slopes are not finite
         log_slope = (width * (stretch * position).cosh()).log()
+        log_weight = (
+            _log_share(height, slope * width, _SPACING * steps, away)
+            + log_slope
+            + math.log(_SPACING)
+        )
     log_density = math.log(2.0) + 2 * a * log_w - (2 * log_w).exp() - a.lgamma()
-    terms = log_density + log_slope + zeros.log_excess(scale * log_w.exp())
-    return terms.logsumexp(0) + math.log(_SPACING)
+    terms = log_density + zeros.log_excess(scale * log_w.exp()) + log_weight
+    return terms.logsumexp((0, 1))
+
+
+def _halves(low: Tensor, between: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Give the lower and the upper ends of an interval's two parts, each of shape (2, ...)."""
+    low, between, high = torch.broadcast_tensors(low, between.clamp(low, high), high)
+    return torch.stack([low, between]), torch.stack([between, high])
+
+
+def _log_share(height: Tensor, slope: Tensor, steps: Tensor, away: Tensor) -> Tensor:
+    """Log of the part of the integrand that each of two bumps' own rule sums, at its nodes.
+
+    Both parts are smooth and make the whole; they are in proportion to Gaussians in place of the
+    bumps.
+
+    Parameters
+    ----------
+    height
+        Of the bumps, in nats, shape (2, ...).
+    slope
+        There, in nats a standard deviation: where there is one that is no peak of its own, and
+        little is left to its rule.
+    steps
+        Of the nodes from their own bump in its standard deviations, shape (nodes,).
+    away
+        From the other bump, in its standard deviations, shape (nodes, 2, ...).
+    """
+    height = height - 2 * slope.square()
+    own = height - 0.5 * steps.square().view(-1, *[1] * height.dim())
+    return functional.logsigmoid(own - (height.flip(0) - 0.5 * away.square()))
 
 
 def find_mode(
     slope_and_curvature: Callable[[Tensor], tuple[Tensor, Tensor]],
     low: Tensor,
     high: Tensor,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Find where a slope falls through zero between low and high, by Newton's method in a bracket.
+
+    Steps that are no shorter than half of the last one, which may go to and fro, are bisections.
 
     Returns
     -------
     tuple of Tensor
-        The position, which is an end of the bracket where there is none within, and the curvature.
+        The position, which is an end of the bracket where there is none within, and the slope and
+        curvature there.
     """
     low, high = torch.broadcast_tensors(low, high)
-    position = high
+    position, before = high, high - low
     for _ in range(_NEWTON_STEPS):
         slope, curvature = slope_and_curvature(position)
         low = torch.where(slope > 0, position, low)
         high = torch.where(slope > 0, high, position)
         newton = position - slope / curvature
         inside = (newton >= low) & (newton <= high) & (curvature < 0)
-        position = torch.where(inside, newton, 0.5 * (low + high))
-    return position, slope_and_curvature(position)[1]
+        inside = inside & ((newton - position).abs() <= 0.5 * before)
+        moved = torch.where(inside, newton, 0.5 * (low + high))
+        position, before = moved, (moved - position).abs()
+    return position, *slope_and_curvature(position)

@@ -22,11 +22,13 @@ from .entry_blocks import (
     LOGITS,
     MODE,
     PAST,
+    PEAK,
     POSITIVES,
     READ,
     ROOT,
     ZEROS,
     precision_left,
+    prior_end,
     ratio_at,
     squared_deviations,
     variance_at,
@@ -44,8 +46,9 @@ _PER_SPACING = f(1 / surface.MODE_SPACING)
 _LANES = 16
 # Numbers that an entry's zero factor is interpolated from: values, slopes in logit and nu.
 ROWS = 3 * surface.NUM_MODES
-# What becomes of an entry: summed; left to others; to be summed once its tables are there.
-SUMMED, UNFIT, MISSING = 0, 1, 2
+# What becomes of an entry: summed; left to others; to be summed once its tables are there; to be
+# summed again, for much of it was overlooked.
+SUMMED, UNFIT, MISSING, OVERLOOKED = 0, 1, 2, 3
 
 
 # Where entries lie in the tables
@@ -100,14 +103,27 @@ def find_ranges(block, rules):
     """Find between which modes the zero factor of every entry is needed."""
     for i in range(BLOCK):
         turn = mode_turn(block, i, rules)
-        turn = max(f(0), min(turn, block[LAST * BLOCK + i]))
+        end = furthest_count(block, i)
+        turn = max(f(0), min(turn, end))
         lowest, highest = f(1e30), f(0)
-        for u in (f(0), turn, block[LAST * BLOCK + i]):
+        for u in (f(0), turn, end):
             mode, _ = ratio_at(u, block, i, rules)
             lowest, highest = min(lowest, mode), max(highest, mode)
         last = f(surface.NUM_MODES - 1)
         block[MODE * BLOCK + i] = min(log(f(1) + lowest) * _PER_SPACING, last)
         block[PAST * BLOCK + i] = min(log(f(1) + highest) * _PER_SPACING, last)
+
+
+@inlined
+def furthest_count(block, i):
+    """Count up to which the zero factor is needed: beyond the window where zeros may pull.
+
+    That is where some bootstraps are zero and others are not.
+    """
+    last, peak = block[LAST * BLOCK + i], block[PEAK * BLOCK + i]
+    high = log(f(1) + last)
+    further = max(prior_end(block, i), exp(high + max(f(0.5) * (high - peak), f(2.5))) - f(1))
+    return max(further, last) if block[POSITIVES * BLOCK + i] > f(0) else last
 
 
 @inlined
@@ -142,11 +158,12 @@ def look_up(i, rows, slabs, values, block, rules):
         rest * (f(1) - f(3) * p),
         p * (f(3) * p - f(2)),
     )
-    # The cubic in x reaches one before and two after; one more on each side for rounding.
-    low = np.int64(block[MODE * BLOCK + i]) - 2
-    high = np.int64(block[PAST * BLOCK + i]) + 4
-    low = max(min(low, surface.NUM_MODES - 4), 0) // _LANES * _LANES
-    high = min(max(high, 5), surface.NUM_MODES)
+    # The cubic in x reaches one before and two after, its check one further; one more on each side
+    # for rounding.
+    low = np.int64(block[MODE * BLOCK + i]) - 3
+    high = np.int64(block[PAST * BLOCK + i]) + 5
+    low = max(min(low, surface.NUM_MODES - 6), 0) // _LANES * _LANES
+    high = min(max(high, 7), surface.NUM_MODES)
     steps = (high - low + _LANES - 1) // _LANES * _LANES
     to = i * ROWS + low
     at = 2 * surface.NUM_MODES * place.logit + low

@@ -43,6 +43,9 @@ class RatioGrid(NamedTuple):
         First y.
     smallest_scale
         Down to which it resolves the sum over rho; below the bump is interpolated.
+    zeros
+        How many bootstraps that are zero it resolves where the error is independent; otherwise the
+        noise of r blurs what they say.
     noise_nodes
         How many nodes in r do where the noise scale is known and there are no more bootstraps
         than the concentration stands for.
@@ -53,6 +56,7 @@ class RatioGrid(NamedTuple):
     bend: float
     lowest: float
     smallest_scale: float
+    zeros: int
     noise_nodes: int
 
     def ratios(self) -> tuple[Tensor, Tensor]:
@@ -64,11 +68,13 @@ class RatioGrid(NamedTuple):
 
 
 GRIDS = (
-    RatioGrid(4.0, 0.4, 1.0, -7.5, 0.0125, 40),
-    RatioGrid(18.0, 0.16, 2.0, -4.0, 0.025, 56),
-    RatioGrid(60.0, 0.09, 3.0, -4.5, 0.01, 96),
+    RatioGrid(4.0, 0.4, 1.0, -7.5, 0.0125, 35, 40),
+    RatioGrid(18.0, 0.16, 2.0, -4.0, 0.025, 50, 56),
+    RatioGrid(60.0, 0.09, 3.0, -4.5, 0.01, 120, 96),
 )
-_FINEST_GRID = RatioGrid(160.0, 0.055, 4.0, -5.5, 0.006, 160)
+_FINEST_GRID = RatioGrid(160.0, 0.055, 4.0, -5.5, 0.006, 200, 160)
+# Of any concentration, for many zeros.
+_DEEPEST_GRID = RatioGrid(160.0, 0.055, 4.0, -10.5, 0.003, 1000, 160)
 
 
 def coarsest_grid(concentration: Tensor, logits: Tensor) -> Tensor:
@@ -298,6 +304,8 @@ def bump_over_scales(
     bootstraps that are not zero.
     """
     grid = next((grid for grid in GRIDS if concentration <= grid.concentration), _FINEST_GRID)
+    if not shared and zeros > grid.zeros:
+        grid = _DEEPEST_GRID
     rows = _rows_of_ratios(zeros, positives, grid, tuple(logits.tolist()), shared)
     store = _store(grid, shared, logits.device, logits.dtype)
     bump = TabulatedBump(*store.grid_parts, rows, rows, torch.zeros_like(logits))

@@ -33,6 +33,12 @@ def stress_points() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def typical_entries() -> ModuleType:
+    """Give entries as minibatches have them."""
+    return load("typical_entries")
+
+
+@pytest.fixture(scope="session")
 def generation() -> ModuleType:
     """Give what compares draws of models with their densities."""
     return load("generation")

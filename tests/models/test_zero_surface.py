@@ -1,63 +1,127 @@
-"""Tables of the zero factor's bump, against the bump itself."""
+"""Tables of the zero factor's bump hold what direct integration gives, and stay as they grow."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
+from torch.nn import functional
 
-from exvae.models import zero_surface
 from exvae.models.zero_factor import (
+    NormalRatio,
     ScaleMixtureRatio,
     Zeros,
     log_bump_independent,
     log_bump_shared,
 )
-from exvae.models.zero_surface import ZeroSurface
+from exvae.models.zero_surface import (
+    LARGEST_COUNT,
+    LARGEST_MODE,
+    LOGIT_SPACING,
+    LOWEST_LOGIT,
+    LOWEST_ROOT,
+    MODE_SPACING,
+    NUM_LOGITS,
+    NUM_MODES,
+    NUM_ROOTS,
+    ROOT_SPACING,
+    SLAB,
+    ZeroSurface,
+    zero_surface,
+)
 
-ZEROS, POSITIVES, ROOT = 12, 5, 6
+SETTINGS = pytest.mark.parametrize(
+    ("shared", "adaptive"), [(True, True), (True, False), (False, True), (False, False)]
+)
+# m0, m and the position of the concentration.
+SLABS = [(1, 0, 3), (30, 0, 0), (5, 25, 8), (12, 1, 12), (3, 29, 21), (100, 60, 13)]
 
 
 def slab_of(surface: ZeroSurface, zeros: int, positives: int, root: int) -> np.ndarray:
-    place = surface.slabs[zeros, positives, root]
-    values = surface.values[place * zero_surface.SLAB : (place + 1) * zero_surface.SLAB]
-    return values.reshape(zero_surface.NUM_LOGITS, 2, zero_surface.NUM_MODES)
+    """Values and slopes, shape (logits, 2, modes)."""
+    start = int(surface.slabs[zeros, positives, root]) * SLAB
+    return surface.values[start : start + SLAB].reshape(NUM_LOGITS, 2, NUM_MODES)
 
 
-@pytest.mark.parametrize("shared", [True, False])
-def test_a_slab_is_the_bump(shared: bool) -> None:
-    surface = ZeroSurface(shared=shared, adaptive=True)
-    surface.compute(np.array([[ZEROS, POSITIVES, ROOT]]))
-    slab = slab_of(surface, ZEROS, POSITIVES, ROOT)
-    nu = (zero_surface.LOWEST_ROOT + zero_surface.ROOT_SPACING * ROOT) ** 3
-    concentration = torch.tensor(0.5 * (nu + POSITIVES), dtype=torch.float64)
-    logits = torch.arange(zero_surface.NUM_LOGITS, dtype=torch.float64)
-    logits = zero_surface.LOWEST_LOGIT + zero_surface.LOGIT_SPACING * logits[10:60:5]
-    modes = torch.arange(zero_surface.NUM_MODES, dtype=torch.float64)
-    modes = torch.expm1(zero_surface.MODE_SPACING * modes[1:40])
-    scale = (modes / concentration.sqrt()).expand(len(logits), -1)
-    zeros = Zeros(torch.full_like(scale, float(ZEROS)), logits.unsqueeze(-1).expand_as(scale))
-    concentration = concentration.expand_as(scale)
+def direct(
+    zeros: int, positives: int, root: int, logits: Tensor, *, shared: bool, adaptive: bool
+) -> Tensor:
+    """Log of the bump at logits and all modes, as the logits of shape (logits, modes)."""
+    modes = torch.expm1(MODE_SPACING * torch.arange(NUM_MODES, dtype=torch.float64))
+    own = Zeros(torch.tensor(float(zeros), dtype=torch.float64), logits)
+    concentration = torch.tensor((LOWEST_ROOT + ROOT_SPACING * root) ** 3, dtype=torch.float64)
+    both = 0.5 * (concentration + positives)
+    variance = torch.tensor(1 / (1 + positives), dtype=torch.float64)
+    if adaptive and shared:
+        return log_bump_shared(own, ScaleMixtureRatio(modes * both.rsqrt(), variance, both))
+    if adaptive:
+        return log_bump_independent(own, modes * both.rsqrt(), both)
     if shared:
-        variance = torch.full_like(scale, 1 / (1 + POSITIVES))
-        expected = log_bump_shared(zeros, ScaleMixtureRatio(scale, variance, concentration))
-    else:
-        expected = log_bump_independent(zeros, scale, concentration)
-    actual = slab[10:60:5, 0, 1:40]
-    # What matters is log(1 + bump), in nats.
-    np.testing.assert_allclose(
-        np.logaddexp(0, actual), np.logaddexp(0, expected.numpy()), atol=5e-3
-    )
+        return log_bump_shared(own, NormalRatio(modes, variance))
+    return own.log_excess(modes)
 
 
-@pytest.mark.parametrize("adaptive", [True, False])
-@pytest.mark.parametrize("shared", [True, False])
-def test_slabs_are_finite_and_kept_as_more_are_computed(shared: bool, adaptive: bool) -> None:
+@SETTINGS
+@pytest.mark.parametrize(("zeros", "positives", "root"), SLABS)
+def test_slabs_agree_with_direct_integration(
+    zeros: int, positives: int, root: int, shared: bool, adaptive: bool
+) -> None:
     surface = ZeroSurface(shared=shared, adaptive=adaptive)
-    surface.compute(np.array([[3, 2, 0], [30, 0, 0]]))
-    first = slab_of(surface, 3, 2, 0).copy()
-    surface.compute(np.array([[1, 1, 0], [2, 60, 0], [100, 0, 0]]))
-    assert np.isfinite(first).all()
-    np.testing.assert_array_equal(slab_of(surface, 3, 2, 0), first)
-    assert np.isfinite(slab_of(surface, 100, 0, 0)).all()
-    assert surface.slabs[5, 5, 0] == -1
+    surface.compute(np.array([[zeros, positives, root]]))
+    slab = slab_of(surface, zeros, positives, root)
+    assert np.isfinite(slab).all()
+    positions = torch.arange(0, NUM_LOGITS, 5)
+    logits = (LOWEST_LOGIT + LOGIT_SPACING * positions.double()).unsqueeze(-1)
+    logits = logits.repeat(1, NUM_MODES).requires_grad_()
+    expected = direct(zeros, positives, root, logits, shared=shared, adaptive=adaptive)
+    # What matters is the logarithm of one plus the bump.
+    expected = functional.softplus(expected)
+    (expected_slopes,) = torch.autograd.grad(expected.sum(), logits)
+    values, slopes = torch.from_numpy(slab[positions.numpy()]).double().unbind(1)
+    tolerance = 1.5e-2 if adaptive else 2e-3
+    torch.testing.assert_close(
+        functional.softplus(values), expected.detach(), rtol=1e-6, atol=tolerance
+    )
+    # Where a second bump appears direct integration is least sure, of slopes above all.
+    torch.testing.assert_close(values.sigmoid() * slopes, expected_slopes, rtol=1e-6, atol=2e-2)
+
+
+@SETTINGS
+def test_corners_of_the_tables_are_finite(shared: bool, adaptive: bool) -> None:
+    surface = ZeroSurface(shared=shared, adaptive=adaptive)
+    corners = [
+        (zeros, positives, root)
+        for zeros in (1, LARGEST_COUNT)
+        for positives in (0, LARGEST_COUNT)
+        for root in (0, NUM_ROOTS - 1)
+    ]
+    surface.compute(np.array(corners))
+    assert np.isfinite(surface.values[: SLAB * len(corners)]).all()
+
+
+def test_the_last_mode_is_the_largest() -> None:
+    assert np.expm1(MODE_SPACING * (NUM_MODES - 1)) == pytest.approx(LARGEST_MODE)
+
+
+def test_slabs_are_kept_when_more_are_computed() -> None:
+    surface = ZeroSurface(shared=True, adaptive=False)
+    assert (surface.slabs == -1).all()
+    kept = []
+    for zeros in range(1, 8):
+        surface.compute(np.array([[zeros, 2, 0], [zeros, 3, 0]]))
+        kept.append(slab_of(surface, zeros, 2, 0).copy())
+        for earlier, values in enumerate(kept, start=1):
+            np.testing.assert_array_equal(slab_of(surface, earlier, 2, 0), values)
+    # Each has a place of its own, one after another.
+    places = surface.slabs[surface.slabs >= 0]
+    assert sorted(places.tolist()) == list(range(14))
+    for values, after in zip(kept, kept[1:], strict=False):
+        assert (values != after).any()
+
+
+def test_a_setting_has_one_surface() -> None:
+    one = zero_surface(shared=True, adaptive=False)
+    assert one is zero_surface(shared=True, adaptive=False)
+    assert one is not zero_surface(shared=False, adaptive=False)
+    assert (one.shared, one.adaptive) == (True, False)
