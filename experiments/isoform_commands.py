@@ -60,8 +60,12 @@ def fit(
         Literal["rectified", "atom"], typer.Option(help="How a bootstrap becomes zero.")
     ] = "rectified",
     noise: Annotated[
-        Literal["adaptive", "relative", "absolute"], typer.Option(help="Scale of the noise.")
-    ] = "adaptive",
+        Literal["poisson", "adaptive", "relative", "absolute"] | None,
+        typer.Option(
+            help="How estimates scatter: as counts of effective reads, or normal with one of three "
+            "scales; poisson, but adaptive with --error independent or --zeros atom."
+        ),
+    ] = None,
     batch_key: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Column of obs with the batch of a cell.")
     ] = None,

@@ -11,6 +11,8 @@ MODELS = ("bootstrap", "scvi")
 # Where nothing else is said. Dropout of latent counts is not identified: learned, it takes isoforms
 # that are hard to tell apart for absent, and loses accuracy.
 DROPOUT = {"bootstrap": "none", "scvi": "network"}
+# Error and zeros that Poisson noise implies.
+POISSON_ONLY_WITH = ("shared", "rectified")
 SUBSETS = ("all", "train", "held-out")
 
 # How to train where nothing else is said.
@@ -32,7 +34,9 @@ class IsoformConfig:
     model
         ``bootstrap`` or ``scvi``.
     error, zeros, noise
-        Of :class:`~exvae.models.isoforms.BootstrapIsoforms`, as is ``noise_latent_size``.
+        Of :class:`~exvae.models.isoforms.BootstrapIsoforms`, as is ``noise_latent_size``. Noise is
+        also ``poisson``, that of :class:`~exvae.models.effective_reads.EffectiveReadIsoforms`,
+        which has no noise latent; see :meth:`chosen_noise` for None.
     latent_size, noise_latent_size
         Z and A.
     dispersion, dropout
@@ -48,7 +52,7 @@ class IsoformConfig:
     model: str = "bootstrap"
     error: str = "shared"
     zeros: str = "rectified"
-    noise: str = "adaptive"
+    noise: str | None = None
     latent_size: int = 10
     noise_latent_size: int = 5
     dispersion: str = "isoform"
@@ -56,3 +60,9 @@ class IsoformConfig:
     pooling: str = "mean"
     input_dropout: float = 0.7
     encoder_bootstraps: int = 5
+
+    def chosen_noise(self) -> str:
+        """Name the noise: where it is not told Poisson, but with a paper's option adaptive."""
+        if self.noise is not None:
+            return self.noise
+        return "poisson" if (self.error, self.zeros) == POISSON_ONLY_WITH else "adaptive"

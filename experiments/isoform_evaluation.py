@@ -12,13 +12,10 @@ from ..data.cells import Cells, CountTensors
 from ..data.errors import DataError
 from ..data.isoform_truth import IsoformTruth
 from . import isoform_inference
+from .calibration import EXPRESSED, Calibration
 from .isoform_config import LIKELIHOOD_SAMPLES, POSTERIOR_SAMPLES, SUBSETS, IsoformConfig
 from .isoforms import IsoformFit, split_cells, tensors_of
 
-# Central intervals of which the coverage is measured.
-COVERAGES = (0.5, 0.8, 0.95)
-# Entries whose mean bootstrap (reads) is above this are expressed.
-EXPRESSED = 2.0
 # Starts of k-means.
 _STARTS = 20
 
@@ -118,33 +115,23 @@ def compare(
     Returns
     -------
     dict
-        ``coverage``: how often central intervals of expression hold the truth, of entries whose
-        mean bootstrap is above :data:`EXPRESSED`. ``rmse_log1p``: root mean squared error of the
-        posterior mean of log1p expression, of all entries; ``rmse_log1p_quantifier`` and
-        ``rmse_log1p_bootstraps``: of the quantifier's estimates and the means of the bootstraps.
-        ``adjusted_rand_index``: of k-means on the mean states with the true types.
+        What :meth:`~exvae.experiments.calibration.Calibration.figures` gives;
+        ``rmse_log1p_quantifier`` and ``rmse_log1p_bootstraps``: root mean squared errors of log1p
+        of the quantifier's estimates and the means of the bootstraps; ``adjusted_rand_index``: of
+        k-means on the mean states with the true types.
     """
     tensors = tensors_of(IsoformConfig(**fit.config["model"]), cells, fit.device)
     estimates = cells.counts if cells.summary is None else cells.mean_bootstraps
-    covered = dict.fromkeys(COVERAGES, 0)
-    expressed, squares = 0, 0.0
+    calibration = Calibration()
     blocks = isoform_inference.draw_latents(fit.guide, tensors, positions, num_samples)
     for rows, batch, samples in blocks:
         posterior = fit.model.expression(samples, batch.batches, batch.obs)
         expected = torch.as_tensor(truth.expected[rows], dtype=torch.float32, device=fit.device)
-        squares += float((posterior.log1p_mean - expected.log1p()).double().square().sum())
-        above = estimates[positions[rows]].toarray() > EXPRESSED
-        mask = torch.as_tensor(above, device=fit.device)
-        expressed += int(mask.sum())
-        ends = [0.5 + side * level / 2 for level in COVERAGES for side in (-1, 1)]
-        for level, (low, high) in zip(
-            COVERAGES, posterior.quantile(ends).unflatten(0, (-1, 2)), strict=True
-        ):
-            covered[level] += int((mask & (low <= expected) & (expected <= high)).sum())
+        expressed = estimates[positions[rows]].toarray() > EXPRESSED
+        calibration.add(posterior, expected, torch.as_tensor(expressed, device=fit.device))
     states = isoform_inference.mean_states(fit.guide, tensors, positions)
     measured = {
-        "coverage": {str(level): count / max(expressed, 1) for level, count in covered.items()},
-        "rmse_log1p": float(np.sqrt(squares / truth.expected.size)),
+        **calibration.figures(),
         "rmse_log1p_quantifier": _rmse_log1p(cells.counts[positions], truth.expected),
     }
     if cells.summary is not None:

@@ -19,12 +19,14 @@ from ..data.cells import (
     noise_variances,
 )
 from ..data.errors import DataError
+from ..data.inferential_dispersion import inferential_dispersions
 from ..guides.isoforms import IsoformGuide
 from ..guides.scvi import SCVIGuide
+from ..models.effective_reads import EffectiveReadIsoforms
 from ..models.isoforms import BootstrapIsoforms
 from ..models.scvi import SCVI
 from . import fits, isoform_inference
-from .isoform_config import DROPOUT, MODELS, IsoformConfig
+from .isoform_config import DROPOUT, MODELS, POISSON_ONLY_WITH, IsoformConfig
 from .training import Trainer, TrainingConfig, TrainingResult, choose_device
 
 # Held-out cells scored after each epoch.
@@ -141,6 +143,12 @@ def build(config: IsoformConfig, num_isoforms: int, num_batches: int) -> tuple[S
         raise DataError(f"--model is {config.model!r}; choose one of {', '.join(MODELS)}")
     if min(config.latent_size, config.noise_latent_size) < 1:
         raise DataError("a latent variable has no dimensions; give at least 1")
+    noise = config.chosen_noise()
+    if noise == "poisson" and (config.error, config.zeros) != POISSON_ONLY_WITH:
+        raise DataError(
+            f"--error {config.error} and --zeros {config.zeros} need normal noise; choose another "
+            "--noise"
+        )
     decoder = {
         "latent_size": config.latent_size,
         "dispersion": config.dispersion,
@@ -151,13 +159,16 @@ def build(config: IsoformConfig, num_isoforms: int, num_batches: int) -> tuple[S
         if config.model == "scvi":
             model = SCVI(num_isoforms, num_batches, **decoder)
             return model, SCVIGuide(model, **encoder)
+        if noise == "poisson":
+            model = EffectiveReadIsoforms(num_isoforms, num_batches, **decoder)
+            return model, SCVIGuide(model, **encoder)
         model = BootstrapIsoforms(
             num_isoforms,
             num_batches,
             noise_latent_size=config.noise_latent_size,
             error=config.error,
             zeros=config.zeros,
-            noise=config.noise,
+            noise=noise,
             **decoder,
         )
         return model, IsoformGuide(model, **encoder)
@@ -255,7 +266,9 @@ def initialise(
     batches = cells.batches[positions]
     model.initialise(expression_scales(counts, batches, len(cells.batch_names)))
     guide.initialise(input_scales(counts))
-    if isinstance(model, BootstrapIsoforms):
+    if isinstance(model, EffectiveReadIsoforms):
+        model.initialise_noise(inferential_dispersions(cells, positions))
+    elif isinstance(model, BootstrapIsoforms):
         relative = model.likelihood["noise"] != "absolute"
         model.initialise_noise(noise_variances(cells, positions, relative=relative))
 

@@ -91,6 +91,13 @@ class CountPosterior:
         # Rounded sums can pass one.
         return below.clamp(max=1.0), up_to.clamp(max=1.0)
 
+    def rank(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """P(U < k) and P(U <= k) for the count k next to a value (reads), of shape batch_shape.
+
+        Between them lies the rank of a true value that is no whole count.
+        """
+        return self.cumulative(value.round())
+
     def quantile(self, q: float | Sequence[float] | Tensor) -> Tensor:
         """Smallest count whose cumulative probability reaches q.
 

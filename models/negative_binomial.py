@@ -8,6 +8,7 @@ where differences of ``lgamma`` lose them.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -95,8 +96,16 @@ class Split(NamedTuple):
     constant: Tensor
 
 
-def split_negative_binomial(u: Tensor, mean: Tensor, inverse_dispersion: Tensor) -> Split:
-    """Log probability in nats of counts u > 0."""
+def split_negative_binomial(
+    u: Tensor,
+    mean: Tensor,
+    inverse_dispersion: Tensor,
+    remainder: Callable[[Tensor], Tensor] = stirling_remainder,
+) -> Split:
+    """Log probability in nats of counts u > 0.
+
+    ``remainder`` is of u + theta; :func:`stirling_remainder_of_small` where u may be below one.
+    """
     excess = u - mean
     successes, total = u + inverse_dispersion, mean + inverse_dispersion
     gamma_ratio = log_ratio(successes / total, excess / total)
@@ -107,7 +116,7 @@ def split_negative_binomial(u: Tensor, mean: Tensor, inverse_dispersion: Tensor)
     varying = (
         (u + 0.5) * step
         + (inverse_dispersion - 1) * gamma_ratio
-        + stirling_remainder(successes)
+        + remainder(successes)
         - stirling_remainder(u + 1)
     )
     constant = (

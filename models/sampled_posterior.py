@@ -8,6 +8,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+_HALF_A_READ = 0.5
+
 
 class SampledPosterior:
     """Posterior of expression that is known by its draws.
@@ -35,6 +37,26 @@ class SampledPosterior:
     def log1p_mean(self) -> Tensor:
         """Mean of log(1 + value), shape (...)."""
         return self.draws.log1p().mean(0)
+
+    def rank(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """P(X < value) and P(X <= value), between which the rank of a true value lies.
+
+        As of counts: what is below half a read counts as zero.
+
+        Parameters
+        ----------
+        value
+            Shape (...), in reads.
+
+        Returns
+        -------
+        tuple of Tensor
+            Each of shape (...).
+        """
+        zero = value < _HALF_A_READ
+        below = torch.where(zero, 0.0, (self.draws < value).to(value.dtype).mean(0))
+        up_to = (self.draws <= value.clamp(min=_HALF_A_READ)).to(value.dtype).mean(0)
+        return below, up_to
 
     @cached_property
     def _ordered(self) -> Tensor:

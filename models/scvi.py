@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ..data.cells import ExpressionScales
 from .base import UniquelyNamedModule
+from .gamma_poisson import EffectiveReads, draw_rates
 from .negative_binomial import ZINB
 from .networks import BatchedNetwork
 from .sampled_posterior import SampledPosterior
@@ -34,7 +35,7 @@ _LEAST_MEAN = 1e-5
 # Logit of a probability that is zero for every purpose.
 _NEVER = -50.0
 # Draws of the rates for each draw of the latent variables.
-_RATES_PER_SAMPLE = 40
+RATES_PER_SAMPLE = 40
 # Dropout before anything is learned: about one count in twenty.
 _FIRST_DROPOUT = -3.0
 # How many times as fast as the networks what belongs to one isoform alone learns.
@@ -234,18 +235,12 @@ class SCVI(UniquelyNamedModule):
         obs
             The counts, shape (cells, isoforms).
         """
-        draws = [self._draw_rates(latents, batches, obs) for latents in samples]
+        reads = EffectiveReads(obs, torch.ones_like(obs))
+        draws = [
+            draw_rates(*self.decode(batches=batches, **latents), reads, RATES_PER_SAMPLE)
+            for latents in samples
+        ]
         return SampledPosterior(torch.cat(draws))
-
-    def _draw_rates(self, latents: dict[str, Tensor], batches: Tensor, counts: Tensor) -> Tensor:
-        mean, inverse_dispersion, dropout_logits = self.decode(batches=batches, **latents)
-        kept = -(inverse_dispersion * (mean / inverse_dispersion).log1p())
-        dropped = torch.sigmoid(dropout_logits - kept) * (counts == 0)
-        dropped = torch.bernoulli(dropped.expand(_RATES_PER_SAMPLE, *counts.shape))
-        # A count that was set to zero says nothing of its rate.
-        concentration = inverse_dispersion + counts
-        gamma = torch._standard_gamma(concentration.expand_as(dropped))
-        return gamma / (inverse_dispersion / mean + (1 - dropped))
 
     def decode(self, z: Tensor, library: Tensor, batches: Tensor) -> CountParameters:
         """Turn latent variables into the parameters of the counts.

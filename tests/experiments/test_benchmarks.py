@@ -86,7 +86,9 @@ def test_the_cost_of_the_likelihood() -> None:
 
 
 def test_the_cost_of_a_training_step() -> None:
-    assert "model of bootstraps" in run("isoform_training.py")
+    printed = run("isoform_training.py")
+    assert "model of effective reads" in printed
+    assert "model of latent counts" in printed
 
 
 def test_the_cost_of_simulated_cells() -> None:

@@ -31,8 +31,11 @@ from exvae.experiments import (
 )
 from exvae.experiments.isoform_config import MODELS, SUBSETS, IsoformConfig
 from exvae.experiments.training import TrainingConfig
+from exvae.models.effective_reads import EffectiveReadIsoforms
 
 CELLS, ISOFORMS, BOOTSTRAPS = 30, 6, 5
+# Every kind of model: of effective reads, of latent counts, and of the rounded counts.
+FITS = {"effective": {}, "adaptive": {"noise": "adaptive"}, "scvi": {"model": "scvi"}}
 # Where figures need no precision.
 FEW = ("--likelihood-samples", 2, "--samples", 2)
 
@@ -113,13 +116,13 @@ def fit_here(source: Path, out: Path, resume: bool = False, **settings: object) 
 @pytest.fixture(scope="module")
 def fitted(folder: Path) -> dict[str, Path]:
     """Fit each of the models."""
-    places = {name: folder / name for name in MODELS}
+    places = {name: folder / name for name in FITS}
     for name, place in places.items():
-        fit_here(folder / "cells.h5ad", place, model=name, epochs=25, batch_key="donor")
+        fit_here(folder / "cells.h5ad", place, **FITS[name], epochs=25, batch_key="donor")
     return places
 
 
-both_models = pytest.mark.parametrize("model", MODELS)
+every_fit = pytest.mark.parametrize("kind", FITS)
 
 
 # Fitting
@@ -162,6 +165,27 @@ def test_defaults_of_the_command_are_those_of_the_configuration() -> None:
     assert config == config | {name: fit[name] for name in config.keys() & fit.keys()}
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, "poisson"),
+        ({"error": "independent"}, "adaptive"),
+        ({"zeros": "atom"}, "adaptive"),
+        ({"zeros": "atom", "noise": "absolute"}, "absolute"),
+        ({"noise": "relative"}, "relative"),
+    ],
+)
+def test_options_of_the_paper_choose_normal_noise(options: dict[str, str], expected: str) -> None:
+    config = IsoformConfig(**options)
+    assert config.chosen_noise() == expected
+    model, _ = isoforms.build(config, ISOFORMS, 1)
+    if expected == "poisson":
+        assert isinstance(model, EffectiveReadIsoforms)
+    else:
+        wanted = {"error": "shared", "zeros": "rectified", **options, "noise": expected}
+        assert model.likelihood == wanted
+
+
 def test_scvi_says_that_it_rounds(exvae, folder: Path, tmp_path: Path) -> None:
     arguments = ["isoforms", "fit", folder / "cells.h5ad", "--epochs", 1, "--out"]
     notes = {
@@ -171,9 +195,9 @@ def test_scvi_says_that_it_rounds(exvae, folder: Path, tmp_path: Path) -> None:
     assert notes == {"bootstrap": 0, "scvi": 1}
 
 
-@both_models
-def test_training_lowers_the_loss_of_cells_held_out(fitted: dict[str, Path], model: str) -> None:
-    metrics = fits.read_metrics(fitted[model])
+@every_fit
+def test_training_lowers_the_loss_of_cells_held_out(fitted: dict[str, Path], kind: str) -> None:
+    metrics = fits.read_metrics(fitted[kind])
     assert metrics["held_out_loss_per_cell"].iloc[-1] < metrics["held_out_loss_per_cell"].iloc[0]
     assert metrics["loss_per_cell"].iloc[-1] < metrics["loss_per_cell"].iloc[0]
 
@@ -263,14 +287,17 @@ def test_training_stops_when_patience_runs_out(folder: Path, tmp_path: Path) -> 
 # Evaluation
 
 
-@both_models
-def test_evaluate_gives_the_figures_agreed(exvae, folder: Path, fitted, model: str) -> None:
-    arguments = ["isoforms", "evaluate", fitted[model], folder / "cells.h5ad", "--json", *FEW]
+@every_fit
+def test_evaluate_gives_the_figures_agreed(exvae, folder: Path, fitted, kind: str) -> None:
+    arguments = ["isoforms", "evaluate", fitted[kind], folder / "cells.h5ad", "--json", *FEW]
     plain = exvae(*arguments).json
     assert set(plain) == {"cells", "isoforms", "loss_per_cell", "nll_point_estimates"}
     measured = exvae(*arguments, "--truth", folder / "truth.npz").json
     assert set(measured) == set(plain) | {
         "coverage",
+        "coverage_all",
+        "coverage_by_tenth",
+        "interval_width",
         "rmse_log1p",
         "rmse_log1p_quantifier",
         "rmse_log1p_bootstraps",
@@ -291,12 +318,12 @@ def test_figures_against_the_truth_are_those_of_the_export(
 ) -> None:
     source = folder / "cells.h5ad"
     measured = exvae(
-        *["isoforms", "evaluate", fitted["bootstrap"], source, "--json"],
+        *["isoforms", "evaluate", fitted["effective"], source, "--json"],
         *["--truth", folder / "truth.npz", "--likelihood-samples", 1],
     ).json
     out = tmp_path / "out.h5ad"
     written = exvae(
-        *["isoforms", "export", fitted["bootstrap"], source, "--out", out],
+        *["isoforms", "export", fitted["effective"], source, "--out", out],
         *["--quantiles", 0.1, 0.25, 0.75, 0.9, "--json"],
     )
     assert written.status == 0, written.err
@@ -344,7 +371,7 @@ def test_the_bound_with_one_sample_is_the_elbo_on_average(folder: Path, fitted) 
 
 
 def test_blocks_change_nothing(folder: Path, fitted, monkeypatch) -> None:
-    fit = isoforms.load(fitted["bootstrap"], "cpu")
+    fit = isoforms.load(fitted["effective"], "cpu")
     cells = fit.conform(read_cells(folder / "cells.h5ad", "donor"))
     tensors = isoforms.tensors_of(IsoformConfig(**fit.config["model"]), cells, "cpu")
     positions = np.array([3, 1, 29, 7, 2])
@@ -365,12 +392,12 @@ def test_rand_index() -> None:
 # Export
 
 
-@both_models
+@every_fit
 def test_export_adds_to_a_copy_of_the_cells(
-    exvae, folder: Path, fitted, tmp_path: Path, model: str
+    exvae, folder: Path, fitted, tmp_path: Path, kind: str
 ) -> None:
     source, out = folder / "cells.h5ad", tmp_path / "out.h5ad"
-    result = exvae("isoforms", "export", fitted[model], source, "--out", out, "--json")
+    result = exvae("isoforms", "export", fitted[kind], source, "--out", out, "--json")
     assert result.status == 0, result.err
     before, after = anndata.read_h5ad(source), anndata.read_h5ad(out)
     pd.testing.assert_frame_equal(before.obs, after.obs)
@@ -380,10 +407,10 @@ def test_export_adds_to_a_copy_of_the_cells(
         assert (before.layers[name] != after.layers[name]).nnz == 0
     assert after.obsm["X_exvae"].shape == (CELLS, 10)
     config = json.loads(after.uns["exvae"]["config"])
-    assert config["model"]["model"] == model
+    assert config["model"]["model"] == FITS[kind].get("model", "bootstrap")
     layers = {"expression", "expression_sd", "expression_log1p"}
     layers |= {f"expression_q{level}" for level in (0.025, 0.1, 0.25, 0.75, 0.9, 0.975)}
-    layers |= {"expression_observed"} if model == "bootstrap" else set()
+    layers |= {"expression_observed"} if kind == "adaptive" else set()
     assert set(after.layers) - set(before.layers) == layers == set(result.json["layers"])
     for name in layers:
         values = after.layers[name]
@@ -505,6 +532,10 @@ def test_principal_components() -> None:
         (["fit", "{cells}", "--out", "{out}", "--resume"], "resume"),
         (["fit", "{cells}", "--out", "{scvi}", "--resume", "--batch-size", 7], "was begun with"),
         (["fit", "{cells}", "--out", "{out}", "--model", "vae"], "model"),
+        (
+            ["fit", "{cells}", "--out", "{out}", *["--noise", "poisson", "--zeros", "atom"]],
+            "--noise",
+        ),
         (["fit", "{cells}", "--out", "{out}", "--batch-key", "day"], "--batch-key must be one of"),
         (["fit", "{cells}", "--out", "{out}", "--label", "day"], "--label must be one of"),
         (["fit", "{cells}", "--out", "{out}", "--train-fraction", 0], "--train-fraction"),
@@ -518,7 +549,7 @@ def test_principal_components() -> None:
         (["evaluate", "{scvi}", "{other}"], "isoform 1 is iso5, but iso0 in the fit"),
         (["evaluate", "{scvi}", "{cells}", "--truth", "{half}"], "20"),
         (["evaluate", "{scvi}", "{cells}", "--truth", "{cells}"], "cannot be read as the truth"),
-        (["evaluate", "{bootstrap}", "{bare}"], "holds no bootstraps"),
+        (["evaluate", "{effective}", "{bare}"], "holds no bootstraps"),
         (["evaluate", "{scvi}", "{bare}", "--subset", "train"], "--subset all"),
         (["evaluate", "{scvi}", "{cells}", "--subset", "some"], "subset"),
         (["export", "{scvi}", "{cells}", "--out", "{out}.csv"], "ends in .h5ad"),

@@ -510,6 +510,9 @@ def test_cumulative_probabilities_of_each_entry(kind) -> None:
         single = posterior.cumulative(counts[row, column])
         assert single[0][row, column] == below[row, column]
         assert single[1][row, column] == up_to[row, column]
+    shifted = counts + double([[0.3, -0.2], [0.4, 0.2], [-0.3, 0.1]])
+    for found, expected in zip(posterior.rank(shifted), (below, up_to), strict=True):
+        assert torch.equal(found, expected)
     for end in posterior.cumulative(double(1e6)):
         torch.testing.assert_close(end, torch.ones(3, 2).double())
 

@@ -224,6 +224,14 @@ def test_sampled_posteriors() -> None:
     assert torch.equal(SampledPosterior(draws[:1]).quantile(0.9), draws[0])
 
 
+def test_ranks_in_sampled_posteriors() -> None:
+    posterior = SampledPosterior(torch.tensor([0.0, 0.3, 2.0, 7.0]).repeat(6, 1).T)
+    below, up_to = posterior.rank(torch.tensor([0.0, 0.4, 0.6, 2.0, 7.0, 9.0]))
+    # What is below half a read is zero, and so are truths.
+    assert below.tolist() == [0.0, 0.0, 0.5, 0.5, 0.75, 1.0]
+    assert up_to.tolist() == [0.5, 0.5, 0.5, 0.75, 1.0, 1.0]
+
+
 def test_networks_read_the_batch() -> None:
     network = BatchedNetwork(3, BATCHES, 5, hidden_sizes=(8, 8))
     latent = torch.randn(3).expand(4, 3)

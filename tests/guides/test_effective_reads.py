@@ -1,0 +1,99 @@
+"""The guide of scVI with the model of effective reads: learning, and what both recover."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from pyro import poutine
+from pyro.infer import SVI, Predictive, TraceMeanField_ELBO
+from pyro.optim import ClippedAdam
+from scipy.sparse import csr_matrix
+from torch import Tensor
+
+from exvae.data.bootstraps import BootstrapSummary
+from exvae.data.cells import CellBatch, ExpressionScales, expression_scales, input_scales
+from exvae.guides.scvi import SCVIGuide
+from exvae.models.effective_reads import EffectiveReadIsoforms
+
+ISOFORMS, BATCHES = 5, 2
+SIZES = {"element_sizes": (8,), "readout_sizes": (8,)}
+
+
+def build(**options) -> tuple[EffectiveReadIsoforms, SCVIGuide]:
+    model = EffectiveReadIsoforms(ISOFORMS, BATCHES, latent_size=3, hidden_sizes=(8,))
+    fractions = torch.full((ISOFORMS,), 1 / ISOFORMS)
+    model.initialise(ExpressionScales(torch.full((2,), 4.0), torch.full((2,), 0.5), fractions))
+    model.initialise_noise(torch.tensor([1.0, 1.0, 2.0, 3.0, 8.0]))
+    return model, SCVIGuide(model, **SIZES, **options)
+
+
+def batch_of(sets: list[Tensor], batches: Tensor | None = None) -> CellBatch:
+    """Make a minibatch of sets of bootstraps, each of shape (bootstraps, isoforms)."""
+    parts = [BootstrapSummary.of(own.T) for own in sets]
+    return CellBatch(
+        torch.cat(sets),
+        torch.tensor([0, *np.cumsum([len(own) for own in sets])]),
+        torch.arange(len(sets)) % BATCHES if batches is None else batches,
+        torch.arange(len(sets)),
+        len(sets),
+        BootstrapSummary(*map(torch.stack, zip(*parts, strict=True))),
+    )
+
+
+def test_a_step_moves_every_parameter() -> None:
+    torch.manual_seed(0)
+    model, guide = build(input_dropout=0.0)
+    batch = batch_of([torch.poisson(torch.full((size, ISOFORMS), 8.0)) for size in (3, 1, 4, 2)])
+    svi = SVI(model, guide, ClippedAdam({"lr": 1e-2}), TraceMeanField_ELBO())
+    parameters = [*model.named_parameters(), *guide.named_parameters()]
+    before = [parameter.detach().clone() for _, parameter in parameters]
+    losses = [svi.step(*batch) for _ in range(8)]
+    assert np.isfinite(losses).all()
+    assert min(losses[-3:]) < losses[0]
+    for (name, parameter), old in zip(parameters, before, strict=True):
+        assert not torch.equal(parameter, old), name
+
+
+def test_predictive_sees_the_same_cells_in_model_and_guide() -> None:
+    model, guide = build()
+    batch = batch_of([torch.poisson(torch.full((3, ISOFORMS), 8.0))] * 4)._replace(obs=None)
+    draws = Predictive(model, guide=guide, num_samples=7)(*batch)
+    assert draws["bootstraps"].shape == (7, 4, ISOFORMS, 3)
+    guided, modelled = (poutine.trace(part).get_trace(*batch) for part in (guide, model))
+    assert set(guided.stochastic_nodes) < set(modelled.stochastic_nodes)
+
+
+def test_expression_of_ambiguous_isoforms_leans_on_other_cells() -> None:
+    torch.manual_seed(0)
+    cells, bootstraps = 80, 10
+    truth = torch.tensor([40.0, 20.0, 12.0, 30.0, 18.0])
+    dispersion = torch.tensor([1.0, 1.0, 1.0, 1.0, 9.0])
+    estimates = dispersion * torch.poisson((truth / dispersion).expand(cells, -1))
+    sets = [
+        dispersion * torch.poisson((own / dispersion).expand(bootstraps, -1)) for own in estimates
+    ]
+    batch = batch_of(sets, torch.zeros(cells, dtype=torch.int64))
+    means = torch.stack([own.mean(0) for own in sets])
+    model, guide = build(input_dropout=0.0)
+    counts = csr_matrix(means.numpy())
+    model.initialise(expression_scales(counts, np.zeros(cells, np.int64), BATCHES))
+    guide.initialise(input_scales(counts))
+    model.initialise_noise(dispersion)
+    svi = SVI(model, guide, ClippedAdam({"lr": 1e-2}), TraceMeanField_ELBO())
+    for _ in range(300):
+        svi.step(*batch)
+    guide.eval()
+    with torch.no_grad():
+        posteriors = guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)
+        samples = [{name: q.sample() for name, q in posteriors.items()} for _ in range(10)]
+        posterior = model.expression(samples, batch.batches, batch.obs)
+    errors = (posterior.log1p_mean - truth.log1p()).square().mean(0).sqrt()
+    before = (means.log1p() - truth.log1p()).square().mean(0).sqrt()
+    assert (errors < before).all()
+    assert errors[4] < 0.6 * before[4]
+    low, high = posterior.quantile([0.1, 0.9])
+    widths = (high.log1p() - low.log1p()).mean(0)
+    # Other cells make the mean surer but leave the error that all have in common.
+    assert widths[4] > 2 * widths[1]
+    covered = ((low <= truth) & (truth <= high)).float().mean()
+    assert covered > 0.7
