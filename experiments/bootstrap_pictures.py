@@ -47,8 +47,10 @@ class BootstrapMoments(NamedTuple):
     num_bootstraps: np.ndarray
 
 
-def moments_of(cells: Cells, column: str = "cell_type") -> BootstrapMoments:
-    """Find the moments of the bootstraps of cells, whose types are in a column of ``obs``.
+def moments_of(cells: Cells, types: str | None = "cell_type") -> BootstrapMoments:
+    """Find the moments of the bootstraps of cells.
+
+    Their types are in this column of ``obs``; None takes all for one type.
 
     Raises
     ------
@@ -56,9 +58,9 @@ def moments_of(cells: Cells, column: str = "cell_type") -> BootstrapMoments:
         If there are no bootstraps or no such column.
     """
     cells.require_bootstraps()
-    if column not in cells.obs:
+    if types is not None and types not in cells.obs:
         raise DataError(
-            f"{cells.source}: obs has no column {column!r}; import the cells with their types "
+            f"{cells.source}: obs has no column {types!r}; import the cells with their types "
             "(--obs)"
         )
     statistics = (
@@ -77,7 +79,7 @@ def moments_of(cells: Cells, column: str = "cell_type") -> BootstrapMoments:
         squares / np.maximum(size - 1, 1),
         1 - positives / size,
         broken.sum() / (len(cells.bootstraps) * overall.size),
-        cells.obs[column].to_numpy(str),
+        np.full(cells.num_cells, "") if types is None else cells.obs[types].to_numpy(str),
         cells.num_bootstraps,
     )
 

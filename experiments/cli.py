@@ -11,7 +11,9 @@ import typer
 
 from ..data.errors import DataError
 from . import (
+    check_commands,
     demo_command,
+    figures_command,
     import_command,
     isoform_commands,
     isoform_simulate_command,
@@ -30,12 +32,15 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+lda_commands.app.command("check")(check_commands.check_documents)
 app.add_typer(lda_commands.app, name="lda")
 isoform_commands.app.command("import")(import_command.import_cells)
 isoform_commands.app.command("simulate")(isoform_simulate_command.simulate)
+isoform_commands.app.command("check")(check_commands.check_cells)
 isoform_commands.app.command("usage")(usage_command.usage)
 app.add_typer(isoform_commands.app, name="isoforms")
 app.command("demo")(demo_command.demo)
+app.command("figures")(figures_command.figures)
 
 
 @app.command()

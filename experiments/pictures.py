@@ -9,8 +9,11 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
+from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.ticker import LogLocator, NullFormatter  # noqa: E402
 
 from .fits import write_atomically  # noqa: E402
 
@@ -23,6 +26,18 @@ def save(figure: Figure, path: Path) -> None:
     """Write a PNG and close the figure."""
     write_atomically(path, lambda target: figure.savefig(target, dpi=120))
     plt.close(figure)
+
+
+def logarithmic(axis: Axes, which: str) -> None:
+    """Make the axis ``x`` or ``y`` logarithmic, with numbers also where it spans no decade."""
+    axis.set(**{f"{which}scale": "log"})
+    low, high = sorted(getattr(axis, f"get_{which}lim")())
+    decades = np.log10(high / low) if low > 0 else np.inf
+    chosen = getattr(axis, f"{which}axis")
+    if decades < 3:
+        chosen.set_major_locator(LogLocator(subs=(1, 2, 5) if decades > 1 else range(1, 10)))
+        chosen.set_major_formatter("{x:g}")
+    chosen.set_minor_formatter(NullFormatter())
 
 
 def draw_topics(words: pd.DataFrame, path: Path) -> None:

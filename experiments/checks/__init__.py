@@ -1,0 +1,1 @@
+"""Posterior predictive checks: whether what a fit generates looks like what it was fitted to."""

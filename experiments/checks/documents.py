@@ -1,0 +1,197 @@
+"""Posterior predictive checks of topic models.
+
+The model takes the lengths of documents as given, so it is asked what documents of each length look
+like, and how often words occur.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from pyro.infer import Predictive
+
+from ...data.corpora import Corpus
+from ..completion import batches
+from ..lda import LDAFit, chosen_documents
+from ..simulator_panels import Curve, Panel
+from .bins import LogBins, ratio
+from .comparison import Check, compare
+
+# Probabilities of words in topics, and words, that are drawn at once.
+_BLOCK = 1 << 23
+# Groups of documents by their length.
+_GROUPS = ("short", "medium", "long")
+
+_LENGTHS = LogBins(0, 6, 5)  # words of a document
+_COUNTS = LogBins(0, 9, 5)  # of a word in the corpus
+_RANKS = LogBins(0, 7, 10)
+
+_FREQUENCY, _SPREAD, _BURSTS = "word frequency", "documents that hold a word", "bursts of words"
+_DISTINCT, _TOP = "distinct words by length", "most frequent word by length"
+_COUNT, _LENGTH = "occurrences of the word in the corpus", "words of the document"
+PANELS = (
+    Panel(_FREQUENCY, "rank of the word", "share of all words", "xy"),
+    Panel(_SPREAD, _COUNT, "share of the documents", "xy"),
+    Panel(_BURSTS, _COUNT, "variance / mean over documents", "xy"),
+    Panel(_DISTINCT, _LENGTH, "distinct words / words"),
+    Panel(_TOP, _LENGTH, "share of the most frequent word"),
+)
+
+
+class DocumentStatistics:
+    """What documents look like, in memory that does not grow with their number.
+
+    Parameters
+    ----------
+    vocabulary_size
+        V.
+    bounds
+        Lengths above which a document is medium, and long.
+    """
+
+    def __init__(self, vocabulary_size: int, bounds: tuple[float, float]) -> None:
+        self.bounds = bounds
+        self.num_documents = 0
+        # Of each word: occurrences, their squares summed over documents, documents that hold it.
+        self.counts, self.squares, self.holders = np.zeros((3, vocabulary_size))
+        # Documents by length: how many, their distinct words / words, their top word's share.
+        self.documents, self.distinct, self.top = np.zeros((3, _LENGTHS.size))
+        self.groups, self.distinct_of_groups = np.zeros((2, len(_GROUPS)))
+
+    def add(self, words: np.ndarray, offsets: np.ndarray) -> None:
+        """Take some documents in: words, shape (words,), and their bounds, (documents + 1,)."""
+        lengths = np.diff(offsets)
+        vocabulary_size = len(self.counts)
+        documents = np.repeat(np.arange(len(lengths)), lengths)
+        pairs, counts = np.unique(documents * vocabulary_size + words, return_counts=True)
+        document, word = np.divmod(pairs, vocabulary_size)
+        self.num_documents += len(lengths)
+        self.counts += np.bincount(word, counts, vocabulary_size)
+        self.squares += np.bincount(word, counts.astype(float) ** 2, vocabulary_size)
+        self.holders += np.bincount(word, minlength=vocabulary_size)
+        distinct = np.bincount(document, minlength=len(lengths)) / np.maximum(lengths, 1)
+        largest = np.zeros(len(lengths))
+        np.maximum.at(largest, document, counts)
+        self.documents += _LENGTHS.sums(lengths)
+        self.distinct += _LENGTHS.sums(lengths, distinct)
+        self.top += _LENGTHS.sums(lengths, largest / np.maximum(lengths, 1))
+        group = np.searchsorted(self.bounds, lengths, side="left")
+        self.groups += np.bincount(group, minlength=len(_GROUPS))
+        self.distinct_of_groups += np.bincount(group, distinct, len(_GROUPS))
+
+    @property
+    def _bursts(self) -> np.ndarray:
+        """Variance / mean of each word's count over documents."""
+        means = self.counts / self.num_documents
+        return ratio(self.squares / self.num_documents - means**2, means)
+
+    def scalars(self) -> dict[str, float]:
+        """Give each statistic by its name, with its unit."""
+        shares = self.counts / self.counts.sum()
+        seen = shares > 0
+        distinct = ratio(self.distinct_of_groups, self.groups)
+        found = {
+            "words of the vocabulary that occur": seen.sum(),
+            "entropy of words (nats)": -np.sum(shares[seen] * np.log(shares[seen])),
+            "variance / mean of a word's count, mean over tokens": np.sum(
+                shares[seen] * self._bursts[seen]
+            ),
+            "documents that hold a word, mean over tokens (share)": np.sum(
+                shares * self.holders / self.num_documents
+            ),
+            "share of a document's most frequent word, mean": self.top.sum() / self.num_documents,
+        }
+        for name, value in zip(_GROUPS, distinct, strict=True):
+            if not np.isnan(value):
+                found[f"distinct words / words of {name} documents, mean"] = value
+        return {name: float(value) for name, value in found.items()}
+
+    def curves(self) -> dict[str, Curve]:
+        """Give x and y of each panel by its title."""
+        frequencies = np.sort(self.counts)[::-1] / self.counts.sum()
+        ranks = np.arange(1, len(frequencies) + 1)
+        of_ranks = ratio(_RANKS.sums(ranks, frequencies), _RANKS.sums(ranks))
+        seen = self.counts > 0
+        counts = self.counts[seen]
+        number = _COUNTS.sums(counts)
+        holders = _COUNTS.sums(counts, self.holders[seen] / self.num_documents)
+        return {
+            _FREQUENCY: (_RANKS.centres, np.where(of_ranks > 0, of_ranks, np.nan)),
+            _SPREAD: (_COUNTS.centres, ratio(holders, number)),
+            _BURSTS: (_COUNTS.centres, ratio(_COUNTS.sums(counts, self._bursts[seen]), number)),
+            _DISTINCT: (_LENGTHS.centres, ratio(self.distinct, self.documents)),
+            _TOP: (_LENGTHS.centres, ratio(self.top, self.documents)),
+        }
+
+
+def check_documents(
+    fit: LDAFit,
+    corpus: Corpus,
+    *,
+    split: str = "test",
+    latents: str = "posterior",
+    num_replicates: int = 100,
+    seed: int = 0,
+) -> Check:
+    """Compare documents with documents that a fit generates.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    corpus
+        In the vocabulary of the fit.
+    split
+        ``train``, ``val``, ``test`` or ``all``.
+    latents
+        ``posterior``: replicate the very documents, their topics drawn from the guide; ``prior``:
+        other documents of the same lengths.
+    num_replicates
+        Of all the documents, at least 2.
+    seed
+        Of all draws.
+
+    Raises
+    ------
+    DataError
+        If no document is in the split.
+    """
+    corpus = chosen_documents(fit, corpus, split)
+    torch.manual_seed(seed)
+    bounds = tuple(np.quantile(corpus.lengths, (1 / 3, 2 / 3)))
+    observed, *replicated = (
+        DocumentStatistics(corpus.vocabulary_size, bounds) for _ in range(num_replicates + 1)
+    )
+    for batch in batches(corpus, fit.device):
+        observed.add(batch.words.cpu().numpy(), batch.offsets.cpu().numpy())
+    for number, words, offsets in replicate_documents(fit, corpus, latents, num_replicates):
+        replicated[number].add(words, offsets)
+    return compare(observed, replicated)
+
+
+def replicate_documents(
+    fit: LDAFit, corpus: Corpus, latents: str, num_replicates: int
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Generate documents like those of a corpus; all of a replicate share its topics.
+
+    Yields
+    ------
+    tuple
+        Number of the replicate, words, shape (words,), and bounds of documents,
+        (documents + 1,).
+    """
+    guide = fit.guide
+    at_once = max(1, _BLOCK // guide.topics.concentration.numel())
+    for first in range(0, num_replicates, at_once):
+        number = min(at_once, num_replicates - first)
+        drawn = {"topic_words": guide.topics.distribution().sample((number,))}
+        for batch in batches(corpus, fit.device):
+            local = {}
+            if latents == "posterior":
+                local = Predictive(guide, drawn)(*batch)
+            generated = Predictive(guide.model, drawn | local)(*batch._replace(obs=None))
+            offsets = batch.offsets.cpu().numpy()
+            for offset, words in enumerate(generated["words"]):
+                yield first + offset, words.cpu().numpy(), offsets

@@ -1,0 +1,125 @@
+"""States of cells beside their types: of both models, and principal components of log counts.
+
+Drawn is a map of the first seed's states: UMAP where umap-learn is installed, as with the extra
+``peers``, otherwise t-SNE; the picture says which. The figures of merit do not depend on it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from importlib.util import find_spec
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ...data.cells import Cells
+from .. import isoform_inference
+from ..isoform_config import IsoformConfig
+from ..isoform_evaluation import rand_index
+from ..isoform_pictures import PALETTE
+from ..isoforms import tensors_of
+from .drawing import finish, label, panels, style_of
+from .isoform_comparison import OURS, SCVI, compared
+from .workshop import Workshop
+
+_COMPONENTS = "principal components"
+_METHODS = (OURS, SCVI, _COMPONENTS)
+_NUM_COMPONENTS, _NEIGHBOURS = 10, 15
+_INDEX, _PURITY = "adjusted Rand index", "purity of neighbours"
+
+
+def measure(workshop: Workshop) -> pd.DataFrame:
+    """Measure.
+
+    Rows of two kinds: with ``statistic`` and ``value`` for each ``method`` and ``seed``, or with
+    ``x``, ``y`` and ``cell_type`` of each cell of the first seed, whose map is of a ``kind``.
+    """
+    tables = []
+    for model, seed, known, fit in compared(workshop):
+        tensors = tensors_of(IsoformConfig(**fit.config["model"]), known.cells, fit.device)
+        positions = np.arange(known.cells.num_cells)
+        states = {model: isoform_inference.mean_states(fit.guide, tensors, positions)}
+        if model == OURS:
+            states[_COMPONENTS] = components(known.cells)
+        types = known.truth.cell_types
+        for method, own in states.items():
+            values = {_INDEX: rand_index(own, types), _PURITY: purity(own, types)}
+            table = pd.DataFrame({"statistic": list(values), "value": list(values.values())})
+            if seed == workshop.seed:
+                kind, places = mapped(own)
+                # Of a number alone a CSV does not tell that it is a name.
+                names = np.char.add("type ", types)
+                cells = pd.DataFrame(
+                    {"x": places[:, 0], "y": places[:, 1], "cell_type": names, "kind": kind}
+                )
+                table = pd.concat([table, cells])
+            tables.append(table.assign(method=method, seed=seed))
+    return pd.concat(tables, ignore_index=True)
+
+
+def components(cells: Cells) -> np.ndarray:
+    """Principal components of log1p of the estimates, scaled to one library size."""
+    from sklearn.decomposition import PCA
+
+    counts = cells.counts.toarray().astype(np.float64)
+    library = counts.sum(1, keepdims=True)
+    logs = np.log1p(counts / library * np.median(library))
+    return PCA(min(_NUM_COMPONENTS, *logs.shape), random_state=0).fit_transform(logs)
+
+
+def purity(states: np.ndarray, types: np.ndarray) -> float:
+    """Share of the nearest neighbours of a cell that are of its type, mean over cells."""
+    from sklearn.neighbors import NearestNeighbors
+
+    number = min(_NEIGHBOURS, len(states) - 1)
+    neighbours = NearestNeighbors(n_neighbors=number).fit(states).kneighbors(return_distance=False)
+    return float(np.mean(types[neighbours] == types[:, np.newaxis]))
+
+
+def mapped(states: np.ndarray) -> tuple[str, np.ndarray]:
+    """Lay states out in a plane: the kind of map, and places, shape (cells, 2)."""
+    if find_spec("umap"):
+        import umap
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            neighbours = min(_NEIGHBOURS, len(states) - 1)
+            return "UMAP", umap.UMAP(n_neighbors=neighbours, random_state=0).fit_transform(states)
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30.0, (len(states) - 1) / 3)
+    places = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(states)
+    return "t-SNE", places
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Draw the maps, and the figures of merit of every seed."""
+    figure, axes = panels(1, 4, width=3.7)
+    cells = table[table["x"].notna()]
+    for axis, method in zip(axes[0], _METHODS, strict=False):
+        own = cells[cells["method"] == method]
+        for number, name in enumerate(sorted(own["cell_type"].unique())):
+            chosen = own[own["cell_type"] == name]
+            colour = PALETTE[number % len(PALETTE)]
+            axis.plot(chosen["x"], chosen["y"], "o", markersize=3, color=colour, label=name)
+        kind = own["kind"].iloc[0]
+        label(axis, f"{method}, first seed", f"{kind} 1", f"{kind} 2")
+        axis.set(xticks=[], yticks=[])
+    axis = axes[0, 3]
+    for number, method in enumerate(_METHODS):
+        for place, statistic in enumerate((_INDEX, _PURITY)):
+            own = table[(table["method"] == method) & (table["statistic"] == statistic)]
+            x = np.full(len(own), place + 0.2 * (number - 1))
+            style = {**style_of(number), "linestyle": "none"}
+            axis.plot(x, own["value"], label=method if place == 0 else None, **style)
+    label(axis, "agreement with the types", "", "1 is perfect")
+    axis.set_xticks([0, 1], [_INDEX, _PURITY])
+    axis.set_ylim(top=1.02)
+    return finish(figure)
+
+
+def summarise(table: pd.DataFrame) -> dict[str, float]:
+    """Figures of merit, means over seeds."""
+    means = table.dropna(subset=["statistic"]).groupby(["method", "statistic"])["value"].mean()
+    return {f"{method}: {name}": float(value) for (method, name), value in means.items()}

@@ -1,0 +1,110 @@
+"""Inference of one document's topics: the encoder alone, refined, and coordinate ascent.
+
+Coordinate ascent is the fixed point that refines, started from the prior and not from the encoder,
+collapsed as by default, or mean-field as in Blei, Ng & Jordan (2003).
+"""
+
+from __future__ import annotations
+
+import time
+
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ...data.corpora import Corpus, halve
+from ...guides.fixed_point import refine
+from ...guides.lda import LDAGuide
+from ..completion import batches, perplexity
+from . import lda_runs
+from .drawing import draw_bands, finish, label, panels, style_of
+from .lda_runs import EXCHANGEABLE
+from .workshop import Workshop
+
+_REFINED = "encoder, refined"
+_ASCENT = {"coordinate ascent": "collapsed", "coordinate ascent, mean-field": "mean-field"}
+_METHODS = (_REFINED, *_ASCENT)
+
+
+def measure(workshop: Workshop) -> pd.DataFrame:
+    """Measure; columns ``corpus``, ``method``, ``seed``, ``steps``, ``perplexity``, ``seconds``.
+
+    Perplexity is that of document completion; seconds are for 1000 documents.
+    """
+    rows = []
+    for name in lda_runs.corpora_of(workshop):
+        _, test = lda_runs.corpus_of(workshop, name)
+        observed, held_out = halve(test)
+        for seed in lda_runs.seeds_of(workshop, name):
+            guide = lda_runs.run(workshop, name, EXCHANGEABLE, seed).fit.guide
+            topic_words = guide.topics.mean()
+            for method in _METHODS:
+                infer(guide, observed, method, 1)  # the first time takes longer
+            for steps in workshop.choose((0, 1, 2, 5, 10, 20, 50, 100), (0, 1, 3)):
+                for method in _METHODS if steps else (_REFINED,):
+                    started = time.perf_counter()
+                    proportions = infer(guide, observed, method, steps)
+                    seconds = time.perf_counter() - started
+                    value = perplexity(proportions, topic_words, held_out)
+                    per_thousand = 1000 * seconds / observed.num_documents
+                    rows.append((name, method, seed, steps, value, per_thousand))
+    columns = ["corpus", "method", "seed", "steps", "perplexity", "seconds"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+@torch.no_grad()
+def infer(guide: LDAGuide, corpus: Corpus, method: str, steps: int) -> Tensor:
+    """Posterior mean of theta, shape (documents, topics)."""
+    prior = guide.model.document_concentration
+    parts = []
+    for batch in batches(corpus, torch.device("cpu")):
+        if method == _REFINED:
+            concentration = guide.infer(batch.words, batch.offsets, steps=steps)
+        else:
+            concentration = refine(
+                prior.expand(len(batch.offsets) - 1, -1),
+                prior,
+                guide.topics.mean(),
+                batch.words,
+                batch.offsets,
+                steps=steps,
+                update=_ASCENT[method],
+            ).concentration
+        parts.append(concentration / concentration.sum(-1, keepdim=True))
+    return torch.cat(parts)
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Draw perplexity against steps and against seconds."""
+    corpora = list(table["corpus"].unique())
+    figure, axes = panels(len(corpora), 2)
+    y = "perplexity of held-out words"
+    for (left, right), corpus in zip(axes, corpora, strict=True):
+        own = table[table["corpus"] == corpus]
+        draw_bands(left, own, "steps", "perplexity", "method", _METHODS)
+        label(left, corpus, "steps of the fixed point", y)
+        left.set_xscale("symlog", linthresh=1.0)
+        left.set_xticks([0, 1, 2, 5, 10, 20, 50, 100], [0, 1, 2, 5, 10, 20, 50, 100])
+        left.set_xlim(-0.2, 1.1 * max(own["steps"].max(), 1))
+        for number, method in enumerate(_METHODS):
+            medians = own[own["method"] == method].groupby("steps").median(numeric_only=True)
+            right.plot(medians["seconds"], medians["perplexity"], label=method, **style_of(number))
+        label(right, f"{corpus}, medians", "seconds for 1000 documents", y)
+        right.set_xscale("log")
+    return finish(figure)
+
+
+def summarise(table: pd.DataFrame) -> dict[str, float]:
+    """Mean over seeds: the encoder alone, refined, and coordinate ascent at its longest."""
+    means = table.groupby(["corpus", "method", "steps"])[["perplexity", "seconds"]].mean()
+    longest = table["steps"].max()
+    found = {}
+    for corpus, method, steps in means.index:
+        if steps in (0, lda_runs.REFINED, longest):
+            name = f"{corpus}, {method}, {steps} steps"
+            found[f"{name}: perplexity"] = float(means["perplexity"][corpus, method, steps])
+            found[f"{name}: seconds for 1000 documents"] = float(
+                means["seconds"][corpus, method, steps]
+            )
+    return found

@@ -1,0 +1,38 @@
+"""Which figures there are. Loads nothing heavy, so that the command line starts at once."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+# What each shows, by its name; the group is what stands before the first hyphen.
+FIGURES = {
+    "lda-seconds": "seconds of a training step against the size of the sets",
+    "lda-convergence": "held-out loss against steps and seconds",
+    "lda-likelihood": "test negative log-likelihood",
+    "lda-robustness": "test documents longer and shorter than those trained on",
+    "lda-pooling": "kinds of pooling, by the length of test documents",
+    "lda-inference": "the encoder alone, refined, and coordinate ascent",
+    "lda-gradients": "variance of pathwise and of score-function gradients",
+    "isoforms-variance": "biological against inferential variance, by depth and overlap",
+    "isoforms-bootstraps": "shapes and zeros of bootstraps",
+    "isoforms-calibration": "coverage of intervals, by error and number of bootstraps",
+    "isoforms-likelihood": "negative log-likelihood of held-out cells beside scVI's",
+    "isoforms-recovery": "errors of expression, by its level and ambiguity",
+    "isoforms-states": "states of cells and their types",
+}
+GROUPS = ("lda", "isoforms")
+
+
+def chosen(name: str) -> list[str]:
+    """Names of the figures meant by a figure, a group or ``all``; empty if there are none."""
+    if name == "all":
+        return list(FIGURES)
+    if name in GROUPS:
+        return [each for each in FIGURES if each.startswith(f"{name}-")]
+    return [name] if name in FIGURES else []
+
+
+def module_of(name: str) -> ModuleType:
+    """Load the module of a figure."""
+    return import_module(f".{name.replace('-', '_')}", __package__)

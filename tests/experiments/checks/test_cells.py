@@ -1,0 +1,184 @@
+"""Checks of models of isoforms: right models pass, wrong ones fail, and memory is bounded."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from pyro.infer import Predictive
+from scipy import stats
+from scipy.sparse import csr_matrix
+
+from exvae.data.bootstraps import BootstrapSummary
+from exvae.data.cells import Cells, summarise
+from exvae.experiments.checks import cells as checks
+from exvae.experiments.checks.cells import CellStatistics, check_cells, summary_of
+from exvae.experiments.isoform_config import IsoformConfig
+from exvae.experiments.isoforms import IsoformFit, build
+
+CELLS, ISOFORMS, BOOTSTRAPS = 40, 30, 6
+
+
+def truth(seed: int = 0, **options) -> IsoformFit:
+    """Make a model of known parameters, as if it had been fitted."""
+    config = IsoformConfig(latent_size=3, noise_latent_size=2, noise="adaptive", **options)
+    torch.manual_seed(seed)
+    model, guide = build(config, ISOFORMS, 1)
+    with torch.no_grad():
+        model.log_library_mean.fill_(np.log(20.0 * ISOFORMS))
+        model.log_library_sd.fill_(0.4)
+        model.decoder.output.bias[:ISOFORMS].copy_(torch.randn(ISOFORMS))
+        model.log_inverse_dispersion.fill_(1.0)
+    if config.model == "bootstrap":
+        model.initialise_noise(torch.ones(ISOFORMS))
+    names = [str(number) for number in range(ISOFORMS)]
+    described = {"model": asdict(config), "data": {"batch_names": [""], "batch_key": None}}
+    return IsoformFit(model.eval(), guide.eval(), names, described, torch.device("cpu"))
+
+
+def generated(fit: IsoformFit, seed: int, num_cells: int = CELLS) -> Cells:
+    """Cells drawn from the prior of a model."""
+    torch.manual_seed(seed)
+    arguments = (
+        torch.zeros(num_cells * BOOTSTRAPS, ISOFORMS),
+        torch.arange(num_cells + 1) * BOOTSTRAPS,
+        torch.zeros(num_cells, dtype=torch.int64),
+        torch.arange(num_cells),
+        num_cells,
+    )
+    drawn = Predictive(fit.model, num_samples=1)(*arguments)
+    values = drawn["counts"][0].unsqueeze(-1) if "counts" in drawn else drawn["bootstraps"][0]
+    layers = tuple(csr_matrix(layer) for layer in values.permute(2, 0, 1).numpy())
+    return Cells(
+        names=np.arange(num_cells).astype(str),
+        isoforms=np.arange(ISOFORMS).astype(str),
+        genes=None,
+        counts=layers[0],
+        bootstraps=layers,
+        summary=summarise(layers),
+        num_bootstraps=np.full(num_cells, len(layers)),
+        obs=pd.DataFrame(index=range(num_cells)),
+        batches=np.zeros(num_cells, np.int64),
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"model": "scvi"}])
+def test_the_p_values_of_a_right_model_are_uniform(options: dict) -> None:
+    fit = truth(**options)
+    p_values = [
+        check_cells(fit, generated(fit, seed), latents="prior", num_replicates=19, seed=seed)
+        for seed in range(16)
+    ]
+    table = pd.DataFrame([check.p_values for check in p_values])
+    assert table.shape[1] == (5 if options else 8)
+    for name in table:
+        assert stats.kstest(table[name], "uniform").pvalue > 1e-3, name
+
+
+@pytest.mark.parametrize(
+    ("change", "named", "sign"),
+    [
+        ("noise", "variance / mean of bootstraps, 50% quantile of entries (reads)", 1),
+        ("dispersion", "variance / mean over cells, 50% quantile of isoforms (reads)", 1),
+        ("depth", "mean log10 library size", -1),
+        ("dropout", "share of entries with reads in some bootstraps", 1),
+    ],
+)
+@pytest.mark.parametrize("latents", ["prior", "posterior"])
+def test_a_wrong_model_fails(change: str, named: str, sign: int, latents: str) -> None:
+    fit, wrong = truth(), truth()
+    right = check_cells(fit, generated(fit, 1), latents="prior", num_replicates=39)
+    with torch.no_grad():
+        if change == "noise":
+            wrong.model.noise_decoder.output.bias[:ISOFORMS] -= 2.0
+        elif change == "dispersion":
+            wrong.model.log_inverse_dispersion += 4.0
+        elif change == "depth":
+            # The guide finds a cell's library size, whatever the prior.
+            wrong.model.log_library_mean += 1.0
+            wrong.guide.z_encoder.readout[-1].bias[-2] += 1.0
+        else:
+            fit.model.noise_decoder.output.bias[ISOFORMS:] += 2.5
+    check = check_cells(wrong, generated(fit, 1), latents=latents, num_replicates=39)
+    extreme = check.p_values[named]
+    assert extreme == pytest.approx(0.5 / 40 if sign > 0 else 39.5 / 40)
+    assert 0.01 < right.p_values[named] < 0.99
+
+
+def test_replicates_have_the_bootstraps_of_each_cell() -> None:
+    fit = truth()
+    cells = generated(fit, 3, num_cells=4)
+    sizes = np.array([6, 2, 1, 4])
+    layers = []
+    for number, layer in enumerate(cells.bootstraps):
+        dense = layer.toarray()
+        dense[sizes <= number] = 0.0
+        layers.append(csr_matrix(dense))
+    summary = summarise(layers)
+    fewer = Cells(
+        **{**vars(cells), "bootstraps": tuple(layers[:1]), "summary": summary}
+        | {"num_bootstraps": sizes}
+    )
+    tensors = checks.tensors_of(IsoformConfig(**fit.config["model"]), fewer, fit.device)
+    batch = tensors.batch(np.arange(4))
+    for latents in ("prior", "posterior"):
+        found = dict(checks.replicate_cells(fit, batch, latents, 3))
+        assert sorted(found) == [0, 1, 2]
+        for each in found.values():
+            assert (each.zeros + each.positives == torch.from_numpy(sizes)[:, None]).all()
+            assert each.mean.shape == (4, ISOFORMS)
+
+
+def test_blocks_do_not_change_a_check(monkeypatch) -> None:
+    fit = truth()
+    cells = generated(fit, 0)
+    whole = check_cells(fit, cells, num_replicates=20)
+    monkeypatch.setattr(checks, "_BLOCK", 15 * ISOFORMS * BOOTSTRAPS)
+    parts = check_cells(fit, cells, num_replicates=20)
+    for name in ("statistic", "observed"):
+        pd.testing.assert_series_equal(whole.statistics[name], parts.statistics[name])
+    difference = whole.statistics["replicated_mean"] - parts.statistics["replicated_mean"]
+    assert (difference.abs() < 1.5 * whole.statistics["replicated_sd"]).all()
+
+
+def test_statistics_agree_with_numpy() -> None:
+    generator = np.random.default_rng(0)
+    levels = generator.gamma(0.5, 8.0, (50, 20, 1))
+    bootstraps = generator.poisson(levels, (50, 20, 7)).astype(float)
+    statistics = CellStatistics(20, True)
+    for rows in np.array_split(np.arange(50), 3):
+        statistics.add(BootstrapSummary.of(torch.from_numpy(bootstraps[rows])))
+    found = statistics.scalars()
+    means = bootstraps.mean(-1)
+    library = np.log10(means.sum(1))
+    over_cells = means.var(0, ddof=1) / means.mean(0)
+    over_cells = over_cells[means.mean(0) > 1]
+    of_bootstraps = bootstraps.var(-1, ddof=1)[means > 1] / means[means > 1]
+    partly = (means > 0) & (bootstraps == 0).any(-1)
+    expected = {
+        "share of entries without a read": np.mean(means == 0),
+        "variance / mean over cells, 50% quantile of isoforms (reads)": np.median(over_cells),
+        "mean log10 library size": library.mean(),
+        "sd of log10 library size": library.std(),
+        "share of entries with reads in some bootstraps": partly.mean(),
+    }
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value), name
+    name = "variance / mean of bootstraps, 90% quantile of entries (reads)"
+    assert found[name] == pytest.approx(np.quantile(of_bootstraps, 0.9), rel=0.03)
+    zeros = statistics.curves()["zeros of bootstraps"]
+    bins = np.floor(4 * np.log10(means[means > 0])).astype(int)
+    share = (bootstraps == 0).mean(-1)[means > 0]
+    place = np.searchsorted(zeros[0], 10.0 ** (2.5 / 4)) - 1
+    at = np.argmin(np.abs(np.log10(zeros[0]) - 2.5 / 4))
+    assert place in (at, at - 1)
+    assert zeros[1][at] == pytest.approx(share[bins == 2].mean())
+
+
+def test_counts_are_one_bootstrap() -> None:
+    summary = summary_of(torch.tensor([[0.0, 3.0]]))
+    assert summary.zeros.tolist() == [[1, 0]]
+    assert summary.mean.tolist() == [[0, 3]]

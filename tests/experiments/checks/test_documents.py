@@ -1,0 +1,138 @@
+"""Checks of topic models: right models pass, and wrong ones fail where they are wrong."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+
+from exvae.data.corpora import Corpus
+from exvae.data.lda_simulator import SimulatedCorpus, simulate_corpus
+from exvae.experiments.checks import documents as checks
+from exvae.experiments.checks.documents import DocumentStatistics, check_documents
+from exvae.experiments.lda import LDAConfig, LDAFit, build
+
+ALPHA = 0.3
+
+
+def simulated(seed: int = 0, **options) -> SimulatedCorpus:
+    shape = {"num_documents": 60, "num_topics": 3, "vocabulary_size": 50, "mean_length": 40}
+    return simulate_corpus(
+        **{**shape, **options}, document_concentration=ALPHA, topic_concentration=0.3, seed=seed
+    )
+
+
+def truth(topic_words: np.ndarray) -> LDAFit:
+    """Make a topic model of known topics, as if it had been fitted."""
+    config = LDAConfig(num_topics=len(topic_words))
+    model, guide = build(config, topic_words.shape[1])
+    model.document_concentration.fill_(ALPHA)
+    guide.topics.concentration.copy_(torch.from_numpy(topic_words * 1e7))
+    vocabulary = np.arange(topic_words.shape[1]).astype(str)
+    described = {"model": asdict(config), "data": {}}
+    return LDAFit(guide.eval(), vocabulary, described, torch.device("cpu"))
+
+
+def drawn_from(fit: LDAFit, seed: int) -> Corpus:
+    """Draw a corpus from the prior of a fit."""
+    corpus = simulated(seed).corpus
+    torch.manual_seed(seed)
+    ((_, words, offsets),) = checks.replicate_documents(fit, corpus, "prior", 1)
+    return replace(corpus, words=words.astype(np.int32), offsets=offsets)
+
+
+def bursty(corpus: Corpus, seed: int) -> Corpus:
+    """Let every other word of a document repeat the one before."""
+    words = corpus.words.copy()
+    inside = np.setdiff1d(np.arange(1, len(words), 2), corpus.offsets)
+    words[inside] = words[inside - 1]
+    return replace(corpus, words=words)
+
+
+def test_the_p_values_of_a_right_model_are_uniform() -> None:
+    fit = truth(simulated().topic_words)
+    checked = [
+        check_documents(
+            fit,
+            drawn_from(fit, seed),
+            split="all",
+            latents="prior",
+            num_replicates=19,
+            seed=seed,
+        )
+        for seed in range(30)
+    ]
+    table = pd.DataFrame([check.p_values for check in checked])
+    assert table.shape[1] == 8
+    for name in table:
+        assert stats.kstest(table[name], "uniform").pvalue > 1e-3, name
+
+
+@pytest.mark.parametrize("latents", ["prior", "posterior"])
+def test_a_model_of_independent_words_fails_on_bursts(latents: str) -> None:
+    fit = truth(simulated().topic_words)
+    corpus = bursty(drawn_from(fit, 1), 1)
+    found = check_documents(fit, corpus, split="all", latents=latents, num_replicates=39).p_values
+    assert found["variance / mean of a word's count, mean over tokens"] == 0.5 / 40
+    for length in ("short", "medium", "long"):
+        name = f"distinct words / words of {length} documents, mean"
+        assert found[name] == pytest.approx(39.5 / 40)
+
+
+def test_a_model_of_one_topic_fails_on_many() -> None:
+    topic_words = simulated().topic_words
+    corpus = drawn_from(truth(topic_words), 1)
+    unigram = np.bincount(corpus.words, minlength=50) + 0.1
+    fit = truth((unigram / unigram.sum())[np.newaxis])
+    found = check_documents(fit, corpus, split="all", num_replicates=39).p_values
+    assert found["variance / mean of a word's count, mean over tokens"] == 0.5 / 40
+    assert 0.01 < found["entropy of words (nats)"] < 0.99
+
+
+def test_all_documents_of_a_replicate_share_its_topics(monkeypatch) -> None:
+    fit = truth(np.full((1, 50), 1 / 50))
+    # So little is known of the topic that each of its draws is one word.
+    fit.guide.topics.concentration.fill_(0.01)
+    monkeypatch.setattr(checks, "_BLOCK", 120)
+    monkeypatch.setattr("exvae.experiments.completion.INFERENCE_BATCH", 7)
+    corpus = simulated().corpus
+    words: dict[int, list[np.ndarray]] = {}
+    for number, drawn, offsets in checks.replicate_documents(fit, corpus, "posterior", 5):
+        assert len(drawn) == offsets[-1]
+        words.setdefault(number, []).append(drawn)
+    assert sorted(words) == [0, 1, 2, 3, 4]
+    assert all(sum(map(len, parts)) == corpus.num_tokens for parts in words.values())
+    shares = [np.bincount(np.concatenate(parts)).max() / 2400 for parts in words.values()]
+    assert min(shares) > 0.3
+
+
+def test_statistics_agree_with_a_dense_table() -> None:
+    corpus = simulated(lengths="heavy-tailed").corpus
+    statistics = DocumentStatistics(50, (20.0, 50.0))
+    for rows in np.array_split(np.arange(60), 4):
+        part = corpus.select(rows)
+        statistics.add(part.words, part.offsets)
+    table = np.zeros((60, 50))
+    documents = np.repeat(np.arange(60), corpus.lengths)
+    np.add.at(table, (documents, corpus.words), 1)
+    lengths = table.sum(1)
+    shares = table.sum(0) / table.sum()
+    seen = shares > 0
+    bursts = table.var(0)[seen] / table.mean(0)[seen]
+    distinct = (table > 0).sum(1) / lengths
+    expected = {
+        "words of the vocabulary that occur": seen.sum(),
+        "entropy of words (nats)": stats.entropy(shares),
+        "variance / mean of a word's count, mean over tokens": shares[seen] @ bursts,
+        "documents that hold a word, mean over tokens (share)": shares @ (table > 0).mean(0),
+        "share of a document's most frequent word, mean": np.mean(table.max(1) / lengths),
+        "distinct words / words of short documents, mean": distinct[lengths <= 20].mean(),
+        "distinct words / words of long documents, mean": distinct[lengths > 50].mean(),
+    }
+    found = statistics.scalars()
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value), name
