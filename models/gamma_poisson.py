@@ -15,6 +15,8 @@ from torch.distributions.utils import broadcast_all, lazy_property
 from torch.nn import functional
 
 from ..data.bootstraps import BootstrapSummary
+from .native_driver import uses_native
+from .native_negative_binomial import native_log_gamma_poisson
 from .negative_binomial import (
     check_positive,
     log_negative_binomial,
@@ -251,6 +253,8 @@ def log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -
     inverse_dispersion
         theta > 0; the variance is mu + mu^2 / theta.
     """
+    if uses_native(mean):
+        return native_log_gamma_poisson(*broadcast_all(count, mean, inverse_dispersion))
     at_zero = -inverse_dispersion * (mean / inverse_dispersion).log1p()
     # At zero the formula of the others has no finite gradient.
     positive = torch.where(count > 0, count, 1.0)

@@ -33,7 +33,7 @@ from .fixed_nodes import (
     split_likelihood,
     window_nodes,
 )
-from .native_driver import PlacedNodes, place_nodes, sum_entries
+from .native_driver import PlacedNodes, place_nodes, sum_entries, uses_native
 from .negative_binomial import log_negative_binomial
 from .quadrature import Nodes, adaptive_nodes, segment_logsumexp
 from .zero_factor import Zeros
@@ -122,11 +122,6 @@ def _sums(
         if len(positions):
             sums = partial(_adaptive_sum, setting=setting)
             yield positions, *_by_autograd(sums, *_parted(_select(parts, positions)))
-
-
-def uses_native(entries: Tensor) -> bool:
-    """Tell whether the compiled loops are for entries of this kind."""
-    return entries.dtype == torch.float32 and entries.device.type == "cpu"
 
 
 class Group(NamedTuple):

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -143,7 +143,7 @@ def _passes(
     while len(chosen):
         missing = np.zeros(tables.slabs.shape, np.bool_)
         arguments = inputs, tables.slabs, tables.values, missing, rules, *results, status
-        yield _spread(lambda part, rest=arguments: work(part, *rest), chosen)
+        yield spread(lambda own, some=chosen, rest=arguments: work(some[own], *rest), len(chosen))
         if missing.any():
             tables.compute(np.argwhere(missing))
         chosen = np.flatnonzero(status == zero_lookup.MISSING)
@@ -153,9 +153,14 @@ def _unfit(status: np.ndarray) -> Tensor:
     return torch.from_numpy(np.flatnonzero(status == zero_lookup.UNFIT))
 
 
-def _spread(work: Callable, chosen: np.ndarray) -> list:
-    """Work on entries in as many threads as torch has; gives the results in order."""
-    chunks = [chosen[start : start + _CHUNK] for start in range(0, len(chosen), _CHUNK)]
+def uses_native(entries: Tensor) -> bool:
+    """Tell whether the compiled loops are for entries of this kind."""
+    return entries.dtype == torch.float32 and entries.device.type == "cpu"
+
+
+def spread(work: Callable[[slice], Any], count: int) -> list:
+    """Work on slices of so many entries in as many threads as torch has; results in order."""
+    chunks = [slice(start, start + _CHUNK) for start in range(0, count, _CHUNK)]
     if min(len(chunks), torch.get_num_threads()) <= 1:
         return [work(chunk) for chunk in chunks]
     return list(_threads(torch.get_num_threads()).map(work, chunks))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from exvae.experiments import isoform_simulate_command
 from exvae.experiments.demo import simulate_isoforms
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "experiments" / "benchmarks"
@@ -22,6 +23,7 @@ COMMANDS = {
     ],
     "symsim.py": ["--cells", "40", "--genes", "30"],
     "isoform_simulation.py": ["--cells", "10", "--isoforms", "30", "--bootstraps", "2"],
+    "isoform_usage.py": ["--methods", "exvae", "t-test", "chi-squared"],
     "isoform_states.py": ["--seeds", "0", "--epochs", "1", "--scvi-epochs", "1"],
 }
 
@@ -101,6 +103,16 @@ def test_the_simulation_as_cells_grow() -> None:
     printed = run("isoform_simulation.py")
     assert "equivalence classes" in printed
     assert "10 cells x 30 isoforms x 2 bootstraps, 300 reads a cell" in printed
+
+
+def test_the_comparison_of_differential_usage(tmp_path: Path) -> None:
+    path = tmp_path / "cells.h5ad"
+    isoform_simulate_command.simulate(
+        path, cells=80, isoforms=80, bootstraps=3, expression="simple"
+    )
+    printed = run("isoform_usage.py", "--", str(path))
+    assert "genes with several isoforms" in printed
+    assert printed.count("AUC") == 3
 
 
 def test_the_comparison_of_cell_states(tmp_path: Path) -> None:
