@@ -43,7 +43,6 @@ from .entry_blocks import (
 )
 from .entry_groups import (
     GROUPS,
-    STRETCHED_PANELS,
     clear,
     empty_block,
     load,
@@ -233,14 +232,18 @@ def sum_chunk(chosen, inputs, slabs, values, missing, rules, results, status):
             else:
                 sum_block_without_zeros(group // 2, block, rules)
             write(chosen[own], block, results, status)
-            if group % 2 == 1 and needs_judging(len(own), block):
+            if group % 2 == 1 and needs_judging(len(own), block, rules):
                 judge(len(own), nodes_of(group // 2), rows, block, rules, looks, verdict)
                 for i in range(len(own)):
                     if verdict[i] != SUMMED:
                         status[chosen[own[i]]] = verdict[i]
     if rules.rectified:
         again = chosen[status[chosen] == OVERLOOKED]
-        sum_overlooked(again, rows, block, inputs, slabs, values, rules, results, status)
+        for group in (GROUPS - 2, GROUPS - 1):
+            again = sum_again(
+                again, group, rows, block, inputs, slabs, values, rules, results, status
+            )
+        status[again] = UNFIT
 
 
 @inlined
@@ -256,29 +259,30 @@ def write(places, block, results, status):
 
 
 @numba.njit(**OPTIONS)
-def sum_overlooked(again, rows, block, inputs, slabs, values, rules, results, status):
-    """Sum entries over all counts, as :func:`sum_chunk`.
+def sum_again(places, group, rows, block, inputs, slabs, values, rules, results, status):
+    """Sum entries over all counts, on the stretched panels of a group, as :func:`sum_chunk`.
 
-    Twice, on many panels and on twice as many: where the two differ neither can be trusted.
+    Gives the places of those whose values change: neither value can be trusted.
     """
-    coarse = np.empty(BLOCK, np.float32)
-    for start in range(0, len(again), BLOCK):
-        own = again[start : start + BLOCK]
+    changed = np.empty(len(places), np.int64)
+    number = 0
+    for start in range(0, len(places), BLOCK):
+        own = places[start : start + BLOCK]
         load(own, inputs, block)
         find_peaks(block, rules)
         find_windows(block, rules)
         look_up_all(len(own), rows, slabs, values, block, rules)
         find_wide_windows(rows, block, rules)
-        sum_block(GROUPS - 2, rows, block, rules)
-        for i in range(BLOCK):
-            coarse[i] = block[TOTAL * BLOCK + i]
-        sum_block(GROUPS - 1, rows, block, rules)
-        write(own, block, results, status)
+        sum_block(group, rows, block, rules)
         for i in range(len(own)):
             total = block[TOTAL * BLOCK + i]
-            differ = abs(total - coarse[i]) > _LARGEST_CHANGE + f(1e-6) * abs(total)
-            if differ or block[PANELS * BLOCK + i] > f(STRETCHED_PANELS[-1]):
-                status[own[i]] = UNFIT
+            change = abs(total - results[0, own[i]])
+            settled = change <= _LARGEST_CHANGE + f(1e-6) * abs(total)
+            settled &= block[PANELS * BLOCK + i] <= f(nodes_of(group) // 3)
+            changed[number] = own[i]
+            number += int(not settled)
+        write(own, block, results, status)
+    return changed[:number]
 
 
 @numba.njit(**OPTIONS)

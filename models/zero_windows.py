@@ -86,8 +86,9 @@ _STEPS, _CLOSER_STEPS, _TIMES_CLOSER = 64, 6, 4
 # By how many nats interpolated tables may err, about, and which share of their fourth differences
 # is taken for their error.
 _LARGEST_ERROR, _ERROR_SHARE = f(1e-2), f(0.06)
-# With up to so many zeros and no other bootstrap tables are always interpolated well enough.
-_MANY_ZEROS = f(40)
+# With up to so many zeros and no other bootstrap tables are always interpolated well enough; with
+# an error that is shared, with more.
+_MANY_ZEROS, _MANY_ZEROS_SHARED = f(40), f(120)
 # How often steps from the peak are doubled until the summand has fallen.
 _DOUBLINGS = 18
 _PANELS_PER_STRETCH = f(1.6)
@@ -104,12 +105,17 @@ def empty_looks():
 
 
 @inlined
-def needs_judging(size, block):
+def many_zeros(block, i, rules):
+    """Tell whether an entry has more zeros than tables are always good enough for."""
+    return block[ZEROS * BLOCK + i] > (_MANY_ZEROS_SHARED if rules.shared else _MANY_ZEROS)
+
+
+@inlined
+def needs_judging(size, block, rules):
     """Tell whether any of the first entries of a block has zeros and others, or many zeros."""
     needed = False
     for i in range(size):
-        zeros = block[ZEROS * BLOCK + i]
-        needed |= (block[POSITIVES * BLOCK + i] > f(0)) | (zeros > _MANY_ZEROS)
+        needed |= (block[POSITIVES * BLOCK + i] > f(0)) | many_zeros(block, i, rules)
     return needed
 
 
@@ -232,7 +238,7 @@ def judge(size, nodes, rows, block, rules, looks, verdict):
         overlooked = mixed & ((outside > all_ - _NEGLIGIBLE) | drawn)
         error = max(looks[3, 3, i], looks[3, 4, i])
         error = max(error, block[DISTANCE * BLOCK + i] * looks[3, _ZERO, i])
-        rough = (mixed | (block[ZEROS * BLOCK + i] > _MANY_ZEROS)) & (error > _LARGEST_ERROR)
+        rough = (mixed | many_zeros(block, i, rules)) & (error > _LARGEST_ERROR)
         verdict[i] = OVERLOOKED if overlooked else (UNFIT if rough else SUMMED)
 
 
