@@ -141,6 +141,15 @@ class Cells:
         mean.data /= self.num_bootstraps[rows]
         return mean.astype(np.float32)
 
+    def column(self, name: str, option: str) -> pd.Series:
+        """Give a column of ``obs`` that an option names; DataError if there is no such column."""
+        if name not in self.obs:
+            columns = ", ".join(self.obs.columns) or "none"
+            raise DataError(
+                f"{self.source}: obs has no column {name!r}; {option} must be one of {columns}"
+            )
+        return self.obs[name]
+
     def require_bootstraps(self) -> None:
         """Raise a DataError unless every cell has bootstraps."""
         if self.summary is None:

@@ -35,7 +35,19 @@ def written_atomically(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def require_h5ad(out: Path) -> None:
+def require_folder(out: Path, remedy: str = "choose another --out") -> None:
+    """Require that the folder of a new file or folder exists.
+
+    Raises
+    ------
+    DataError
+        If it does not.
+    """
+    if not out.parent.is_dir():
+        raise DataError(f"{out}: its folder does not exist; make it or {remedy}")
+
+
+def require_h5ad(out: Path, remedy: str = "choose another place") -> None:
     """Require a place for a new ``.h5ad``.
 
     Raises
@@ -45,5 +57,4 @@ def require_h5ad(out: Path) -> None:
     """
     if out.suffix != ".h5ad":
         raise DataError(f"{out}: cells are written as .h5ad; give a name that ends in .h5ad")
-    if not out.parent.is_dir():
-        raise DataError(f"{out}: its folder does not exist; make it or choose another place")
+    require_folder(out, remedy)

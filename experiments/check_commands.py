@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..data.errors import DataError
+from ..data.files import require_folder
 from .isoform_commands import CellsFile
 from .lda_commands import Corpus, DropUnknown
 from .options import Device, Fit, Json, Seed
@@ -93,8 +94,7 @@ def check_cells(
 
 
 def _make(folder: Path) -> None:
-    if not folder.parent.is_dir():
-        raise DataError(f"{folder}: its folder does not exist; make it or choose another --out")
+    require_folder(folder)
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder}: is a file; choose another --out")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..data.errors import DataError
+from ..data.files import require_folder
 from .figures.registry import FIGURES, GROUPS, chosen, module_of
 from .options import Json, Seed
 from .reports import report
@@ -58,8 +59,7 @@ def figures(
         raise DataError(f"{name}: is no figure; choose one of {known}")
     if out is None:
         raise DataError("--out: is missing; give a folder for the figures")
-    if not out.parent.is_dir():
-        raise DataError(f"{out}: its folder does not exist; make it or choose another --out")
+    require_folder(out)
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: is a file; choose another --out")
     from .figures.workshop import Workshop

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from typer.core import TyperCommand
 
-from ..data.errors import DataError
+from ..data.files import require_folder
 from . import isoform_config
 from .options import Device, Fit, Json, NewFit, Resume, Seed
 from .reports import report
@@ -166,12 +166,7 @@ def _groups(cells: Cells, column: str | None):
     """Names by which cells are coloured; DataError if there is no such column."""
     if column is None:
         return None
-    if column not in cells.obs:
-        columns = ", ".join(cells.obs.columns) or "none"
-        raise DataError(
-            f"{cells.source}: obs has no column {column!r}; --label must be one of {columns}"
-        )
-    return cells.obs[column].astype(str)
+    return cells.column(column, "--label").astype(str)
 
 
 @app.command()
@@ -254,8 +249,7 @@ def gene(
     from .isoform_export import read_gene
     from .isoform_pictures import draw_gene
 
-    if not out.parent.is_dir():
-        raise DataError(f"{out}: its folder does not exist; make it or choose another --out")
+    require_folder(out)
     table = read_gene(exported, name, group)
     draw_gene(table, name, out)
     report({"picture": str(out), "isoforms": int(table["isoform"].nunique())}, as_json=json)

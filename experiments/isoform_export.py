@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ..data.cells import CellBatch, read_cells
 from ..data.errors import DataError
-from ..data.files import written_atomically
+from ..data.files import require_h5ad, written_atomically
 from ..models.isoforms import BootstrapIsoforms
 from ..models.scvi import SCVI
 from . import isoform_inference
@@ -73,10 +73,7 @@ def export(
     wrong = [level for level in quantiles if not 0 < level < 1]
     if wrong:
         raise DataError(f"--quantiles holds {wrong[0]:g}; give probabilities between 0 and 1")
-    if out.suffix != ".h5ad":
-        raise DataError(f"{out}: cells are written as .h5ad; give a name that ends in .h5ad")
-    if not out.parent.is_dir():
-        raise DataError(f"{out}: its folder does not exist; make it or choose another --out")
+    require_h5ad(out, "choose another --out")
     if out.resolve() == source.resolve():
         raise DataError(f"{out}: is the file that is read; choose another --out")
     cells = fit.conform(read_cells(source, fit.batch_key))

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ..data.errors import DataError
+from ..data.files import require_folder
 from .options import Device, Fit, Json, NewFit, Resume, Seed
 from .reports import report
 
@@ -182,8 +182,7 @@ def infer(
     loaded = lda.load(fit, device)
     documents = read_corpus(corpus, loaded.vocabulary, drop_unknown)
     table = lda.topic_table(loaded, documents, steps=refine)
-    if not out.parent.is_dir():
-        raise DataError(f"{out}: its folder does not exist; make it or choose another --out")
+    require_folder(out)
     fits.write_atomically(out, lambda path: table.to_csv(path, float_format="%.6g"))
     report({"out": os.fspath(out), "documents": len(table)}, as_json=json)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..data.errors import DataError
+from ..data.files import require_folder, written_atomically
 from .options import Fit, Json
 from .reports import report
 
@@ -41,13 +42,11 @@ def usage(
 ) -> None:
     """Find isoforms whose share of their gene's reads differs between groups of cells."""
     from ..data.cells import read_cells
-    from ..data.files import written_atomically
     from . import isoforms
     from .usage_differences import usage_differences
     from .usage_evidence import weigh
 
-    if not out.parent.is_dir():
-        raise DataError(f"{out}: its folder does not exist; make it or choose another --out")
+    require_folder(out)
     loaded = isoforms.load(fit, "cpu")
     data = loaded.conform(read_cells(cells, loaded.batch_key))
     groups = _groups(data, groupby, reference)
@@ -80,12 +79,7 @@ def usage(
 
 def _groups(cells: Cells, column: str, reference: str | None) -> np.ndarray:
     """Group of each cell, shape (cells,); empty where the column is."""
-    if column not in cells.obs:
-        columns = ", ".join(cells.obs.columns) or "none"
-        raise DataError(
-            f"{cells.source}: obs has no column {column!r}; --groupby must be one of {columns}"
-        )
-    values = cells.obs[column]
+    values = cells.column(column, "--groupby")
     groups = values.astype(str).where(values.notna(), "").to_numpy(dtype=str)
     names = sorted(set(groups) - {""})
     if len(names) < 2:

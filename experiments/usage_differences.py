@@ -9,7 +9,7 @@ weights of Mantel and Haenszel (J. Natl. Cancer Inst. 22, 1959).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -190,9 +190,9 @@ def usage_differences(cells: Cells, groups: np.ndarray, reference: str | None) -
     comparisons = list(_comparisons(groups, reference))
     table = pd.concat(
         [
-            _compare(cells, columns, genes, comparison)
+            table
             for columns, genes in _blocks_of_genes(cells)
-            for comparison in comparisons
+            for table in _compare(cells, columns, genes, comparisons)
         ],
         ignore_index=True,
     )
@@ -239,35 +239,45 @@ def _blocks_of_genes(cells: Cells) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def _compare(
-    cells: Cells, columns: np.ndarray, genes: np.ndarray, comparison: _Comparison
-) -> pd.DataFrame:
-    """Compare two groups in the isoforms in some columns."""
+    cells: Cells, columns: np.ndarray, genes: np.ndarray, comparisons: Sequence[_Comparison]
+) -> Iterator[pd.DataFrame]:
+    """Compare groups in the isoforms in some columns."""
     mean = cells.mean_bootstraps[:, columns].toarray().astype(np.float64)
     block = GeneBlock(mean, genes)
-    difference = block.difference(mean, comparison.own, comparison.other)
-    uncertainty = block.uncertainty(mean, comparison.own, comparison.other)
-    between = np.stack(
+    # A bootstrap is made dense once for all comparisons.
+    values = np.stack(
         [
-            block.difference(bootstrap, comparison.own, comparison.other).value
+            [block.difference(bootstrap, each.own, each.other).value for each in comparisons]
             for bootstrap in _bootstraps(cells, columns)
         ]
-    ).var(0, ddof=1)
+    )
+    names = pd.DataFrame({"gene": cells.genes[columns], "isoform": cells.isoforms[columns]})
+    for comparison, between in zip(comparisons, values.var(0, ddof=1), strict=True):
+        yield _compare_groups(names, block, mean, between, comparison)
+
+
+def _compare_groups(
+    names: pd.DataFrame,
+    block: GeneBlock,
+    mean: np.ndarray,
+    between: np.ndarray,
+    comparison: _Comparison,
+) -> pd.DataFrame:
+    """Compare two groups by the mean bootstraps, given the variance between bootstraps."""
+    difference = block.difference(mean, comparison.own, comparison.other)
+    uncertainty = block.uncertainty(mean, comparison.own, comparison.other)
     both = comparison.own | comparison.other
     usage = mean[both].sum(0) / np.maximum(block.totals(mean)[both].sum(0), _NOTHING)
     bounded = np.clip(usage, _USAGE_BOUND, 1 - _USAGE_BOUND)
     counting = bounded * (1 - bounded) / np.maximum(difference.information, _NOTHING)
-    table = pd.DataFrame(
-        {
-            "gene": cells.genes[columns],
-            "isoform": cells.isoforms[columns],
-            "group": comparison.group,
-            "reference": comparison.reference,
-            "usage": usage,
-            "difference": difference.value,
-            "standard_error": np.sqrt(np.maximum(uncertainty.variance, counting) + between),
-            "degrees_of_freedom": uncertainty.degrees_of_freedom,
-            "information": difference.information,
-        }
+    table = names.assign(
+        group=comparison.group,
+        reference=comparison.reference,
+        usage=usage,
+        difference=difference.value,
+        standard_error=np.sqrt(np.maximum(uncertainty.variance, counting) + between),
+        degrees_of_freedom=uncertainty.degrees_of_freedom,
+        information=difference.information,
     )
     return table[table["information"] >= _LEAST_INFORMATION]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import cache
 
@@ -11,19 +10,17 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from . import float32_math
+from . import entry_blocks, float32_math
+from .entry_blocks import prior_constant
 from .float32_math import (
     digamma_excess,
     f,
-    log,
     log1p,
     log_ratio,
     reciprocal_and_remainder,
     stirling_remainder_of_small,
 )
 from .native_driver import spread, stamp_of
-
-_CONSTANT = f(1 - 0.5 * math.log(2 * math.pi))
 
 
 def native_log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -> Tensor:
@@ -58,7 +55,7 @@ class _LogGammaPoisson(torch.autograd.Function):
 @cache
 def _compiled() -> Callable:
     """Compile the loop, or load what was compiled from the same sources."""
-    stamp = stamp_of([float32_math])
+    stamp = stamp_of([float32_math, entry_blocks])
 
     @numba.njit(cache=True, **float32_math.OPTIONS)
     def loop(counts, means, dispersions, values, by_mean, by_dispersion):
@@ -78,9 +75,8 @@ def _compiled() -> Callable:
             value = (u + f(0.5)) * step + (dispersion - f(1)) * gamma_ratio
             value += stirling_remainder_of_small(successes)
             value -= reciprocal_and_remainder(u + f(1))[1]
-            value -= stirling_remainder_of_small(dispersion)
+            value += prior_constant(mean, dispersion)
             spread_ = log1p(mean / dispersion)
-            value += _CONSTANT - f(0.5) * (spread_ + log(mean))
             slope = gamma_ratio - relative
             slope += digamma_excess(successes) - digamma_excess(dispersion)
             some = count > f(0)
