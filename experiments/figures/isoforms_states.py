@@ -80,10 +80,11 @@ def purity(states: np.ndarray, types: np.ndarray) -> float:
 def mapped(states: np.ndarray) -> tuple[str, np.ndarray]:
     """Lay states out in a plane: the kind of map, and places, shape (cells, 2)."""
     if find_spec("umap"):
-        import umap
-
         with warnings.catch_warnings():
+            # It warns when it is imported, too, of what it could do with more installed.
             warnings.simplefilter("ignore")
+            import umap
+
             neighbours = min(_NEIGHBOURS, len(states) - 1)
             return "UMAP", umap.UMAP(n_neighbors=neighbours, random_state=0).fit_transform(states)
     from sklearn.manifold import TSNE
