@@ -24,6 +24,10 @@ COMMANDS = {
     "symsim.py": ["--cells", "40", "--genes", "30"],
     "isoform_simulation.py": ["--cells", "10", "--isoforms", "30", "--bootstraps", "2"],
     "isoform_usage.py": ["--methods", "exvae", "t-test", "chi-squared"],
+    "scvi_agreement.py": [
+        *("--cells", "30", "--isoforms", "24", "--epochs", "1", "--long", "1"),
+        *("--samples", "2", "--seeds", "0"),
+    ],
     "isoform_states.py": ["--seeds", "0", "--epochs", "1", "--scvi-epochs", "1"],
 }
 
@@ -121,3 +125,10 @@ def test_the_comparison_of_cell_states(tmp_path: Path) -> None:
     printed = run("isoform_states.py", str(path))
     assert "exvae" in printed
     assert "ARI" in printed
+
+
+def test_the_agreement_of_two_scvi(tmp_path: Path) -> None:
+    printed = run("scvi_agreement.py", "--out", str(tmp_path / "losses.csv"))
+    assert "ours: defaults" in printed
+    losses = pd.read_csv(tmp_path / "losses.csv")
+    assert (losses["held_out"] > 0).all()
