@@ -70,7 +70,7 @@ from .zero_lookup import (
 
 _LOG_TWO = f(math.log(2))
 # What lies outside a window must be so many nats less than all.
-_NEGLIGIBLE = f(7)
+_NEGLIGIBLE = f(8)
 # How much zeros may draw at a peak, in its standard deviations.
 _LARGEST_DRAW, _LARGEST_DRAW_STRETCHED = f(1.5), f(0.5)
 # By how many nats all may be more than what is within a standard deviation of the peak, if that is
@@ -224,8 +224,7 @@ def judge(size, nodes, rows, block, rules, looks, verdict):
         if first > f(1):
             for k in range(2):
                 outside = max(outside, most_between(k, looks, i))
-        for k in range(5, 9):
-            outside = max(outside, most_between(k, looks, i))
+        outside = max(outside, most_above(looks, i))
         draw = f(0.5) * abs(looks[2, 3, i] - looks[2, 4, i])
         stretched = block[SPAN * BLOCK + i] > f(0)
         drawn = draw > (_LARGEST_DRAW_STRETCHED if stretched else _LARGEST_DRAW)
@@ -264,6 +263,25 @@ def most_between(k, looks, i):
     most, mean = max(looks[1, k, i], looks[1, k + 1, i]), looks[0, _MEAN, i]
     most = max(most, looks[1, _MEAN, i]) if start < mean < end else most
     return most + gain if end > start else f(-1e30)
+
+
+@inlined
+def most_above(looks, i):
+    """Bound what lies above the window, as :func:`most_between`.
+
+    Where the summand falls ever more steeply from the peak on, it is less than an exponential tail.
+    """
+    most, first_slope, last_slope, falls = f(-1e30), f(0), f(0), True
+    for k in range(4, 9):
+        rise = looks[1, k + 1, i] - looks[1, k, i] + (looks[2, k + 1, i] - looks[2, k, i])
+        slope = rise / max(looks[0, k + 1, i] - looks[0, k, i], f(1e-6))
+        falls &= (slope < last_slope) | (looks[0, k + 1, i] <= looks[0, k, i])
+        first_slope = slope if k == 4 else first_slope
+        last_slope = slope
+        if k > 4:
+            most = max(most, most_between(k, looks, i))
+    at_end = looks[1, 5, i] + looks[2, 5, i]
+    return at_end - log(max(-first_slope, f(1e-6))) if falls else most
 
 
 @numba.njit(**OPTIONS)
