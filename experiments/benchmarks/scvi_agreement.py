@@ -203,7 +203,11 @@ def measure(options: argparse.Namespace) -> pd.DataFrame:
                 for positions in (trained_on[: len(held_out)], held_out)
             ]
             rows.append((variant.name, lengths[variant.epochs], seed, seconds, *losses))
-            print("%-52s %5d epochs, seed %d: %6.1f s, %.4f, %.4f" % rows[-1], flush=True)
+            print(
+                f"{variant.name:<52} {lengths[variant.epochs]:5d} epochs, seed {seed}: "
+                f"{seconds:6.1f} s, {losses[0]:.4f}, {losses[1]:.4f}",
+                flush=True,
+            )
     columns = ["variant", "epochs", "seed", "seconds", "trained_on", "held_out"]
     return pd.DataFrame(rows, columns=columns)
 
