@@ -213,7 +213,7 @@ def measure(options: argparse.Namespace) -> pd.DataFrame:
 
 
 def main() -> None:
-    """Fit, and print losses and how far they are from the first."""
+    """Fit, and print losses and how far they are from the best."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cells", type=int, default=2000)
     parser.add_argument("--isoforms", type=int, default=400)
