@@ -138,7 +138,8 @@ def fit(
     groups = _groups(data, label or batch_key)
     if model == "scvi" and (data.counts.data % 1).any():
         print(f"exvae: {cells}: X is not whole everywhere; scVI takes it rounded", file=sys.stderr)
-    if config.chosen_noise() == "poisson" and model == "bootstrap" and not data.keeps_bootstraps:
+    by_genes = model == "bootstrap" and config.chosen_noise() == "poisson"
+    if by_genes and data.summary is not None and not data.keeps_bootstraps:
         print(
             f"exvae: {cells}: no two bootstraps are kept beside their statistics, so each isoform "
             "is taken by itself and not with its gene; exvae isoforms import --layers 5 keeps some",
