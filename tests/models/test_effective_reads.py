@@ -100,13 +100,20 @@ def test_expression_scatters_around_rates_as_far_as_isoforms_are_ambiguous() -> 
     model = build()
     rates = torch.tensor([30.0, 5.0, 30.0, 30.0]).expand(20_000, -1)
     for share in (0.25, 1.0):
-        draws = model.expression_given_rates(rates, torch.tensor(share)).sample()
+        draws = model.draw_expression(rates, torch.tensor(share))
         assert ((draws.mean(0) - rates[0]).abs() < 5 * draws.std(0) / 100).all()
         torch.testing.assert_close(draws[:, :2], rates[:, :2], atol=1.0, rtol=0)
         variance = share * torch.tensor([1.0, 8.0]) * 30
         torch.testing.assert_close(draws[:, 2:].var(0), variance, rtol=0.05, atol=0)
+
+
+def test_shares_are_drawn_from_their_prior() -> None:
+    torch.manual_seed(0)
+    model = build()
+    shares = model.draw_shares(torch.empty(5000, ISOFORMS))
+    assert scipy.stats.kstest(shares[:, 0], "beta", (0.5, 0.5)).pvalue > 1e-4
     prior = model.common_share_prior()
-    assert scipy.stats.kstest(prior.sample((1000,))[:, 0], "beta", (0.5, 0.5)).pvalue > 1e-4
+    assert scipy.stats.ks_2samp(shares[:, 1], prior.sample((5000,))[:, 1]).pvalue > 1e-4
 
 
 def test_posteriors_of_expression_are_the_rates_and_the_common_error() -> None:
