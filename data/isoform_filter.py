@@ -106,31 +106,27 @@ def filter_isoforms(
 
 def _mean_reads(file: CellFile) -> Iterator[np.ndarray]:
     """Mean of the bootstraps of each cell, or where there are none its estimates (isoforms,)."""
-    if not (file.has_statistics or file.bootstraps):
-        counts = file.stored_rows("X")
-        for rows in blocks(*file.shape, _BLOCK):
-            yield from dense_rows(counts[rows])
-        return
-    num_bootstraps = file.num_bootstraps()
-    if file.has_statistics:
-        mean, zeros = (file.stored_rows(f"layers/bootstrap_{name}") for name in ("mean", "zeros"))
-    else:
-        layers = [file.stored_rows(f"layers/{name}") for name in file.bootstraps]
     for rows in blocks(*file.shape, _BLOCK):
-        number = np.maximum(num_bootstraps[rows, None], 1)
+
+        def read(name: str, rows: slice = rows) -> np.ndarray:
+            return dense_rows(file.read_rows(name, rows))
+
+        number = np.maximum(file.num_bootstraps[rows, None], 1)
         if file.has_statistics:
-            yield from dense_rows(mean[rows]) * (1 - dense_rows(zeros[rows]) / number)
+            shares = 1 - read("layers/bootstrap_zeros") / number
+            yield from read("layers/bootstrap_mean") * shares
+        elif file.bootstraps:
+            yield from sum(read(f"layers/{name}") for name in file.bootstraps) / number
         else:
-            yield from sum(dense_rows(layer[rows]) for layer in layers) / number
+            yield from read("X")
 
 
 def _kept_rows(file: CellFile, kept: np.ndarray) -> Iterator[Rows]:
     """Rows of all matrices of one cell after another, by the place of their matrix."""
     places = ["X", *(f"layers/{name}" for name in file.layers)]
-    matrices = {place: file.stored_rows(place) for place in places}
     new_column = np.cumsum(kept, dtype=np.int32) - 1
     for rows in blocks(*file.shape, _BLOCK):
-        parts = {place: matrix[rows] for place, matrix in matrices.items()}
+        parts = {place: file.read_rows(place, rows) for place in places}
         for number, cell in enumerate(file.names[rows]):
             sparse, dense = {}, {}
             for place, part in parts.items():

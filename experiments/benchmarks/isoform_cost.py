@@ -97,9 +97,9 @@ def take_cells(source: Path, out: Path, number: int) -> None:
 
     with open_cells(source) as file:
         rows = slice(0, min(number, file.shape[0]))
-        taken = anndata.AnnData(file.stored_rows("X")[rows], file.obs[rows], file.var)
+        taken = anndata.AnnData(file.read_rows("X", rows), file.obs[rows], file.var)
         for name in file.layers:
-            taken.layers[name] = file.stored_rows(f"layers/{name}")[rows]
+            taken.layers[name] = file.read_rows(f"layers/{name}", rows)
     taken.write_h5ad(out)
 
 
