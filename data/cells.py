@@ -15,6 +15,7 @@ import hashlib
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +30,7 @@ from torch import Tensor
 from .bootstraps import BootstrapSummary
 from .corpora import offsets_of
 from .errors import DataError
+from .stored_rows import StoredRows
 
 if TYPE_CHECKING:
     import h5py
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 STATISTICS = ("bootstrap_mean", "bootstrap_zeros", "bootstrap_ss")
 
 # Values of a block of cells that is made dense.
-_BLOCK = 1 << 24
+_BLOCK = 1 << 22
 # Sums of a million, but for rounding, are those of transcripts per million and no counts.
 _MILLION, _TOLERANCE = 1e6, 1e-4
 
@@ -123,7 +125,9 @@ class Cells:
         digest = hashlib.sha256("\n".join([*self.names, "", *self.isoforms]).encode())
         arrays = [self.counts.indptr, self.counts.indices, self.counts.data]
         for array in [*arrays, *(self.summary or ()), self.num_bootstraps]:
-            digest.update(array.astype("<f4" if array.dtype.kind == "f" else "<i8").tobytes())
+            kind = "<f4" if array.dtype.kind == "f" else "<i8"
+            for start in range(0, len(array), _BLOCK):
+                digest.update(array[start : start + _BLOCK].astype(kind).tobytes())
         return digest.hexdigest()
 
     @cached_property
@@ -139,7 +143,7 @@ class Cells:
         mean = self.summary.matrix("sum", self.num_isoforms)
         rows = np.repeat(np.arange(self.num_cells), np.diff(mean.indptr))
         mean.data /= self.num_bootstraps[rows]
-        return mean.astype(np.float32)
+        return mean.astype(np.float32, copy=False)
 
     @property
     def keeps_bootstraps(self) -> bool:
@@ -220,6 +224,13 @@ def read_cells(path: str | Path, batch_key: str | None = None) -> Cells:
         If the file is missing or damaged, or does not hold counts of distinct cells and isoforms,
         or has no such column.
     """
+    with open_cells(path) as file:
+        return file.read(batch_key)
+
+
+@contextmanager
+def open_cells(path: str | Path) -> Iterator[CellFile]:
+    """Open an ``.h5ad`` of cells to read its parts; DataError if there is no such file."""
     import h5py  # with anndata slow to import, and not needed for documents
 
     path = Path(path)
@@ -229,10 +240,10 @@ def read_cells(path: str | Path, batch_key: str | None = None) -> Cells:
         reason = "no such file" if not path.exists() else "not a readable .h5ad file"
         raise DataError(f"{path}: {reason}; give the cells as .h5ad") from error
     with file:
-        return _Reader(path, file).read(batch_key)
+        yield CellFile(path, file)
 
 
-class _Reader:
+class CellFile:
     """Reads the parts of one file.
 
     Parameters
@@ -241,132 +252,181 @@ class _Reader:
         For messages.
     file
         The open file.
+
+    Attributes
+    ----------
+    obs, var
+        What the file tells of cells and isoforms, a row for each.
+    names, isoforms
+        Their names, strings.
+    layers
+        Names of all layers.
+    bootstraps
+        Those of bootstraps, in their order.
+    has_statistics
+        Whether the sufficient statistics are among the layers.
+
+    Raises
+    ------
+    DataError
+        If the file has no ``obs`` or ``var`` that can be read, or not of distinct cells and
+        isoforms.
     """
 
     def __init__(self, path: Path, file: h5py.File) -> None:
         self.path = path
         self.file = file
-        self.obs = self._element("obs")
-        self.var = self._element("var")
+        self._matrices: dict[str, StoredRows] = {}
+        self.obs = self.element("obs")
+        self.var = self.element("var")
         self.names = self.obs.index.to_numpy().astype(np.str_)
         self.isoforms = self.var.index.to_numpy().astype(np.str_)
         self.layers = tuple(file["layers"]) if "layers" in file else ()
+        numbers = (re.fullmatch(r"infRep(\d+)", name) for name in self.layers)
+        matches = sorted(filter(None, numbers), key=lambda match: int(match[1]))
+        self.bootstraps = tuple(match[0] for match in matches)
         self.has_statistics = all(name in self.layers for name in STATISTICS)
+        self._require_distinct()
 
     @property
     def shape(self) -> tuple[int, int]:
         """Cells and isoforms."""
         return len(self.names), len(self.isoforms)
 
-    def read(self, batch_key: str | None) -> Cells:
-        """Read and check everything."""
-        if 0 in self.shape:
-            raise self._error(f"has {self.shape[0]} cells and {self.shape[1]} isoforms")
-        for what, values in (("cell", self.names), ("isoform", self.isoforms)):
-            distinct, counts = np.unique(values, return_counts=True)
-            if counts.max() > 1:
-                twice = distinct[counts.argmax()]
-                raise self._error(f"{what} {twice} occurs {counts.max()} times; make names unique")
+    def read(self, batch_key: str | None = None, rows: slice | None = None) -> Cells:
+        """Read and check some cells, a slice with start and stop; by default all.
+
+        Raises
+        ------
+        DataError
+            As for :func:`read_cells`.
+        """
+        rows = slice(0, len(self.names)) if rows is None else rows
         batches, batch_names = self._batches(batch_key)
-        counts = self._counts("X", "X")
-        _require_reads(self.path, self.names, counts, "X")
-        num_bootstraps, bootstraps = self._bootstraps()
+        counts = self._counts("X", "X", rows)
+        _require_reads(self.path, self.names[rows], counts, "X")
+        bootstraps = self._bootstraps(rows)
         summary = None
         if self.has_statistics:
-            summary = self._summary(num_bootstraps)
+            summary = self._summary(rows)
         elif bootstraps:
             summary = summarise(bootstraps)
         return Cells(
-            names=self.names,
+            names=self.names[rows],
             isoforms=self.isoforms,
             genes=self.var["gene"].astype(str).to_numpy() if "gene" in self.var else None,
             counts=counts,
             bootstraps=bootstraps,
             summary=summary,
-            num_bootstraps=num_bootstraps,
-            obs=self.obs,
-            batches=batches,
+            num_bootstraps=self.num_bootstraps[rows],
+            obs=self.obs.iloc[rows],
+            batches=batches[rows],
             batch_names=batch_names,
             source=str(self.path),
         )
 
-    def _error(self, message: str) -> DataError:
+    def _require_distinct(self) -> None:
+        """Require cells and isoforms, of which no two have the same name."""
+        if 0 in self.shape:
+            raise self.error(f"has {self.shape[0]} cells and {self.shape[1]} isoforms")
+        for what, values in (("cell", self.names), ("isoform", self.isoforms)):
+            distinct, counts = np.unique(values, return_counts=True)
+            if counts.max() > 1:
+                twice = distinct[counts.argmax()]
+                raise self.error(f"{what} {twice} occurs {counts.max()} times; make names unique")
+
+    def error(self, message: str) -> DataError:
+        """Make an error that names the file."""
         return DataError(f"{self.path}: {message}")
 
-    def _element(self, name: str):
+    def element(self, name: str):
         """Read a part of the file as anndata does."""
         from anndata.io import read_elem
 
         if name not in self.file:
-            raise self._error(f"has no {name}; give the cells as .h5ad")
+            raise self.error(f"has no {name}; give the cells as .h5ad")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about old files, which are read all the same
                 return read_elem(self.file[name])
         except Exception as error:  # of many kinds, as anndata and h5py find their way in the file
-            raise self._error(f"{name} cannot be read ({error}); write the file again") from error
+            raise self.error(f"{name} cannot be read ({error}); write the file again") from error
 
     def _batches(self, key: str | None) -> tuple[np.ndarray, tuple[str, ...]]:
         if key is None:
             return np.zeros(len(self.names), np.int64), ("",)
         if key not in self.obs:
             columns = ", ".join(self.obs.columns) or "none"
-            raise self._error(f"obs has no column {key!r}; --batch-key must be one of {columns}")
+            raise self.error(f"obs has no column {key!r}; --batch-key must be one of {columns}")
         if self.obs[key].isna().any():
-            raise self._error(f"obs[{key!r}] does not tell the batch of every cell; fill it in")
+            raise self.error(f"obs[{key!r}] does not tell the batch of every cell; fill it in")
         names, codes = np.unique(self.obs[key].astype(str).to_numpy(np.str_), return_inverse=True)
         return codes.astype(np.int64), tuple(names.tolist())
 
-    def _counts(self, name: str, place: str) -> csr_matrix:
+    def read_rows(self, place: str, rows: slice) -> csr_matrix | np.ndarray:
+        """Read some cells of a matrix, sparse if it is; DataError if it is none of this shape."""
+        if place not in self.file:
+            raise self.error(f"has no {place}; give the cells as .h5ad")
+        try:
+            if place not in self._matrices:
+                self._matrices[place] = StoredRows(self.file[place])
+            matrix = self._matrices[place]
+            values = matrix[rows]
+        except Exception as error:  # of many kinds, as anndata and h5py find their way in the file
+            raise self.error(f"{place} cannot be read ({error}); write the file again") from error
+        if matrix.shape != self.shape or values.dtype.kind not in "biuf":
+            raise self.error(f"{place} is no matrix of numbers, cells by isoforms; put counts")
+        return values
+
+    def _counts(self, name: str, place: str, rows: slice) -> csr_matrix:
         """Read a matrix of counts, float32 without stored zeros, and check it."""
-        values = self._element(place)
-        if getattr(values, "shape", None) != self.shape or values.dtype.kind not in "biuf":
-            raise self._error(f"{name} is no matrix of numbers, cells by isoforms; put counts")
-        counts = csr_matrix(values).astype(np.float32)
+        counts = csr_matrix(self.read_rows(place, rows)).astype(np.float32, copy=False)
         counts.sum_duplicates()
         wrong = np.flatnonzero(~((counts.data >= 0) & np.isfinite(counts.data)))
         if wrong.size:
             row = np.searchsorted(counts.indptr, wrong[0], side="right") - 1
-            raise self._error(
-                f"{name} holds {counts.data[wrong[0]]} in cell {self.names[row]}; it must hold "
-                "estimated counts (reads), which are neither negative nor missing"
+            raise self.error(
+                f"{name} holds {counts.data[wrong[0]]} in cell {self.names[rows][row]}; it must "
+                "hold estimated counts (reads), which are neither negative nor missing"
             )
         counts.eliminate_zeros()
-        sums = counts.sum(1)
-        if np.allclose(sums, _MILLION, rtol=_TOLERANCE):
-            raise self._error(
+        # One cell alone may have a million reads by chance.
+        whole = counts.shape == self.shape
+        if whole and np.allclose(counts.sum(1), _MILLION, rtol=_TOLERANCE):
+            raise self.error(
                 f"{name} sums to a million in every cell, so it holds transcripts per million "
                 "and no counts; put estimated counts (reads) there"
             )
         return counts
 
-    def _bootstraps(self) -> tuple[np.ndarray, tuple[csr_matrix, ...]]:
-        """Tell how many bootstraps each cell has, and read those that are in the file."""
-        numbers = (re.fullmatch(r"infRep(\d+)", name) for name in self.layers)
-        layers = [match[0] for match in sorted(filter(None, numbers), key=lambda m: int(m[1]))]
-        num_bootstraps = self._num_bootstraps(len(layers))
+    def _bootstraps(self, rows: slice) -> tuple[csr_matrix, ...]:
+        """Read the bootstraps that the file holds; no cell may have more than it says."""
+        num_bootstraps = self.num_bootstraps[rows]
         bootstraps = []
-        for number, layer in enumerate(layers):
-            counts = self._counts(f"layers[{layer!r}]", f"layers/{layer}")
+        for number, layer in enumerate(self.bootstraps):
+            counts = self._counts(f"layers[{layer!r}]", f"layers/{layer}", rows)
             has_reads = np.diff(counts.indptr) > 0
             wrong = has_reads & (num_bootstraps <= number)
             if "n_bootstraps" not in self.obs:
                 wrong = ~has_reads
             if wrong.any():
                 cell = wrong.argmax()
-                raise self._error(
-                    f"cell {self.names[cell]} has {'' if has_reads[cell] else 'no '}reads in "
+                raise self.error(
+                    f"cell {self.names[rows][cell]} has {'' if has_reads[cell] else 'no '}reads in "
                     f'{layer}; correct obs["n_bootstraps"], the number of bootstraps of each cell'
                 )
             bootstraps.append(counts)
-        return num_bootstraps, tuple(bootstraps)
+        return tuple(bootstraps)
 
-    def _num_bootstraps(self, num_layers: int) -> np.ndarray:
+    @cached_property
+    def num_bootstraps(self) -> np.ndarray:
+        """How many bootstraps each cell has, shape (cells,), int64; DataError if unclear."""
+        num_layers = len(self.bootstraps)
         if not num_layers and not self.has_statistics:
             return np.zeros(len(self.names), np.int64)
         if "n_bootstraps" not in self.obs:
             if self.has_statistics:
-                raise self._error(
+                raise self.error(
                     f'has {STATISTICS[0]} but no obs["n_bootstraps"]; add the number of bootstraps '
                     "of each cell"
                 )
@@ -374,68 +434,46 @@ class _Reader:
         numbers = pd.to_numeric(self.obs["n_bootstraps"], errors="coerce").to_numpy(float)
         wrong = np.flatnonzero(~((numbers >= 0) & (numbers % 1 == 0)))
         if wrong.size:
-            raise self._error(
+            raise self.error(
                 f'obs["n_bootstraps"] is {self.obs["n_bootstraps"].iloc[wrong[0]]} in cell '
                 f"{self.names[wrong[0]]}; it must be the number of bootstraps"
             )
         if not self.has_statistics and numbers.max() > num_layers:
-            raise self._error(
+            raise self.error(
                 f"cell {self.names[numbers.argmax()]} has {numbers.max():.0f} bootstraps, but "
                 f"there are {num_layers} layers infRep and not all of {', '.join(STATISTICS)}; "
                 "import the cells again"
             )
         return numbers.astype(np.int64)
 
-    def _summary(self, num_bootstraps: np.ndarray) -> SparseSummary:
+    def _summary(self, cells: slice) -> SparseSummary:
         """Read the sufficient statistics, block by block of cells."""
-        layers = [_RowBlocks(self, f"layers/{name}") for name in STATISTICS]
         parts = []
-        for rows in blocks(*self.shape):
-            mean, zeros, squares = (layer[rows] for layer in layers)
-            positives = num_bootstraps[rows, None] - zeros
+        for block in blocks(cells.stop - cells.start, len(self.isoforms)):
+            rows = slice(cells.start + block.start, cells.start + block.stop)
+            read = (self.read_rows(f"layers/{name}", rows) for name in STATISTICS)
+            mean, zeros, squares = map(dense_rows, read)
+            positives = self.num_bootstraps[rows, None] - zeros
             wrong = (positives < 0) | (zeros < 0) | ~(mean >= 0) | ~(squares >= 0)
             wrong |= ((positives > 0) != (mean > 0)) | np.isinf(mean) | np.isinf(squares)
             if wrong.any():
                 cell, isoform = np.argwhere(wrong)[0]
-                raise self._error(
+                raise self.error(
                     f"{', '.join(STATISTICS)} are {mean[cell, isoform]:g}, "
                     f"{zeros[cell, isoform]:g}, {squares[cell, isoform]:g} for "
                     f"{self.isoforms[isoform]} in cell {self.names[rows][cell]}, which has "
-                    f"{num_bootstraps[rows][cell]} bootstraps; import the cells again"
+                    f"{self.num_bootstraps[rows][cell]} bootstraps; import the cells again"
                 )
             cell, isoform = np.nonzero(positives)
             lengths = np.bincount(cell, minlength=len(positives))
             values = (array[cell, isoform] for array in (positives, mean, squares))
-            parts.append((lengths, isoform, *values))
+            parts.append(_part(lengths, isoform, *values))
         return _joined(parts)
 
 
-class _RowBlocks:
-    """Rows of a matrix in the file, read as dense float64 arrays."""
-
-    def __init__(self, reader: _Reader, place: str) -> None:
-        import h5py
-
-        stored = reader.file[place]
-        if isinstance(stored, h5py.Group) and stored.attrs.get("encoding-type") != "csr_matrix":
-            stored = csr_matrix(reader._element(place))  # by columns: no rows without all of it
-        self.stored = stored
-        shape = stored.attrs.get("shape") if isinstance(stored, h5py.Group) else stored.shape
-        if tuple(shape) != reader.shape:
-            raise reader._error(f"{place} does not have a value for each cell and isoform")
-
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        """Read some rows, shape (rows, columns)."""
-        import h5py
-
-        if isinstance(self.stored, h5py.Dataset):
-            return self.stored[rows].astype(np.float64)
-        if isinstance(self.stored, csr_matrix):
-            return self.stored[rows].toarray().astype(np.float64)
-        indptr = self.stored["indptr"][rows.start : rows.stop + 1]
-        data, indices = (self.stored[name][indptr[0] : indptr[-1]] for name in ("data", "indices"))
-        shape = (len(indptr) - 1, self.stored.attrs["shape"][1])
-        return csr_matrix((data, indices, indptr - indptr[0]), shape).toarray().astype(np.float64)
+def dense_rows(rows: csr_matrix | np.ndarray) -> np.ndarray:
+    """Rows of a matrix as a dense float64 array, in which differences of counts are exact."""
+    return (rows if isinstance(rows, np.ndarray) else rows.toarray()).astype(np.float64)
 
 
 def blocks(num_cells: int, num_isoforms: int, size: int = _BLOCK) -> Iterator[slice]:
@@ -462,7 +500,7 @@ def summarise(bootstraps: Sequence[csr_matrix]) -> SparseSummary:
         entries = np.flatnonzero(positives)
         lengths = np.bincount(entries // num_isoforms, minlength=rows.stop - rows.start)
         statistics = (array[entries] for array in (positives, mean, squares))
-        parts.append((lengths, entries % num_isoforms, *statistics))
+        parts.append(_part(lengths, entries % num_isoforms, *statistics))
     return _joined(parts)
 
 
@@ -472,12 +510,16 @@ def _entries(matrix: csr_matrix) -> tuple[np.ndarray, np.ndarray]:
     return row * matrix.shape[1] + matrix.indices, matrix.data.astype(np.float64)
 
 
+def _part(lengths: np.ndarray, indices: np.ndarray, *statistics: np.ndarray) -> tuple:
+    """Entries of each cell, isoforms and statistics of a block, in the least memory."""
+    return lengths, indices.astype(np.int32), *(array.astype(np.float32) for array in statistics)
+
+
 def _joined(parts: list[tuple[np.ndarray, ...]]) -> SparseSummary:
     """Join blocks of (entries of each cell, isoforms, statistics)."""
     lengths, indices, *statistics = (np.concatenate(part) for part in zip(*parts, strict=True))
     indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-    values = (array.astype(np.float32) for array in statistics)
-    return SparseSummary(indptr, indices.astype(np.int32), *values)
+    return SparseSummary(indptr, indices, *statistics)
 
 
 def _require_reads(path: Path, names: np.ndarray, counts: csr_matrix, place: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from anndata.io import write_elem
 
@@ -72,7 +73,8 @@ class H5adRows:
         """
         for place, row in sparse.items():
             if place not in self._sparse:
-                self._sparse[place] = _SparseMatrix(self._file, place, self._num_rows)
+                dtype = row.values.dtype
+                self._sparse[place] = _SparseMatrix(self._file, place, dtype, self._num_rows)
             self._waiting += row.indices.nbytes + row.values.nbytes
         for place, matrix in self._sparse.items():
             matrix.append(sparse.get(place))
@@ -120,8 +122,8 @@ def _extend(dataset: h5py.Dataset, values: np.ndarray) -> None:
 class _SparseMatrix:
     """A matrix in compressed sparse rows that grows in the file."""
 
-    def __init__(self, file: h5py.File, place: str, empty_rows: int) -> None:
-        def create(name: str, dtype: type, shuffle: bool) -> h5py.Dataset:
+    def __init__(self, file: h5py.File, place: str, dtype: np.dtype, empty_rows: int) -> None:
+        def create(name: str, dtype: npt.DTypeLike, shuffle: bool) -> h5py.Dataset:
             return file.create_dataset(
                 f"{place}/{name}",
                 shape=(0,),
@@ -132,7 +134,7 @@ class _SparseMatrix:
                 **_COMPRESSION,
             )
 
-        self._data = create("data", np.float32, False)
+        self._data = create("data", dtype, False)
         self._indices = create("indices", np.int32, True)
         self._indptr = create("indptr", np.int64, True)
         self._num_entries = 0

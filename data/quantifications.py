@@ -2,7 +2,8 @@
 
 ===================== ==========================================================================
 kallisto              ``abundance.h5``
-kallisto --plaintext  ``abundance.tsv``, ``bs_abundance_0.tsv`` ..., ``run_info.json``
+kallisto --plaintext  ``abundance.tsv``, ``bs_abundance_0.tsv`` or ``bs_abundance_0.tsv.gz`` ...,
+                      ``run_info.json``
 salmon                ``quant.sf``, ``aux_info/bootstrap/bootstraps.gz`` and ``names.tsv.gz``,
                       ``aux_info/meta_info.json``
 ===================== ==========================================================================
@@ -36,7 +37,7 @@ KALLISTO_H5 = "abundance.h5"
 KALLISTO_TABLE = "abundance.tsv"
 SALMON_TABLE = "quant.sf"
 
-_KALLISTO_BOOTSTRAP = re.compile(r"bs_abundance_(\d+)\.tsv")
+_KALLISTO_BOOTSTRAP = re.compile(r"bs_abundance_(\d+)\.tsv(?:\.gz)?")
 _AGAIN = "quantify the cell again or leave it out"
 # Bytes of a number in bootstraps.gz; old versions of salmon wrote whole numbers.
 _SALMON_TYPES = {8: "<f8", 4: "<i4"}
@@ -315,6 +316,8 @@ def _read_table(path: Path, identifier: str, columns: dict[str, type]) -> pd.Dat
 
     with _reading(path):
         content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
         if not content.endswith(b"\n"):
             raise ValueError("its last line has no end")
         table = pd.read_csv(
@@ -413,17 +416,17 @@ def _read_kallisto_plaintext(directory: Path, max_bootstraps: int | None) -> Qua
     _check_counts(
         directory, counts, info.get("n_pseudoaligned"), lambda: _read_tpm(path, "target_id", "tpm")
     )
-    matches = map(_KALLISTO_BOOTSTRAP.fullmatch, os.listdir(directory))
-    numbers = sorted(int(match[1]) for match in matches if match)
-    if not numbers:
+    matches = filter(None, map(_KALLISTO_BOOTSTRAP.fullmatch, os.listdir(directory)))
+    files = sorted((int(match[1]), match[0]) for match in matches)
+    if not files:
         raise _no_bootstraps(directory, _KALLISTO_REMEDY)
     with _reading(directory):
-        promised = int(info.get("n_bootstraps", len(numbers)))
-        if numbers != list(range(promised)):
-            raise ValueError(f"{len(numbers)} files bs_abundance, but {promised} bootstraps")
-    bootstraps = np.empty((len(numbers[:max_bootstraps]), len(table)), np.float32)
-    for number, row in enumerate(bootstraps):
-        bootstrap_path = directory / f"bs_abundance_{number}.tsv"
+        promised = int(info.get("n_bootstraps", len(files)))
+        if [number for number, _ in files] != list(range(promised)):
+            raise ValueError(f"{len(files)} files bs_abundance, but {promised} bootstraps")
+    bootstraps = np.empty((len(files[:max_bootstraps]), len(table)), np.float32)
+    for (_, name), row in zip(files[:max_bootstraps], bootstraps, strict=True):
+        bootstrap_path = directory / name
         bootstrap = _read_table(bootstrap_path, "target_id", {"est_counts": np.float64})
         with _reading(bootstrap_path):
             if not bootstrap["target_id"].equals(table["target_id"]):

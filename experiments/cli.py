@@ -14,6 +14,7 @@ from . import (
     check_commands,
     demo_command,
     figures_command,
+    filter_command,
     import_command,
     isoform_commands,
     isoform_simulate_command,
@@ -35,6 +36,7 @@ app = typer.Typer(
 lda_commands.app.command("check")(check_commands.check_documents)
 app.add_typer(lda_commands.app, name="lda")
 isoform_commands.app.command("import")(import_command.import_cells)
+isoform_commands.app.command("filter")(filter_command.filter_isoforms)
 isoform_commands.app.command("simulate")(isoform_simulate_command.simulate)
 isoform_commands.app.command("check")(check_commands.check_cells)
 isoform_commands.app.command("usage")(usage_command.usage)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..data.cells import CellBatch, read_cells
+from ..data.cells import CellBatch, CellFile, CellTensors, CountTensors, blocks, open_cells
 from ..data.errors import DataError
 from ..data.files import require_h5ad, written_atomically
 from ..models.isoforms import BootstrapIsoforms
@@ -25,6 +25,8 @@ from .isoforms import IsoformFit, tensors_of
 
 # Cells that a file keeps, and compresses, together.
 _CHUNK = 16
+# Entries, cells times isoforms, that are read at once.
+_READ = 1 << 19
 
 
 def export(
@@ -76,32 +78,48 @@ def export(
     require_h5ad(out, "choose another --out")
     if out.resolve() == source.resolve():
         raise DataError(f"{out}: is the file that is read; choose another --out")
-    cells = fit.conform(read_cells(source, fit.batch_key))
-    tensors = tensors_of(IsoformConfig(**fit.config["model"]), cells, fit.device)
-    positions = np.arange(cells.num_cells)
     torch.manual_seed(seed)
     with (
+        open_cells(source) as file,
         written_atomically(out) as temporary,
-        h5py.File(source, "r") as old,
         h5py.File(temporary, "w") as new,
     ):
-        _copy(old, new)
-        states = isoform_inference.mean_states(fit.guide, tensors, positions)
-        _write(new, "obsm", "X_exvae", states)
+        for _ in _parts(fit, file, "check"):
+            pass  # what is wrong with the last cell is told before hours are spent
+        _copy(file.file, new)
+        states, names = [], set()
+        for start, tensors in _parts(fit, file, "export"):
+            positions = np.arange(tensors.cells.num_cells)
+            states.append(isoform_inference.mean_states(fit.guide, tensors, positions))
+            drawn = isoform_inference.draw_latents(fit.guide, tensors, positions, num_samples)
+            for rows, batch, samples in drawn:
+                place = slice(start + rows.start, start + rows.stop)
+                for name, values in layers_of(fit.model, batch, samples, quantiles):
+                    _write_rows(new, name, place, values, file.shape[0])
+                    names.add(name)
+        _write(new, "obsm", "X_exvae", np.concatenate(states))
         config = {"config": json.dumps(fit.config), "num_samples": num_samples, "seed": seed}
         _write(new, "uns", "exvae", config)
-        blocks = isoform_inference.draw_latents(fit.guide, tensors, positions, num_samples)
-        names = set()
-        for rows, batch, samples in _progress(blocks, cells.num_cells):
-            for name, values in layers_of(fit.model, batch, samples, quantiles):
-                _write_rows(new, name, rows, values, cells.num_cells)
-                names.add(name)
+        num_cells, num_isoforms = file.shape
     return {
         "out": str(out),
-        "cells": cells.num_cells,
-        "isoforms": cells.num_isoforms,
+        "cells": num_cells,
+        "isoforms": num_isoforms,
         "layers": sorted(names),
     }
+
+
+def _parts(
+    fit: IsoformFit, file: CellFile, what: str
+) -> Iterator[tuple[int, CellTensors | CountTensors]]:
+    """Read a few cells at a time, with the place of the first; show how many are done."""
+    num_cells = file.shape[0]
+    config = IsoformConfig(**fit.config["model"])
+    with tqdm(total=num_cells, desc=what, unit=" cells", file=sys.stderr) as bar:
+        for rows in blocks(*file.shape, _READ):
+            cells = fit.conform(file.read(fit.batch_key, rows))
+            yield rows.start, tensors_of(config, cells, fit.device)
+            bar.update(cells.num_cells)
 
 
 @torch.no_grad()
@@ -122,16 +140,6 @@ def layers_of(
     if isinstance(model, BootstrapIsoforms):
         observed = model.expression(samples, batch.batches, batch.obs, of="u")
         yield "expression_observed", observed.mean
-
-
-def _progress(
-    blocks: Iterator[tuple[slice, CellBatch, list[dict[str, Tensor]]]], num_cells: int
-) -> Iterator[tuple[slice, CellBatch, list[dict[str, Tensor]]]]:
-    """Show how many cells are done."""
-    with tqdm(total=num_cells, desc="export", unit=" cells", file=sys.stderr) as bar:
-        for block in blocks:
-            yield block
-            bar.update(len(block[1].indices))
 
 
 def _copy(old: h5py.File, new: h5py.File) -> None:

@@ -39,6 +39,7 @@ from torch import Tensor, nn
 
 from ..data.bootstraps import BootstrapSummary
 from ..data.inferential_dispersion import InferentialDispersions
+from .gamma_draws import standard_gamma
 from .gamma_poisson import LEAST_DISPERSION, BootstrapGammaPoisson
 from .gene_bootstraps import BootstrapGeneReads, Division, GeneRates, draw_dirichlet
 from .genes import Genes
@@ -185,7 +186,7 @@ class EffectiveReadIsoforms(SCVI):
         """Draw y (reads) behind rates, shape (..., isoforms); ``share``, c, broadcasts."""
         scatter = (share * _ambiguity(self.total_dispersion)).clamp(min=_LEAST_COMMON_DISPERSION)
         tiny = torch.finfo(scatter.dtype).tiny
-        totals = torch._standard_gamma((rates.totals / scatter).clamp(min=tiny)) * scatter
+        totals = standard_gamma((rates.totals / scatter).clamp(min=tiny)) * scatter
         scatter = (share * _ambiguity(self.division_dispersion)).clamp(min=_LEAST_COMMON_DISPERSION)
         perks = 1 / self.genes.sums(torch.ones_like(rates.usage))
         shape = self.genes.spread(totals / scatter) * rates.usage + self.genes.spread(perks)

@@ -15,6 +15,7 @@ from torch.distributions.utils import broadcast_all, lazy_property
 from torch.nn import functional
 
 from ..data.bootstraps import BootstrapSummary
+from .gamma_draws import standard_gamma
 from .native_driver import uses_native
 from .native_negative_binomial import native_log_gamma_poisson
 from .negative_binomial import (
@@ -298,5 +299,5 @@ def draw_rates(
     dropped = torch.sigmoid(dropout_logits - kept) * (reads.count == 0)
     dropped = torch.bernoulli(dropped.expand(number, *shape))
     concentration = (inverse_dispersion + reads.count).expand(number, *shape)
-    gamma = torch._standard_gamma(concentration.contiguous())
+    gamma = standard_gamma(concentration)
     return gamma / (inverse_dispersion / mean + (1 - dropped) * reads.exposure), dropped

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.distributions.utils import lazy_property
 
 from ..data.bootstraps import BootstrapSummary
+from .gamma_draws import standard_gamma
 from .gamma_poisson import BootstrapGammaPoisson, log_gamma_poisson
 from .genes import Genes
 
@@ -272,7 +273,7 @@ def log_dirichlet_multinomial(
 def draw_dirichlet(shape: Tensor, genes: Genes) -> Tensor:
     """Draw usage from Dirichlets, one for each gene, of parameters of shape (..., isoforms)."""
     tiny = torch.finfo(shape.dtype).tiny
-    gamma = torch._standard_gamma(shape.clamp(min=_LEAST_SHAPE)).clamp(min=tiny)
+    gamma = standard_gamma(shape.clamp(min=_LEAST_SHAPE)).clamp(min=tiny)
     return genes.shares(gamma)
 
 

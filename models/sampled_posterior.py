@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -60,6 +61,8 @@ class SampledPosterior:
 
     @cached_property
     def _ordered(self) -> Tensor:
+        if self.draws.is_cpu:  # numpy sorts values alone, in a fifth of the time
+            return torch.from_numpy(np.sort(self.draws.numpy(), axis=0))
         return self.draws.sort(0).values
 
     def quantile(self, q: float | Sequence[float]) -> Tensor:

@@ -105,7 +105,7 @@ def test_dispersions_of_simulated_bootstraps_are_those_of_the_simulation() -> No
     totals, divisions = torch.tensor([1.0, 3.0, 1.0]), torch.tensor([1.0, 1.0, 12.0])
     distribution = BootstrapGeneReads(
         BootstrapGammaPoisson(
-            torch.full((400, 3), 300.0),
+            torch.full((2000, 3), 300.0),
             torch.tensor(4.0),
             torch.tensor(-50.0),
             totals,
@@ -116,6 +116,6 @@ def test_dispersions_of_simulated_bootstraps_are_those_of_the_simulation() -> No
         genes,
     )
     draws = distribution.sample().movedim(-1, 0).numpy()
-    found = inferential_dispersions(cells_of(draws, np.full(400, 20)), np.arange(400), GENES)
-    np.testing.assert_allclose(found.totals, totals, rtol=0.05)
+    found = inferential_dispersions(cells_of(draws, np.full(2000, 20)), np.arange(2000), GENES)
+    np.testing.assert_allclose(found.totals, totals, rtol=0.04)
     np.testing.assert_allclose(found.divisions, [1.0, 1.0, 12.0], rtol=0.1)

@@ -117,6 +117,17 @@ def test_kallisto_need_not_tell_its_version(tmp_path: Path) -> None:
     assert_read(read_quantification(directory), CELL)
 
 
+def test_plain_text_may_be_packed(tmp_path: Path) -> None:
+    directory = write_kallisto_plaintext(tmp_path / "cell", CELL)
+    for path in directory.glob("bs_abundance_*.tsv"):
+        path.with_suffix(".tsv.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    assert_read(read_quantification(directory), CELL)
+    packed = directory / "bs_abundance_3.tsv.gz"
+    packed.write_bytes(packed.read_bytes()[:-20])
+    assert "bs_abundance_3.tsv.gz: truncated or damaged" in failure(directory)
+
+
 def test_both_formats_of_the_real_kallisto_agree(shared_data: Path) -> None:
     folder = shared_data / "cells_kallisto"
     for number in range(3):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import anndata
 import pandas as pd
 import pytest
 
@@ -17,6 +19,10 @@ COMMANDS = {
     "lda.py": ["--documents", "200", "--topics", "3", "--seeds", "0", "--epochs", "2"],
     "lda_memory.py": ["--documents", "300", "600"],
     "bootstrap_likelihood.py": ["--cells", "4", "--isoforms", "60", "--repeats", "1"],
+    "isoform_cost.py": [
+        *("--cells", "30", "--isoforms", "400", "--bootstraps", "4", "--layers", "2"),
+        *("--min-cells", "2", "--export-cells", "2"),
+    ],
     "isoform_import.py": ["--cells", "6", "--repeats", "1"],
     "isoform_training.py": [
         *("--cells", "6", "--isoforms", "40", "--bootstraps", "4", "--read", "2", "--steps", "1")
@@ -83,6 +89,16 @@ def test_the_import_as_cells_grow() -> None:
     printed = run("isoform_import.py")
     assert "6 cells" in printed
     assert "ten times the cells" in printed
+
+
+def test_the_cost_of_an_experiment(tmp_path: Path) -> None:
+    printed = run("isoform_cost.py", "--folder", str(tmp_path))
+    assert "30 cells x 400 isoforms x 4 bootstraps, 2 in the file" in printed
+    for command in ("make", "filter", "read", "fit", "export"):
+        assert re.search(rf"^{command}.*: \d+ s .* GiB at the peak", printed, re.MULTILINE)
+    kept = anndata.read_h5ad(tmp_path / "filtered.h5ad")
+    assert f"{kept.n_vars} isoforms left" in printed
+    assert sum(name.startswith("infRep") for name in kept.layers) == 2
 
 
 def test_the_cost_of_the_likelihood() -> None:

@@ -425,6 +425,22 @@ def test_export_adds_to_a_copy_of_the_cells(
     assert np.corrcoef(after.layers["expression"].ravel(), bootstraps.ravel())[0, 1] > 0.9
 
 
+def test_an_export_in_parts_is_that_of_all_cells(
+    folder: Path, fitted, tmp_path: Path, monkeypatch
+) -> None:
+    fit = isoforms.load(fitted["effective"], "cpu")
+    found = []
+    for name, size in (("whole", CELLS * ISOFORMS), ("parts", 4 * ISOFORMS)):
+        monkeypatch.setattr(isoform_export, "_READ", size)
+        isoform_export.export(fit, folder / "cells.h5ad", tmp_path / f"{name}.h5ad")
+        found.append(anndata.read_h5ad(tmp_path / f"{name}.h5ad"))
+    whole, parts = found
+    np.testing.assert_allclose(parts.obsm["X_exvae"], whole.obsm["X_exvae"], rtol=1e-4, atol=1e-5)
+    # Means of 400 draws.
+    error = parts.layers["expression"] - whole.layers["expression"]
+    assert (np.abs(error) < 0.5 * whole.layers["expression_sd"] + 1e-3).all()
+
+
 def test_an_export_can_be_exported_again(exvae, folder: Path, fitted, tmp_path: Path) -> None:
     source, fit = folder / "cells.h5ad", fitted["scvi"]
     first, again = tmp_path / "first.h5ad", tmp_path / "again.h5ad"
