@@ -72,7 +72,7 @@ class EffectiveReadIsoforms(SCVI):
     isoform_parameters = (*SCVI.isoform_parameters, "log_concentration")
 
     def __init__(
-        self, genes: Tensor, num_batches: int = 1, *, weight_scale: float = 0.3, **options
+        self, genes: Tensor, num_batches: int = 1, *, weight_scale: float = 0.2, **options
     ) -> None:
         num_genes = int(genes.max()) + 1
         super().__init__(len(genes), num_batches, num_dispersed=num_genes, **options)
