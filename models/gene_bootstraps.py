@@ -8,6 +8,7 @@ prior of its usage everything is in closed form.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -26,6 +27,8 @@ _LEAST_SHAPE = 1e-4
 _LEAST_READS = 1e-6
 # Bound of 1 / (concentration + 1), which is one where all reads go to one isoform.
 _MOST_CORRELATED = 0.999
+# Probability that the ambiguity of a gene's reads in a cell is so many times that of all cells.
+AMBIGUITIES = {0.25: 0.25, 1.0: 0.5, 4.0: 0.25}
 
 
 class Division(NamedTuple):
@@ -165,7 +168,8 @@ class BootstrapGeneReads(TorchDistribution):
         """Log probability in nats of estimates that are rounded to whole counts.
 
         Those of genes as of BootstrapGammaPoisson; their division is the Dirichlet-multinomial of
-        whole counts with the mean and variance of what one bootstrap makes of a gene's reads.
+        whole counts with the mean and variance of what one bootstrap makes of a gene's reads, mixed
+        over :data:`AMBIGUITIES`, as a gene is not equally ambiguous in all cells.
 
         Parameters
         ----------
@@ -179,10 +183,14 @@ class BootstrapGeneReads(TorchDistribution):
         """
         sums = self.genes.sums(counts)
         usage, concentration, _, dispersion = self.division
-        ambiguity = (dispersion - 1).clamp(min=0.0)
-        correlation = 1 / (concentration + 1) + ambiguity / (sums - 1).clamp(min=1.0)
-        concentration = 1 / correlation.clamp(max=_MOST_CORRELATED) - 1
-        division = log_dirichlet_multinomial(counts, usage, concentration, self.genes)
+        least = 1 / (concentration + 1)
+        added = (dispersion - 1).clamp(min=0.0) / (sums - 1).clamp(min=1.0)
+        parts = []
+        for factor, probability in AMBIGUITIES.items():
+            correlation = (least + factor * added).clamp(max=_MOST_CORRELATED)
+            part = log_dirichlet_multinomial(counts, usage, 1 / correlation - 1, self.genes)
+            parts.append(part + math.log(probability))
+        division = torch.stack(parts).logsumexp(0)
         return self.totals.log_prob_of_bin(sums).sum(-1) + division.sum(-1)
 
     @torch.no_grad()
