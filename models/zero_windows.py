@@ -14,7 +14,6 @@ import math
 import numba
 import numpy as np
 
-from . import zero_surface as surface
 from .entry_blocks import (
     BLOCK,
     BY_DROPOUT,
@@ -29,11 +28,11 @@ from .entry_blocks import (
     LAST,
     LOGIT,
     MEAN,
-    MODE,
     OUTER,
     PANELS,
     PEAK,
     POSITIVES,
+    READ,
     ROOT,
     SPAN,
     TOTAL,
@@ -59,18 +58,17 @@ from .float32_math import (
 )
 from .zero_lookup import (
     OVERLOOKED,
-    ROWS,
     SUMMED,
     UNFIT,
+    bump_read,
     furthest_count,
     mode_turn,
-    read_tables,
-    zeros_at,
+    read_bump,
 )
 
 _LOG_TWO = f(math.log(2))
 # What lies outside a window must be so many nats less than all.
-_NEGLIGIBLE = f(8)
+_NEGLIGIBLE = f(7)
 # How much zeros may draw at a peak, in its standard deviations.
 _LARGEST_DRAW, _LARGEST_DRAW_STRETCHED = f(1.5), f(0.5)
 # By how many nats all may be more than what is within a standard deviation of the peak, if that is
@@ -85,7 +83,7 @@ _CHECKED = (3, 4, 11)
 _STEPS, _CLOSER_STEPS, _TIMES_CLOSER = 64, 6, 4
 # By how many nats interpolated tables may err, about, and which share of their fourth differences
 # is taken for their error.
-_LARGEST_ERROR, _ERROR_SHARE = f(1e-2), f(0.06)
+_LARGEST_ERROR, _ERROR_SHARE = f(1e-2), f(0.03)
 # With up to so many zeros and no other bootstrap tables are always interpolated well enough; with
 # an error that is shared, with more.
 _MANY_ZEROS, _MANY_ZEROS_SHARED = f(40), f(120)
@@ -127,9 +125,9 @@ def look(k, looks, rows, block, rules):
         block[WEIGHT * BLOCK + i] = looks[0, k, i]
     for i in range(BLOCK):
         block[COUNT * BLOCK + i] = exp(block[WEIGHT * BLOCK + i]) - f(1)
-    read_tables(rows, block, rules)
+    read_bump(rows, block, rules)
     for i in range(BLOCK):
-        block[COUNT * BLOCK + i] = zeros_at(f(1), block, i, rules)[0]
+        block[COUNT * BLOCK + i] = softplus(bump_read(block, i))
         block[WEIGHT * BLOCK + i] = height(block[WEIGHT * BLOCK + i], block, i, rules)
     for i in range(BLOCK):
         looks[1, k, i] = block[WEIGHT * BLOCK + i]
@@ -137,17 +135,14 @@ def look(k, looks, rows, block, rules):
 
 
 @inlined
-def table_error(rows, block, i):
-    """How much the zero factor that was read last may err for its table is interpolated, about."""
-    mode = block[MODE * BLOCK + i]
-    place = np.floor(log(f(1) + mode) * f(1 / surface.MODE_SPACING))
-    place = max(f(2), min(place, f(surface.NUM_MODES - 4)))
-    at = np.uint64(i * ROWS + np.int64(place) - 2)
-    below = rows[at] + f(6) * rows[at + np.uint64(2)] + rows[at + np.uint64(4)]
-    below -= f(4) * (rows[at + np.uint64(1)] + rows[at + np.uint64(3)])
-    above = rows[at + np.uint64(1)] + f(6) * rows[at + np.uint64(3)] + rows[at + np.uint64(5)]
-    above -= f(4) * (rows[at + np.uint64(2)] + rows[at + np.uint64(4)])
-    _, odds = softplus_and_slope(rows[at + np.uint64(2)])
+def table_error(block, i):
+    """How much the bump that was read last may err for its table is interpolated, about."""
+    lowest, lower, low, high, higher, highest = READ, READ + 1, READ + 2, READ + 3, READ + 4, READ + 5
+    below = block[lowest * BLOCK + i] + f(6) * block[low * BLOCK + i] + block[higher * BLOCK + i]
+    below -= f(4) * (block[lower * BLOCK + i] + block[high * BLOCK + i])
+    above = block[lower * BLOCK + i] + f(6) * block[high * BLOCK + i] + block[highest * BLOCK + i]
+    above -= f(4) * (block[low * BLOCK + i] + block[higher * BLOCK + i])
+    _, odds = softplus_and_slope(block[low * BLOCK + i])
     return _ERROR_SHARE * odds * max(abs(below), abs(above))
 
 
@@ -207,8 +202,10 @@ def judge(size, nodes, rows, block, rules, looks, verdict):
         if below | (k > 2):
             look(k, looks, rows, block, rules)
         if k in _CHECKED:
-            for i in range(size):
-                looks[3, k, i] = table_error(rows, block, i)
+            for i in range(BLOCK):
+                block[WEIGHT * BLOCK + i] = table_error(block, i)
+            for i in range(BLOCK):
+                looks[3, k, i] = block[WEIGHT * BLOCK + i]
     for i in range(BLOCK):
         all_ = block[TOTAL * BLOCK + i] - density_constant(block, i, rules)
         all_ += softplus(block[DROPOUT * BLOCK + i])
@@ -228,11 +225,11 @@ def judge(size, nodes, rows, block, rules, looks, verdict):
         draw = f(0.5) * abs(looks[2, 3, i] - looks[2, 4, i])
         stretched = block[SPAN * BLOCK + i] > f(0)
         drawn = draw > (_LARGEST_DRAW_STRETCHED if stretched else _LARGEST_DRAW)
-        drawn &= last - first + f(1) > f(nodes)
+        drawn = drawn & (last - first + f(1) > f(nodes))
         # Stretched panels are wide where they are far from the peak: there must not be more.
         near = max(looks[1, 3, i] + looks[2, 3, i], looks[1, 4, i] + looks[2, 4, i])
         near += block[OUTER * BLOCK + i]
-        drawn |= stretched & (all_ > near + _LARGEST_EXCESS)
+        drawn = drawn | (stretched & (all_ > near + _LARGEST_EXCESS))
         mixed = (block[POSITIVES * BLOCK + i] > f(0)) & (block[ZEROS * BLOCK + i] > f(0))
         overlooked = mixed & ((outside > all_ - _NEGLIGIBLE) | drawn)
         error = max(looks[3, 3, i], looks[3, 4, i])
@@ -341,7 +338,7 @@ def find_wide_windows(rows, block, rules):
             at[i] = max(best[i] + side * span[i], _LOG_TWO)
         find_summand(at, found, rows, block, rules)
         for i in range(BLOCK):
-            error[i] = max(error[i], table_error(rows, block, i))
+            error[i] = max(error[i], table_error(block, i))
     for i in range(BLOCK):
         panels = asinh((best[i] - _LOG_TWO) / span[i])
         panels += asinh(max(end[i] - best[i], f(0)) / span[i])
@@ -363,6 +360,6 @@ def find_summand(at, found, rows, block, rules):
     """Find the summand at counts, per unit of their position log(1 + u)."""
     for i in range(BLOCK):
         block[COUNT * BLOCK + i] = exp(at[i]) - f(1)
-    read_tables(rows, block, rules)
+    read_bump(rows, block, rules)
     for i in range(BLOCK):
-        found[i] = height(at[i], block, i, rules) + zeros_at(f(1), block, i, rules)[0]
+        found[i] = height(at[i], block, i, rules) + softplus(bump_read(block, i))
