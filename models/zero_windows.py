@@ -68,7 +68,7 @@ from .zero_lookup import (
 
 _LOG_TWO = f(math.log(2))
 # What lies outside a window must be so many nats less than all.
-_NEGLIGIBLE = f(7)
+_NEGLIGIBLE = f(6)
 # How much zeros may draw at a peak, in its standard deviations.
 _LARGEST_DRAW, _LARGEST_DRAW_STRETCHED = f(1.5), f(0.5)
 # By how many nats all may be more than what is within a standard deviation of the peak, if that is
@@ -119,31 +119,42 @@ def needs_judging(size, block, rules):
 
 @inlined
 def look(k, looks, rows, block, rules):
-    """Find the summand at counts: its height without the zero factor, and what zeros gain."""
+    """Find the summand at counts: its height without the zero factor, and what zeros gain.
+
+    Of the prior mean only the height is needed, of zero and of where the mode turns only the gain.
+    """
     # Loops over one array alone are vectorised.
     for i in range(BLOCK):
         block[WEIGHT * BLOCK + i] = looks[0, k, i]
-    for i in range(BLOCK):
-        block[COUNT * BLOCK + i] = exp(block[WEIGHT * BLOCK + i]) - f(1)
-    read_bump(rows, block, rules)
-    for i in range(BLOCK):
-        block[COUNT * BLOCK + i] = softplus(bump_read(block, i))
-        block[WEIGHT * BLOCK + i] = height(block[WEIGHT * BLOCK + i], block, i, rules)
-    for i in range(BLOCK):
-        looks[1, k, i] = block[WEIGHT * BLOCK + i]
-        looks[2, k, i] = block[COUNT * BLOCK + i]
+    if k != _MEAN:
+        for i in range(BLOCK):
+            block[COUNT * BLOCK + i] = exp(block[WEIGHT * BLOCK + i]) - f(1)
+        read_bump(rows, block, rules)
+        for i in range(BLOCK):
+            block[COUNT * BLOCK + i] = softplus(bump_read(block, i))
+        for i in range(BLOCK):
+            looks[2, k, i] = block[COUNT * BLOCK + i]
+    if k not in (_TURN, _ZERO):
+        for i in range(BLOCK):
+            block[WEIGHT * BLOCK + i] = height(block[WEIGHT * BLOCK + i], block, i, rules)
+        for i in range(BLOCK):
+            looks[1, k, i] = block[WEIGHT * BLOCK + i]
 
 
 @inlined
 def table_error(block, i):
     """How much the bump that was read last may err for its table is interpolated, about."""
-    lowest, lower, low, high, higher, highest = READ, READ + 1, READ + 2, READ + 3, READ + 4, READ + 5
-    below = block[lowest * BLOCK + i] + f(6) * block[low * BLOCK + i] + block[higher * BLOCK + i]
-    below -= f(4) * (block[lower * BLOCK + i] + block[high * BLOCK + i])
-    above = block[lower * BLOCK + i] + f(6) * block[high * BLOCK + i] + block[highest * BLOCK + i]
-    above -= f(4) * (block[low * BLOCK + i] + block[higher * BLOCK + i])
-    _, odds = softplus_and_slope(block[low * BLOCK + i])
+    below, above = fourth_difference(READ, block, i), fourth_difference(READ + 1, block, i)
+    _, odds = softplus_and_slope(block[(READ + 2) * BLOCK + i])
     return _ERROR_SHARE * odds * max(abs(below), abs(above))
+
+
+@inlined
+def fourth_difference(field, block, i):
+    """Fourth difference of five fields of an entry."""
+    outer = block[field * BLOCK + i] + block[(field + 4) * BLOCK + i]
+    inner = block[(field + 1) * BLOCK + i] + block[(field + 3) * BLOCK + i]
+    return outer + f(6) * block[(field + 2) * BLOCK + i] - f(4) * inner
 
 
 @numba.njit(**OPTIONS)

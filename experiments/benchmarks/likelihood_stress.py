@@ -1,9 +1,9 @@
 """Errors of the likelihood of bootstraps against brute force, over its whole stress range.
 
 For every combination of error, zeros and noise prints the largest error of values in nats, in both
-precisions, the largest relative error of gradients in float64 (relative to max(1, |gradient|), with
-respect to logarithms of positive parameters and to logits), and how many numbers in float32 are not
-finite. Points are those of the tests, one bootstrap to 100; brute force takes minutes a combination.
+precisions, the largest relative error of gradients in float64 (with respect to logarithms of
+positive parameters and to logits; relative to max(1, |gradient|)), and how many numbers in float32
+are not finite. Points are those of the tests, one bootstrap to 100.
 
     python experiments/benchmarks/likelihood_stress.py --points 400 --gradients 40
 """
