@@ -1,9 +1,10 @@
 """Errors of the likelihood of bootstraps against brute force, over its whole stress range.
 
-For every combination of error, zeros and noise prints the largest error of values in nats, in both
-precisions, the largest relative error of gradients in float64 (with respect to logarithms of
-positive parameters and to logits; relative to max(1, |gradient|)), and how many numbers in float32
-are not finite. Points are those of the tests, one bootstrap to 100.
+For every combination of error, zeros and noise prints the largest error of values in nats and of
+gradients in float64 (with respect to logarithms of positive parameters and to logits; relative to
+max(1, |gradient|)), the largest error of values in float32, also beyond four roundings of the
+value, and how many numbers in float32 are not finite. Points are those of the tests, one bootstrap
+to 100.
 
     python experiments/benchmarks/likelihood_stress.py --points 400 --gradients 40
 """
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -74,8 +76,10 @@ def compare(columns: tuple[Tensor, Tensor], kind: NamedTuple, expected: Expected
     relative = (away / expected.gradients.abs().clamp(min=1.0)).max().item()
     values, gradients = evaluate(columns, kind, torch.float32)
     wrong = (~values.isfinite()).sum() + (~gradients.isfinite()).sum()
-    in_float32 = (values - expected.values).abs().nan_to_num(torch.inf).max().item()
-    return [error, relative, in_float32, wrong.item()]
+    away = (values - expected.values).abs().nan_to_num(torch.inf)
+    rounding = np.spacing(expected.values.abs().numpy().astype(np.float32))
+    beyond = (away - 4 * torch.from_numpy(rounding)).clamp(min=0.0)
+    return [error, relative, away.max().item(), beyond.max().item(), wrong.item()]
 
 
 def main() -> None:
@@ -87,16 +91,14 @@ def main() -> None:
     options = parser.parse_args()
     brute_force, stress_points = load("brute_force"), load("stress_points")
     print(f"{options.points} points, {options.gradients} gradients; errors of values in nats")
-    print(f"{'':34}{'float64':>10}{'gradient':>10}{'float32':>10}{'not finite':>12}")
+    print(f"{'':32}{'float64':>10}{'gradient':>10}{'float32':>10}{'beyond':>10}{'not finite':>12}")
     for kind in brute_force.KINDS:
         points = stress_points.draw(brute_force, kind, options.points, options.seed)
         columns = tuple(map(torch.from_numpy, stress_points.columns(points)))
         expected = expect(brute_force, points, kind, options.gradients)
-        error, relative, in_float32, wrong = compare(columns, kind, expected)
-        print(
-            f"{'-'.join(kind):34}{error:10.1e}{relative:10.1e}{in_float32:10.1e}{wrong:12.0f}",
-            flush=True,
-        )
+        *errors, wrong = compare(columns, kind, expected)
+        row = "".join(f"{error:10.1e}" for error in errors)
+        print(f"{'-'.join(kind):32}{row}{wrong:12.0f}", flush=True)
 
 
 if __name__ == "__main__":
