@@ -76,9 +76,9 @@ _LARGEST_DRAW, _LARGEST_DRAW_STRETCHED = f(1.5), f(0.5)
 _LARGEST_EXCESS = f(2.5)
 # At how many counts the summand is looked at: by the peak, at the ends of the window, beyond them,
 # where zeros draw in neither direction, at zero, and at the prior mean.
-_BELOW, _BY_PEAK, _ABOVE, _TURN, _ZERO, _MEAN = (0, 1, 2), (3, 4), (5, 6, 7, 8, 9), 10, 11, 12
-LOOKS = 13
-_CHECKED = (3, 4, 11)
+_BELOW, _BY_PEAK, _ABOVE, _TURN, _ZERO, _MEAN = (0, 1, 2), (3, 4), (5, 6, 7, 8), 9, 10, 11
+LOOKS = 12
+_CHECKED = (3, 4, 10)
 # At how many counts the peak of the whole summand is looked for, and how often closer.
 _STEPS, _CLOSER_STEPS, _TIMES_CLOSER = 64, 6, 4
 # By how many nats interpolated tables may err, about, and which share of their fourth differences
@@ -201,8 +201,7 @@ def judge(size, nodes, rows, block, rules, looks, verdict):
         looks[0, 5, i] = high
         looks[0, 6, i] = high + f(0.05) * (end - high)
         looks[0, 7, i] = high + f(0.2) * (end - high)
-        looks[0, 8, i] = high + f(0.5) * (end - high)
-        looks[0, 9, i] = end
+        looks[0, 8, i] = end
         looks[0, _TURN, i] = block[ROOT * BLOCK + i]
         looks[0, _ZERO, i] = f(0)
         looks[0, _MEAN, i] = block[LOGIT * BLOCK + i]
@@ -280,7 +279,7 @@ def most_above(looks, i):
     Where the summand falls ever more steeply from the peak on, it is less than an exponential tail.
     """
     most, first_slope, last_slope, falls = f(-1e30), f(0), f(0), True
-    for k in range(4, 9):
+    for k in range(4, 8):
         rise = looks[1, k + 1, i] - looks[1, k, i] + (looks[2, k + 1, i] - looks[2, k, i])
         slope = rise / max(looks[0, k + 1, i] - looks[0, k, i], f(1e-6))
         falls &= (slope < last_slope) | (looks[0, k + 1, i] <= looks[0, k, i])
