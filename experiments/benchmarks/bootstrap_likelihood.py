@@ -148,10 +148,10 @@ def main() -> None:
     taken = seconds(runs, options.repeats)
     taken[GRID] = time_grid(parameters, 30)
     print(f"{options.cells} cells x {options.isoforms} isoforms, value and gradient")
-    print(f"{'bootstraps of':22}{'seconds':>12}")
+    print(f"{'bootstraps of':22}{'seconds':>14}")
     for name, own in taken.items():
-        beside = f"{own / taken[PEER]:10.2f} x scvi-tools'" if peer else ""
-        print(f"{name:22}{own:12.4f}{beside}")
+        beside = f"{own / taken[PEER]:14.2f} x scvi-tools'" if peer else ""
+        print(f"{name:22}{own:14.4f}{beside}")
     for name in ("normal noise", "effective reads"):
         print(f"{name}, 100 against 2 {taken[f'{name}, 100'] / taken[f'{name}, 2']:6.2f} x")
     print(f"grid against nodes {taken[GRID] / taken['normal noise, 30']:10.0f} x")
