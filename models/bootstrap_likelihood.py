@@ -209,7 +209,7 @@ def log_likelihood(
     """
     density = log_density_of_positives(u, parameters, summary, setting)
     zeros = Zeros(summary.zeros, parameters.bootstrap_dropout_logits)
-    if setting.zeros == "atom":
+    if setting.zeros == "atom" or not bool((summary.zeros > 0).any()):
         return density + zeros.log_dropped()
     ratio = zero_ratio(u, parameters, summary, setting)
     # Without a zero the factor is one; its bump must be finite all the same.

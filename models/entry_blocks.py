@@ -341,7 +341,8 @@ def find_windows(block, rules):
         low = low if some else _LOG_TWO
         first = max(np.floor(exp(low) - f(1)), f(1))
         last = max(np.ceil(exp(high) - f(1)), first)
-        places = data_peak(block, i, rules), block[MEAN * BLOCK + i], f(1)
+        # Far from the prior there may be a second peak on the way to it.
+        places = data_peak(block, i, rules), block[MEAN * BLOCK + i], f(1), np.sqrt(first)
         lowest = block[MASS * BLOCK + i] - _CUT + f(2)
         below = peak - height(low, block, i, rules) > cut - f(1) + favour
         good = peak - height(high, block, i, rules) > cut - f(1)
@@ -390,9 +391,9 @@ def prior_end(block, i):
 
 @inlined
 def hides(places, first, last, lowest, block, i, rules):
-    """Tell whether the summand is not small at one of three counts outside the window."""
+    """Tell whether the summand is not small at one of four counts outside the window."""
     hidden = False
-    for k in range(3):
+    for k in range(4):
         u = max(places[k], f(1))
         outside = (u < first - f(1)) | (u > last + f(1))
         hidden |= outside & (height(log1p(u), block, i, rules) > lowest)

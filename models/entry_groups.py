@@ -44,6 +44,7 @@ from .float32_math import (
     log,
 )
 from .zero_lookup import (
+    OVERLOOKED,
     ROWS,
     SUMMED,
     UNFIT,
@@ -130,13 +131,17 @@ def sort_entries(chosen, inputs, slabs, missing, fine, rules, status):
             group = group_of(block, i)
             if fine and COUNTS <= group < _FINE:
                 group = _FINE
-            became = SUMMED if group < GROUPS else UNFIT
             zeros = rules.rectified and block[ZEROS * BLOCK + i] > f(0)
-            if zeros and became == SUMMED:
-                became = find_tables(i, slabs, missing, block, rules)
-            status[chosen[start + i]] = became
             all_zero = zeros & (block[POSITIVES * BLOCK + i] <= f(0))
             kind = int(zeros) + int(all_zero)
+            became = SUMMED
+            if group == GROUPS:
+                # Zeros and others are looked at together where they are not looked at apart.
+                became = UNFIT if fine or kind != 1 else OVERLOOKED
+            if zeros and became != UNFIT:
+                found = find_tables(i, slabs, missing, block, rules)
+                became = became if found == SUMMED else found
+            status[chosen[start + i]] = became
             group = 3 * group + kind if became == SUMMED else 3 * GROUPS
             groups[start + i] = group
             ends[group] += 1

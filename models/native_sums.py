@@ -222,6 +222,9 @@ def sum_chunk(chosen, inputs, slabs, values, missing, rules, results, status):
     block, rows = empty_block()
     looks, verdict = empty_looks(), np.zeros(BLOCK, np.int8)
     sorted_ = sort_entries(chosen, inputs, slabs, missing, False, rules, status)
+    for place in chosen:
+        # Of an entry that no panels will do for at first: so that it is summed twice.
+        results[0, place] = f(np.inf)
     for group in range(2 * GROUPS):
         for start in range(sorted_.ends[group], sorted_.ends[group + 1], BLOCK):
             own = sorted_.order[start : min(start + BLOCK, sorted_.ends[group + 1])]

@@ -280,6 +280,38 @@ def read_tables(rows, block, rules):
 
 
 @inlined
+def read_bump(rows, block, rules):
+    """Read the zero factor's bump around the counts of a block, without its slopes.
+
+    From two modes before to three after: enough for the error of a cubic, too.
+    """
+    for i in range(BLOCK):
+        mode, _ = ratio_at(block[COUNT * BLOCK + i], block, i, rules)
+        x = min(log(f(1) + mode) * _PER_SPACING, f(surface.NUM_MODES - 1))
+        place = min(max(np.floor(x), f(2)), f(surface.NUM_MODES - 4))
+        block[MODE * BLOCK + i] = mode
+        block[PAST * BLOCK + i] = x - place
+        block[READ * BLOCK + i] = place
+    for i in range(BLOCK):
+        at = np.uint64(i * ROWS + np.int64(block[READ * BLOCK + i]) - 2)
+        for j in range(6):
+            block[(READ + j) * BLOCK + i] = rows[at + np.uint64(j)]
+
+
+@inlined
+def bump_read(block, i):
+    """Log of the bump that was read by :func:`read_bump`."""
+    weights, _ = cubic_weights(block[PAST * BLOCK + i])
+    bump = f(0)
+    for j in range(4):
+        bump += weights[j] * block[(READ + 1 + j) * BLOCK + i]
+    both = f(0.5) * (block[CONCENTRATION * BLOCK + i] + block[POSITIVES * BLOCK + i])
+    mode = block[MODE * BLOCK + i]
+    power = log(max(mode, f(surface.LARGEST_MODE)) * f(1 / surface.LARGEST_MODE))
+    return bump - f(2) * both * power
+
+
+@inlined
 def node_below(t):
     """Of nodes -1, 0, 1 and 2, the one where the interval begins in which t lies."""
     return max(f(-1), min(np.floor(t), f(1)))

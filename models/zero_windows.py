@@ -14,7 +14,6 @@ import math
 import numba
 import numpy as np
 
-from . import zero_surface as surface
 from .entry_blocks import (
     BLOCK,
     BY_DROPOUT,
@@ -29,11 +28,11 @@ from .entry_blocks import (
     LAST,
     LOGIT,
     MEAN,
-    MODE,
     OUTER,
     PANELS,
     PEAK,
     POSITIVES,
+    READ,
     ROOT,
     SPAN,
     TOTAL,
@@ -59,18 +58,17 @@ from .float32_math import (
 )
 from .zero_lookup import (
     OVERLOOKED,
-    ROWS,
     SUMMED,
     UNFIT,
+    bump_read,
     furthest_count,
     mode_turn,
-    read_tables,
-    zeros_at,
+    read_bump,
 )
 
 _LOG_TWO = f(math.log(2))
 # What lies outside a window must be so many nats less than all.
-_NEGLIGIBLE = f(8)
+_NEGLIGIBLE = f(6)
 # How much zeros may draw at a peak, in its standard deviations.
 _LARGEST_DRAW, _LARGEST_DRAW_STRETCHED = f(1.5), f(0.5)
 # By how many nats all may be more than what is within a standard deviation of the peak, if that is
@@ -78,14 +76,14 @@ _LARGEST_DRAW, _LARGEST_DRAW_STRETCHED = f(1.5), f(0.5)
 _LARGEST_EXCESS = f(2.5)
 # At how many counts the summand is looked at: by the peak, at the ends of the window, beyond them,
 # where zeros draw in neither direction, at zero, and at the prior mean.
-_BELOW, _BY_PEAK, _ABOVE, _TURN, _ZERO, _MEAN = (0, 1, 2), (3, 4), (5, 6, 7, 8, 9), 10, 11, 12
-LOOKS = 13
-_CHECKED = (3, 4, 11)
+_BELOW, _BY_PEAK, _ABOVE, _TURN, _ZERO, _MEAN = (0, 1, 2), (3, 4), (5, 6, 7, 8), 9, 10, 11
+LOOKS = 12
+_CHECKED = (3, 4, 10)
 # At how many counts the peak of the whole summand is looked for, and how often closer.
 _STEPS, _CLOSER_STEPS, _TIMES_CLOSER = 64, 6, 4
 # By how many nats interpolated tables may err, about, and which share of their fourth differences
 # is taken for their error.
-_LARGEST_ERROR, _ERROR_SHARE = f(1e-2), f(0.06)
+_LARGEST_ERROR, _ERROR_SHARE = f(1e-2), f(0.03)
 # With up to so many zeros and no other bootstrap tables are always interpolated well enough; with
 # an error that is shared, with more.
 _MANY_ZEROS, _MANY_ZEROS_SHARED = f(40), f(120)
@@ -121,34 +119,42 @@ def needs_judging(size, block, rules):
 
 @inlined
 def look(k, looks, rows, block, rules):
-    """Find the summand at counts: its height without the zero factor, and what zeros gain."""
+    """Find the summand at counts: its height without the zero factor, and what zeros gain.
+
+    Of the prior mean only the height is needed, of zero and of where the mode turns only the gain.
+    """
     # Loops over one array alone are vectorised.
     for i in range(BLOCK):
         block[WEIGHT * BLOCK + i] = looks[0, k, i]
-    for i in range(BLOCK):
-        block[COUNT * BLOCK + i] = exp(block[WEIGHT * BLOCK + i]) - f(1)
-    read_tables(rows, block, rules)
-    for i in range(BLOCK):
-        block[COUNT * BLOCK + i] = zeros_at(f(1), block, i, rules)[0]
-        block[WEIGHT * BLOCK + i] = height(block[WEIGHT * BLOCK + i], block, i, rules)
-    for i in range(BLOCK):
-        looks[1, k, i] = block[WEIGHT * BLOCK + i]
-        looks[2, k, i] = block[COUNT * BLOCK + i]
+    if k != _MEAN:
+        for i in range(BLOCK):
+            block[COUNT * BLOCK + i] = exp(block[WEIGHT * BLOCK + i]) - f(1)
+        read_bump(rows, block, rules)
+        for i in range(BLOCK):
+            block[COUNT * BLOCK + i] = softplus(bump_read(block, i))
+        for i in range(BLOCK):
+            looks[2, k, i] = block[COUNT * BLOCK + i]
+    if k not in (_TURN, _ZERO):
+        for i in range(BLOCK):
+            block[WEIGHT * BLOCK + i] = height(block[WEIGHT * BLOCK + i], block, i, rules)
+        for i in range(BLOCK):
+            looks[1, k, i] = block[WEIGHT * BLOCK + i]
 
 
 @inlined
-def table_error(rows, block, i):
-    """How much the zero factor that was read last may err for its table is interpolated, about."""
-    mode = block[MODE * BLOCK + i]
-    place = np.floor(log(f(1) + mode) * f(1 / surface.MODE_SPACING))
-    place = max(f(2), min(place, f(surface.NUM_MODES - 4)))
-    at = np.uint64(i * ROWS + np.int64(place) - 2)
-    below = rows[at] + f(6) * rows[at + np.uint64(2)] + rows[at + np.uint64(4)]
-    below -= f(4) * (rows[at + np.uint64(1)] + rows[at + np.uint64(3)])
-    above = rows[at + np.uint64(1)] + f(6) * rows[at + np.uint64(3)] + rows[at + np.uint64(5)]
-    above -= f(4) * (rows[at + np.uint64(2)] + rows[at + np.uint64(4)])
-    _, odds = softplus_and_slope(rows[at + np.uint64(2)])
+def table_error(block, i):
+    """How much the bump that was read last may err for its table is interpolated, about."""
+    below, above = fourth_difference(READ, block, i), fourth_difference(READ + 1, block, i)
+    _, odds = softplus_and_slope(block[(READ + 2) * BLOCK + i])
     return _ERROR_SHARE * odds * max(abs(below), abs(above))
+
+
+@inlined
+def fourth_difference(field, block, i):
+    """Fourth difference of five fields of an entry."""
+    outer = block[field * BLOCK + i] + block[(field + 4) * BLOCK + i]
+    inner = block[(field + 1) * BLOCK + i] + block[(field + 3) * BLOCK + i]
+    return outer + f(6) * block[(field + 2) * BLOCK + i] - f(4) * inner
 
 
 @numba.njit(**OPTIONS)
@@ -195,8 +201,7 @@ def judge(size, nodes, rows, block, rules, looks, verdict):
         looks[0, 5, i] = high
         looks[0, 6, i] = high + f(0.05) * (end - high)
         looks[0, 7, i] = high + f(0.2) * (end - high)
-        looks[0, 8, i] = high + f(0.5) * (end - high)
-        looks[0, 9, i] = end
+        looks[0, 8, i] = end
         looks[0, _TURN, i] = block[ROOT * BLOCK + i]
         looks[0, _ZERO, i] = f(0)
         looks[0, _MEAN, i] = block[LOGIT * BLOCK + i]
@@ -207,8 +212,10 @@ def judge(size, nodes, rows, block, rules, looks, verdict):
         if below | (k > 2):
             look(k, looks, rows, block, rules)
         if k in _CHECKED:
-            for i in range(size):
-                looks[3, k, i] = table_error(rows, block, i)
+            for i in range(BLOCK):
+                block[WEIGHT * BLOCK + i] = table_error(block, i)
+            for i in range(BLOCK):
+                looks[3, k, i] = block[WEIGHT * BLOCK + i]
     for i in range(BLOCK):
         all_ = block[TOTAL * BLOCK + i] - density_constant(block, i, rules)
         all_ += softplus(block[DROPOUT * BLOCK + i])
@@ -228,11 +235,11 @@ def judge(size, nodes, rows, block, rules, looks, verdict):
         draw = f(0.5) * abs(looks[2, 3, i] - looks[2, 4, i])
         stretched = block[SPAN * BLOCK + i] > f(0)
         drawn = draw > (_LARGEST_DRAW_STRETCHED if stretched else _LARGEST_DRAW)
-        drawn &= last - first + f(1) > f(nodes)
+        drawn = drawn & (last - first + f(1) > f(nodes))
         # Stretched panels are wide where they are far from the peak: there must not be more.
         near = max(looks[1, 3, i] + looks[2, 3, i], looks[1, 4, i] + looks[2, 4, i])
         near += block[OUTER * BLOCK + i]
-        drawn |= stretched & (all_ > near + _LARGEST_EXCESS)
+        drawn = drawn | (stretched & (all_ > near + _LARGEST_EXCESS))
         mixed = (block[POSITIVES * BLOCK + i] > f(0)) & (block[ZEROS * BLOCK + i] > f(0))
         overlooked = mixed & ((outside > all_ - _NEGLIGIBLE) | drawn)
         error = max(looks[3, 3, i], looks[3, 4, i])
@@ -272,7 +279,7 @@ def most_above(looks, i):
     Where the summand falls ever more steeply from the peak on, it is less than an exponential tail.
     """
     most, first_slope, last_slope, falls = f(-1e30), f(0), f(0), True
-    for k in range(4, 9):
+    for k in range(4, 8):
         rise = looks[1, k + 1, i] - looks[1, k, i] + (looks[2, k + 1, i] - looks[2, k, i])
         slope = rise / max(looks[0, k + 1, i] - looks[0, k, i], f(1e-6))
         falls &= (slope < last_slope) | (looks[0, k + 1, i] <= looks[0, k, i])
@@ -341,7 +348,7 @@ def find_wide_windows(rows, block, rules):
             at[i] = max(best[i] + side * span[i], _LOG_TWO)
         find_summand(at, found, rows, block, rules)
         for i in range(BLOCK):
-            error[i] = max(error[i], table_error(rows, block, i))
+            error[i] = max(error[i], table_error(block, i))
     for i in range(BLOCK):
         panels = asinh((best[i] - _LOG_TWO) / span[i])
         panels += asinh(max(end[i] - best[i], f(0)) / span[i])
@@ -363,6 +370,6 @@ def find_summand(at, found, rows, block, rules):
     """Find the summand at counts, per unit of their position log(1 + u)."""
     for i in range(BLOCK):
         block[COUNT * BLOCK + i] = exp(at[i]) - f(1)
-    read_tables(rows, block, rules)
+    read_bump(rows, block, rules)
     for i in range(BLOCK):
-        found[i] = height(at[i], block, i, rules) + zeros_at(f(1), block, i, rules)[0]
+        found[i] = height(at[i], block, i, rules) + softplus(bump_read(block, i))

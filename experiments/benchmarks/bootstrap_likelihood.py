@@ -1,8 +1,8 @@
-"""Cost of the likelihood of bootstraps, value and gradient, beside its alternatives in one run.
+"""Cost of the likelihoods of bootstraps, value and gradient, beside alternatives in one run.
 
-Prints seconds and ratios: many bootstraps against few, the nodes of the package against the
-paper's grid (extrapolated from a slice), and, where scvi-tools is installed, against its
-zero-inflated negative binomial.
+Prints seconds and ratios for normal noise and for effective reads: many bootstraps against few,
+and, where scvi-tools is installed, against its zero-inflated negative binomial; and for normal
+noise the paper's grid (extrapolated from a slice) against the nodes of the package.
 
     python experiments/benchmarks/bootstrap_likelihood.py --cells 128 --isoforms 5000
 """
@@ -12,16 +12,20 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from exvae.data.bootstraps import BootstrapSummary
 from exvae.models.distributions import BootstrapZINB
+from exvae.models.gamma_poisson import BootstrapGammaPoisson
 from exvae.models.negative_binomial import ZINB
 
 # Entries of the slice on which the paper's grid is timed.
 SLICE = 200
+PEER, GRID = "scvi-tools' ZINB", "paper's grid, 30"
 
 
 def draw_parameters(cells: int, isoforms: int) -> list[Tensor]:
@@ -53,28 +57,32 @@ def value_and_gradient(parameters: list[Tensor], log_prob: Callable[..., Tensor]
     log_prob(*leaves).sum().backward()
 
 
-def seconds(run: Callable[[], None], repeats: int) -> float:
-    """Time the fastest of some runs, after one that compiles."""
-    run()
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - started)
-    return min(times)
+def seconds(runs: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
+    """Time the fastest of some runs of each, one after the other, after one that compiles."""
+    fastest = {}
+    for repeat in range(repeats + 1):
+        for name, run in runs.items():
+            started = time.perf_counter()
+            run()
+            taken = time.perf_counter() - started
+            if repeat:
+                fastest[name] = min(taken, fastest.get(name, taken))
+    return fastest
 
 
-def time_bootstraps(parameters: list[Tensor], num_bootstraps: int, repeats: int) -> float:
-    """Time the likelihood of bootstraps drawn from it, from their sufficient statistics."""
-    summary = BootstrapSummary.of(draw_bootstraps(parameters, num_bootstraps))
+def run_of_bootstraps(
+    parameters: list[Tensor], distribution: Callable[..., Distribution], summary: BootstrapSummary
+) -> Callable[[], None]:
+    """Likelihood of bootstraps from their sufficient statistics."""
 
     def log_prob(*parts: Tensor) -> Tensor:
-        return BootstrapZINB(*parts, num_bootstraps=num_bootstraps).log_prob_summary(summary)
+        # Statistics say themselves how many bootstraps there are.
+        return distribution(*parts, num_bootstraps=1).log_prob(summary)
 
-    return seconds(lambda: value_and_gradient(parameters, log_prob), repeats)
+    return partial(value_and_gradient, parameters, log_prob)
 
 
-def time_grid(parameters: list[Tensor], num_bootstraps: int, repeats: int) -> float:
+def time_grid(parameters: list[Tensor], num_bootstraps: int) -> float:
     """Time the paper's product over bootstraps on its grid for a slice of the entries."""
     entries = parameters[0].numel()
     parts = [part.flatten()[:SLICE] for part in torch.broadcast_tensors(*parameters)]
@@ -89,12 +97,12 @@ def time_grid(parameters: list[Tensor], num_bootstraps: int, repeats: int) -> fl
         # Without sufficient statistics every bootstrap is evaluated on the whole grid.
         return singles.log_prob(drawn.unsqueeze(-1))
 
-    taken = seconds(lambda: value_and_gradient(parts, log_prob), repeats)
-    return taken * entries / SLICE
+    taken = seconds({"grid": partial(value_and_gradient, parts, log_prob)}, 1)
+    return taken["grid"] * entries / SLICE
 
 
-def time_scvi(parameters: list[Tensor], repeats: int) -> float | None:
-    """Time the zero-inflated negative binomial of scvi-tools; None where it is not installed."""
+def run_of_scvi(parameters: list[Tensor]) -> Callable[[], None] | None:
+    """Zero-inflated negative binomial of scvi-tools; None where it is not installed."""
     try:
         from scvi.distributions import ZeroInflatedNegativeBinomial
     except ImportError:
@@ -106,7 +114,7 @@ def time_scvi(parameters: list[Tensor], repeats: int) -> float | None:
             mu=mean, theta=inverse_dispersion, zi_logits=logits, validate_args=False
         ).log_prob(counts)
 
-    return seconds(lambda: value_and_gradient(parameters[:3], log_prob), repeats)
+    return partial(value_and_gradient, parameters[:3], log_prob)
 
 
 def main() -> None:
@@ -118,20 +126,37 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     parameters = draw_parameters(options.cells, options.isoforms)
-    few, some, many = (time_bootstraps(parameters, b, options.repeats) for b in (2, 30, 100))
-    grid = time_grid(parameters, 30, 1)
+    summaries = {
+        number: BootstrapSummary.of(draw_bootstraps(parameters, number)) for number in (2, 30, 100)
+    }
+    # Of effective reads dispersions are known, one for each isoform.
+    dispersion = 1 + torch.randn(options.isoforms).exp()
+
+    def effective_reads(*prior: Tensor, num_bootstraps: int) -> Distribution:
+        return BootstrapGammaPoisson(*prior, dispersion, dispersion, num_bootstraps=num_bootstraps)
+
+    runs = {}
+    for name, distribution, parts in (
+        ("normal noise", BootstrapZINB, parameters),
+        ("effective reads", effective_reads, parameters[:3]),
+    ):
+        for number, summary in summaries.items():
+            runs[f"{name}, {number}"] = run_of_bootstraps(parts, distribution, summary)
+    peer = run_of_scvi(parameters)
+    if peer is not None:
+        runs[PEER] = peer
+    taken = seconds(runs, options.repeats)
+    taken[GRID] = time_grid(parameters, 30)
     print(f"{options.cells} cells x {options.isoforms} isoforms, value and gradient")
-    for bootstraps, taken in ((2, few), (30, some), (100, many)):
-        print(f"{bootstraps:>4} bootstraps      {taken:10.4f} s")
-    print(f"100 against 2        {many / few:10.2f} x")
-    print(f"paper's grid, 30     {grid:10.1f} s (extrapolated), {grid / some:.0f} x as long")
-    peer = time_scvi(parameters, options.repeats)
+    print(f"{'bootstraps of':22}{'seconds':>14}")
+    for name, own in taken.items():
+        beside = f"{own / taken[PEER]:14.2f} x scvi-tools'" if peer else ""
+        print(f"{name:22}{own:14.4f}{beside}")
+    for name in ("normal noise", "effective reads"):
+        print(f"{name}, 100 against 2 {taken[f'{name}, 100'] / taken[f'{name}, 2']:6.2f} x")
+    print(f"grid against nodes {taken[GRID] / taken['normal noise, 30']:10.0f} x")
     if peer is None:
         print("scvi-tools is not installed")
-    else:
-        print(
-            f"scvi-tools' ZINB     {peer:10.4f} s, 30 bootstraps take {some / peer:.1f} x as long"
-        )
 
 
 if __name__ == "__main__":

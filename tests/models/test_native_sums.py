@@ -220,6 +220,28 @@ def test_what_is_no_number_is_unfit_and_disturbs_nobody(kind, bootstraps: str) -
                 assert told, name
 
 
+@pytest.mark.parametrize(
+    ("zeros", "parameters", "statistics"),
+    [
+        ("atom", (0.004073, 0.01575, 5.15, 0.07444, -4.192, 29.55), (45, 1, 89.65, 0)),
+        ("rectified", (0.573, 0.02334, 6.123, 0.2144, 3.312, 4.805), (0, 2, 6172, 58.69)),
+    ],
+)
+def test_a_second_peak_on_the_way_to_the_prior(
+    brute_force, zeros: str, parameters: tuple[float, ...], statistics: tuple[float, ...]
+) -> None:
+    """Windows around the other peak alone lost 5.4 and 0.16 nats."""
+    kind = brute_force.Kind("independent", zeros, "adaptive")
+    expected = brute_force.log_prob(
+        brute_force.Parameters(*parameters), brute_force.Summary(*statistics), kind
+    )
+    parts = tuple(torch.tensor([float(number)]) for number in (*parameters, *statistics))
+    value = marginal_log_prob(
+        BootstrapParameters(*parts[:6]), BootstrapSummary(*parts[6:]), BootstrapSetting(*kind)
+    )
+    assert value.item() == pytest.approx(expected, rel=0, abs=1e-2)
+
+
 def test_no_entries(kind) -> None:
     sums = summed(tuple(torch.empty(0) for _ in FIELDS), kind)
     assert (sums.values.shape, sums.slopes.shape) == ((0,), (6, 0))
