@@ -78,7 +78,8 @@ class EffectiveReadIsoforms(SCVI):
 
         Drawing it as a Dirichlet takes as long as all else that a posterior needs.
         """
-        return (torch.rand_like(like) * (torch.pi / 2)).sin().square()
+        # In place, as is what follows: large arrays take longer to get than to fill.
+        return torch.rand_like(like).mul_(torch.pi / 2).sin_().square_()
 
     def forward(
         self,
@@ -115,10 +116,10 @@ class EffectiveReadIsoforms(SCVI):
 
     def draw_expression(self, rates: Tensor, share: Tensor) -> Tensor:
         """Draw y (reads) given r, shape (..., isoforms), of the same shape; c broadcasts."""
-        dispersion = (share * self.ambiguity).clamp(min=_LEAST_COMMON_DISPERSION)
+        dispersion = (share * self.ambiguity).clamp_(min=_LEAST_COMMON_DISPERSION)
         # A rate may have become zero in float32.
-        concentration = (rates / dispersion).clamp(min=torch.finfo(rates.dtype).tiny)
-        return standard_gamma(concentration) * dispersion
+        concentration = (rates / dispersion).clamp_(min=torch.finfo(rates.dtype).tiny)
+        return standard_gamma(concentration).mul_(dispersion)
 
     def log_prob_of_counts(
         self, latents: dict[str, Tensor], batches: Tensor, counts: Tensor

@@ -286,5 +286,6 @@ def draw_rates(
     dropped = torch.sigmoid(dropout_logits - kept) * (reads.count == 0)
     dropped = torch.bernoulli(dropped.expand(number, *shape))
     concentration = (inverse_dispersion + reads.count).expand(number, *shape)
-    gamma = standard_gamma(concentration)
-    return gamma / (inverse_dispersion / mean + (1 - dropped) * reads.exposure)
+    # In place: large arrays take longer to get than to fill.
+    rate = dropped.neg_().add_(1).mul_(reads.exposure).add_(inverse_dispersion / mean)
+    return standard_gamma(concentration).div_(rate)
