@@ -145,6 +145,11 @@ class Cells:
         mean.data /= self.num_bootstraps[rows]
         return mean.astype(np.float32, copy=False)
 
+    @property
+    def keeps_bootstraps(self) -> bool:
+        """Whether two bootstraps of a cell are there beside their statistics."""
+        return len(self.bootstraps) > 1 and bool((self.num_bootstraps > 1).any())
+
     def column(self, name: str, option: str) -> pd.Series:
         """Give a column of ``obs`` that an option names; DataError if there is no such column."""
         if name not in self.obs:

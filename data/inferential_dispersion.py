@@ -1,26 +1,44 @@
-"""How far estimates of isoforms scatter for each read that they hold, from bootstraps alone."""
+"""How far estimates scatter for each read that they hold, from bootstraps alone."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .cells import Cells
+from .cells import Cells, blocks
 
-# Reads in all cells together above which an isoform's own scatter is measured well enough to count
-# for its gene.
-_FEW_READS = 3.0
+# Entries, cells times isoforms, that are worked on at once.
+_BLOCK = 1 << 20
 
 
-def inferential_dispersions(cells: Cells, positions: np.ndarray) -> Tensor:
-    """Variance of the bootstraps divided by their mean (reads), shape (isoforms,), float32.
+class InferentialDispersions(NamedTuple):
+    """Variance of bootstraps divided by that of counts of as many reads.
 
-    One where only the drawing of reads makes estimates scatter, as Poisson counts do, and more
-    where it is not clear which isoform a read is of. All isoforms of a gene that have reads get one
-    value, the mean of theirs weighted by the dispersions themselves: what one isoform is given in
-    error another lacks, and the one that is given most reads shows least of it. Where genes are not
-    known each isoform has its own.
+    One where only the drawing of reads makes estimates scatter, and more where it is not clear
+    what a read is of.
+
+    Attributes
+    ----------
+    totals
+        Of the reads of genes, shape (genes,), float32.
+    divisions
+        Of their division among isoforms, shape (genes,), float32; one for genes of one isoform.
+    """
+
+    totals: Tensor
+    divisions: Tensor
+
+
+def inferential_dispersions(
+    cells: Cells, positions: np.ndarray, genes: np.ndarray
+) -> InferentialDispersions:
+    """Measure dispersions over cells that have several bootstraps.
+
+    Genes of several isoforms need bootstraps that are kept beside their statistics, as these do not
+    tell how isoforms scatter together.
 
     Parameters
     ----------
@@ -28,22 +46,25 @@ def inferential_dispersions(cells: Cells, positions: np.ndarray) -> Tensor:
         The cells, all with bootstraps.
     positions
         Of the cells to measure, shape (cells,).
+    genes
+        Position of the gene of each isoform, shape (isoforms,), int64.
     """
-    variances, means = _variances_and_means(cells, positions)
+    num_genes = genes.max() + 1
     # As if one read had been seen to scatter as counts do.
-    dispersions = (variances + 1.0) / (means + 1.0)
-    if cells.genes is not None:
-        _, gene = np.unique(cells.genes, return_inverse=True)
-        seen = means > _FEW_READS
-        weights = dispersions * seen
-        total = np.bincount(gene, weights)[gene]
-        weighted = np.bincount(gene, weights * dispersions)[gene]
-        dispersions = np.divide(weighted, total, out=dispersions, where=seen)
-    return torch.tensor(dispersions, dtype=torch.float32)
+    sums = np.ones((4, num_genes))
+    if num_genes == len(genes):
+        sums[:2, genes] += _variances_of_isoforms(cells, positions)
+    else:
+        numbers = np.minimum(cells.num_bootstraps, len(cells.bootstraps))
+        chosen = np.sort(positions[numbers[positions] > 1])
+        for block in blocks(len(chosen), cells.num_isoforms, _BLOCK):
+            sums += _variances_of_genes(cells, chosen[block], numbers[chosen[block]], genes)
+    totals, mean, divisions, counts = torch.tensor(sums, dtype=torch.float32)
+    return InferentialDispersions(totals / mean, divisions / counts)
 
 
-def _variances_and_means(cells: Cells, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Add up variance and mean of the bootstraps, zeros too, of cells that have several."""
+def _variances_of_isoforms(cells: Cells, positions: np.ndarray) -> np.ndarray:
+    """Add up variance and mean of the bootstraps, zeros too, over cells, shape (2, isoforms)."""
     chosen = positions[cells.num_bootstraps[positions] > 1]
     positives, sums, squares = (
         cells.summary.matrix(name, cells.num_isoforms)[chosen]
@@ -55,4 +76,44 @@ def _variances_and_means(cells: Cells, positions: np.ndarray) -> tuple[np.ndarra
     squares = squares.data + sums.data * (sums.data / positives.data - means)
     isoform, size = positives.indices, cells.num_isoforms
     variances = np.bincount(isoform, squares / (number - 1), size)
-    return variances, np.bincount(isoform, means, size)
+    return np.stack([variances, np.bincount(isoform, means, size)])
+
+
+def _variances_of_genes(
+    cells: Cells, positions: np.ndarray, numbers: np.ndarray, genes: np.ndarray
+) -> np.ndarray:
+    """Add up over cells what dispersions are ratios of, shape (4, genes).
+
+    The variance of genes' reads, their mean, the variance of isoforms' reads around their mean
+    share of the gene's, and the variance that a multinomial of the gene's reads would have.
+    """
+    num_genes = genes.max() + 1
+    of_isoforms, of_genes = (len(positions), len(genes)), (len(positions), num_genes)
+    total, total_square = np.zeros(of_genes), np.zeros(of_genes)
+    own, own_square, product = (np.zeros(of_isoforms) for _ in range(3))
+    for number in range(numbers.max()):
+        # Rows of cells that have fewer bootstraps are empty.
+        reads = cells.bootstraps[number][positions].tocoo()
+        row, isoform, values = reads.row, reads.col, reads.data.astype(np.float64)
+        of_gene = np.bincount(row * num_genes + genes[isoform], values, total.size)
+        of_gene = of_gene.reshape(of_genes)
+        total += of_gene
+        total_square += of_gene**2
+        own[row, isoform] += values
+        own_square[row, isoform] += values**2
+        product[row, isoform] += values * of_gene[row, genes[isoform]]
+    size = numbers[:, None]
+    mean = total / size
+    share = np.divide(own, total[:, genes], out=np.zeros(of_isoforms), where=own > 0)
+    variance = total_square - total * mean
+    scatter = own_square - own**2 / size - 2 * share * (product - own * mean[:, genes])
+    scatter += share**2 * variance[:, genes]
+    expected = mean[:, genes] * share * (1 - share)
+    return np.stack(
+        [
+            (variance / (size - 1)).sum(0),
+            mean.sum(0),
+            np.bincount(genes, (scatter / (size - 1)).sum(0), num_genes),
+            np.bincount(genes, expected.sum(0), num_genes),
+        ]
+    )

@@ -5,6 +5,7 @@
 ``metrics.csv``     a row for each epoch
 ``vocabulary.txt``  of a topic model: a word a line
 ``isoforms.txt``    of a model of isoforms: an isoform a line
+``genes.txt``       of a model of isoforms: the gene of each, a line each
 
 Every file is written beside its place and then moved there, so that none is ever half-written.
 Only checkpoints need torch, which is loaded with the first of them.
@@ -34,6 +35,7 @@ CHECKPOINT = "checkpoint.pt"
 METRICS = "metrics.csv"
 VOCABULARY = "vocabulary.txt"
 ISOFORMS = "isoforms.txt"
+GENES = "genes.txt"
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -152,13 +154,13 @@ def read_metrics(folder: Path) -> pd.DataFrame:
 
 
 def write_vocabulary(folder: Path, words: Sequence[str], name: str = VOCABULARY) -> None:
-    """Write ``vocabulary.txt``, or ``isoforms.txt``."""
+    """Write ``vocabulary.txt``, or what ``name`` says."""
     text = "".join(f"{word}\n" for word in words)
     write_atomically(folder / name, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def read_vocabulary(folder: Path, name: str = VOCABULARY) -> list[str]:
-    """Read ``vocabulary.txt``, or ``isoforms.txt``.
+    """Read ``vocabulary.txt``, or what ``name`` says.
 
     Raises
     ------

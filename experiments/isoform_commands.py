@@ -86,8 +86,8 @@ def fit(
     dropout: Annotated[
         Literal["network", "isoform", "none"] | None,
         typer.Option(
-            help="What the probability of dropout is learned for; by default none, but by the "
-            "network for scVI."
+            help="What the probability of dropout is learned for; by default the network, but "
+            "none with normal noise. With poisson noise genes drop out, not isoforms."
         ),
     ] = None,
     pooling: Annotated[
@@ -138,6 +138,13 @@ def fit(
     groups = _groups(data, label or batch_key)
     if model == "scvi" and (data.counts.data % 1).any():
         print(f"exvae: {cells}: X is not whole everywhere; scVI takes it rounded", file=sys.stderr)
+    by_genes = model == "bootstrap" and config.chosen_noise() == "poisson"
+    if by_genes and data.summary is not None and not data.keeps_bootstraps:
+        print(
+            f"exvae: {cells}: no two bootstraps are kept beside their statistics, so each isoform "
+            "is taken by itself and not with its gene; exvae isoforms import --layers 5 keeps some",
+            file=sys.stderr,
+        )
     result = isoforms.fit(
         data,
         config,

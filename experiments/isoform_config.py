@@ -8,9 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MODELS = ("bootstrap", "scvi")
-# Where nothing else is said. Dropout of latent counts is not identified: learned, it takes isoforms
-# that are hard to tell apart for absent, and loses accuracy.
-DROPOUT = {"bootstrap": "none", "scvi": "network"}
+# Where nothing else is said, by noise, or for scVI. Dropout of latent counts behind normal noise is
+# not identified: learned, it takes isoforms that are hard to tell apart for absent, and loses
+# accuracy. The reads of genes are known well enough to see which genes are off.
+DROPOUT = {
+    "poisson": "network",
+    "scvi": "network",
+    **dict.fromkeys(("adaptive", "relative", "absolute"), "none"),
+}
 # Error and zeros that Poisson noise implies.
 POISSON_ONLY_WITH = ("shared", "rectified")
 SUBSETS = ("all", "train", "held-out")
@@ -40,8 +45,8 @@ class IsoformConfig:
     latent_size, noise_latent_size
         Z and A.
     dispersion, dropout
-        Of :class:`~exvae.models.scvi.SCVI`; dropout is ``none`` for bootstraps and by the
-        ``network`` for scVI unless it is told.
+        Of :class:`~exvae.models.scvi.SCVI`; dropout is ``none`` for normal noise and by the
+        ``network`` otherwise unless it is told.
     pooling, input_dropout
         Of :class:`~exvae.guides.scvi.SCVIGuide`.
     encoder_bootstraps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -131,8 +132,26 @@ class Monitor:
         return {"held_out_loss_per_cell": loss}
 
 
-def build(config: IsoformConfig, num_isoforms: int, num_batches: int) -> tuple[SCVI, SCVIGuide]:
+def genes_of(cells: Cells) -> np.ndarray:
+    """Names of the genes within which isoforms are looked at together, shape (isoforms,).
+
+    Each isoform is a gene of its own where genes are not known, or no bootstraps are kept beside
+    their statistics to show how isoforms scatter together.
+    """
+    return cells.genes if cells.genes is not None and cells.keeps_bootstraps else cells.isoforms
+
+
+def build(config: IsoformConfig, genes: Sequence[str], num_batches: int) -> tuple[SCVI, SCVIGuide]:
     """Build model and guide.
+
+    Parameters
+    ----------
+    config
+        Which.
+    genes
+        The gene of each isoform.
+    num_batches
+        Batches of cells.
 
     Raises
     ------
@@ -143,7 +162,7 @@ def build(config: IsoformConfig, num_isoforms: int, num_batches: int) -> tuple[S
         raise DataError(f"--model is {config.model!r}; choose one of {', '.join(MODELS)}")
     if min(config.latent_size, config.noise_latent_size) < 1:
         raise DataError("a latent variable has no dimensions; give at least 1")
-    noise = config.chosen_noise()
+    num_isoforms, noise = len(genes), config.chosen_noise()
     if noise == "poisson" and (config.error, config.zeros) != POISSON_ONLY_WITH:
         raise DataError(
             f"--error {config.error} and --zeros {config.zeros} need normal noise; choose another "
@@ -152,7 +171,7 @@ def build(config: IsoformConfig, num_isoforms: int, num_batches: int) -> tuple[S
     decoder = {
         "latent_size": config.latent_size,
         "dispersion": config.dispersion,
-        "dropout": config.dropout or DROPOUT[config.model],
+        "dropout": config.dropout or DROPOUT[noise if config.model == "bootstrap" else "scvi"],
     }
     encoder = {"pooling": config.pooling, "input_dropout": config.input_dropout}
     try:
@@ -160,7 +179,8 @@ def build(config: IsoformConfig, num_isoforms: int, num_batches: int) -> tuple[S
             model = SCVI(num_isoforms, num_batches, **decoder)
             return model, SCVIGuide(model, **encoder)
         if noise == "poisson":
-            model = EffectiveReadIsoforms(num_isoforms, num_batches, **decoder)
+            codes = torch.from_numpy(np.unique(genes, return_inverse=True)[1])
+            model = EffectiveReadIsoforms(codes, num_batches, **decoder)
             return model, SCVIGuide(model, **encoder)
         model = BootstrapIsoforms(
             num_isoforms,
@@ -212,7 +232,8 @@ def fit(
     """
     device = choose_device(training.device)
     torch.manual_seed(training.seed)
-    model, guide = build(config, cells.num_isoforms, len(cells.batch_names))
+    genes = genes_of(cells)
+    model, guide = build(config, genes, len(cells.batch_names))
     tensors = tensors_of(config, cells, device)
     trained_on, held_out = split_cells(cells.num_cells, train_fraction, training.seed)
     if not len(trained_on) or (training.patience and not len(held_out)):
@@ -241,6 +262,7 @@ def fit(
         fits.check_same_fit(folder, description)
     fits.write_config(folder, description)
     fits.write_vocabulary(folder, cells.isoforms.tolist(), fits.ISOFORMS)
+    fits.write_vocabulary(folder, genes.tolist(), fits.GENES)
     initialise(model, guide, cells, tensors, trained_on)
     trainer = Trainer(
         model.to(device),
@@ -267,7 +289,8 @@ def initialise(
     model.initialise(expression_scales(counts, batches, len(cells.batch_names)))
     guide.initialise(input_scales(counts))
     if isinstance(model, EffectiveReadIsoforms):
-        model.initialise_noise(inferential_dispersions(cells, positions))
+        genes = model.gene_codes.numpy()
+        model.initialise_noise(inferential_dispersions(cells, positions, genes))
     elif isinstance(model, BootstrapIsoforms):
         relative = model.likelihood["noise"] != "absolute"
         model.initialise_noise(noise_variances(cells, positions, relative=relative))
@@ -284,7 +307,8 @@ def load(folder: Path, device: str = "auto") -> IsoformFit:
     chosen = choose_device(device)
     config = fits.read_config(folder, "isoforms")
     isoforms = fits.read_vocabulary(folder, fits.ISOFORMS)
+    genes = fits.read_vocabulary(folder, fits.GENES)
     num_batches = len(config["data"]["batch_names"])
-    model, guide = build(IsoformConfig(**config["model"]), len(isoforms), num_batches)
+    model, guide = build(IsoformConfig(**config["model"]), genes, num_batches)
     fits.load_modules(folder, chosen, {"model": model, "guide": guide})
     return IsoformFit(model, guide, isoforms, config, chosen)

@@ -173,14 +173,15 @@ class BootstrapGammaPoisson(TorchDistribution):
         return torch.where(count > 0, kept + exposure.log(), at_zero)
 
     def draw_rates(self, value: Tensor | BootstrapSummary, number: int) -> Tensor:
-        """Draw rates before dropout (reads) given bootstraps, shape (number, *batch_shape).
+        """Draw rates (reads) given bootstraps, zero where dropped, shape (number, *batch_shape).
 
         ``value`` as for :meth:`effective_reads`.
         """
         reads = self.effective_reads(value)
-        return draw_rates(
+        rates, dropped = draw_rates(
             self.rate_mean, self.inverse_dispersion, self.dropout_logits, reads, number
         )
+        return rates * (1 - dropped)
 
     def log_prob_of_bin(self, k: Tensor) -> Tensor:
         """Log probability in nats that the estimate, rounded, is k.
@@ -215,16 +216,23 @@ class BootstrapGammaPoisson(TorchDistribution):
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
         """Draw bootstraps (reads), shape sample_shape + batch_shape + (B,)."""
+        return self.sample_around(self.sample_estimates(sample_shape))
+
+    @torch.no_grad()
+    def sample_estimates(self, sample_shape: torch.Size) -> Tensor:
+        """Draw the quantifier's estimates (reads), shape sample_shape + batch_shape."""
         shape = torch.Size(sample_shape) + self.batch_shape
-        with torch.no_grad():
-            mean, theta, logits, error, bootstrap = (
-                part.expand(shape) for part in self._parameters
-            )
-            rate = torch._standard_gamma(theta) * (mean / theta)
-            rate = rate * torch.bernoulli(torch.sigmoid(-logits))
-            estimate = error * torch.poisson(rate / error)
-            effective = (estimate / bootstrap).unsqueeze(-1).expand(shape + self.event_shape)
-            return bootstrap.unsqueeze(-1) * torch.poisson(effective)
+        mean, theta, logits, error, _ = (part.expand(shape) for part in self._parameters)
+        rate = torch._standard_gamma(theta) * (mean / theta)
+        rate = rate * torch.bernoulli(torch.sigmoid(-logits))
+        return error * torch.poisson(rate / error)
+
+    @torch.no_grad()
+    def sample_around(self, estimates: Tensor) -> Tensor:
+        """Draw bootstraps of estimates (reads), shape (..., *batch_shape); B more at the end."""
+        effective = (estimates / self.bootstrap_dispersion).unsqueeze(-1)
+        effective = effective.expand(*estimates.shape, self.num_bootstraps)
+        return self.bootstrap_dispersion.unsqueeze(-1) * torch.poisson(effective)
 
     @lazy_property
     def mean(self) -> Tensor:
@@ -269,8 +277,8 @@ def draw_rates(
     dropout_logits: Tensor,
     reads: EffectiveReads,
     number: int,
-) -> Tensor:
-    """Draw rates (reads) before dropout from their gamma posterior, shape (number, ...).
+) -> tuple[Tensor, Tensor]:
+    """Draw rates before dropout (reads) from their posterior, and whether they were dropped.
 
     Parameters
     ----------
@@ -280,12 +288,16 @@ def draw_rates(
         Logit of the probability that the count says nothing of the rate, but is zero.
     reads
         Counts and exposures, shape (...).
+
+    Returns
+    -------
+    tuple of Tensor
+        Rates, and 1 where dropped and 0 elsewhere, each of shape (number, ...).
     """
     shape = torch.broadcast_shapes(mean.shape, reads.count.shape)
     kept = -inverse_dispersion * (mean * reads.exposure / inverse_dispersion).log1p()
     dropped = torch.sigmoid(dropout_logits - kept) * (reads.count == 0)
     dropped = torch.bernoulli(dropped.expand(number, *shape))
     concentration = (inverse_dispersion + reads.count).expand(number, *shape)
-    # In place: large arrays take longer to get than to fill.
-    rate = dropped.neg_().add_(1).mul_(reads.exposure).add_(inverse_dispersion / mean)
-    return standard_gamma(concentration).div_(rate)
+    gamma = standard_gamma(concentration)
+    return gamma / (inverse_dispersion / mean + (1 - dropped) * reads.exposure), dropped

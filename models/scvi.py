@@ -43,16 +43,16 @@ _ISOFORM_LEARNING = 5.0
 
 
 class CountParameters(NamedTuple):
-    """Parameters of the counts, each broadcasting with (..., cells, isoforms).
+    """Parameters of the counts.
 
     Attributes
     ----------
     mean
-        mu (reads).
+        mu (reads), shape (..., cells, isoforms).
     inverse_dispersion
-        theta.
+        theta, of isoforms or of what else is dispersed; broadcasts with (..., cells, isoforms).
     dropout_logits
-        Logit of the probability that a count is set to zero.
+        Logit of the probability that a count is set to zero; of the same.
     """
 
     mean: Tensor
@@ -82,6 +82,9 @@ class SCVI(UniquelyNamedModule):
     dropout
         What the probability of dropout is learned for: by the ``network``, each ``isoform``, or
         ``none``.
+    num_dispersed
+        How many have a dispersion and a dropout of their own: all isoforms unless it is told, or
+        groups of them, which then stand for isoforms in these options.
     """
 
     log_library_mean: Tensor
@@ -98,6 +101,7 @@ class SCVI(UniquelyNamedModule):
         hidden_sizes: Sequence[int] = (32,),
         dispersion: str = "isoform",
         dropout: str = "network",
+        num_dispersed: int | None = None,
     ) -> None:
         super().__init__()
         for name, value, choices in (
@@ -111,21 +115,21 @@ class SCVI(UniquelyNamedModule):
         self.latent_size = latent_size
         self.dispersion = dispersion
         self.dropout = dropout
-        # What the network gives for each isoform: logits of the fractions first.
-        self.outputs = ["fractions"]
-        self.outputs += ["dropout"] if dropout == "network" else []
-        self.outputs += ["dispersion"] if dispersion == "isoform-cell" else []
+        self.num_dispersed = num_dispersed or num_isoforms
+        # What the network gives, and of how many: logits of the fractions first.
+        self.outputs = {"fractions": num_isoforms}
+        if dropout == "network":
+            self.outputs["dropout"] = self.num_dispersed
+        if dispersion == "isoform-cell":
+            self.outputs["dispersion"] = self.num_dispersed
         self.decoder = BatchedNetwork(
-            latent_size,
-            num_batches,
-            len(self.outputs) * num_isoforms,
-            hidden_sizes=hidden_sizes,
+            latent_size, num_batches, sum(self.outputs.values()), hidden_sizes=hidden_sizes
         )
         if dispersion != "isoform-cell":
             rows = num_batches if dispersion == "isoform-batch" else 1
-            self.log_inverse_dispersion = nn.Parameter(torch.zeros(rows, num_isoforms))
+            self.log_inverse_dispersion = nn.Parameter(torch.zeros(rows, self.num_dispersed))
         if dropout == "isoform":
-            self.dropout_logits = nn.Parameter(torch.full((num_isoforms,), _FIRST_DROPOUT))
+            self.dropout_logits = nn.Parameter(torch.full((self.num_dispersed,), _FIRST_DROPOUT))
         self.register_buffer("log_library_mean", torch.zeros(num_batches))
         self.register_buffer("log_library_sd", torch.ones(num_batches))
 
@@ -140,8 +144,8 @@ class SCVI(UniquelyNamedModule):
         self.log_library_sd.copy_(scales.log_library_sd)
         first = {
             "fractions": scales.fractions.log(),
-            "dropout": torch.full((self.num_isoforms,), _FIRST_DROPOUT),
-            "dispersion": torch.zeros(self.num_isoforms),
+            "dropout": torch.full((self.num_dispersed,), _FIRST_DROPOUT),
+            "dispersion": torch.zeros(self.num_dispersed),
         }
         bias = torch.cat([first[name] for name in self.outputs])
         self.decoder.output.bias.copy_(bias)
@@ -237,7 +241,7 @@ class SCVI(UniquelyNamedModule):
         """
         reads = EffectiveReads(obs, torch.ones_like(obs))
         draws = [
-            draw_rates(*self.decode(batches=batches, **latents), reads, RATES_PER_SAMPLE)
+            draw_rates(*self.decode(batches=batches, **latents), reads, RATES_PER_SAMPLE)[0]
             for latents in samples
         ]
         return SampledPosterior(torch.cat(draws))
@@ -254,7 +258,7 @@ class SCVI(UniquelyNamedModule):
         batches
             Shape (cells,), int64.
         """
-        decoded = self.decoder(z.squeeze(-2), batches).chunk(len(self.outputs), -1)
+        decoded = self.decoder(z.squeeze(-2), batches).split(list(self.outputs.values()), -1)
         by_network = dict(zip(self.outputs, decoded, strict=True))
         mean = library * by_network["fractions"].softmax(-1)
         if self.dispersion == "isoform-cell":

@@ -22,11 +22,15 @@ from torch import Tensor
 
 from exvae.data.bootstraps import BootstrapSummary
 from exvae.data.cells import CellBatch, expression_scales
+from exvae.data.inferential_dispersion import InferentialDispersions
 from exvae.guides.isoforms import IsoformGuide
 from exvae.guides.scvi import SCVIGuide
 from exvae.models.distributions import BootstrapZINB
 from exvae.models.effective_reads import EffectiveReadIsoforms
 from exvae.models.isoforms import BootstrapIsoforms
+
+# How many isoforms a gene has, about as in transcriptomes.
+ISOFORMS_OF_A_GENE = 3
 
 
 def simulate(cells: int, isoforms: int, bootstraps: int) -> Tensor:
@@ -59,9 +63,11 @@ def step_of_bootstraps(drawn: Tensor, num_read: int, *, effective: bool) -> Call
     cells, isoforms, _ = drawn.shape
     mean = drawn.mean(-1)
     if effective:
-        model = EffectiveReadIsoforms(isoforms, dropout="none")
+        genes = torch.arange(isoforms) // ISOFORMS_OF_A_GENE
+        model = EffectiveReadIsoforms(genes)
         guide = SCVIGuide(model)
-        model.initialise_noise((drawn.var(-1).sum(0) + 1) / (mean.sum(0) + 1))
+        ones = torch.ones_like(model.total_dispersion)
+        model.initialise_noise(InferentialDispersions(ones, 5 * ones))
     else:
         model = BootstrapIsoforms(isoforms, dropout="none")
         guide = IsoformGuide(model)

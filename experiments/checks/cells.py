@@ -173,7 +173,7 @@ def check_cells(
     cells = fit.conform(cells)
     positions = chosen_positions(fit, cells, subset)
     tensors = tensors_of(IsoformConfig(**fit.config["model"]), cells, fit.device)
-    has_bootstraps = _site(fit) == "bootstraps"
+    has_bootstraps = fit.config["model"]["model"] != "scvi"
     torch.manual_seed(seed)
     observed, *replicated = (
         CellStatistics(cells.num_isoforms, has_bootstraps) for _ in range(num_replicates + 1)
@@ -214,14 +214,10 @@ def replicate_cells(
         drawn = {}
         if latents == "posterior":
             drawn = Predictive(fit.guide, num_samples=number)(*batch)
-        values = Predictive(fit.model, drawn, num_samples=number)(*generated)
-        for offset, counts in enumerate(values[_site(fit)]):
+        # What the model returns has the same shape whatever its plates are.
+        predictive = Predictive(fit.model, drawn, num_samples=number, return_sites=["_RETURN"])
+        for offset, counts in enumerate(predictive(*generated)["_RETURN"]):
             yield first + offset, _summarise(counts, sizes)
-
-
-def _site(fit: IsoformFit) -> str:
-    """Name the site of what is observed."""
-    return "counts" if fit.config["model"]["model"] == "scvi" else "bootstraps"
 
 
 def _summarise(counts: Tensor, sizes: Tensor) -> BootstrapSummary:

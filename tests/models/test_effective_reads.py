@@ -10,18 +10,24 @@ from torch import Tensor
 
 from exvae.data.bootstraps import BootstrapSummary
 from exvae.data.cells import CellBatch, ExpressionScales
+from exvae.data.inferential_dispersion import InferentialDispersions
 from exvae.models.effective_reads import EffectiveReadIsoforms
 from exvae.models.gamma_poisson import BootstrapGammaPoisson
+from exvae.models.gene_bootstraps import BootstrapGeneReads, Division, GeneRates
 
-CELLS, ISOFORMS, BATCHES, BOOTSTRAPS = 6, 4, 2, 3
-DISPERSIONS = torch.tensor([0.8, 1.0, 2.0, 9.0])
+CELLS, ISOFORMS, BATCHES, BOOTSTRAPS = 6, 5, 2, 3
+# The last three are of one gene.
+CODES = torch.tensor([1, 0, 2, 2, 2])
+DISPERSIONS = InferentialDispersions(torch.tensor([0.8, 1.0, 2.5]), torch.tensor([1.0, 1.0, 10.0]))
 
 
 def build(**options) -> EffectiveReadIsoforms:
-    model = EffectiveReadIsoforms(ISOFORMS, BATCHES, latent_size=3, hidden_sizes=(8,), **options)
+    model = EffectiveReadIsoforms(CODES, BATCHES, latent_size=3, hidden_sizes=(8,), **options)
     model.initialise(
         ExpressionScales(
-            torch.tensor([4.0, 5.0]), torch.tensor([0.3, 0.6]), torch.tensor([0.4, 0.3, 0.2, 0.1])
+            torch.tensor([4.0, 5.0]),
+            torch.tensor([0.3, 0.6]),
+            torch.tensor([0.3, 0.3, 0.2, 0.1, 0.1]),
         )
     )
     model.initialise_noise(DISPERSIONS)
@@ -47,98 +53,132 @@ def draw_latents(model: EffectiveReadIsoforms) -> dict[str, Tensor]:
     }
 
 
+def observed() -> Tensor:
+    bootstraps = torch.rand(CELLS, ISOFORMS, BOOTSTRAPS) * 30
+    bootstraps[0, 2] = bootstraps[1, :2] = bootstraps[2, 2:] = 0.0
+    return bootstraps
+
+
 def test_the_trace_is_the_graphical_model() -> None:
-    trace = poutine.trace(build()).get_trace(*batch_of(num_cells=60))
-    assert trace.stochastic_nodes == ["cells", "z", "library", "isoforms", "bootstraps"]
+    model = build()
+    trace = poutine.trace(model).get_trace(*batch_of(num_cells=60))
+    names = ["decoder_weights", "cells", "z", "library", "bootstraps"]
+    assert [name for name in trace.nodes if trace.nodes[name]["type"] == "sample"] == names
     bootstraps = trace.nodes["bootstraps"]
-    assert bootstraps["value"].shape == (CELLS, ISOFORMS, BOOTSTRAPS)
-    assert {frame.name: frame.dim for frame in bootstraps["cond_indep_stack"]} == {
-        "cells": -2,
-        "isoforms": -1,
-    }
+    assert bootstraps["value"].shape == (CELLS, 1, ISOFORMS, BOOTSTRAPS)
+    assert trace.nodes["_RETURN"]["value"].shape == (CELLS, ISOFORMS, BOOTSTRAPS)
+    assert {frame.name: frame.dim for frame in bootstraps["cond_indep_stack"]} == {"cells": -2}
     assert bootstraps["scale"] == 10.0
 
 
 @pytest.mark.parametrize("dropout", ["none", "isoform", "network"])
-def test_bootstraps_are_those_of_the_distribution(dropout: str) -> None:
-    model = build(dropout=dropout)
+@pytest.mark.parametrize("dispersion", ["isoform", "isoform-batch", "isoform-cell"])
+def test_bootstraps_are_those_of_the_distribution(dropout: str, dispersion: str) -> None:
+    model = build(dropout=dropout, dispersion=dispersion)
     latents = draw_latents(model)
     batches = batch_of().batches
-    bootstraps = torch.rand(CELLS, ISOFORMS, BOOTSTRAPS) * 30
-    # Half of the ambiguity is common to all cells, and no error of their own.
-    own = torch.tensor([0.8, 1.0, 1.5, 5.0])
-    expected = BootstrapGammaPoisson(
-        *model.decode(batches=batches, **latents), own, DISPERSIONS, num_bootstraps=BOOTSTRAPS
-    ).log_prob(bootstraps)
+    bootstraps = observed()
+    mean, theta, logits = model.decode(batches=batches, **latents)
+    # Two thirds of the ambiguity are common to all cells, and no error of their own.
+    totals = BootstrapGammaPoisson(
+        model.genes.sums(mean),
+        theta,
+        logits,
+        torch.tensor([0.8, 1.0, 1.5]),
+        DISPERSIONS.totals,
+        num_bootstraps=BOOTSTRAPS,
+    )
+    division = Division(
+        model.genes.shares(mean),
+        torch.full((3,), 2.0).exp(),
+        torch.tensor([1.0, 1.0, 4.0]),
+        DISPERSIONS.divisions,
+    )
+    expected = BootstrapGeneReads(totals, division, model.genes).log_prob(bootstraps)
     for obs in (bootstraps, BootstrapSummary.of(bootstraps)):
         trace = poutine.trace(poutine.condition(model, latents)).get_trace(*batch_of(obs))
         trace.compute_log_prob()
-        torch.testing.assert_close(trace.nodes["bootstraps"]["log_prob"], expected)
-    expected.sum().backward()
+        found = trace.nodes["bootstraps"]["log_prob"]
+        torch.testing.assert_close(found, expected.unsqueeze(-1))
+    found.sum().backward()
     for name, parameter in model.named_parameters():
         assert (parameter.grad != 0).any(), name
 
 
+def test_weights_have_a_prior_while_they_are_learned() -> None:
+    model = build(weight_scale=0.5)
+    trace = poutine.trace(model).get_trace(*batch_of(observed()))
+    trace.compute_log_prob()
+    weight = model.decoder.output.weight
+    expected = torch.distributions.Normal(0.0, 0.5).log_prob(weight)
+    constant = torch.distributions.Normal(0.0, 0.5).log_prob(torch.zeros(()))
+    found = trace.nodes["decoder_weights"]["log_prob"]
+    torch.testing.assert_close(found, (expected - constant).sum())
+    assert "decoder_weights" not in poutine.trace(model.eval()).get_trace(*batch_of()).nodes
+
+
 def test_predictive_draws_all_sites_from_their_priors(generation) -> None:
-    model = build()
+    model = build().eval()
     number = 500
     draws = generation.generate(model, batch_of(num_cells=60), number, parallel=True)
-    assert draws["bootstraps"].shape == (number, CELLS, ISOFORMS, BOOTSTRAPS)
+    assert draws["bootstraps"].shape == (number, CELLS, 1, ISOFORMS, BOOTSTRAPS)
     for name, prior in model.priors(batch_of().batches).items():
         generation.check_moments(draws[name], prior.mean, prior.stddev)
 
 
 def test_dispersions_are_kept_where_steps_of_counts_can_be_spread() -> None:
     model = build()
-    model.initialise_noise(torch.tensor([0.0, 0.2, 1.0, 30.0]))
-    assert model.inferential_dispersion.tolist() == [0.5, 0.5, 1.0, 30.0]
-    assert model.ambiguity.tolist() == [0.0, 0.0, 0.0, 29.0]
+    found = torch.tensor([0.0, 0.2, 30.0])
+    model.initialise_noise(InferentialDispersions(found, found))
+    for dispersion in (model.total_dispersion, model.division_dispersion):
+        assert dispersion.tolist() == [0.5, 0.5, 30.0]
 
 
 def test_expression_scatters_around_rates_as_far_as_isoforms_are_ambiguous() -> None:
     torch.manual_seed(0)
     model = build()
-    rates = torch.tensor([30.0, 5.0, 30.0, 30.0]).expand(20_000, -1)
+    totals = torch.tensor([30.0, 0.0, 200.0]).expand(40_000, 1, -1)
+    usage = torch.tensor([1.0, 1.0, 0.5, 0.5, 0.0]).expand(40_000, 1, -1)
     for share in (0.25, 1.0):
-        draws = model.draw_expression(rates, torch.tensor(share))
-        assert ((draws.mean(0) - rates[0]).abs() < 5 * draws.std(0) / 100).all()
-        torch.testing.assert_close(draws[:, :2], rates[:, :2], atol=1.0, rtol=0)
-        variance = share * torch.tensor([1.0, 8.0]) * 30
-        torch.testing.assert_close(draws[:, 2:].var(0), variance, rtol=0.05, atol=0)
-
-
-def test_shares_are_drawn_from_their_prior() -> None:
-    torch.manual_seed(0)
-    model = build()
-    shares = model.draw_shares(torch.empty(5000, ISOFORMS))
-    assert scipy.stats.kstest(shares[:, 0], "beta", (0.5, 0.5)).pvalue > 1e-4
+        draws = model.draw_expression(GeneRates(totals, usage), torch.tensor(share)).squeeze(1)
+        # What has no ambiguity stays as it is, and what is off is off.
+        torch.testing.assert_close(draws[:, 1], totals[:, 0, 0], atol=1.0, rtol=0)
+        assert (draws[:, 0] < 1e-30).all()
+        sums = draws[:, 2:].sum(-1)
+        torch.testing.assert_close(sums.mean(), torch.tensor(200.0), rtol=0.01, atol=0)
+        torch.testing.assert_close(sums.var(), torch.tensor(share * 1.5 * 200), rtol=0.05, atol=0)
+        # Perks' prior has one read to give, among reads that are counted by the ambiguity.
+        effective = 200 / (share * 9)
+        expected = (effective * usage[0, 0, 2:] + 1 / 3) / (effective + 1)
+        shares = draws[:, 2:] / sums.unsqueeze(-1)
+        torch.testing.assert_close(shares.mean(0), expected, rtol=0.02, atol=5e-4)
+        variance = expected * (1 - expected) / (effective + 2)
+        torch.testing.assert_close(shares.var(0), variance, rtol=0.1, atol=1e-5)
     prior = model.common_share_prior()
-    assert scipy.stats.ks_2samp(shares[:, 1], prior.sample((5000,))[:, 1]).pvalue > 1e-4
+    assert scipy.stats.kstest(prior.sample((1000,)), "beta", (0.5, 0.25)).pvalue > 1e-4
 
 
-def test_posteriors_of_expression_are_the_rates_and_the_common_error() -> None:
+def test_posteriors_of_expression_are_rates_usage_and_the_common_error() -> None:
     torch.manual_seed(0)
-    model = build()
+    model = build(dropout="none")
     batches = batch_of().batches
     samples = [draw_latents(model) for _ in range(3)]
-    summary = BootstrapSummary.of(torch.rand(CELLS, ISOFORMS, BOOTSTRAPS) * 30)
-    means, squares = [], []
+    summary = BootstrapSummary.of(observed())
+    means = []
     with torch.no_grad():
         for latents in samples:
             distribution = model.bootstraps(batches=batches, num_bootstraps=1, **latents)
-            count, exposure = distribution.effective_reads(summary)
-            rate = distribution.inverse_dispersion / distribution.rate_mean + exposure
-            mean = (distribution.inverse_dispersion + count) / rate
-            means.append(mean)
-            # E[c] is one half.
-            squares.append(mean / rate + mean.square() + 0.5 * model.ambiguity * mean)
-        mean, square = torch.stack(means).mean(0), torch.stack(squares).mean(0)
+            totals = distribution.totals
+            mean = model.genes.sums(summary.mean).unsqueeze(-2)
+            exposure = 1 / (totals.error_dispersion + totals.bootstrap_dispersion / BOOTSTRAPS)
+            theta = totals.inverse_dispersion
+            rate = theta / totals.rate_mean + exposure
+            means.append(((theta + mean * exposure) / rate).squeeze(-2))
+        mean = torch.stack(means).mean(0)
         found = [model.expression(samples, batches, summary) for _ in range(40)]
-    sd = (square - mean.square()).sqrt()
-    draws = torch.cat([posterior.draws for posterior in found])
-    assert draws.shape[1:] == (CELLS, ISOFORMS)
-    assert ((draws.mean(0) - mean).abs() < 6 * sd / len(draws) ** 0.5).all()
-    torch.testing.assert_close(draws.std(0), sd, rtol=0.08, atol=0)
+    draws = model.genes.sums(torch.cat([posterior.draws for posterior in found]))
+    assert draws.shape[1:] == (CELLS, 3)
+    assert ((draws.mean(0) - mean).abs() < 6 * draws.std(0) / len(draws) ** 0.5).all()
 
 
 def test_the_probability_of_whole_counts() -> None:
@@ -149,5 +189,7 @@ def test_the_probability_of_whole_counts() -> None:
     with torch.no_grad():
         found = model.log_prob_of_counts(latents, batches, counts)
         distribution = model.bootstraps(batches=batches, num_bootstraps=1, **latents)
-    torch.testing.assert_close(found, distribution.log_prob_of_bin(counts).sum(-1))
+    expected = distribution.log_prob_of_whole(counts.unsqueeze(-2)).squeeze(-1)
+    torch.testing.assert_close(found, expected)
+    assert found.shape == (CELLS,)
     assert found.isfinite().all()

@@ -145,10 +145,26 @@ def test_rates_of_counts_that_were_dropped_come_from_the_prior() -> None:
     torch.manual_seed(0)
     reads = EffectiveReads(torch.tensor([0.0, 3.0]), torch.tensor([0.5, 0.5]))
     mean, theta = torch.tensor(8.0), torch.tensor(2.0)
-    draws = draw_rates(mean, theta, torch.tensor(40.0), reads, 20_000)
+    draws, dropped = draw_rates(mean, theta, torch.tensor(40.0), reads, 20_000)
+    assert dropped.mean(0).tolist() == [1.0, 0.0]
     # A zero is a dropout; a count that is not zero is none.
     expected = torch.tensor([8.0, (2 + 3.0) / (2 / 8 + 0.5)])
     assert ((draws.mean(0) - expected).abs() < 4.5 * draws.std(0) / len(draws) ** 0.5).all()
+
+
+def test_rates_are_zero_as_often_as_they_were_dropped() -> None:
+    torch.manual_seed(0)
+    distribution = build()
+    bootstraps = torch.zeros(4, 3)
+    zero = (distribution.draw_rates(bootstraps, 20_000) == 0).double().mean(0)
+    kept = torch.sigmoid(-distribution.dropout_logits).log() + log_gamma_poisson(
+        torch.zeros(4),
+        distribution.rate_mean * distribution.effective_reads(bootstraps).exposure,
+        distribution.inverse_dispersion,
+    )
+    dropped = torch.sigmoid(distribution.dropout_logits)
+    expected = (dropped / (dropped + kept.exp())).double()
+    torch.testing.assert_close(zero, expected, rtol=0, atol=0.02)
 
 
 @pytest.mark.parametrize("error_dispersion", [0.5, 0.83, 1.0, 3.7, 20.0])

@@ -26,7 +26,7 @@ def truth(seed: int = 0, **options) -> IsoformFit:
     """Make a model of known parameters, as if it had been fitted."""
     config = IsoformConfig(latent_size=3, noise_latent_size=2, noise="adaptive", **options)
     torch.manual_seed(seed)
-    model, guide = build(config, ISOFORMS, 1)
+    model, guide = build(config, [str(g) for g in range(ISOFORMS)], 1)
     with torch.no_grad():
         model.log_library_mean.fill_(np.log(20.0 * ISOFORMS))
         model.log_library_sd.fill_(0.4)

@@ -1,0 +1,44 @@
+"""Sums over the isoforms of each gene, and values of genes for each isoform."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Genes(NamedTuple):
+    """Which gene each isoform is of.
+
+    Attributes
+    ----------
+    codes
+        Position of the gene of each isoform, shape (isoforms,), int64.
+    number
+        Number of genes.
+
+    Examples
+    --------
+    >>> genes = Genes(torch.tensor([0, 1, 0]), 2)
+    >>> genes.sums(torch.tensor([1.0, 2.0, 3.0]))
+    tensor([4., 2.])
+    >>> genes.spread(torch.tensor([4.0, 2.0]))
+    tensor([4., 2., 4.])
+    """
+
+    codes: Tensor
+    number: int
+
+    def sums(self, values: Tensor) -> Tensor:
+        """Add up values of isoforms, shape (..., isoforms), to shape (..., genes)."""
+        zeros = values.new_zeros(*values.shape[:-1], self.number)
+        return zeros.scatter_add(-1, self.codes.expand(values.shape), values)
+
+    def spread(self, values: Tensor) -> Tensor:
+        """Give each isoform the value of its gene: (..., genes) to (..., isoforms)."""
+        shape = (*values.shape[:-1], len(self.codes))
+        return values.gather(-1, self.codes.expand(shape))
+
+    def shares(self, values: Tensor) -> Tensor:
+        """Divide positive values by the sum over their gene, shape (..., isoforms)."""
+        return values / self.spread(self.sums(values))
