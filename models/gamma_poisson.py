@@ -60,8 +60,8 @@ class BootstrapGammaPoisson(TorchDistribution):
     mean of the bootstraps has mean r and variance r (phi' + phi / B), as phi'' = phi' + phi / B
     times a Poisson has. Scored is the quasi-likelihood of that mean (Wedderburn, 1974): the
     Poisson's probability continued to real counts of effective reads, so that a marginal is the
-    negative binomial, so continued. How the bootstraps scatter around their mean says nothing more,
-    phi being given.
+    negative binomial, so continued. That all bootstraps are zero has its exact probability. How
+    the bootstraps scatter around their mean says nothing more, phi being given.
 
     Parameters
     ----------
@@ -157,7 +157,11 @@ class BootstrapGammaPoisson(TorchDistribution):
                 self._validate_sample(value)
             value = BootstrapSummary.of(value)
         number = value.zeros + value.positives
-        exposure = 1 / (self.error_dispersion + self.bootstrap_dispersion / number)
+        error, bootstrap = self.error_dispersion, self.bootstrap_dispersion
+        # All bootstraps are zero with the probability that a Poisson of this exposure is.
+        of_zero = -torch.expm1(-number * error / bootstrap) / error
+        of_positive = 1 / (error + bootstrap / number)
+        exposure = torch.where(value.positives > 0, of_positive, of_zero)
         return EffectiveReads(exposure * value.positives * value.mean / number, exposure)
 
     def log_prob(self, value: Tensor | BootstrapSummary) -> Tensor:

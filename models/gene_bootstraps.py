@@ -228,8 +228,9 @@ class BootstrapGeneReads(TorchDistribution):
         """Sum the mean bootstraps of isoforms over genes, as all that is asked of their sums."""
         number = summary.zeros + summary.positives
         sums = self.genes.sums(summary.positives * summary.mean / number)
-        zero = torch.zeros_like(sums)
-        return BootstrapSummary(zero, number[..., :1].expand(sums.shape), sums, zero)
+        number = number[..., :1].expand(sums.shape)
+        positives = number * (sums > 0)
+        return BootstrapSummary(number - positives, positives, sums, torch.zeros_like(sums))
 
     def _divided(self, summary: BootstrapSummary) -> Tensor:
         """Effective reads of isoforms for the division of their genes, shape (..., isoforms)."""

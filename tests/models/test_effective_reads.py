@@ -170,7 +170,9 @@ def test_posteriors_of_expression_are_rates_usage_and_the_common_error() -> None
             distribution = model.bootstraps(batches=batches, num_bootstraps=1, **latents)
             totals = distribution.totals
             mean = model.genes.sums(summary.mean).unsqueeze(-2)
-            exposure = 1 / (totals.error_dispersion + totals.bootstrap_dispersion / BOOTSTRAPS)
+            error, bootstrap = totals.error_dispersion, totals.bootstrap_dispersion
+            of_zero = (1 - (-BOOTSTRAPS * error / bootstrap).exp()) / error
+            exposure = torch.where(mean > 0, 1 / (error + bootstrap / BOOTSTRAPS), of_zero)
             theta = totals.inverse_dispersion
             rate = theta / totals.rate_mean + exposure
             means.append(((theta + mean * exposure) / rate).squeeze(-2))

@@ -85,6 +85,17 @@ def test_effective_reads_are_fewer_where_estimates_scatter() -> None:
     )
 
 
+@pytest.mark.parametrize("num_bootstraps", [1, 2, 20])
+def test_all_bootstraps_are_zero_as_often_as_in_samples(num_bootstraps: int) -> None:
+    torch.manual_seed(0)
+    distribution = build(num_bootstraps, mean=[0.3, 1.0, 2.0, 5.0])
+    draws = distribution.sample(torch.Size([40_000]))
+    found = (draws == 0).all(-1).double().mean(0)
+    expected = distribution.log_prob(torch.zeros(4, num_bootstraps)).exp().double()
+    error = (expected * (1 - expected) / len(draws)).sqrt()
+    assert ((found - expected).abs() < 4.5 * error).all()
+
+
 def test_bootstraps_of_different_numbers() -> None:
     summary = BootstrapSummary.of(torch.tensor([[2.0, 0.0], [4.0, 1.0]]).repeat_interleave(2, 0))
     summary = summary._replace(zeros=summary.zeros + torch.tensor([0.0, 3.0, 0.0, 7.0]))
