@@ -21,10 +21,14 @@ from torch.distributions import Distribution
 from exvae.data.bootstraps import BootstrapSummary
 from exvae.models.distributions import BootstrapZINB
 from exvae.models.gamma_poisson import BootstrapGammaPoisson
+from exvae.models.gene_bootstraps import BootstrapGeneReads, Division
+from exvae.models.genes import Genes
 from exvae.models.negative_binomial import ZINB
 
 # Entries of the slice on which the paper's grid is timed.
 SLICE = 200
+# About as in transcriptomes.
+ISOFORMS_OF_A_GENE = 3
 PEER, GRID = "scvi-tools' ZINB", "paper's grid, 30"
 
 
@@ -82,6 +86,33 @@ def run_of_bootstraps(
     return partial(value_and_gradient, parameters, log_prob)
 
 
+def genes_of(isoforms: int) -> Genes:
+    """Make genes of a few isoforms each."""
+    codes = torch.arange(isoforms) // ISOFORMS_OF_A_GENE
+    return Genes(codes, int(codes[-1]) + 1)
+
+
+def parameters_of_genes(parameters: list[Tensor]) -> list[Tensor]:
+    """Take those of isoforms for the model of effective reads, with usage that varies."""
+    mean, inverse_dispersion, dropout = parameters[:3]
+    number = genes_of(mean.shape[-1]).number
+    concentration = torch.full((number,), 20.0)
+    return [mean, inverse_dispersion[:, :number], dropout[:, :number], concentration]
+
+
+def effective_reads(
+    mean: Tensor, inverse_dispersion: Tensor, dropout: Tensor, concentration: Tensor, **options
+) -> Distribution:
+    """Distribution of bootstraps of the default model; dispersions are known, one for each gene."""
+    genes = genes_of(mean.shape[-1])
+    one = torch.ones(genes.number)
+    totals = BootstrapGammaPoisson(
+        genes.sums(mean), inverse_dispersion, dropout, one, one, **options
+    )
+    division = Division(genes.shares(mean), concentration, 2 * one, 5 * one)
+    return BootstrapGeneReads(totals, division, genes)
+
+
 def time_grid(parameters: list[Tensor], num_bootstraps: int) -> float:
     """Time the paper's product over bootstraps on its grid for a slice of the entries."""
     entries = parameters[0].numel()
@@ -129,16 +160,10 @@ def main() -> None:
     summaries = {
         number: BootstrapSummary.of(draw_bootstraps(parameters, number)) for number in (2, 30, 100)
     }
-    # Of effective reads dispersions are known, one for each isoform.
-    dispersion = 1 + torch.randn(options.isoforms).exp()
-
-    def effective_reads(*prior: Tensor, num_bootstraps: int) -> Distribution:
-        return BootstrapGammaPoisson(*prior, dispersion, dispersion, num_bootstraps=num_bootstraps)
-
     runs = {}
     for name, distribution, parts in (
         ("normal noise", BootstrapZINB, parameters),
-        ("effective reads", effective_reads, parameters[:3]),
+        ("effective reads", effective_reads, parameters_of_genes(parameters)),
     ):
         for number, summary in summaries.items():
             runs[f"{name}, {number}"] = run_of_bootstraps(parts, distribution, summary)
