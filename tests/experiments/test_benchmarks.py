@@ -27,6 +27,7 @@ COMMANDS = {
     "isoform_training.py": [
         *("--cells", "6", "--isoforms", "40", "--bootstraps", "4", "--read", "2", "--steps", "1")
     ],
+    "likelihood_stress.py": ["--points", "2", "--gradients", "1"],
     "symsim.py": ["--cells", "40", "--genes", "30"],
     "isoform_simulation.py": ["--cells", "10", "--isoforms", "30", "--bootstraps", "2"],
     "isoform_usage.py": ["--methods", "exvae", "t-test", "chi-squared"],
@@ -105,6 +106,13 @@ def test_the_cost_of_the_likelihood() -> None:
     printed = run("bootstrap_likelihood.py")
     assert "100 against 2" in printed
     assert "paper's grid" in printed
+
+
+def test_errors_of_the_likelihood() -> None:
+    rows = [line.split() for line in run("likelihood_stress.py").splitlines()[2:]]
+    assert len(rows) == 12
+    assert all(float(row[1]) < 1e-2 for row in rows), rows
+    assert all(row[-1] == "0" for row in rows), rows
 
 
 def test_the_cost_of_a_training_step() -> None:
