@@ -77,7 +77,8 @@ class Cells:
     names, isoforms
         Shape (cells,) and (isoforms,), strings, distinct.
     genes
-        The gene of each isoform, shape (isoforms,), strings; None if the file does not tell.
+        The gene of each isoform, shape (isoforms,), strings; None if the file does not tell, the
+        isoform itself where it does not tell of this one.
     counts
         The quantifier's estimates (reads), shape (cells, isoforms), float32.
     bootstraps
@@ -314,7 +315,7 @@ class CellFile:
         return Cells(
             names=self.names[rows],
             isoforms=self.isoforms,
-            genes=self.var["gene"].astype(str).to_numpy() if "gene" in self.var else None,
+            genes=self._genes(),
             counts=counts,
             bootstraps=bootstraps,
             summary=summary,
@@ -324,6 +325,13 @@ class CellFile:
             batch_names=batch_names,
             source=str(self.path),
         )
+
+    def _genes(self) -> np.ndarray | None:
+        """Names of genes; an isoform of which none is told is a gene of its own."""
+        if "gene" not in self.var:
+            return None
+        names = self.var["gene"].astype(str).to_numpy()
+        return np.where(self.var["gene"].isna() | (names == ""), self.isoforms, names)
 
     def _require_distinct(self) -> None:
         """Require cells and isoforms, of which no two have the same name."""

@@ -44,6 +44,20 @@ class ManyQuantiles(TyperCommand):
         return super().parse_args(context, repeated)
 
 
+def _tell_of_genes(cells: Cells) -> None:
+    """Say so where isoforms cannot be looked at together with those of their gene."""
+    if cells.genes is None:
+        reason = "var has no column gene, which exvae isoforms import --t2g makes"
+    elif not cells.keeps_bootstraps:
+        reason = "no two bootstraps are kept beside their statistics (import --layers 5 keeps some)"
+    else:
+        return
+    print(
+        f"exvae: {cells.source}: each isoform is taken by itself and not with its gene: {reason}",
+        file=sys.stderr,
+    )
+
+
 @app.command()
 def fit(
     cells: CellsFile,
@@ -138,13 +152,8 @@ def fit(
     groups = _groups(data, label or batch_key)
     if model == "scvi" and (data.counts.data % 1).any():
         print(f"exvae: {cells}: X is not whole everywhere; scVI takes it rounded", file=sys.stderr)
-    by_genes = model == "bootstrap" and config.chosen_noise() == "poisson"
-    if by_genes and data.summary is not None and not data.keeps_bootstraps:
-        print(
-            f"exvae: {cells}: no two bootstraps are kept beside their statistics, so each isoform "
-            "is taken by itself and not with its gene; exvae isoforms import --layers 5 keeps some",
-            file=sys.stderr,
-        )
+    if model == "bootstrap" and config.chosen_noise() == "poisson" and data.summary is not None:
+        _tell_of_genes(data)
     result = isoforms.fit(
         data,
         config,

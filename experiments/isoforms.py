@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -252,6 +253,7 @@ def fit(
             "cells": cells.num_cells,
             "training_cells": len(trained_on),
             "isoforms": cells.num_isoforms,
+            "genes": hashlib.sha256("\n".join(genes).encode()).hexdigest(),
             "batch_key": batch_key,
             "batch_names": list(cells.batch_names),
         },
@@ -263,7 +265,8 @@ def fit(
     fits.write_config(folder, description)
     fits.write_vocabulary(folder, cells.isoforms.tolist(), fits.ISOFORMS)
     fits.write_vocabulary(folder, genes.tolist(), fits.GENES)
-    initialise(model, guide, cells, tensors, trained_on)
+    if not resume:
+        initialise(model, guide, cells, tensors, trained_on)
     trainer = Trainer(
         model.to(device),
         guide.to(device),
@@ -289,7 +292,7 @@ def initialise(
     model.initialise(expression_scales(counts, batches, len(cells.batch_names)))
     guide.initialise(input_scales(counts))
     if isinstance(model, EffectiveReadIsoforms):
-        genes = model.gene_codes.numpy()
+        genes = model.gene_codes.cpu().numpy()
         model.initialise_noise(inferential_dispersions(cells, positions, genes))
     elif isinstance(model, BootstrapIsoforms):
         relative = model.likelihood["noise"] != "absolute"

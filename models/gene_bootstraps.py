@@ -21,7 +21,9 @@ from .gamma_draws import standard_gamma
 from .gamma_poisson import BootstrapGammaPoisson, log_gamma_poisson
 from .genes import Genes
 
-# Least parameter of a Dirichlet's: gamma draws of a smaller shape are zero in float32.
+# What is added to parameters of a Dirichlet, so that those next to nothing are learned, too.
+_ADDED_SHAPE = 1e-6
+# Least parameter of a Dirichlet that is drawn from: gammas of a smaller one are zero anyhow.
 _LEAST_SHAPE = 1e-4
 # Effective reads below which there is nothing to divide.
 _LEAST_READS = 1e-6
@@ -151,7 +153,12 @@ class BootstrapGeneReads(TorchDistribution):
         """
         summary = self._summary(value)
         of_genes = self.totals.log_prob(self._sums(summary)).sum(-1)
-        return of_genes + self._log_division(self._divided(summary)).sum(-1)
+        if self.genes.alone:
+            return of_genes
+        usage, concentration = self.division[:2]
+        count = self._divided(summary)
+        division = log_dirichlet_multinomial(count, usage, concentration, self.genes)
+        return of_genes + division.sum(-1)
 
     def draw_rates(self, value: Tensor | BootstrapSummary, number: int) -> GeneRates:
         """Draw rates of genes and usage of isoforms given bootstraps, ``number`` of each.
@@ -182,6 +189,9 @@ class BootstrapGeneReads(TorchDistribution):
             Shape batch_shape; the masses of all counts sum to one.
         """
         sums = self.genes.sums(counts)
+        of_genes = self.totals.log_prob_of_bin(sums).sum(-1)
+        if self.genes.alone:
+            return of_genes
         usage, concentration, _, dispersion = self.division
         least = 1 / (concentration + 1)
         added = (dispersion - 1).clamp(min=0.0) / (sums - 1).clamp(min=1.0)
@@ -191,7 +201,7 @@ class BootstrapGeneReads(TorchDistribution):
             part = log_dirichlet_multinomial(counts, usage, 1 / correlation - 1, self.genes)
             parts.append(part + math.log(probability))
         division = torch.stack(parts).logsumexp(0)
-        return self.totals.log_prob_of_bin(sums).sum(-1) + division.sum(-1)
+        return of_genes + division.sum(-1)
 
     @torch.no_grad()
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
@@ -240,11 +250,6 @@ class BootstrapGeneReads(TorchDistribution):
         )
         return summary.positives * summary.mean / number / self.genes.spread(scatter)
 
-    def _log_division(self, count: Tensor) -> Tensor:
-        """Log probability in nats of the division of effective reads, shape (..., genes)."""
-        usage, concentration = self.division[:2]
-        return log_dirichlet_multinomial(count, usage, concentration, self.genes)
-
 
 def log_dirichlet_multinomial(
     count: Tensor, usage: Tensor, concentration: Tensor, genes: Genes
@@ -272,9 +277,8 @@ def log_dirichlet_multinomial(
     """
     total = genes.sums(count)
     mean = total.clamp(min=_LEAST_READS)
-    shape = (genes.spread(concentration) * usage).clamp(min=_LEAST_SHAPE)
-    # The sums of what was clamped, so that the parts fit together.
-    concentration = genes.sums(shape)
+    shape = genes.spread(concentration) * usage + _ADDED_SHAPE
+    concentration = genes.sums(shape)  # with what was added, so that the parts fit together
     parts = log_gamma_poisson(count, genes.spread(mean / concentration) * shape, shape)
     return genes.sums(parts) - log_gamma_poisson(total, mean, concentration)
 
@@ -287,7 +291,7 @@ def draw_dirichlet(shape: Tensor, genes: Genes) -> Tensor:
 
 
 def draw_shares(totals: Tensor, usage: Tensor, dispersion: Tensor, genes: Genes) -> Tensor:
-    """Draw how effective reads divide genes, as shares of isoforms, shape (..., isoforms).
+    """Draw how effective reads divide genes: shares of isoforms, shape (..., isoforms).
 
     Parameters
     ----------

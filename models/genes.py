@@ -29,6 +29,11 @@ class Genes(NamedTuple):
     codes: Tensor
     number: int
 
+    @property
+    def alone(self) -> bool:
+        """Whether each isoform is a gene of its own."""
+        return self.number == len(self.codes)
+
     def sums(self, values: Tensor) -> Tensor:
         """Add up values of isoforms, shape (..., isoforms), to shape (..., genes)."""
         zeros = values.new_zeros(*values.shape[:-1], self.number)

@@ -13,6 +13,9 @@ from exvae.data.lda_simulator import simulate_corpus
 from exvae.experiments import completion, lda
 from exvae.guides.lda import ExchangeableGuide
 from exvae.models.distributions import BootstrapZINB
+from exvae.models.gamma_poisson import BootstrapGammaPoisson
+from exvae.models.gene_bootstraps import BootstrapGeneReads, Division
+from exvae.models.genes import Genes
 from exvae.models.lda import LDA
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -91,5 +94,26 @@ def test_the_likelihood_of_bootstraps_is_that_of_the_cpu(error, zeros, noise, dt
         assert all(tensor.device.type == device for tensor in found)
         results.append([tensor.detach().cpu() for tensor in found])
         assert posterior.quantile([0.1, 0.9]).device.type == device
+    for on_cpu, on_gpu in zip(*results, strict=True):
+        torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-3, atol=1e-3)
+
+
+def test_the_likelihood_of_genes_is_that_of_the_cpu() -> None:
+    torch.manual_seed(0)
+    parameters = torch.rand(5, 4, 6) * 5 + 0.2
+    bootstraps = torch.poisson(4 * torch.rand(4, 6, 3))
+    results = []
+    for device in ("cpu", "cuda"):
+        mean, theta, logits, concentration, dispersion = parameters.to(device)
+        genes = Genes(torch.tensor([0, 1, 1, 2, 2, 2], device=device), 3)
+        few = (theta[:, :3], -logits[:, :3], dispersion[0, :3], 2 * dispersion[0, :3])
+        totals = BootstrapGammaPoisson(genes.sums(mean), *few, num_bootstraps=3)
+        division = Division(genes.shares(mean), concentration[:, :3], *few[2:])
+        distribution = BootstrapGeneReads(totals, division, genes)
+        here = bootstraps.to(device)
+        assert distribution.sample((2,)).device.type == device
+        assert all(part.device.type == device for part in distribution.draw_rates(here, 2))
+        found = distribution.log_prob(here), distribution.log_prob_of_whole(here[..., 0])
+        results.append([tensor.cpu() for tensor in found])
     for on_cpu, on_gpu in zip(*results, strict=True):
         torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-3, atol=1e-3)

@@ -20,6 +20,7 @@ import scipy.sparse
 import torch
 
 from exvae.data.cells import STATISTICS, CountTensors, read_cells
+from exvae.data.errors import DataError
 from exvae.experiments import (
     fits,
     isoform_commands,
@@ -184,6 +185,37 @@ def test_options_of_the_paper_choose_normal_noise(options: dict[str, str], expec
     else:
         wanted = {"error": "shared", "zeros": "rectified", **options, "noise": expected}
         assert model.likelihood == wanted
+
+
+def test_a_fit_goes_on_with_the_same_genes_alone(folder: Path, tmp_path: Path) -> None:
+    fit_here(folder / "cells.h5ad", tmp_path / "fit", epochs=1)
+    before = (tmp_path / "fit" / "genes.txt").read_text()
+    cells, _ = simulate()
+    cells.var["gene"] = cells.var["gene"].to_numpy()[[0, 2, 1, 3, 4, 5]]
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    with pytest.raises(DataError, match="genes"):
+        fit_here(tmp_path / "cells.h5ad", tmp_path / "fit", epochs=2, resume=True)
+    assert (tmp_path / "fit" / "genes.txt").read_text() == before
+
+
+@pytest.mark.parametrize("genes", [None, ["a", "a", None, "", "b", None]])
+def test_isoforms_of_no_known_gene_are_taken_by_themselves(
+    exvae, tmp_path: Path, genes: list | None
+) -> None:
+    cells, _ = simulate()
+    if genes is None:
+        del cells.var["gene"]
+    else:
+        cells.var["gene"] = pd.array(genes, dtype="string")
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    done = exvae(
+        "isoforms", "fit", tmp_path / "cells.h5ad", "--out", tmp_path / "fit", "--epochs", 1
+    )
+    assert done.status == 0
+    assert ("--t2g" in done.err) == (genes is None)
+    found = (tmp_path / "fit" / "genes.txt").read_text().split()
+    names = [f"iso{g}" for g in range(ISOFORMS)]
+    assert found == (names if genes is None else ["a", "a", *names[2:4], "b", names[5]])
 
 
 def test_scvi_says_that_it_rounds(exvae, folder: Path, tmp_path: Path) -> None:
