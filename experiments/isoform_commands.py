@@ -95,7 +95,9 @@ def fit(
     ] = isoform_config.IsoformConfig.latent_size,
     dispersion: Annotated[
         Literal["isoform", "isoform-batch", "isoform-cell"],
-        typer.Option(help="What the dispersion is learned for."),
+        typer.Option(
+            help="What dispersion is learned for; genes, with poisson noise, not isoforms."
+        ),
     ] = isoform_config.IsoformConfig.dispersion,
     dropout: Annotated[
         Literal["network", "isoform", "none"] | None,

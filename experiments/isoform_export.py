@@ -42,8 +42,8 @@ def export(
 
     Added are ``obsm["X_exvae"]``, the posterior mean of z, ``uns["exvae"]``, and the layers
     ``expression``, ``expression_sd``, ``expression_log1p`` (posterior mean of log1p) and
-    ``expression_q0.025`` ...: the posterior of y (reads) given all the bootstraps, the rate of the
-    model of effective reads, the count before dropout of that of latent counts. Of the latter,
+    ``expression_q0.025`` ...: the posterior of y (reads) given all the bootstraps, what the model
+    of effective reads expects, the count before dropout of that of latent counts. Of the latter,
     ``expression_observed`` is the posterior mean of u, after dropout. For scVI, which takes its
     counts for exact, they are of the rate l w behind the count.
 
