@@ -175,12 +175,10 @@ def read_quantification(
         raise DataError(
             f"{directory}: holds results of both kallisto and salmon; give each a directory"
         )
-    if is_salmon:
-        cell = _read_salmon(directory, max_bootstraps)
-    elif is_h5:
-        cell = _read_kallisto_h5(directory, max_bootstraps)
-    else:
-        cell = _read_kallisto_plaintext(directory, max_bootstraps)
+    read = _read_kallisto_h5 if is_h5 else _read_kallisto_plaintext
+    # Estimates that float32 cannot hold become infinite, and are refused as such.
+    with np.errstate(over="ignore"):
+        cell = (_read_salmon if is_salmon else read)(directory, max_bootstraps)
     _check_values(directory, cell)
     if transcripts is None:
         _check_distinct(directory, cell.transcripts)

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -293,6 +294,13 @@ def test_values_that_are_no_counts(
     bootstraps[3, 7] = value
     message = failure(write(tmp_path / "bootstraps", CELL._replace(bootstraps=bootstraps)))
     assert f"bootstrap 3 of NM_000007.4 is {value}" in message
+
+
+def test_estimates_beyond_float32_are_no_counts(tmp_path: Path) -> None:
+    directory = write_kallisto_h5(tmp_path / "cell", CELL)
+    with h5py.File(directory / "abundance.h5", "r+") as file:
+        file["est_counts"][7] = 1e39
+    assert "estimate of NM_000007.4 is inf" in failure(directory)
 
 
 @formats
