@@ -31,6 +31,16 @@ class BootstrapSummary(NamedTuple):
     mean: Tensor
     sum_of_squares: Tensor
 
+    @property
+    def number(self) -> Tensor:
+        """How many bootstraps there are, shape (...)."""
+        return self.zeros + self.positives
+
+    @property
+    def mean_of_all(self) -> Tensor:
+        """Mean of all bootstraps (reads), those that are zero, too, shape (...)."""
+        return self.positives * self.mean / self.number
+
     @classmethod
     def of(cls, bootstraps: Tensor) -> BootstrapSummary:
         """Summarise bootstraps (reads), shape (..., bootstraps)."""

@@ -188,7 +188,7 @@ class EffectiveReadIsoforms(SCVI):
         tiny = torch.finfo(scatter.dtype).tiny
         totals = standard_gamma((rates.totals / scatter).clamp(min=tiny)) * scatter
         scatter = (share * _ambiguity(self.division_dispersion)).clamp(min=_LEAST_COMMON_DISPERSION)
-        perks = 1 / self.genes.sums(torch.ones_like(rates.usage))
+        perks = 1 / self.genes.sums(scatter.new_ones(self.num_isoforms))
         shape = self.genes.spread(totals / scatter) * rates.usage + self.genes.spread(perks)
         return self.genes.spread(totals) * draw_dirichlet(shape, self.genes)
 

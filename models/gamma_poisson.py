@@ -156,13 +156,13 @@ class BootstrapGammaPoisson(TorchDistribution):
             if self._validate_args:
                 self._validate_sample(value)
             value = BootstrapSummary.of(value)
-        number = value.zeros + value.positives
+        number = value.number
         error, bootstrap = self.error_dispersion, self.bootstrap_dispersion
         # All bootstraps are zero with the probability that a Poisson of this exposure is.
         of_zero = -torch.expm1(-number * error / bootstrap) / error
         of_positive = 1 / (error + bootstrap / number)
         exposure = torch.where(value.positives > 0, of_positive, of_zero)
-        return EffectiveReads(exposure * value.positives * value.mean / number, exposure)
+        return EffectiveReads(exposure * value.mean_of_all, exposure)
 
     def log_prob(self, value: Tensor | BootstrapSummary) -> Tensor:
         """Log quasi-likelihood in nats of the mean of bootstraps, shape batch_shape.

@@ -167,8 +167,7 @@ class BootstrapGeneReads(TorchDistribution):
         """
         summary = self._summary(value)
         totals = self.totals.draw_rates(self._sums(summary), number)
-        prior = self.genes.spread(self.division.concentration) * self.division.usage
-        shape = prior + self._divided(summary)
+        shape = self._prior_shape + self._divided(summary)
         return GeneRates(totals, draw_dirichlet(shape.expand(number, *shape.shape), self.genes))
 
     def log_prob_of_whole(self, counts: Tensor) -> Tensor:
@@ -207,8 +206,7 @@ class BootstrapGeneReads(TorchDistribution):
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
         """Draw bootstraps (reads), shape sample_shape + batch_shape + (isoforms, B)."""
         estimates = self.totals.sample_estimates(sample_shape)
-        division = self.division
-        prior = self.genes.spread(division.concentration) * division.usage
+        division, prior = self.division, self._prior_shape
         usage = draw_dirichlet(prior.expand(*sample_shape, *prior.shape), self.genes)
         usage = draw_shares(estimates, usage, division.error_dispersion, self.genes)
         # Bootstraps of a gene in the place of B, so that genes are the last dimension.
@@ -227,6 +225,11 @@ class BootstrapGeneReads(TorchDistribution):
         means = self.genes.spread(self.totals.mean[..., 0]) * self.division.usage
         return means.unsqueeze(-1).expand(self.batch_shape + self.event_shape)
 
+    @property
+    def _prior_shape(self) -> Tensor:
+        """Parameters of the Dirichlets of usage, shape batch_shape + (isoforms,)."""
+        return self.genes.spread(self.division.concentration) * self.division.usage
+
     def _summary(self, value: Tensor | BootstrapSummary) -> BootstrapSummary:
         if isinstance(value, BootstrapSummary):
             return value
@@ -236,19 +239,16 @@ class BootstrapGeneReads(TorchDistribution):
 
     def _sums(self, summary: BootstrapSummary) -> BootstrapSummary:
         """Sum the mean bootstraps of isoforms over genes, as all that is asked of their sums."""
-        number = summary.zeros + summary.positives
-        sums = self.genes.sums(summary.positives * summary.mean / number)
-        number = number[..., :1].expand(sums.shape)
+        sums = self.genes.sums(summary.mean_of_all)
+        number = summary.number[..., :1].expand(sums.shape)
         positives = number * (sums > 0)
         return BootstrapSummary(number - positives, positives, sums, torch.zeros_like(sums))
 
     def _divided(self, summary: BootstrapSummary) -> Tensor:
         """Effective reads of isoforms for the division of their genes, shape (..., isoforms)."""
-        number = summary.zeros + summary.positives
-        scatter = self.division.error_dispersion + (
-            self.division.bootstrap_dispersion / number[..., :1]
-        )
-        return summary.positives * summary.mean / number / self.genes.spread(scatter)
+        division, number = self.division, summary.number[..., :1]
+        scatter = division.error_dispersion + division.bootstrap_dispersion / number
+        return summary.mean_of_all / self.genes.spread(scatter)
 
 
 def log_dirichlet_multinomial(
