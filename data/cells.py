@@ -30,7 +30,7 @@ from torch import Tensor
 from .bootstraps import BootstrapSummary
 from .corpora import offsets_of
 from .errors import DataError
-from .stored_rows import StoredRows
+from .h5ad.stored_rows import StoredRows
 
 if TYPE_CHECKING:
     import h5py

@@ -10,20 +10,20 @@ from typing import Annotated, NoReturn
 import typer
 
 from ..data.errors import DataError
-from . import (
-    check_commands,
-    demo_command,
-    figures_command,
-    filter_command,
-    import_command,
-    isoform_commands,
-    isoform_simulate_command,
-    lda_commands,
-    usage_command,
+from .commands import (
+    check,
+    demo,
+    figures,
+    filter_isoforms,
+    import_cells,
+    isoforms,
+    lda,
+    simulate_isoforms,
+    usage,
 )
-from .errors import LossNotFinite, TrainingInterrupted
-from .options import Fit
-from .reports import report
+from .commands.options import Fit
+from .commands.reports import report
+from .fitting.errors import LossNotFinite, TrainingInterrupted
 
 _INTERRUPTED = "interrupted"
 
@@ -33,16 +33,16 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-lda_commands.app.command("check")(check_commands.check_documents)
-app.add_typer(lda_commands.app, name="lda")
-isoform_commands.app.command("import")(import_command.import_cells)
-isoform_commands.app.command("filter")(filter_command.filter_isoforms)
-isoform_commands.app.command("simulate")(isoform_simulate_command.simulate)
-isoform_commands.app.command("check")(check_commands.check_cells)
-isoform_commands.app.command("usage")(usage_command.usage)
-app.add_typer(isoform_commands.app, name="isoforms")
-app.command("demo")(demo_command.demo)
-app.command("figures")(figures_command.figures)
+lda.app.command("check")(check.check_documents)
+app.add_typer(lda.app, name="lda")
+isoforms.app.command("import")(import_cells.import_cells)
+isoforms.app.command("filter")(filter_isoforms.filter_isoforms)
+isoforms.app.command("simulate")(simulate_isoforms.simulate)
+isoforms.app.command("check")(check.check_cells)
+isoforms.app.command("usage")(usage.usage)
+app.add_typer(isoforms.app, name="isoforms")
+app.command("demo")(demo.demo)
+app.command("figures")(figures.figures)
 
 
 @app.command()
@@ -51,7 +51,7 @@ def info(
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Tell what was fitted, on what, with which versions and seeds, and how far it is."""
-    from . import fits
+    from .fitting import fits
 
     config = fits.read_config(fit)
     metrics = fits.read_metrics(fit)

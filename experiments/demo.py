@@ -14,17 +14,21 @@ from scipy.optimize import linear_sum_assignment
 from ..data.cells import read_cells
 from ..data.corpora import halve, select_split, split_corpus, write_corpus
 from ..data.corpus_formats import read_corpus
-from ..data.gene_expression import draw_simple_expression
-from ..data.gene_structures import draw_transcripts
-from ..data.isoform_simulator import SimulationOptions, simulate_cells
 from ..data.isoform_truth import read_truth
-from ..data.lda_simulator import SimulatedCorpus, simulate_corpus
-from . import completion, fits, isoform_evaluation, isoform_export, isoform_inference, isoforms, lda
-from .isoform_config import IsoformConfig
-from .isoform_pictures import draw_gene, draw_states
-from .isoform_pictures import draw_training as draw_isoform_training
-from .pictures import draw_topics, draw_training
-from .training import TrainingConfig
+from ..data.simulators.cells import SimulationOptions, simulate_cells
+from ..data.simulators.documents import SimulatedCorpus, simulate_corpus
+from ..data.simulators.expression import draw_simple_expression
+from ..data.simulators.gene_structures import draw_transcripts
+from .drawing.isoforms import draw_gene, draw_states
+from .drawing.isoforms import draw_training as draw_isoform_training
+from .drawing.pictures import draw_topics, draw_training
+from .fitting import fits
+from .fitting.training import TrainingConfig
+from .isoforms import evaluation, exporting, inference
+from .isoforms import fitting as isoforms
+from .isoforms.settings import IsoformConfig
+from .lda import completion
+from .lda import fitting as lda
 
 
 def demo_lda(folder: Path, seed: int) -> dict[str, object]:
@@ -61,19 +65,17 @@ def demo_isoforms(folder: Path, seed: int) -> dict[str, object]:
     training = TrainingConfig(epochs=60, batch_size=32, learning_rate=5e-3, seed=seed)
     isoforms.fit(cells, IsoformConfig(), training, fit_folder, train_fraction=1.0)
     fit = isoforms.load(fit_folder)
-    measured = isoform_evaluation.evaluate(
-        fit, cells, truth=read_truth(path, cells), likelihood_samples=10
-    )
+    measured = evaluation.evaluate(fit, cells, truth=read_truth(path, cells), likelihood_samples=10)
     exported = folder / "exported.h5ad"
-    isoform_export.export(fit, path, exported)
+    exporting.export(fit, path, exported)
     pictures = [folder / name for name in ("states.png", "gene.png", "training.png")]
     positions = np.arange(cells.num_cells)
-    states = isoform_inference.mean_states(
+    states = inference.mean_states(
         fit.guide, isoforms.tensors_of(IsoformConfig(), cells, fit.device), positions
     )
     draw_states(states, cells.obs["cell_type"].astype(str), pictures[0])
     gene = most_switching_gene(anndata.read_h5ad(path))
-    draw_gene(isoform_export.read_gene(exported, gene, "cell_type"), gene, pictures[1])
+    draw_gene(exporting.read_gene(exported, gene, "cell_type"), gene, pictures[1])
     draw_isoform_training(fits.read_metrics(fit_folder), pictures[2])
     return {**measured, "pictures": [str(picture) for picture in pictures]}
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..data.bootstraps import BootstrapSummary
-from .negative_binomial import (
+from .distributions.negative_binomial import (
     Split,
     log_gamma,
     log_negative_binomial,

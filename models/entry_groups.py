@@ -36,21 +36,8 @@ from .entry_blocks import (
     find_windows,
     reach_over_prior,
 )
-from .float32_math import (
-    asinh,
-    exp,
-    f,
-    inlined,
-    log,
-)
-from .zero_lookup import (
-    OVERLOOKED,
-    ROWS,
-    SUMMED,
-    UNFIT,
-    find_places,
-    find_tables,
-)
+from .float32_math import asinh, exp, f, inlined, log
+from .zero_lookup import OVERLOOKED, ROWS, SUMMED, UNFIT, find_places, find_tables
 
 # Windows of up to so many counts are enumerated; others have one of so many panels, and those of
 # heavy tails of so many stretched ones.

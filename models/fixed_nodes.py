@@ -28,7 +28,7 @@ from .bootstrap_likelihood import (
     split_prior,
     zero_ratio,
 )
-from .negative_binomial import Split, slope_of_negative_binomial
+from .distributions.negative_binomial import Split, slope_of_negative_binomial
 from .quadrature import gram_nodes
 from .zero_factor import NormalRatio, ScaleMixtureRatio, Zeros
 from .zero_table import BumpSlopes, TabulatedBump, bump_at_scales, noise_range

@@ -1,110 +1,101 @@
-"""Isoform counts seen through bootstraps (Chan, Spence & Song, section 4).
+"""Rates of genes and usage of their isoforms, seen through bootstraps as effective reads.
 
-z_n, l_n, y_ng, u_ng as in :mod:`exvae.models.scvi`; u is now latent too
-a_n     ~ Normal(0, I)                           quality of cell n's quantification
-x_ng1.. ~ noise of scale f_sigma(a_n, s_n) around u_ng, each zero with probability f_h'(a_n, s_n)
+Beyond Chan, Spence & Song.
 
-The bootstraps x of one isoform in one cell share u, which is summed out, and by default the error
-of the estimate, which is integrated out: they are exchangeable and not independent. The options of
-the noise are explained with :class:`~exvae.models.distributions.BootstrapZINB`.
+z_n  ~ Normal(0, I), l_n ~ LogNormal             as in :mod:`exvae.models.scvi`
+t_nj ~ Gamma(mean l_n F_mu(z_n, s_n), theta_j)   rate of gene j, F_mu summed over its isoforms,
+       or 0 with probability f_h(z_n, s_n)       where the gene is off
+p_nj ~ Dirichlet(kappa_j f_mu / F_mu)            its usage of isoforms g
+e_nj ~ phi'_j Poisson(t_nj / phi'_j)             the quantifier's estimate of the gene,
+e_ng = e_nj times the shares of effective reads  divided among isoforms: one for each phi'_sj reads
+x_ngb likewise around e_ng, with phi for phi'    its bootstraps, x_ng1, ..., x_ngB
+y_ng                                             the expression that is asked for:
+       T_nj ~ Gamma(mean t_nj, variance c (phi_j - 1) t_nj), divided by
+       q_nj ~ Dirichlet(T_nj p_nj / (c (phi_sj - 1)) + 1 / isoforms of j)
+c    ~ Beta(1/2, 1/4)                            share of the ambiguity that cells have in common
+
+The bootstraps repeat the drawing of reads, so that they are estimates of a rate and not of a count
+drawn with it. phi, the inferential dispersion, is the variance of bootstraps over that of counts: 1
+where only reads are drawn, and its excess over 1 is ambiguity. A gene's reads have little of it;
+their division has much, as what one isoform is given in error another lacks.
+
+Reads are drawn for each cell anew, but sequences that cannot be told apart are the same in all
+cells, and other cells do not help: a share of the ambiguity is an error that cells have in common
+and that no cell shows. It is Berkson's: the truth scatters around what is estimated. Its 1 /
+isoforms is Perks' prior of usage (1947): a quantifier that cannot tell isoforms apart gives all
+reads to one, and one that is given nothing may have some. Nothing observed tells the share; that
+two thirds are common is what intervals hold with. The rest is each cell's own error, phi' = phi -
+E[c] (phi - 1).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import NamedTuple
 
 import pyro
 import torch
-from pyro.distributions import TorchDistribution
+from pyro.distributions import Beta, TorchDistribution
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ..data.bootstraps import BootstrapSummary
-from .bootstrap_likelihood import BootstrapSetting
-from .distributions import BootstrapZINB, CountPosterior
-from .networks import BatchedNetwork, inverse_softplus
-from .scvi import SCVI
+from ..data.overdispersion import InferentialDispersions
+from .distributions.gamma_draws import standard_gamma
+from .distributions.gamma_poisson import LEAST_DISPERSION, BootstrapGammaPoisson
+from .distributions.gene_reads import BootstrapGeneReads, Division, GeneRates, draw_dirichlet
+from .distributions.genes import Genes
+from .distributions.posteriors import SampledPosterior
+from .scvi import RATES_PER_SAMPLE, SCVI
 
-# Least noise scale: bootstraps that agree to all digits would otherwise have an infinite density.
-_LEAST_NOISE = 1e-2
-# Logit of the probability that a bootstrap is zero whatever u is, before anything is learned.
-_FIRST_BOOTSTRAP_DROPOUT = -4.0
-# nu before anything is learned, and its least value.
-_FIRST_CONCENTRATION, _LEAST_CONCENTRATION = 5.0, 0.5
-
-
-class NoiseParameters(NamedTuple):
-    """Parameters of the bootstraps given u, each broadcasting with (..., cells, isoforms).
-
-    Attributes
-    ----------
-    noise_scale
-        f_sigma (reads for absolute noise).
-    bootstrap_dropout_logits
-        Logit of the probability that a bootstrap is zero whatever u is.
-    noise_concentration
-        nu, of adaptive noise alone.
-    """
-
-    noise_scale: Tensor
-    bootstrap_dropout_logits: Tensor
-    noise_concentration: Tensor | None
+# Variance over mean (reads) below which a common error is as good as none.
+_LEAST_COMMON_DISPERSION = 1e-3
+# Logarithm of kappa before anything is learned, and where it is kept.
+_FIRST_LOG_CONCENTRATION = 2.0
+_LOG_CONCENTRATION_RANGE = (-2.0, 12.0)
 
 
-class BootstrapIsoforms(SCVI):
-    """The model of bootstraps; latent variables as in :class:`~exvae.models.scvi.SCVI`, and a.
+class EffectiveReadIsoforms(SCVI):
+    """The model of effective reads; latent variables as in :class:`~exvae.models.scvi.SCVI`.
 
     Parameters
     ----------
-    num_isoforms, num_batches, **options
-        Of :class:`~exvae.models.scvi.SCVI`.
-    noise_latent_size
-        A, the dimensions of a.
-    noise_hidden_sizes
-        Sizes of the hidden layers behind a.
-    error, zeros, noise
-        Of :class:`~exvae.models.distributions.BootstrapZINB`.
+    genes
+        Position of the gene of each isoform, shape (isoforms,), int64.
+    num_batches, **options
+        Of :class:`~exvae.models.scvi.SCVI`; what they say of isoforms is of genes here.
+    weight_scale
+        Standard deviation of the normal prior of the weights from the decoder's last hidden layer,
+        so that what few cells tell of a gene is not believed.
     """
 
-    isoform_parameters = (*SCVI.isoform_parameters, "raw_concentration")
+    total_dispersion: Tensor
+    division_dispersion: Tensor
+    isoform_parameters = (*SCVI.isoform_parameters, "log_concentration")
 
     def __init__(
-        self,
-        num_isoforms: int,
-        num_batches: int = 1,
-        *,
-        noise_latent_size: int = 5,
-        noise_hidden_sizes: Sequence[int] = (32,),
-        error: str = "shared",
-        zeros: str = "rectified",
-        noise: str = "adaptive",
-        **options,
+        self, genes: Tensor, num_batches: int = 1, *, weight_scale: float = 0.2, **options
     ) -> None:
-        super().__init__(num_isoforms, num_batches, **options)
-        self.noise_latent_size = noise_latent_size
-        self.likelihood = asdict(BootstrapSetting(error, zeros, noise))
-        self.noise_decoder = BatchedNetwork(
-            noise_latent_size, num_batches, 2 * num_isoforms, hidden_sizes=noise_hidden_sizes
-        )
-        if noise == "adaptive":
-            first = inverse_softplus(torch.tensor(_FIRST_CONCENTRATION - _LEAST_CONCENTRATION))
-            self.raw_concentration = nn.Parameter(first.repeat(num_isoforms))
+        num_genes = int(genes.max()) + 1
+        super().__init__(len(genes), num_batches, num_dispersed=num_genes, **options)
+        self.weight_scale = weight_scale
+        self.log_concentration = nn.Parameter(torch.full((num_genes,), _FIRST_LOG_CONCENTRATION))
+        self.register_buffer("gene_codes", genes)
+        self.register_buffer("total_dispersion", torch.ones(num_genes))
+        self.register_buffer("division_dispersion", torch.ones(num_genes))
+
+    @property
+    def genes(self) -> Genes:
+        """Those of the isoforms."""
+        return Genes(self.gene_codes, self.num_dispersed)
 
     @torch.no_grad()
-    def initialise_noise(self, variances: Tensor) -> None:
-        """Start from the mean variance of each isoform's bootstraps.
+    def initialise_noise(self, dispersions: InferentialDispersions) -> None:
+        """Take the inferential dispersions from the bootstraps themselves; they are not learned."""
+        self.total_dispersion.copy_(dispersions.totals.clamp(min=LEAST_DISPERSION))
+        self.division_dispersion.copy_(dispersions.divisions.clamp(min=LEAST_DISPERSION))
 
-        Parameters
-        ----------
-        variances
-            Of :func:`~exvae.data.cells.noise_variances`, relative unless the noise is absolute,
-            shape (isoforms,).
-        """
-        scales = variances.sqrt().clamp(min=2 * _LEAST_NOISE) - _LEAST_NOISE
-        dropout = torch.full_like(scales, _FIRST_BOOTSTRAP_DROPOUT)
-        self.noise_decoder.output.bias.copy_(torch.cat([inverse_softplus(scales), dropout]))
+    def common_share_prior(self) -> TorchDistribution:
+        """Distribution of c, batch shape ()."""
+        return Beta(self.total_dispersion.new_tensor(0.5), self.total_dispersion.new_tensor(0.25))
 
     def forward(
         self,
@@ -117,74 +108,62 @@ class BootstrapIsoforms(SCVI):
     ) -> Tensor | BootstrapSummary:
         """Generate bootstraps of a minibatch of cells, or score those observed.
 
-        Parameters
-        ----------
-        bootstraps, offsets
-            What the guide reads, see :class:`~exvae.data.cells.CellBatch`; as many as it reads of
-            any cell are generated.
-        batches, indices, num_cells
-            As for :class:`~exvae.models.scvi.SCVI`.
-        obs
-            Bootstraps observed, a summary with entries of shape (cells, isoforms) or a tensor of
-            shape (cells, isoforms, bootstraps); None generates them.
-
-        Returns
-        -------
-        Tensor or BootstrapSummary
-            The bootstraps (reads), shape (cells, isoforms, bootstraps), or what was observed.
+        Arguments and result as for :class:`~exvae.models.paper_isoforms.BootstrapIsoforms`, but
+        that the site ``bootstraps`` has a value for each cell, shape (cells, 1, isoforms,
+        bootstraps): what the isoforms of a gene are given is not independent.
         """
         num_bootstraps = obs.shape[-1] if isinstance(obs, Tensor) else int(offsets.diff().max())
+        if self.training:
+            pyro.factor("decoder_weights", self.log_prob_of_weights())
         with pyro.plate("cells", num_cells, subsample=indices, dim=-2):
             z = pyro.sample("z", self.z_prior())
             library = pyro.sample("library", self.library_prior(batches))
-            a = pyro.sample("a", self.a_prior())
-            with pyro.plate("isoforms", self.num_isoforms, dim=-1):
-                distribution = self.bootstraps(z, library, a, batches, num_bootstraps)
-                return pyro.sample("bootstraps", distribution, obs=obs)
+            distribution = self.bootstraps(z, library, batches, num_bootstraps)
+            value = pyro.sample("bootstraps", distribution, obs=None if obs is None else _each(obs))
+        return value.squeeze(-3) if obs is None else obs
 
-    def priors(self, batches: Tensor) -> dict[str, TorchDistribution]:
-        """Distributions of the latent variables of cells of these batches, by site."""
-        return {**super().priors(batches), "a": self.a_prior()}
-
-    def a_prior(self) -> TorchDistribution:
-        """Distribution of a, event shape (noise_latent_size,)."""
-        return self.standard_normal(self.noise_latent_size)
+    def log_prob_of_weights(self) -> Tensor:
+        """Log density in nats of the decoder's weights under their prior, but for a constant."""
+        return -(self.decoder.output.weight / self.weight_scale).square().sum() / 2
 
     def bootstraps(
-        self, z: Tensor, library: Tensor, a: Tensor, batches: Tensor, num_bootstraps: int
-    ) -> BootstrapZINB:
-        """Distribution of x (reads), batch shape (..., cells, isoforms), event (bootstraps,)."""
-        counts = self.decode(z, library, batches)
-        noise = self.decode_noise(a, batches)
-        return BootstrapZINB(
-            *counts,
-            noise.noise_scale,
-            noise.bootstrap_dropout_logits,
+        self, z: Tensor, library: Tensor, batches: Tensor, num_bootstraps: int
+    ) -> BootstrapGeneReads:
+        """Distribution of x (reads), batch shape (..., cells, 1), event (isoforms, bootstraps)."""
+        mean, *of_genes = (part.unsqueeze(-2) for part in self.decode(z, library, batches))
+        totals = BootstrapGammaPoisson(
+            self.genes.sums(mean),
+            *of_genes,
+            self._own(self.total_dispersion),
+            self.total_dispersion,
             num_bootstraps=num_bootstraps,
-            noise_concentration=noise.noise_concentration,
-            **self.likelihood,
         )
+        division = Division(
+            self.genes.shares(mean),
+            self.log_concentration.clamp(*_LOG_CONCENTRATION_RANGE).exp(),
+            self._own(self.division_dispersion),
+            self.division_dispersion,
+        )
+        return BootstrapGeneReads(totals, division, self.genes)
+
+    def _own(self, dispersion: Tensor) -> Tensor:
+        """Give what is a cell's own error of an inferential dispersion, phi'."""
+        return dispersion - self.common_share_prior().mean * _ambiguity(dispersion)
 
     def log_prob_of_counts(
         self, latents: dict[str, Tensor], batches: Tensor, counts: Tensor
     ) -> Tensor:
         """Log probability (nats) of estimates that round to whole counts, shape (..., cells).
 
-        An estimate scatters as one bootstrap does; arguments as for
-        :meth:`~exvae.models.scvi.SCVI.log_prob_of_counts`.
+        Arguments as for :meth:`~exvae.models.scvi.SCVI.log_prob_of_counts`.
         """
         distribution = self.bootstraps(batches=batches, num_bootstraps=1, **latents)
-        return distribution.log_prob_of_bin(counts).sum(-1)
+        return distribution.log_prob_of_whole(counts.unsqueeze(-2)).squeeze(-1)
 
     def expression(
-        self,
-        samples: Sequence[dict[str, Tensor]],
-        batches: Tensor,
-        obs: BootstrapSummary,
-        *,
-        of: str = "y",
-    ) -> CountPosterior:
-        """Posterior of the counts y or u (reads), batch shape (cells, isoforms).
+        self, samples: Sequence[dict[str, Tensor]], batches: Tensor, obs: BootstrapSummary
+    ) -> SampledPosterior:
+        """Posterior of the expression y (reads), batch shape (cells, isoforms).
 
         Parameters
         ----------
@@ -194,20 +173,33 @@ class BootstrapIsoforms(SCVI):
             Shape (cells,), int64.
         obs
             Summary of the bootstraps, entries of shape (cells, isoforms).
-        of
-            ``y``, before dropout, or ``u``, after it.
         """
-        return CountPosterior.mixture(
-            [
-                self.bootstraps(batches=batches, num_bootstraps=1, **latents).posterior(obs, of=of)
-                for latents in samples
-            ]
-        )
+        draws = []
+        for latents in samples:
+            distribution = self.bootstraps(batches=batches, num_bootstraps=1, **latents)
+            rates = distribution.draw_rates(_each(obs), RATES_PER_SAMPLE)
+            share = self.common_share_prior().sample((RATES_PER_SAMPLE, 1, 1, 1))
+            draws.append(self.draw_expression(rates, share).squeeze(-2))
+        return SampledPosterior(torch.cat(draws))
 
-    def decode_noise(self, a: Tensor, batches: Tensor) -> NoiseParameters:
-        """Turn a, shape (..., cells, 1, noise_latent_size), into the parameters of the noise."""
-        scale, dropout = self.noise_decoder(a.squeeze(-2), batches).chunk(2, -1)
-        concentration = None
-        if self.likelihood["noise"] == "adaptive":
-            concentration = functional.softplus(self.raw_concentration) + _LEAST_CONCENTRATION
-        return NoiseParameters(functional.softplus(scale) + _LEAST_NOISE, dropout, concentration)
+    def draw_expression(self, rates: GeneRates, share: Tensor) -> Tensor:
+        """Draw y (reads) behind rates, shape (..., isoforms); ``share``, c, broadcasts."""
+        scatter = (share * _ambiguity(self.total_dispersion)).clamp(min=_LEAST_COMMON_DISPERSION)
+        tiny = torch.finfo(scatter.dtype).tiny
+        totals = standard_gamma((rates.totals / scatter).clamp(min=tiny)) * scatter
+        scatter = (share * _ambiguity(self.division_dispersion)).clamp(min=_LEAST_COMMON_DISPERSION)
+        perks = 1 / self.genes.sums(scatter.new_ones(self.num_isoforms))
+        shape = self.genes.spread(totals / scatter) * rates.usage + self.genes.spread(perks)
+        return self.genes.spread(totals) * draw_dirichlet(shape, self.genes)
+
+
+def _ambiguity(dispersion: Tensor) -> Tensor:
+    """Excess of an inferential dispersion over that of counts."""
+    return (dispersion - 1).clamp(min=0.0)
+
+
+def _each(obs: BootstrapSummary | Tensor) -> BootstrapSummary | Tensor:
+    """Give bootstraps of cells a dimension of one for the plate that isoforms have elsewhere."""
+    if isinstance(obs, Tensor):
+        return obs.unsqueeze(-3)
+    return BootstrapSummary(*(part.unsqueeze(-2) for part in obs))

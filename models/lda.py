@@ -13,7 +13,7 @@ from pyro.distributions import Dirichlet
 from torch import Tensor
 
 from .base import UniquelyNamedModule
-from .word_sets import WordSets
+from .distributions.word_sets import WordSets
 
 
 class LDA(UniquelyNamedModule):

@@ -22,7 +22,8 @@ from .bootstrap_likelihood import (
     log_prior,
 )
 from .compilation import can_compile, compiled
-from .count_posterior import CountPosterior
+from .distributions.count_posterior import CountPosterior
+from .distributions.negative_binomial import log_negative_binomial
 from .fixed_nodes import (
     PANELS,
     InterpolatedBump,
@@ -34,7 +35,6 @@ from .fixed_nodes import (
     window_nodes,
 )
 from .native_driver import PlacedNodes, place_nodes, sum_entries, uses_native
-from .negative_binomial import log_negative_binomial
 from .quadrature import Nodes, adaptive_nodes, segment_logsumexp
 from .zero_factor import Zeros
 from .zero_table import GRIDS, TabulatedBump, coarsest_grid

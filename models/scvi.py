@@ -20,10 +20,10 @@ from torch import Tensor, nn
 
 from ..data.cells import ExpressionScales
 from .base import UniquelyNamedModule
-from .gamma_poisson import EffectiveReads, draw_rates
-from .negative_binomial import ZINB
-from .networks import BatchedNetwork
-from .sampled_posterior import SampledPosterior
+from .decoders import BatchedNetwork
+from .distributions.gamma_poisson import EffectiveReads, draw_rates
+from .distributions.negative_binomial import ZINB
+from .distributions.posteriors import SampledPosterior
 
 DISPERSIONS = ("isoform", "isoform-batch", "isoform-cell")
 DROPOUTS = ("network", "isoform", "none")

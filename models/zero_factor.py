@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .negative_binomial import stirling_remainder_of_small
+from .distributions.negative_binomial import stirling_remainder_of_small
 
 # Nodes of the trapezoidal rule over a bump in r, and how many standard deviations it reaches.
 _NODES = 21

@@ -33,13 +33,7 @@ from .entry_blocks import (
     squared_deviations,
     variance_at,
 )
-from .float32_math import (
-    exp,
-    f,
-    inlined,
-    log,
-    softplus_and_slope,
-)
+from .float32_math import exp, f, inlined, log, softplus_and_slope
 
 _PER_SPACING = f(1 / surface.MODE_SPACING)
 # Modes are looked up so many at a time, which compilers make one instruction.

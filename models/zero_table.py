@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .negative_binomial import digamma, log_gamma
+from .distributions.negative_binomial import digamma, log_gamma
 from .zero_factor import Zeros
 
 # Logits of pi that are tabulated, between which the table is cubic.

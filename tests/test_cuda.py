@@ -9,13 +9,13 @@ import pytest
 import torch
 from pyro.infer import SVI, TraceMeanField_ELBO
 
-from exvae.data.lda_simulator import simulate_corpus
-from exvae.experiments import completion, lda
+from exvae.data.simulators.documents import simulate_corpus
+from exvae.experiments.lda import completion, fitting
 from exvae.guides.lda import ExchangeableGuide
-from exvae.models.distributions import BootstrapZINB
-from exvae.models.gamma_poisson import BootstrapGammaPoisson
-from exvae.models.gene_bootstraps import BootstrapGeneReads, Division
-from exvae.models.genes import Genes
+from exvae.models.distributions.bootstrap_zinb import BootstrapZINB
+from exvae.models.distributions.gamma_poisson import BootstrapGammaPoisson
+from exvae.models.distributions.gene_reads import BootstrapGeneReads, Division
+from exvae.models.distributions.genes import Genes
 from exvae.models.lda import LDA
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -49,11 +49,11 @@ def test_training_steps_stay_on_the_device(corpus) -> None:
 
 
 def test_a_fit_of_the_gpu_resumes_and_loads_on_the_cpu(corpus, tmp_path: Path) -> None:
-    config = lda.LDAConfig(num_topics=4)
+    config = fitting.LDAConfig(num_topics=4)
     for epochs, resume in ((1, False), (2, True)):
-        training = lda.TrainingConfig(epochs, 64, 5e-3, device="cuda")
-        lda.fit(corpus, config, training, tmp_path / "fit", resume=resume)
-    on_cpu, on_gpu = (lda.load(tmp_path / "fit", device) for device in ("cpu", "cuda"))
+        training = fitting.TrainingConfig(epochs, 64, 5e-3, device="cuda")
+        fitting.fit(corpus, config, training, tmp_path / "fit", resume=resume)
+    on_cpu, on_gpu = (fitting.load(tmp_path / "fit", device) for device in ("cpu", "cuda"))
     one, other = (completion.infer(fit.guide, corpus, steps=5) for fit in (on_cpu, on_gpu))
     torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
 

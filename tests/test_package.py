@@ -47,8 +47,10 @@ def test_a_wheel_works_in_an_environment_of_its_own(tmp_path: Path) -> None:
     assert "exvae/models/lda.py" in names
     assert "exvae/experiments/cli.py" in names
     assert not [name for name in names if "tests/" in name or name.endswith(".tsv")]
-    assert [name for name in names if name.endswith(".npz")] == ["exvae/data/symsim_tables.npz"]
-    assert "exvae/data/symsim_tables.LICENSE" in names
+    assert [name for name in names if name.endswith(".npz")] == [
+        "exvae/data/simulators/symsim/tables.npz"
+    ]
+    assert "exvae/data/simulators/symsim/tables.LICENSE" in names
     environment = tmp_path / "environment"
     venv.create(environment, with_pip=True)
     python = environment / "bin" / "python"
@@ -57,7 +59,9 @@ def test_a_wheel_works_in_an_environment_of_its_own(tmp_path: Path) -> None:
     empty.mkdir()
     command = environment / "bin" / "exvae"
     run(command, "lda", "simulate", "corpus.npz", "--documents", 100, cwd=empty)
-    simulate = "from exvae.data.symsim import simulate_cells; simulate_cells(9, 20)"
+    simulate = (
+        "from exvae.data.simulators.symsim.cells import simulate_cells; simulate_cells(9, 20)"
+    )
     run(python, "-c", simulate, cwd=empty)
     fit = ["lda", "fit", "corpus.npz", "--topics", 3, "--epochs", 1, "--out", "fit"]
     run(command, *fit, cwd=empty)

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from typer.main import get_command
 
-from exvae.data.cell_annotations import read_cell_table, read_genes
+from exvae.data.quantified.annotations import read_cell_table, read_genes
 from exvae.experiments import cli
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "tabula_muris.md"

@@ -19,11 +19,11 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from exvae.data.bootstraps import BootstrapSummary
-from exvae.models.distributions import BootstrapZINB
-from exvae.models.gamma_poisson import BootstrapGammaPoisson
-from exvae.models.gene_bootstraps import BootstrapGeneReads, Division
-from exvae.models.genes import Genes
-from exvae.models.negative_binomial import ZINB
+from exvae.models.distributions.bootstrap_zinb import BootstrapZINB
+from exvae.models.distributions.gamma_poisson import BootstrapGammaPoisson
+from exvae.models.distributions.gene_reads import BootstrapGeneReads, Division
+from exvae.models.distributions.genes import Genes
+from exvae.models.distributions.negative_binomial import ZINB
 
 # Entries of the slice on which the paper's grid is timed.
 SLICE = 200

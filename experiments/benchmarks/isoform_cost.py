@@ -59,10 +59,10 @@ def make_cells(out: Path, cells: int, isoforms: int, bootstraps: int, layers: in
     import numpy as np
     import pandas as pd
 
-    from exvae.data.cell_rows import cell_rows
-    from exvae.data.h5ad_rows import H5adRows
+    from exvae.data.h5ad.writing import H5adRows
     from exvae.data.progress import with_progress
-    from exvae.data.quantifications import Quantification
+    from exvae.data.quantified.cell_rows import cell_rows
+    from exvae.data.quantified.quantifications import Quantification
 
     generator = np.random.default_rng(0)
     abundance = generator.lognormal(0.0, LOG_ABUNDANCE_SD, isoforms)

@@ -65,7 +65,7 @@ def cells_in(folder: Path) -> list[Path]:
 def import_here(method: str, folder: Path, out: Path, processes: int | None) -> float:
     """Import all cells in this process and give the seconds, those of loading libraries apart."""
     if method == "exvae":
-        from exvae.data.cell_import import ImportOptions, import_cells
+        from exvae.data.quantified.importing import ImportOptions, import_cells
 
         started = time.perf_counter()
         import_cells(cells_in(folder), out, options=ImportOptions(num_processes=processes))

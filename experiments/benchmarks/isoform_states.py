@@ -18,21 +18,21 @@ import anndata
 import numpy as np
 
 from exvae.data.cells import read_cells
-from exvae.experiments import isoform_config, isoform_inference, isoforms
-from exvae.experiments.isoform_evaluation import rand_index
-from exvae.experiments.training import TrainingConfig
+from exvae.experiments.fitting.training import TrainingConfig
+from exvae.experiments.isoforms import fitting, inference, settings
+from exvae.experiments.isoforms.evaluation import rand_index
 
 
 def states_of_bootstraps(path: Path, seed: int, epochs: int) -> np.ndarray:
     """Fit the model of bootstraps; mean states, shape (cells, latent_size)."""
     cells = read_cells(path)
-    training = TrainingConfig(epochs, isoform_config.BATCH_SIZE, isoform_config.LEARNING_RATE, seed)
+    training = TrainingConfig(epochs, settings.BATCH_SIZE, settings.LEARNING_RATE, seed)
     with TemporaryDirectory() as folder:
-        isoforms.fit(cells, isoform_config.IsoformConfig(), training, Path(folder) / "fit")
-        fitted = isoforms.load(Path(folder) / "fit")
-    config = isoform_config.IsoformConfig(**fitted.config["model"])
-    tensors = isoforms.tensors_of(config, cells, fitted.device)
-    return isoform_inference.mean_states(fitted.guide, tensors, np.arange(cells.num_cells))
+        fitting.fit(cells, settings.IsoformConfig(), training, Path(folder) / "fit")
+        fitted = fitting.load(Path(folder) / "fit")
+    config = settings.IsoformConfig(**fitted.config["model"])
+    tensors = fitting.tensors_of(config, cells, fitted.device)
+    return inference.mean_states(fitted.guide, tensors, np.arange(cells.num_cells))
 
 
 def states_of_scvi(path: Path, seed: int, epochs: int | None) -> np.ndarray | None:
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("cells", type=Path)
     parser.add_argument("--label", default="cell_type", help="column of obs with the types")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--epochs", type=int, default=isoform_config.EPOCHS)
+    parser.add_argument("--epochs", type=int, default=settings.EPOCHS)
     parser.add_argument("--scvi-epochs", type=int, help="as many as scvi-tools chooses")
     options = parser.parse_args()
     types = anndata.read_h5ad(options.cells, backed="r").obs[options.label].to_numpy()

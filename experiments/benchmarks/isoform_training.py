@@ -22,12 +22,12 @@ from torch import Tensor
 
 from exvae.data.bootstraps import BootstrapSummary
 from exvae.data.cells import CellBatch, expression_scales
-from exvae.data.inferential_dispersion import InferentialDispersions
-from exvae.guides.isoforms import IsoformGuide
-from exvae.guides.scvi import SCVIGuide
-from exvae.models.distributions import BootstrapZINB
-from exvae.models.effective_reads import EffectiveReadIsoforms
-from exvae.models.isoforms import BootstrapIsoforms
+from exvae.data.overdispersion import InferentialDispersions
+from exvae.guides.cells import SCVIGuide
+from exvae.guides.paper_isoforms import IsoformGuide
+from exvae.models.distributions.bootstrap_zinb import BootstrapZINB
+from exvae.models.isoforms import EffectiveReadIsoforms
+from exvae.models.paper_isoforms import BootstrapIsoforms
 
 # How many isoforms a gene has, about as in transcriptomes.
 ISOFORMS_OF_A_GENE = 3

@@ -28,8 +28,8 @@ from scipy.stats import chi2_contingency, false_discovery_control, ttest_ind
 from sklearn.metrics import roc_auc_score
 
 from exvae.data.cells import Cells, read_cells
-from exvae.experiments.usage_differences import usage_differences
-from exvae.experiments.usage_evidence import weigh
+from exvae.experiments.isoforms.usage_differences import usage_differences
+from exvae.experiments.isoforms.usage_evidence import weigh
 
 LEVELS = (0.01, 0.05, 0.1, 0.2)
 _SWISH = """

@@ -37,17 +37,11 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from lda_methods import METHODS, Method, Task  # noqa: E402
 
-from exvae.data.corpora import (  # noqa: E402
-    Corpus,
-    halve,
-    select_split,
-    split_corpus,
-    write_corpus,
-)
+from exvae.data.corpora import Corpus, halve, select_split, split_corpus, write_corpus
 from exvae.data.corpus_formats import read_corpus  # noqa: E402
 from exvae.data.errors import DataError  # noqa: E402
-from exvae.data.lda_simulator import simulate_corpus  # noqa: E402
-from exvae.experiments.completion import perplexity  # noqa: E402
+from exvae.data.simulators.documents import simulate_corpus  # noqa: E402
+from exvae.experiments.lda.completion import perplexity  # noqa: E402
 
 REPEATS = 5
 INFERENCE_BUDGET = 60.0  # seconds for all repeats

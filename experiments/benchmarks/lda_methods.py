@@ -20,8 +20,8 @@ import scipy.sparse
 import torch
 
 from exvae.data.corpora import Corpus
-from exvae.experiments import completion, lda
-from exvae.experiments.training import Trainer, TrainingConfig
+from exvae.experiments.fitting.training import Trainer, TrainingConfig
+from exvae.experiments.lda import completion, fitting
 
 EXVAE_BATCH_SIZE = 128
 EXVAE_LEARNING_RATE = 5e-3
@@ -97,7 +97,7 @@ class Method:
     documents: Callable[[Any], Any] = _as_they_are
 
 
-class _WatchedDocuments(lda.Documents):
+class _WatchedDocuments(fitting.Documents):
     """Training documents that let the model be evaluated every few minibatches."""
 
     def __init__(self, *arguments: Any, every: int, checkpoint: Callable[[], None]) -> None:
@@ -124,8 +124,8 @@ class _UnsavedTrainer(Trainer):
 def make_exvae(task: Task) -> Method:
     """Make the package's own exchangeable guide, refined by five steps and amortised alone."""
     torch.manual_seed(task.seed)
-    config = lda.LDAConfig(num_topics=task.num_topics)
-    model, guide = lda.build(config, len(task.vocabulary))
+    config = fitting.LDAConfig(num_topics=task.num_topics)
+    model, guide = fitting.build(config, len(task.vocabulary))
     device = torch.device(task.device)
     model.to(device)
     guide.to(device)

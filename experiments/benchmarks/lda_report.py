@@ -11,8 +11,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from exvae.experiments.fits import write_atomically
-from exvae.experiments.pictures import BLUE, GREEN, GREY, ORANGE, save
+from exvae.experiments.drawing.pictures import BLUE, GREEN, GREY, ORANGE, save
+from exvae.experiments.fitting.fits import write_atomically
 
 REFERENCE = "scikit-learn online"
 PACKAGES = ("exvae", "torch", "scikit-learn", "gensim", "tomotopy", "scvi-tools")

@@ -28,15 +28,15 @@ from pyro.distributions import LogNormal, Normal, TorchDistribution
 from torch import Tensor
 
 from exvae.data.cells import Cells, CountTensors
-from exvae.experiments import isoforms
 from exvae.experiments.figures.isoform_runs import IsoformSizes, simulated
 from exvae.experiments.figures.workshop import Workshop
-from exvae.experiments.isoform_config import BATCH_SIZE, EPOCHS, LEARNING_RATE
-from exvae.experiments.isoform_inference import log_prob_of_point_estimates
-from exvae.experiments.isoforms import TrainingCells
-from exvae.experiments.training import Trainer, TrainingConfig
-from exvae.guides.scvi import SCVIGuide
-from exvae.models.negative_binomial import ZINB
+from exvae.experiments.fitting.training import Trainer, TrainingConfig
+from exvae.experiments.isoforms import fitting
+from exvae.experiments.isoforms.fitting import TrainingCells
+from exvae.experiments.isoforms.inference import log_prob_of_point_estimates
+from exvae.experiments.isoforms.settings import BATCH_SIZE, EPOCHS, LEARNING_RATE
+from exvae.guides.cells import SCVIGuide
+from exvae.models.distributions.negative_binomial import ZINB
 from exvae.models.scvi import SCVI
 
 HELD_OUT = 0.2
@@ -79,7 +79,7 @@ def fit_ours(hidden: int | None = None, **guide_options) -> Callable:
         model = SCVI(cells.num_isoforms, **sizes)
         guide = SCVIGuide(model, **guide_options)
         tensors = CountTensors(cells)
-        isoforms.initialise(model, guide, cells, tensors, positions)
+        fitting.initialise(model, guide, cells, tensors, positions)
         config = TrainingConfig(epochs, BATCH_SIZE, LEARNING_RATE, seed, "cpu")
         with TemporaryDirectory() as folder:
             data = TrainingCells(tensors, positions, None)
@@ -191,7 +191,7 @@ def measure(options: argparse.Namespace) -> pd.DataFrame:
         with TemporaryDirectory() as folder:
             sizes = IsoformSizes(options.cells, options.isoforms, 2)
             cells = simulated(Workshop(Path(folder)), sizes, seed).cells
-        trained_on, held_out = isoforms.split_cells(cells.num_cells, 1 - HELD_OUT, seed)
+        trained_on, held_out = fitting.split_cells(cells.num_cells, 1 - HELD_OUT, seed)
         for variant in VARIANTS:
             if variant.name.startswith("scvi-tools") and not find_spec("scvi"):
                 continue

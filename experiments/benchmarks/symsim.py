@@ -12,10 +12,14 @@ import time
 
 import numpy as np
 
-from exvae.data.symsim import simulate_true_counts
-from exvae.data.symsim_observation import observe
-from exvae.data.symsim_settings import PROTOCOLS, ExpressionSettings, ObservationSettings
-from exvae.data.symsim_tables import draw_gene_lengths
+from exvae.data.simulators.symsim.cells import simulate_true_counts
+from exvae.data.simulators.symsim.observation import observe
+from exvae.data.simulators.symsim.settings import (
+    PROTOCOLS,
+    ExpressionSettings,
+    ObservationSettings,
+)
+from exvae.data.simulators.symsim.tables import draw_gene_lengths
 
 # Reads of a gene in a cell, on average, as in SymSim's tutorial.
 READS_PER_GENE = 500

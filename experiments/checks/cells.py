@@ -11,11 +11,11 @@ from torch import Tensor
 
 from ...data.bootstraps import BootstrapSummary
 from ...data.cells import CellBatch, Cells
-from ..isoform_config import IsoformConfig
-from ..isoform_evaluation import chosen_positions
-from ..isoform_inference import batches_of
-from ..isoforms import IsoformFit, tensors_of
-from ..simulator_panels import Curve, Panel
+from ..drawing.panels import Curve, Panel
+from ..isoforms.evaluation import chosen_positions
+from ..isoforms.fitting import IsoformFit, tensors_of
+from ..isoforms.inference import batches_of
+from ..isoforms.settings import IsoformConfig
 from .bins import LogBins, ratio
 from .comparison import Check, compare
 

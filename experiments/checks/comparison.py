@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import pandas as pd
 
-from ..simulator_panels import Curve
+from ..drawing.panels import Curve
 
 # Where the latent variables of replicated datapoints come from.
 LATENTS = ("posterior", "prior")

@@ -13,9 +13,9 @@ import torch
 from pyro.infer import Predictive
 
 from ...data.corpora import Corpus
-from ..completion import batches
-from ..lda import LDAFit, chosen_documents
-from ..simulator_panels import Curve, Panel
+from ..drawing.panels import Curve, Panel
+from ..lda.completion import batches
+from ..lda.fitting import LDAFit, chosen_documents
 from .bins import LogBins, ratio
 from .comparison import Check, compare
 

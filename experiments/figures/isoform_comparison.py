@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..isoform_config import IsoformConfig
-from ..isoforms import IsoformFit
+from ..isoforms.fitting import IsoformFit
+from ..isoforms.settings import IsoformConfig
 from . import isoform_runs
 from .isoform_runs import KnownCells
 from .workshop import Workshop

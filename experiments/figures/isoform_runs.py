@@ -9,14 +9,14 @@ from typing import NamedTuple
 import numpy as np
 
 from ...data.cells import Cells, read_cells, summarise
-from ...data.gene_expression import draw_symsim_expression
-from ...data.gene_structures import ISOFORMS_PER_GENE, draw_transcripts
-from ...data.isoform_simulator import SimulationOptions, simulate_cells
 from ...data.isoform_truth import IsoformTruth, read_truth
-from .. import isoforms
-from ..isoform_config import BATCH_SIZE, EPOCHS, LEARNING_RATE, IsoformConfig
-from ..isoforms import IsoformFit
-from ..training import TrainingConfig
+from ...data.simulators.cells import SimulationOptions, simulate_cells
+from ...data.simulators.expression import draw_symsim_expression
+from ...data.simulators.gene_structures import ISOFORMS_PER_GENE, draw_transcripts
+from ..fitting.training import TrainingConfig
+from ..isoforms import fitting
+from ..isoforms.fitting import IsoformFit
+from ..isoforms.settings import BATCH_SIZE, EPOCHS, LEARNING_RATE, IsoformConfig
 from .workshop import Workshop
 
 SIMULATED = "simulated"
@@ -96,8 +96,8 @@ def fitted(
     def fit() -> IsoformFit:
         folder = _new(workshop.folder, "fit")
         training = TrainingConfig(epochs, BATCH_SIZE, LEARNING_RATE, seed, "cpu")
-        isoforms.fit(known.cells, config, training, folder, train_fraction=train_fraction)
-        return isoforms.load(folder, "cpu")
+        fitting.fit(known.cells, config, training, folder, train_fraction=train_fraction)
+        return fitting.load(folder, "cpu")
 
     key = ("isoforms", known.cells.fingerprint, config, epochs, seed, train_fraction)
     return workshop.once(key, fit)

@@ -11,9 +11,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ...data.cells import Cells, blocks
-from ..isoform_evaluation import EXPRESSED
+from ..drawing.figures import finish, label, panels, style_of
+from ..isoforms.evaluation import EXPRESSED
 from . import isoform_runs
-from .drawing import finish, label, panels, style_of
 from .isoform_runs import SIMULATED
 from .workshop import Workshop
 

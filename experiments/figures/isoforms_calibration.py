@@ -18,14 +18,14 @@ from scipy import stats
 
 from ...data.cells import Cells
 from ...data.isoform_truth import IsoformTruth
-from ...models.isoforms import BootstrapIsoforms
-from .. import isoform_inference
-from ..bootstrap_pictures import moments_of
-from ..isoform_config import POSTERIOR_SAMPLES, IsoformConfig
-from ..isoform_evaluation import EXPRESSED
-from ..isoforms import IsoformFit, tensors_of
+from ...models.paper_isoforms import BootstrapIsoforms
+from ..drawing.figures import GREY, draw_bands, finish, label, panels
+from ..isoforms import inference
+from ..isoforms.evaluation import EXPRESSED
+from ..isoforms.fitting import IsoformFit, tensors_of
+from ..isoforms.settings import POSTERIOR_SAMPLES, IsoformConfig
+from ..simulator_checks.bootstraps import moments_of
 from . import isoform_runs
-from .drawing import GREY, draw_bands, finish, label, panels
 from .isoform_runs import KnownCells
 from .workshop import Workshop
 
@@ -94,7 +94,7 @@ def coverage_of_fit(
     of_counts = {"of": "u"} if isinstance(fit.model, BootstrapIsoforms) else {}
     torch.manual_seed(0)
     positions = np.arange(cells.num_cells)
-    blocks = isoform_inference.draw_latents(fit.guide, tensors, positions, POSTERIOR_SAMPLES)
+    blocks = inference.draw_latents(fit.guide, tensors, positions, POSTERIOR_SAMPLES)
     for rows, batch, samples in blocks:
         posterior = fit.model.expression(samples, batch.batches, batch.obs, **of_counts)
         expected = torch.as_tensor(truth.expected[rows], dtype=torch.float32)

@@ -17,9 +17,9 @@ import torch
 from matplotlib.figure import Figure
 
 from ...data.cells import CountTensors
-from .. import isoform_inference
-from ..isoform_evaluation import chosen_positions
-from .drawing import finish, label, panels, style_of
+from ..drawing.figures import finish, label, panels, style_of
+from ..isoforms import inference
+from ..isoforms.evaluation import chosen_positions
 from .isoform_comparison import OURS, SCVI, compared
 from .workshop import Workshop
 
@@ -34,7 +34,7 @@ def measure(workshop: Workshop) -> pd.DataFrame:
     for model, seed, known, fit in compared(workshop):
         positions = chosen_positions(fit, known.cells, "held-out")
         torch.manual_seed(0)
-        total = isoform_inference.log_prob_of_point_estimates(
+        total = inference.log_prob_of_point_estimates(
             fit.model,
             fit.guide,
             CountTensors(known.cells, fit.device),

@@ -11,11 +11,11 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from .. import isoform_inference
-from ..bootstrap_pictures import moments_of
-from ..isoform_config import POSTERIOR_SAMPLES, IsoformConfig
-from ..isoforms import IsoformFit, tensors_of
-from .drawing import draw_bands, finish, label, panels
+from ..drawing.figures import draw_bands, finish, label, panels
+from ..isoforms import inference
+from ..isoforms.fitting import IsoformFit, tensors_of
+from ..isoforms.settings import POSTERIOR_SAMPLES, IsoformConfig
+from ..simulator_checks.bootstraps import moments_of
 from .isoform_comparison import OURS, SCVI, compared
 from .isoform_runs import KnownCells
 from .workshop import Workshop
@@ -56,7 +56,7 @@ def log1p_expression(fit: IsoformFit, known: KnownCells) -> np.ndarray:
     tensors = tensors_of(IsoformConfig(**fit.config["model"]), known.cells, fit.device)
     positions = np.arange(known.cells.num_cells)
     torch.manual_seed(0)
-    blocks = isoform_inference.draw_latents(fit.guide, tensors, positions, POSTERIOR_SAMPLES)
+    blocks = inference.draw_latents(fit.guide, tensors, positions, POSTERIOR_SAMPLES)
     parts = [
         fit.model.expression(samples, batch.batches, batch.obs).log1p_mean.cpu().numpy()
         for _, batch, samples in blocks

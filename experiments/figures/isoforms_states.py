@@ -14,12 +14,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ...data.cells import Cells
-from .. import isoform_inference
-from ..isoform_config import IsoformConfig
-from ..isoform_evaluation import rand_index
-from ..isoform_pictures import PALETTE
-from ..isoforms import tensors_of
-from .drawing import finish, label, panels, style_of
+from ..drawing.figures import finish, label, panels, style_of
+from ..drawing.isoforms import PALETTE
+from ..isoforms import inference
+from ..isoforms.evaluation import rand_index
+from ..isoforms.fitting import tensors_of
+from ..isoforms.settings import IsoformConfig
 from .isoform_comparison import OURS, SCVI, compared
 from .workshop import Workshop
 
@@ -39,7 +39,7 @@ def measure(workshop: Workshop) -> pd.DataFrame:
     for model, seed, known, fit in compared(workshop):
         tensors = tensors_of(IsoformConfig(**fit.config["model"]), known.cells, fit.device)
         positions = np.arange(known.cells.num_cells)
-        states = {model: isoform_inference.mean_states(fit.guide, tensors, positions)}
+        states = {model: inference.mean_states(fit.guide, tensors, positions)}
         if model == OURS:
             states[_COMPONENTS] = components(known.cells)
         types = known.truth.cell_types

@@ -14,11 +14,11 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from ...data.cells import Cells
-from ..bootstrap_pictures import moments_of
-from ..isoform_evaluation import EXPRESSED
-from ..pictures import logarithmic
+from ..drawing.figures import GREY, draw_bands, finish, label, panels
+from ..drawing.pictures import logarithmic
+from ..isoforms.evaluation import EXPRESSED
+from ..simulator_checks.bootstraps import moments_of
 from . import isoform_runs
-from .drawing import GREY, draw_bands, finish, label, panels
 from .isoform_runs import SIMULATED
 from .workshop import Workshop
 

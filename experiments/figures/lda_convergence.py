@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..drawing.figures import draw_bands, finish, label, panels, style_of
 from . import lda_runs
-from .drawing import draw_bands, finish, label, panels, style_of
 from .lda_runs import EXCHANGEABLE, FIXED_LENGTH
 from .workshop import Workshop
 

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from ...data.corpora import DocumentBatch
 from ...guides.lda import LDAGuide
-from ...models.word_sets import WordSets
-from .. import lda
+from ...models.distributions.word_sets import WordSets
+from ..drawing.figures import draw_bands, finish, label, panels
+from ..lda import fitting
 from . import lda_runs
-from .drawing import draw_bands, finish, label, panels
 from .lda_runs import SIMULATED
 from .workshop import Workshop
 
@@ -46,8 +46,8 @@ def measure(workshop: Workshop) -> pd.DataFrame:
     for seed in workshop.seeds:
         with pyro.get_param_store().scope():
             pyro.set_rng_seed(seed)
-            config = lda.LDAConfig(num_topics=sizes.num_topics)
-            model, guide = lda.build(config, training.vocabulary_size)
+            config = fitting.LDAConfig(num_topics=sizes.num_topics)
+            model, guide = fitting.build(config, training.vocabulary_size)
             optimizer = pyro.optim.ClippedAdam({"lr": sizes.learning_rate})
             svi = SVI(model, guide, optimizer, TraceMeanField_ELBO())
             steps = 0

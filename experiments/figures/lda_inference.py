@@ -16,9 +16,9 @@ from torch import Tensor
 from ...data.corpora import Corpus, halve
 from ...guides.fixed_point import refine
 from ...guides.lda import LDAGuide
-from ..completion import batches, perplexity
+from ..drawing.figures import draw_bands, finish, label, panels, style_of
+from ..lda.completion import batches, perplexity
 from . import lda_runs
-from .drawing import draw_bands, finish, label, panels, style_of
 from .lda_runs import EXCHANGEABLE
 from .workshop import Workshop
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..pictures import logarithmic
+from ..drawing.figures import GREY, draw_bands, finish, label, panels
+from ..drawing.pictures import logarithmic
 from . import lda_runs
-from .drawing import GREY, draw_bands, finish, label, panels
 from .lda_runs import SIMULATED
 from .workshop import Workshop
 

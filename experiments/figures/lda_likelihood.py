@@ -8,8 +8,8 @@ import torch
 from matplotlib.figure import Figure
 
 from ...guides.fixed_point import refine
+from ..drawing.figures import GREY, finish, label, panels, style_of
 from . import lda_runs
-from .drawing import GREY, finish, label, panels, style_of
 from .lda_runs import EXCHANGEABLE, FIXED_LENGTH, SIMULATED
 from .workshop import Workshop
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ..lda import LDAConfig
+from ..lda.fitting import LDAConfig
 from .lda_lengths import draw_lengths as draw
 from .lda_lengths import measure_lengths
 from .lda_lengths import summarise_lengths as summarise

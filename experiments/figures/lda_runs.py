@@ -13,11 +13,12 @@ from pyro.distributions import Dirichlet
 from torch import Tensor
 
 from ...data.corpora import Corpus, halve, select_split, split_corpus
-from ...data.lda_simulator import SimulatedCorpus, simulate_corpus
+from ...data.simulators.documents import SimulatedCorpus, simulate_corpus
 from ...guides.lda import LDAGuide
-from .. import fits, lda
-from ..completion import batches, completion_perplexity
-from ..training import Trainer, TrainingConfig, choose_device
+from ..fitting import fits
+from ..fitting.training import Trainer, TrainingConfig, choose_device
+from ..lda import fitting
+from ..lda.completion import batches, completion_perplexity
 from .workshop import Workshop
 
 SIMULATED = "simulated"
@@ -65,7 +66,7 @@ class LDARun(NamedTuple):
         token), ``perplexity`` and ``perplexity_amortised`` (of document completion).
     """
 
-    fit: lda.LDAFit
+    fit: fitting.LDAFit
     history: pd.DataFrame
 
 
@@ -122,7 +123,7 @@ def seeds_of(workshop: Workshop, name: str) -> list[int]:
 
 
 def run(
-    workshop: Workshop, name: str, guide: str, seed: int, pooling: str = lda.LDAConfig.pooling
+    workshop: Workshop, name: str, guide: str, seed: int, pooling: str = fitting.LDAConfig.pooling
 ) -> LDARun:
     """Fit a topic model to a corpus, unless that was done before."""
     key = ("lda", name, guide, pooling, seed)
@@ -133,7 +134,7 @@ def _run(workshop: Workshop, name: str, guide_name: str, seed: int, pooling: str
     sizes = sizes_of(workshop)
     training_documents, held_out = corpus_of(workshop, name)
     is_simulated = name == SIMULATED
-    config = lda.LDAConfig(
+    config = fitting.LDAConfig(
         num_topics=sizes.num_topics if is_simulated else sizes.corpus_topics,
         guide=guide_name,
         pooling=pooling,
@@ -147,25 +148,25 @@ def _run(workshop: Workshop, name: str, guide_name: str, seed: int, pooling: str
         "cpu",
     )
     torch.manual_seed(seed)
-    model, guide = lda.build(config, training_documents.vocabulary_size)
+    model, guide = fitting.build(config, training_documents.vocabulary_size)
     folder = workshop.folder / "-".join(["lda", name, guide_name, pooling, str(seed)])
     folder.mkdir()
     size = training_documents.num_documents
     described = {"data": {"training_documents": size}}
     device = choose_device(training.device)
-    fit = lda.LDAFit(guide, training_documents.vocabulary, described, device)
+    fit = fitting.LDAFit(guide, training_documents.vocabulary, described, device)
     halves = halve(held_out)
 
     def monitor() -> dict[str, float]:
         with torch.random.fork_rng():
-            loss = lda.loss_per_token(fit, held_out, seed=0)
+            loss = fitting.loss_per_token(fit, held_out, seed=0)
         return {
             "held_out_loss": loss,
             "perplexity": completion_perplexity(guide, *halves, steps=REFINED),
             "perplexity_amortised": completion_perplexity(guide, *halves, steps=0),
         }
 
-    documents = lda.Documents(training_documents.tensors(), np.arange(size))
+    documents = fitting.Documents(training_documents.tensors(), np.arange(size))
     Trainer(model, guide, documents, training, folder, monitor=monitor).train()
     history = fits.read_metrics(folder)
     history["steps"] = history["epoch"] * -(-size // sizes.batch_size)

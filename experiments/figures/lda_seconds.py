@@ -16,11 +16,11 @@ from matplotlib.figure import Figure
 from pyro.infer import SVI, TraceMeanField_ELBO
 
 from ...data.corpora import DocumentBatch
-from ...data.lda_simulator import simulate_corpus
+from ...data.simulators.documents import simulate_corpus
 from ...guides.lda import ExchangeableGuide, FixedLengthGuide, LDAGuide
 from ...models.lda import LDA
-from ..pictures import logarithmic
-from .drawing import draw_bands, finish, label, panels
+from ..drawing.figures import draw_bands, finish, label, panels
+from ..drawing.pictures import logarithmic
 from .lda_runs import EXCHANGEABLE, FIXED_LENGTH
 from .workshop import Workshop
 

@@ -11,7 +11,7 @@ import anndata
 import pandas as pd
 import pytest
 
-from exvae.experiments import isoform_simulate_command
+from exvae.experiments.commands import simulate_isoforms as isoform_simulate_command
 from exvae.experiments.demo import simulate_isoforms
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "experiments" / "benchmarks"

@@ -14,9 +14,9 @@ import pytest
 
 from exvae.data.corpora import halve, select_split, write_corpus
 from exvae.data.corpus_formats import read_corpus
-from exvae.data.lda_simulator import simulate_corpus
-from exvae.experiments import completion, lda
-from exvae.experiments.training import LossNotFinite, TrainingInterrupted
+from exvae.data.simulators.documents import simulate_corpus
+from exvae.experiments.fitting.training import LossNotFinite, TrainingInterrupted
+from exvae.experiments.lda import completion, fitting
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +37,8 @@ def corpus(tmp_path_factory) -> Path:
 def fit(corpus: Path, tmp_path_factory) -> Path:
     """Fit four topics for a short time."""
     folder = tmp_path_factory.mktemp("fits") / "fit"
-    training = lda.TrainingConfig(epochs=3, batch_size=32, learning_rate=5e-3, device="cpu")
-    lda.fit(read_corpus(corpus), lda.LDAConfig(num_topics=4), training, folder)
+    training = fitting.TrainingConfig(epochs=3, batch_size=32, learning_rate=5e-3, device="cpu")
+    fitting.fit(read_corpus(corpus), fitting.LDAConfig(num_topics=4), training, folder)
     return folder
 
 
@@ -72,15 +72,17 @@ def test_training_never_sees_the_test_split(corpus: Path, fit: Path, tmp_path: P
     lines = corpus.read_text().splitlines(keepends=True)
     lines[0::4] = reversed(lines[0::4])  # the documents in test, so the vocabulary stays
     changed.write_text("".join(lines))
-    training = lda.TrainingConfig(epochs=3, batch_size=32, learning_rate=5e-3, device="cpu")
-    lda.fit(read_corpus(changed), lda.LDAConfig(num_topics=4), training, tmp_path / "fit")
-    one, other = (lda.load(folder).guide.topics.concentration for folder in (fit, tmp_path / "fit"))
+    training = fitting.TrainingConfig(epochs=3, batch_size=32, learning_rate=5e-3, device="cpu")
+    fitting.fit(read_corpus(changed), fitting.LDAConfig(num_topics=4), training, tmp_path / "fit")
+    one, other = (
+        fitting.load(folder).guide.topics.concentration for folder in (fit, tmp_path / "fit")
+    )
     assert one.equal(other)
 
 
 def test_evaluate_agrees_with_a_loop_over_words(exvae, corpus: Path, fit: Path) -> None:
     result = exvae("lda", "evaluate", fit, corpus, "--refine", 0, "--json").json
-    loaded = lda.load(fit)
+    loaded = fitting.load(fit)
     observed, held_out = halve(select_split(read_corpus(corpus), "test"))
     theta = completion.infer(loaded.guide, observed, steps=0).double().numpy()
     phi = loaded.guide.topics.mean().double().numpy()
@@ -243,7 +245,7 @@ def test_training_that_ends_early_says_why(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(lda, "fit", fail)
+    monkeypatch.setattr(fitting, "fit", fail)
     result = exvae("lda", "fit", corpus, "--topics", 3, "--out", tmp_path / "fit")
     assert result.status == status
     assert result.err == f"exvae: {error}\n"
@@ -262,7 +264,7 @@ def test_what_is_no_fault_of_ours_is_one_line(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("exvae.data.lda_simulator.CorpusSimulator.write", fail)
+    monkeypatch.setattr("exvae.data.simulators.documents.CorpusSimulator.write", fail)
     result = exvae("lda", "simulate", tmp_path / "corpus.npz")
     assert result.status == status
     assert result.err.splitlines()[-1].startswith(f"exvae: {message}")

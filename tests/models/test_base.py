@@ -11,7 +11,7 @@ import pytest
 import torch
 from pyro.infer import SVI, TraceMeanField_ELBO
 
-from exvae.data.lda_simulator import simulate_corpus
+from exvae.data.simulators.documents import simulate_corpus
 from exvae.guides.lda import ExchangeableGuide
 from exvae.models.lda import LDA
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from exvae.data.bootstraps import BootstrapSummary
-from exvae.models.distributions import BootstrapZINB
+from exvae.models.distributions.bootstrap_zinb import BootstrapZINB
 
 
 def tolerance(kind) -> float:

@@ -17,7 +17,7 @@ import scipy.stats
 import torch
 
 from exvae.models import marginal
-from exvae.models.distributions import BootstrapZINB
+from exvae.models.distributions.bootstrap_zinb import BootstrapZINB
 
 BOOTSTRAPS = 4
 ENTRIES = {torch.float64: 600, torch.float32: 5000}

@@ -21,9 +21,9 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from exvae.data.bootstraps import BootstrapSummary
-from exvae.models.count_posterior import CountPosterior
-from exvae.models.distributions import BootstrapZINB
-from exvae.models.negative_binomial import log_negative_binomial
+from exvae.models.distributions.bootstrap_zinb import BootstrapZINB
+from exvae.models.distributions.count_posterior import CountPosterior
+from exvae.models.distributions.negative_binomial import log_negative_binomial
 
 # Every test draws with a fixed seed, so this is how unlikely a seed has to be bad.
 SMALLEST_P_VALUE = 1e-3

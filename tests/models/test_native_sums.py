@@ -15,9 +15,9 @@ from torch import Tensor
 from exvae.data.bootstraps import BootstrapSummary
 from exvae.models import native_driver
 from exvae.models.bootstrap_likelihood import BootstrapParameters, BootstrapSetting
+from exvae.models.distributions.negative_binomial import ZINB
 from exvae.models.marginal import marginal_log_prob
 from exvae.models.native_driver import place_nodes, sum_entries
-from exvae.models.negative_binomial import ZINB
 
 # One entry: mean, inverse dispersion, dropout logit, noise scale, logit of pi, nu.
 PARAMETERS = (4.0, 2.5, -1.2, 0.9, -2.0, 5.0)

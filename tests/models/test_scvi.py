@@ -15,8 +15,8 @@ from pyro.distributions import LogNormal
 from torch import Tensor
 
 from exvae.data.cells import CellBatch, ExpressionScales
-from exvae.models.networks import BatchedNetwork, inverse_softplus
-from exvae.models.sampled_posterior import SampledPosterior
+from exvae.models.decoders import BatchedNetwork, inverse_softplus
+from exvae.models.distributions.posteriors import SampledPosterior
 from exvae.models.scvi import DISPERSIONS, DROPOUTS, SCVI
 
 CELLS, ISOFORMS, BATCHES = 6, 4, 2

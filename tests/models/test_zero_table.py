@@ -10,7 +10,13 @@ import torch
 from scipy.special import gammaln, log_ndtr, logsumexp
 
 from exvae.models.zero_factor import Zeros
-from exvae.models.zero_table import GRIDS, BumpSlopes, TabulatedBump, bump_at_scales, coarsest_grid
+from exvae.models.zero_table import (
+    GRIDS,
+    BumpSlopes,
+    TabulatedBump,
+    bump_at_scales,
+    coarsest_grid,
+)
 
 SCALES = (0.0, 0.003, 0.02, 0.2, 0.7, 2.5, 40.0)
 CASES = [

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from exvae.data.bootstraps import BootstrapSummary
-from exvae.models.distributions import BootstrapZINB
+from exvae.models.distributions.bootstrap_zinb import BootstrapZINB
 
 # Error, noise, parameters and statistics.
 ENTRIES = [

@@ -14,11 +14,11 @@ from scipy.sparse import csr_matrix
 
 from exvae.data.bootstraps import BootstrapSummary
 from exvae.data.cells import Cells, summarise
-from exvae.data.inferential_dispersion import InferentialDispersions
+from exvae.data.overdispersion import InferentialDispersions
 from exvae.experiments.checks import cells as checks
 from exvae.experiments.checks.cells import CellStatistics, check_cells, summary_of
-from exvae.experiments.isoform_config import IsoformConfig
-from exvae.experiments.isoforms import IsoformFit, build
+from exvae.experiments.isoforms.fitting import IsoformFit, build
+from exvae.experiments.isoforms.settings import IsoformConfig
 
 CELLS, ISOFORMS, BOOTSTRAPS = 40, 30, 6
 

@@ -11,10 +11,10 @@ import torch
 from scipy import stats
 
 from exvae.data.corpora import Corpus
-from exvae.data.lda_simulator import SimulatedCorpus, simulate_corpus
+from exvae.data.simulators.documents import SimulatedCorpus, simulate_corpus
 from exvae.experiments.checks import documents as checks
 from exvae.experiments.checks.documents import DocumentStatistics, check_documents
-from exvae.experiments.lda import LDAConfig, LDAFit, build
+from exvae.experiments.lda.fitting import LDAConfig, LDAFit, build
 
 ALPHA = 0.3
 
@@ -98,7 +98,7 @@ def test_all_documents_of_a_replicate_share_its_topics(monkeypatch) -> None:
     # So little is known of the topic that each of its draws is one word.
     fit.guide.topics.concentration.fill_(0.01)
     monkeypatch.setattr(checks, "_BLOCK", 120)
-    monkeypatch.setattr("exvae.experiments.completion.INFERENCE_BATCH", 7)
+    monkeypatch.setattr("exvae.experiments.lda.completion.INFERENCE_BATCH", 7)
     corpus = simulated().corpus
     words: dict[int, list[np.ndarray]] = {}
     for number, drawn, offsets in checks.replicate_documents(fit, corpus, "posterior", 5):

@@ -20,7 +20,7 @@ from exvae.experiments.figures import (
 )
 from exvae.experiments.figures.isoform_runs import KnownCells
 from exvae.experiments.figures.workshop import Workshop
-from exvae.experiments.isoform_config import IsoformConfig
+from exvae.experiments.isoforms.settings import IsoformConfig
 
 
 def cells_of(bootstraps: np.ndarray, estimates: np.ndarray | None = None) -> Cells:

@@ -1,0 +1,1 @@
+"""Reading and writing AnnData files in pieces."""

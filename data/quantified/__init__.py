@@ -1,0 +1,1 @@
+"""Cells quantified by kallisto or salmon, into AnnData."""

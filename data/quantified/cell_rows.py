@@ -1,0 +1,152 @@
+"""One cell's rows in an ``.h5ad``: its counts, its bootstraps and their sufficient statistics.
+
+Like :mod:`~exvae.data.quantified.quantifications`, this loads neither torch nor anndata.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .quantifications import Quantification
+
+# The share of reads that may be displaced, see `displaced_share`. Of 1740 cells quantified without
+# --bias the worst has 0.0006 with 20 bootstraps and 0.02 with 5, about half of what is allowed or
+# less.
+_DISPLACED_SHARE = 1e-3
+
+
+class SparseRow(NamedTuple):
+    """Entries of a row that are not zero.
+
+    Attributes
+    ----------
+    indices
+        Of the columns, ascending, shape (entries,), int32.
+    values
+        Shape (entries,), float32.
+    """
+
+    indices: np.ndarray
+    values: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray, indices: np.ndarray | None = None) -> SparseRow:
+        """Take the non-zero ones of values (columns,), which lie at ``indices`` if given."""
+        values = values.astype(np.float32)
+        kept = np.flatnonzero(values)
+        columns = kept if indices is None else indices[kept]
+        return cls(columns.astype(np.int32), values[kept])
+
+
+class CellRows(NamedTuple):
+    """Rows of one cell.
+
+    Attributes
+    ----------
+    counts
+        The estimates (reads).
+    bootstraps
+        As many as are kept (reads).
+    mean, sum_of_squares
+        Of :class:`~exvae.data.bootstraps.BootstrapSummary`, of all bootstraps.
+    zeros
+        How many bootstraps are zero, shape (isoforms,), int16.
+    effective_lengths
+        Shape (isoforms,), float64 (bases).
+    num_bootstraps
+        How many there are, kept or not.
+    total_counts
+        Sum of the estimates (reads).
+    displaced
+        Of :func:`displaced_share`.
+    quantifier, version, replicates
+        Of :class:`~exvae.data.quantified.quantifications.Quantification`.
+    """
+
+    counts: SparseRow
+    bootstraps: tuple[SparseRow, ...]
+    mean: SparseRow
+    sum_of_squares: SparseRow
+    zeros: np.ndarray
+    effective_lengths: np.ndarray
+    num_bootstraps: int
+    total_counts: float
+    displaced: float
+    quantifier: str
+    version: str
+    replicates: str
+
+    @property
+    def is_centred(self) -> bool:
+        """Whether the bootstraps scatter around the estimates.
+
+        The fewer bootstraps, the less is known of how far they scatter.
+        """
+        return self.displaced <= max(_DISPLACED_SHARE, 1 / self.num_bootstraps**2)
+
+    def matrices(self) -> tuple[dict[str, SparseRow], dict[str, np.ndarray]]:
+        """Give the sparse and the dense rows by the place of their matrix in the file."""
+        bootstraps = enumerate(self.bootstraps, start=1)
+        sparse = {
+            "X": self.counts,
+            "layers/bootstrap_mean": self.mean,
+            "layers/bootstrap_ss": self.sum_of_squares,
+            **{f"layers/infRep{number}": bootstrap for number, bootstrap in bootstraps},
+        }
+        return sparse, {"layers/bootstrap_zeros": self.zeros}
+
+
+def cell_rows(cell: Quantification, num_layers: int | None = None) -> CellRows:
+    """Make the rows of a cell, ``num_layers`` of bootstraps among them (None: of all)."""
+    num_bootstraps, num_isoforms = cell.bootstraps.shape
+    expressed = np.flatnonzero(cell.bootstraps.any(0))
+    bootstraps = cell.bootstraps[:, expressed].astype(np.float64)
+    # As BootstrapSummary.of, but without torch, which every process would have to load.
+    positive = bootstraps > 0
+    positives = positive.sum(0)
+    mean = bootstraps.sum(0) / positives
+    squares = np.square(np.where(positive, bootstraps - mean, 0.0)).sum(0)
+    zeros = np.full(num_isoforms, num_bootstraps, np.int16)
+    zeros[expressed] -= positives.astype(np.int16)
+    return CellRows(
+        counts=SparseRow.of(cell.counts),
+        bootstraps=tuple(SparseRow.of(row, expressed) for row in bootstraps[:num_layers]),
+        mean=SparseRow.of(mean, expressed),
+        sum_of_squares=SparseRow.of(squares, expressed),
+        zeros=zeros,
+        effective_lengths=cell.effective_lengths,
+        num_bootstraps=num_bootstraps,
+        total_counts=float(cell.counts.sum(dtype=np.float64)),
+        displaced=displaced_share(cell.counts, cell.bootstraps),
+        quantifier=cell.quantifier,
+        version=cell.version,
+        replicates=cell.replicates,
+    )
+
+
+def displaced_share(counts: np.ndarray, bootstraps: np.ndarray) -> float:
+    """Measure how far bootstraps are from being centred on the estimates.
+
+    Parameters
+    ----------
+    counts
+        The estimates (reads), shape (isoforms,).
+    bootstraps
+        Shape (bootstraps, isoforms).
+
+    Returns
+    -------
+    float
+        Share of the estimated reads by which means of the bootstraps are off beyond three standard
+        deviations of a bootstrap. Bootstraps of ambiguous isoforms are biased within that.
+    """
+    if len(bootstraps) == 1:
+        return 0.0  # nothing tells how far it scatters
+    seen = np.flatnonzero(bootstraps.any(0) | (counts > 0))
+    estimates, drawn = counts[seen].astype(np.float64), bootstraps[:, seen].astype(np.float64)
+    offset = np.abs(drawn.mean(0) - estimates)
+    # Text has six digits.
+    allowed = 3 * drawn.std(0, ddof=1) + 1e-5 * estimates
+    return float(np.maximum(offset - allowed, 0.0).sum() / estimates.sum())

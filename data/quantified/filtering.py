@@ -1,0 +1,173 @@
+"""Isoforms without reads left out of cells, in memory that does not grow with the cells.
+
+An isoform has reads in a cell if the mean of the cell's bootstraps, which is what a fit sees of it,
+is above zero; where the file holds no bootstraps, its estimate. The library size of a cell is to a
+fit the sum of the isoforms in the file, so that of a filtered file is the reads of the isoforms
+kept: fractions are of them. ``obs["total_counts"]`` stays what was imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+import pandas as pd
+from anndata.io import read_elem, write_elem
+from scipy.sparse import csr_matrix
+
+from ..cells import CellFile, blocks, dense_rows, open_cells
+from ..errors import DataError
+from ..files import require_h5ad, written_atomically
+from ..h5ad.writing import H5adRows
+from ..progress import with_progress
+from .cell_rows import SparseRow
+
+# Entries, cells times isoforms, of each matrix that are read at once.
+_BLOCK = 1 << 21
+
+Rows = tuple[dict[str, SparseRow], dict[str, np.ndarray]]
+
+
+class FilterSummary(NamedTuple):
+    """What is left of the cells.
+
+    Attributes
+    ----------
+    cells
+        How many.
+    isoforms, isoforms_before
+        How many are kept, of how many.
+    reads_kept
+        Share of the reads of all cells that their isoforms have.
+    """
+
+    cells: int
+    isoforms: int
+    isoforms_before: int
+    reads_kept: float
+
+
+def filter_isoforms(
+    source: Path, out: Path, min_cells: int, min_reads: float = 0.0
+) -> FilterSummary:
+    """Write a copy of cells with only the isoforms that have reads in enough of them.
+
+    Parameters
+    ----------
+    source
+        The cells, an ``.h5ad``.
+    out
+        The ``.h5ad`` to write; it appears when it is complete.
+    min_cells
+        Cells in which an isoform must have reads to be kept.
+    min_reads
+        Reads that count, at least so many (the mean of the bootstraps); 0 takes all above zero.
+
+    Raises
+    ------
+    DataError
+        If the cells cannot be read, no isoform is left, or a cell without reads.
+    """
+    require_h5ad(out, "choose another --out")
+    if out.resolve() == source.resolve():
+        raise DataError(f"{out}: is the file that is read; choose another --out")
+    with open_cells(source) as file:
+        num_cells, num_isoforms = file.shape
+        if min_cells > num_cells:
+            raise file.error(f"has {num_cells} cells, --min-cells is {min_cells}; give fewer")
+        seen_in, totals = np.zeros(num_isoforms, np.int64), np.zeros(num_isoforms)
+        for reads in with_progress(_mean_reads(file), num_cells, "count"):
+            seen_in += (reads > 0) & (reads >= min_reads)
+            totals += reads
+        kept = seen_in >= min_cells
+        if not kept.any():
+            raise file.error(
+                f"no isoform has reads in {min_cells} cells, the most are {seen_in.max(initial=0)};"
+                " lower --min-cells or --min-reads"
+            )
+        summary = FilterSummary(
+            num_cells, int(kept.sum()), num_isoforms, float(totals[kept].sum() / totals.sum())
+        )
+        about = {"min_cells": min_cells, "min_reads": min_reads, **summary._asdict()}
+        del about["cells"], about["isoforms"]
+        with written_atomically(out) as temporary:
+            with H5adRows(temporary, summary.isoforms) as rows:
+                for own in with_progress(_kept_rows(file, kept), num_cells, "filter"):
+                    rows.append(*own)
+                uns = {**(file.element("uns") if "uns" in file.file else {}), "exvae_filter": about}
+                rows.finish(file.obs, _rows_of(file.var, kept), uns)
+            with h5py.File(temporary, "a") as new:
+                _copy_others(file.file, new, kept)
+    return summary
+
+
+def _mean_reads(file: CellFile) -> Iterator[np.ndarray]:
+    """Mean of the bootstraps of each cell, or where there are none its estimates (isoforms,)."""
+    for rows in blocks(*file.shape, _BLOCK):
+
+        def read(name: str, rows: slice = rows) -> np.ndarray:
+            return dense_rows(file.read_rows(name, rows))
+
+        number = np.maximum(file.num_bootstraps[rows, None], 1)
+        if file.has_statistics:
+            shares = 1 - read("layers/bootstrap_zeros") / number
+            yield from read("layers/bootstrap_mean") * shares
+        elif file.bootstraps:
+            yield from sum(read(f"layers/{name}") for name in file.bootstraps) / number
+        else:
+            yield from read("X")
+
+
+def _kept_rows(file: CellFile, kept: np.ndarray) -> Iterator[Rows]:
+    """Rows of all matrices of one cell after another, by the place of their matrix."""
+    places = ["X", *(f"layers/{name}" for name in file.layers)]
+    new_column = np.cumsum(kept, dtype=np.int32) - 1
+    for rows in blocks(*file.shape, _BLOCK):
+        parts = {place: file.read_rows(place, rows) for place in places}
+        for number, cell in enumerate(file.names[rows]):
+            sparse, dense = {}, {}
+            for place, part in parts.items():
+                if isinstance(part, csr_matrix):
+                    sparse[place] = _kept_entries(part, number, kept, new_column)
+                else:
+                    dense[place] = part[number, kept]
+            counts = sparse["X"].values if "X" in sparse else dense["X"]
+            if not counts.any():
+                raise file.error(
+                    f"cell {cell} has no reads in the isoforms that are kept; lower --min-cells or "
+                    "--min-reads, or leave the cell out"
+                )
+            yield sparse, dense
+
+
+def _kept_entries(
+    rows: csr_matrix, number: int, kept: np.ndarray, new_column: np.ndarray
+) -> SparseRow:
+    """Entries of a row in the columns that are kept, at their new places."""
+    own = slice(rows.indptr[number], rows.indptr[number + 1])
+    indices = rows.indices[own]
+    chosen = kept[indices]
+    return SparseRow(new_column[indices[chosen]], rows.data[own][chosen])
+
+
+def _rows_of(table: pd.DataFrame, kept: np.ndarray) -> pd.DataFrame:
+    """Rows of a table, without categories that none of them has."""
+    table = table[kept].copy()
+    for name in table.select_dtypes("category"):
+        table[name] = table[name].cat.remove_unused_categories()
+    return table
+
+
+def _copy_others(old: h5py.File, new: h5py.File, kept: np.ndarray) -> None:
+    """Copy what else anndata keeps: of cells as it is, of isoforms those that are kept."""
+    for name in ("obsm", "obsp", "raw"):
+        if name in old:
+            old.copy(name, new)
+    chosen: dict[str, Any] = {"varm": kept, "varp": np.ix_(kept, kept)}
+    for name, own in chosen.items():
+        if name in old:
+            values = read_elem(old[name])
+            write_elem(new, name, {key: value[own] for key, value in values.items()})

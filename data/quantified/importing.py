@@ -1,0 +1,216 @@
+"""Many cells' results of kallisto and salmon to one ``.h5ad``.
+
+Cells are read in several processes and written row by row in their order, so that memory grows
+neither with the number of cells nor with that of their bootstraps.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ..files import require_h5ad, written_atomically
+from ..h5ad.writing import H5adRows
+from ..processes import map_in_order, num_cores
+from ..progress import with_progress
+from .annotations import read_cell_table, read_genes
+from .cell_reading import CellReader
+from .cell_rows import CellRows
+from .quantifications import Quantification, find_cells, read_quantification, text_of
+
+# Where reading takes less, further processes would not be ready before it is done.
+_SECONDS_WORTH_PROCESSES = 10.0
+
+OBS_COLUMNS = (
+    "n_bootstraps",
+    "total_counts",
+    "quantifier",
+    "quantifier_version",
+    "replicate_type",
+)
+
+
+class ImportOptions(NamedTuple):
+    """How cells are imported.
+
+    Attributes
+    ----------
+    max_bootstraps
+        Read the first so many of each cell; None reads all.
+    num_layers
+        Keep the first so many as layers ``infRep1`` ...; None keeps all. The sufficient statistics
+        are of all that are read.
+    num_processes
+        That read cells; None takes the cores where that pays.
+    """
+
+    max_bootstraps: int | None = None
+    num_layers: int | None = None
+    num_processes: int | None = None
+
+
+class ImportSummary(NamedTuple):
+    """What was imported.
+
+    Attributes
+    ----------
+    cells, isoforms, genes
+        How many.
+    min_bootstraps, max_bootstraps
+        Of a cell.
+    layers
+        Number of layers infRep.
+    reads
+        Sum of the estimates of all cells.
+    notes
+        What a reader should know of it, one line each.
+    """
+
+    cells: int
+    isoforms: int
+    genes: int
+    min_bootstraps: int
+    max_bootstraps: int
+    layers: int
+    reads: float
+    notes: tuple[str, ...]
+
+
+def import_cells(
+    directories: Sequence[str | os.PathLike[str]],
+    out: Path,
+    t2g: Path | None = None,
+    obs: Path | None = None,
+    options: ImportOptions | None = None,
+) -> ImportSummary:
+    """Import cells from directories of kallisto and salmon results.
+
+    Parameters
+    ----------
+    directories
+        Each of a cell, or searched for such.
+    out
+        The ``.h5ad`` to write; it appears when it is complete.
+    t2g
+        Table of transcripts and genes, see :func:`~exvae.data.quantified.annotations.read_genes`.
+    obs
+        Table of cells, see :func:`~exvae.data.quantified.annotations.read_cell_table`.
+    options
+        How; by default all bootstraps are kept.
+
+    Raises
+    ------
+    DataError
+        If anything is wrong with what is given; nothing is written then.
+    """
+    options = options or ImportOptions()
+    require_h5ad(out)
+    cells = find_cells(directories)
+    names = list(cells)
+    table, notes = pd.DataFrame(index=pd.Index(names)), ()
+    if obs is not None:
+        table, notes = read_cell_table(obs, names, (*OBS_COLUMNS, "_index"))
+    # The first cell tells which transcripts all must have, and how long reading takes.
+    started = time.perf_counter()
+    first = read_quantification(cells[names[0]], options.max_bootstraps)
+    seconds = (time.perf_counter() - started) * len(names)
+    var, gene_notes = _transcript_table(first, t2g)
+    reader = CellReader(first.transcripts, options.max_bootstraps, options.num_layers)
+    num_processes = options.num_processes
+    if num_processes is None:
+        num_processes = num_cores() if seconds > _SECONDS_WORTH_PROCESSES else 1
+    about = _About(len(var))
+    with (
+        written_atomically(out) as path,
+        H5adRows(path, len(var)) as file,
+        closing(map_in_order(reader, cells.values(), min(num_processes, len(cells)))) as rows,
+    ):
+        for name, row in zip(names, with_progress(rows, len(names), "import"), strict=True):
+            file.append(*row.matrices())
+            about.add(name, row)
+        var["effective_length"] = about.effective_lengths / len(names)
+        table = pd.concat([about.columns(names), table], axis=1)
+        file.finish(table, var, {"exvae_import": _provenance(t2g, obs, options)})
+    num_bootstraps = table["n_bootstraps"]
+    num_layers = num_bootstraps.max()
+    if options.num_layers is not None:
+        num_layers = min(num_layers, options.num_layers)
+    return ImportSummary(
+        cells=len(names),
+        isoforms=len(var),
+        genes=var["gene"].nunique(),
+        min_bootstraps=int(num_bootstraps.min()),
+        max_bootstraps=int(num_bootstraps.max()),
+        layers=int(num_layers),
+        reads=float(table["total_counts"].sum()),
+        notes=(*notes, *gene_notes, *about.notes(len(names))),
+    )
+
+
+def _transcript_table(
+    first: Quantification, t2g: Path | None
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    names = [text_of(name) for name in first.transcripts]
+    genes: Sequence[str] | np.ndarray = names
+    notes = ("without --t2g, every transcript is taken for a gene of its own",)
+    if t2g is not None:
+        genes, notes = read_genes(t2g, names)
+    columns = {"gene": pd.Categorical(genes), "length": first.lengths}
+    return pd.DataFrame(columns, index=pd.Index(names)), notes
+
+
+def _provenance(t2g: Path | None, obs: Path | None, options: ImportOptions) -> dict[str, object]:
+    """Tell how the file was made, without what is not so: h5ad has no None."""
+    values = {
+        "exvae_version": version("exvae"),
+        "t2g": None if t2g is None else t2g.name,
+        "obs": None if obs is None else obs.name,
+        "max_bootstraps": options.max_bootstraps,
+        "layers": options.num_layers,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+class _About:
+    """What is known of each cell, gathered while cells are read."""
+
+    def __init__(self, num_isoforms: int) -> None:
+        self.effective_lengths = np.zeros(num_isoforms)
+        self._rows: list[tuple[int, float, str, str, str]] = []
+        self._off_centre: list[tuple[str, float]] = []
+
+    def add(self, name: str, row: CellRows) -> None:
+        self.effective_lengths += row.effective_lengths
+        about = (row.num_bootstraps, row.total_counts)
+        self._rows.append((*about, row.quantifier, row.version, row.replicates))
+        if not row.is_centred:
+            self._off_centre.append((name, row.displaced))
+
+    def columns(self, names: Sequence[str]) -> pd.DataFrame:
+        table = pd.DataFrame(self._rows, columns=list(OBS_COLUMNS), index=pd.Index(names))
+        table["n_bootstraps"] = table["n_bootstraps"].astype(np.int32)
+        return table.astype(dict.fromkeys(OBS_COLUMNS[2:], "category"))
+
+    def notes(self, num_cells: int) -> Iterator[str]:
+        gibbs = sum(row[-1] != "bootstrap" for row in self._rows)
+        if gibbs:
+            yield (
+                f"{gibbs} of {num_cells} cells hold Gibbs samples of salmon, which are taken for "
+                "bootstraps"
+            )
+        if self._off_centre:
+            name, share = max(self._off_centre, key=lambda pair: pair[1])
+            yield (
+                f"warning: in {len(self._off_centre)} of {num_cells} cells the bootstraps are not "
+                f"centred on the estimates, most in {name}, where they displace {share:.1%} of the "
+                "reads by more than they scatter; kallisto --bias does that (it corrects only the "
+                "estimates), so quantify without it if it was on"
+            )

@@ -1,0 +1,314 @@
+"""A simulator of cells whose isoforms were quantified with bootstraps, as by kallisto.
+
+Molecules of genes are shared out to isoforms, which yield fragments in proportion to molecules and
+effective length, as protocols do that sequence whole transcripts. Fragments fall into equivalence
+classes, and from the counts of classes the counts of isoforms are estimated, once as they are and
+once for each bootstrap, which draws as many fragments again from the classes of the cell.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ..errors import DataError
+from ..files import require_h5ad, written_atomically
+from ..h5ad.writing import H5adRows
+from ..processes import map_in_order, num_cores
+from ..progress import with_progress
+from ..quantified.cell_rows import CellRows, SparseRow
+from .kallisto.equivalence_classes import EquivalenceClasses, FragmentModel, build_classes
+from .kallisto.quantifier import CellReads, IsoformQuantifier
+from .transcripts import Transcripts
+from .usage import draw_usage, vary_usage
+
+# Cells whose fragments are drawn at once.
+_BLOCK = 64
+# Estimates (of an isoform in a cell or bootstrap) that are made at once.
+_ESTIMATES = {"cpu": 1 << 16, "cuda": 1 << 24}
+# Estimates in all for which further processes pay, as each needs seconds to start.
+_WORTH_PROCESSES = 1 << 22
+
+
+class SimulationOptions(NamedTuple):
+    """How cells are simulated.
+
+    Attributes
+    ----------
+    num_bootstraps
+        Of each cell, at least 1.
+    num_layers
+        Keep the first so many bootstraps as layers ``infRep1`` ...; None keeps all. The sufficient
+        statistics are of all.
+    switching_share
+        Share of the genes of several isoforms that use them differently in each cell type.
+    usage_concentration
+        Of the Dirichlet distribution of the usage of a gene, for each isoform.
+    usage_noise
+        Of the usage in single cells, see :func:`~exvae.data.simulators.usage.vary_usage`.
+    fragments
+        How fragments and reads are made.
+    num_processes
+        That estimate; None takes the cores where that pays, and one with a GPU.
+    device
+        Where estimates are computed, ``cpu`` or ``cuda``.
+    """
+
+    num_bootstraps: int = 30
+    num_layers: int | None = None
+    switching_share: float = 0.35
+    usage_concentration: float = 1.0
+    usage_noise: float = 0.0
+    fragments: FragmentModel = FragmentModel()
+    num_processes: int | None = None
+    device: str = "cpu"
+
+
+class SimulationSummary(NamedTuple):
+    """What was simulated.
+
+    Attributes
+    ----------
+    cells, isoforms, genes, bootstraps
+        How many; bootstraps of a cell.
+    switching_genes
+        How many genes use their isoforms differently in each cell type.
+    classes
+        Number of equivalence classes.
+    reads
+        Sum of the estimates of all cells.
+    """
+
+    cells: int
+    isoforms: int
+    genes: int
+    bootstraps: int
+    switching_genes: int
+    classes: int
+    reads: float
+
+
+def simulate_cells(
+    out: Path,
+    transcripts: Transcripts,
+    gene_expression: np.ndarray,
+    cell_types: np.ndarray,
+    generator: np.random.Generator,
+    options: SimulationOptions | None = None,
+    *,
+    obs: Mapping[str, np.ndarray] | None = None,
+    provenance: Mapping[str, object] | None = None,
+) -> SimulationSummary:
+    """Simulate cells and write them with their truth.
+
+    The truth is ``layers["expected_counts"]``, the fragments that are expected of the molecules
+    that are sequenced, ``layers["true_counts"]``, those really drawn (Poisson),
+    ``obs["cell_type"]`` and ``var["switching"]``.
+
+    Parameters
+    ----------
+    out
+        The ``.h5ad`` to write; it appears when it is complete.
+    transcripts
+        The isoforms.
+    gene_expression
+        Molecules of each gene that are sequenced, the names of genes sorted, shape (cells, genes),
+        in units of which a cell has as many as it has expected fragments: a cell's sum is its
+        depth, and the fragments of an isoform are in proportion to the molecules of its gene, its
+        share of them and its effective length.
+    cell_types
+        Shape (cells,), strings.
+    generator
+        Of the random numbers; the file does not depend on the number of processes.
+    options
+        How.
+    obs
+        Further columns of ``obs``, each of shape (cells,).
+    provenance
+        Further entries of ``uns["exvae_simulation"]``, as of where the expression is from.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written, no read would fit a transcript or a cell gets no reads;
+        nothing is written then.
+    ValueError
+        If shapes do not fit, expression is negative, or there are no bootstraps.
+    """
+    options = options or SimulationOptions()
+    require_h5ad(out)
+    gene_names, genes = np.unique(transcripts.genes, return_inverse=True)
+    if gene_expression.shape != (len(cell_types), len(gene_names)):
+        raise ValueError(
+            f"gene_expression has shape {gene_expression.shape}, but there are {len(cell_types)} "
+            f"cell types and {len(gene_names)} genes"
+        )
+    if not (gene_expression >= 0).all():
+        raise ValueError("gene_expression must be neither negative nor missing")
+    if options.num_bootstraps < 1:
+        raise ValueError("num_bootstraps must be at least 1")
+    type_names, types = np.unique(cell_types, return_inverse=True)
+    usage, switching = draw_usage(
+        genes,
+        len(type_names),
+        generator,
+        concentration=options.usage_concentration,
+        switching_share=options.switching_share,
+    )
+    classes = build_classes(transcripts.sequences, options.fragments)
+    if classes.probabilities.nnz == 0:
+        raise DataError(
+            f"transcripts: none has {options.fragments.k} known bases in a row, so that no read "
+            "would fit one; give longer ones (--transcripts)"
+        )
+    quantifier = IsoformQuantifier(
+        transcripts, classes, options.num_bootstraps, options.num_layers, options.device
+    )
+    cells = _Cells(gene_expression, genes, usage, types, options.usage_noise, generator)
+    reads = []
+    with (
+        written_atomically(out) as path,
+        H5adRows(path, len(genes)) as file,
+        closing(_quantify(quantifier, cells, options)) as rows,
+    ):
+        for row, expected, drawn in with_progress(rows, len(types), "simulate"):
+            sparse, dense = row.matrices()
+            sparse["layers/true_counts"] = SparseRow.of(drawn)
+            dense["layers/expected_counts"] = expected.astype(np.float32)
+            file.append(sparse, dense)
+            reads.append(row.total_counts)
+        var = {
+            "gene": pd.Categorical(transcripts.genes),
+            "length": transcripts.lengths,
+            "effective_length": classes.effective_lengths,
+            "switching": switching,
+        }
+        known = {
+            "n_bootstraps": np.full(len(types), options.num_bootstraps, np.int32),
+            "total_counts": np.array(reads),
+            "cell_type": pd.Categorical(cell_types),
+            **(obs or {}),
+        }
+        file.finish(
+            pd.DataFrame(known, index=pd.Index([f"cell_{number}" for number in range(len(types))])),
+            pd.DataFrame(var, index=pd.Index(transcripts.names.tolist())),
+            {"exvae_simulation": {**_provenance(options), **(provenance or {})}},
+        )
+    return SimulationSummary(
+        cells=len(types),
+        isoforms=len(genes),
+        genes=len(gene_names),
+        bootstraps=options.num_bootstraps,
+        switching_genes=len(np.unique(genes[switching])),
+        classes=classes.members.shape[0],
+        reads=float(np.sum(reads)),
+    )
+
+
+def _provenance(options: SimulationOptions) -> dict[str, object]:
+    """Tell how the file was made."""
+    return {
+        "exvae_version": version("exvae"),
+        "switching_share": options.switching_share,
+        "usage_concentration": options.usage_concentration,
+        "usage_noise": options.usage_noise,
+        "fragments": options.fragments._asdict(),
+    }
+
+
+class _Cells(NamedTuple):
+    """Cells before they are sequenced.
+
+    Attributes
+    ----------
+    gene_expression
+        Molecules, shape (cells, genes); the sum of a cell is its expected fragments.
+    genes
+        Number of the gene of each isoform, shape (isoforms,).
+    usage
+        Share of the gene's molecules, shape (types, isoforms).
+    types
+        Number of the type of each cell, shape (cells,).
+    usage_noise
+        Of the usage in single cells.
+    generator
+        Of the random numbers.
+    """
+
+    gene_expression: np.ndarray
+    genes: np.ndarray
+    usage: np.ndarray
+    types: np.ndarray
+    usage_noise: float
+    generator: np.random.Generator
+
+    def sequence(self, classes: EquivalenceClasses) -> Iterator[_SequencedCells]:
+        """Draw fragments, a block of cells at a time."""
+        for start in range(0, len(self.types), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            usage = self.usage[self.types[rows]]
+            usage = vary_usage(usage, self.genes, self.usage_noise, self.generator)
+            expected = self._expect(rows, usage * classes.effective_lengths)
+            drawn = self.generator.poisson(expected)
+            counts = classes.draw(drawn, self.generator)
+            empty = np.flatnonzero(counts.sum(1) == 0)
+            if empty.size:
+                raise DataError(
+                    f"cell_{start + empty[0]}: has no reads, of {expected[empty[0]].sum():g} "
+                    "expected; simulate more of them (--depth)"
+                )
+            generators = self.generator.spawn(len(counts))
+            yield _SequencedCells(CellReads(counts, generators), expected, drawn)
+
+    def _expect(self, rows: slice, fragments: np.ndarray) -> np.ndarray:
+        """Give expected fragments of cells, from those of a molecule of a gene, up to a factor."""
+        molecules = self.gene_expression[rows]
+        weights = molecules[:, self.genes] * fragments
+        depths, totals = molecules.sum(1, keepdims=True), weights.sum(1, keepdims=True)
+        return weights * np.divide(depths, totals, out=np.zeros_like(totals), where=totals > 0)
+
+
+class _SequencedCells(NamedTuple):
+    """Reads of some cells, and the fragments that were expected and drawn (cells, isoforms)."""
+
+    reads: CellReads
+    expected: np.ndarray
+    drawn: np.ndarray
+
+    def split(self, num_cells: int) -> Iterator[_SequencedCells]:
+        """Give these cells, so many at a time."""
+        for start in range(0, len(self.drawn), num_cells):
+            rows = slice(start, start + num_cells)
+            reads = CellReads(*(part[rows] for part in self.reads))
+            yield _SequencedCells(reads, self.expected[rows], self.drawn[rows])
+
+
+def _quantify(
+    quantifier: IsoformQuantifier, cells: _Cells, options: SimulationOptions
+) -> Iterator[tuple[CellRows, np.ndarray, np.ndarray]]:
+    """Yield the rows of each cell, its expected fragments and those drawn, both (isoforms,)."""
+    of_a_cell = (1 + options.num_bootstraps) * len(cells.genes)
+    num_cells = max(1, _ESTIMATES[options.device] // of_a_cell)
+    num_processes = options.num_processes
+    if num_processes is None:
+        is_long = of_a_cell * len(cells.types) > _WORTH_PROCESSES
+        num_processes = num_cores() if is_long and options.device == "cpu" else 1
+    waiting: deque[_SequencedCells] = deque()
+
+    def reads() -> Iterator[CellReads]:
+        for block in cells.sequence(quantifier.classes):
+            for part in block.split(num_cells):
+                waiting.append(part)
+                yield part.reads
+
+    with closing(map_in_order(quantifier, reads(), num_processes)) as quantified:
+        for rows in quantified:
+            part = waiting.popleft()
+            yield from zip(rows, part.expected, part.drawn, strict=True)

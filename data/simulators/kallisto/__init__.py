@@ -1,0 +1,1 @@
+"""kallisto's quantification, from equivalence classes to bootstraps."""

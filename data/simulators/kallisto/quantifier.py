@@ -1,0 +1,107 @@
+"""Quantification of simulated cells with bootstraps, as kallisto does it from the classes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import NamedTuple
+
+import numpy as np
+
+from ...quantified.cell_rows import CellRows, cell_rows
+from ...quantified.quantifications import Quantification
+from ..transcripts import Transcripts
+from .equivalence_classes import EquivalenceClasses
+from .expectation_maximisation import estimate_counts
+
+
+class CellReads(NamedTuple):
+    """Reads of some cells.
+
+    Attributes
+    ----------
+    class_counts
+        How many fragments are in each equivalence class, shape (cells, classes), int64; each cell
+        has some.
+    generators
+        Of the random numbers of each cell.
+    """
+
+    class_counts: np.ndarray
+    generators: Sequence[np.random.Generator]
+
+
+@dataclass(frozen=True, eq=False)
+class IsoformQuantifier:
+    """Estimates the counts of isoforms in cells, and in bootstraps of their reads.
+
+    A bootstrap draws as many fragments again as the cell has, from the classes of the cell
+    (``Bootstrap.cpp`` of pachterlab/kallisto), and starts from the same values as the estimate did,
+    not from the estimate. That would take fewer rounds, but give others than kallisto's: an isoform
+    that is zero in the estimate would be zero in every bootstrap. Of 240 cells that kallisto has
+    quantified, 6.3 % of the entries are zero in the estimate and not in all bootstraps.
+
+    Attributes
+    ----------
+    transcripts
+        The isoforms.
+    classes
+        Their equivalence classes.
+    num_bootstraps
+        Of each cell.
+    num_layers
+        Keep the first so many bootstraps; None keeps all.
+    device
+        Where to compute.
+    """
+
+    transcripts: Transcripts
+    classes: EquivalenceClasses
+    num_bootstraps: int = 30
+    num_layers: int | None = None
+    device: str = "cpu"
+
+    def estimate(self, reads: CellReads) -> np.ndarray:
+        """Estimate counts of isoforms (reads).
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (cells, 1 + bootstraps, isoforms): the estimate of each cell, then its bootstraps.
+        """
+        drawn = [
+            self._resample(counts, generator)
+            for counts, generator in zip(reads.class_counts, reads.generators, strict=True)
+        ]
+        problems = np.stack([reads.class_counts, *np.stack(drawn, 1)], 1)
+        flat = problems.reshape(-1, problems.shape[-1])
+        counts = estimate_counts(self.classes, flat, self.device).counts
+        return counts.reshape(*problems.shape[:2], -1)
+
+    def _resample(self, counts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Draw bootstraps of the class counts of a cell, shape (bootstraps, classes)."""
+        seen = np.flatnonzero(counts)
+        drawn = np.zeros((self.num_bootstraps, len(counts)), np.int64)
+        total = counts.sum()
+        drawn[:, seen] = generator.multinomial(total, counts[seen] / total, self.num_bootstraps)
+        return drawn
+
+    def __call__(self, reads: CellReads) -> list[CellRows]:
+        """Make the rows of cells."""
+        names = np.char.encode(self.transcripts.names)
+        return [
+            cell_rows(
+                Quantification(
+                    names,
+                    self.transcripts.lengths,
+                    self.classes.effective_lengths,
+                    counts[0].astype(np.float32),
+                    counts[1:].astype(np.float32),
+                    "exvae",
+                    version("exvae"),
+                ),
+                self.num_layers,
+            )
+            for counts in self.estimate(reads)
+        ]

@@ -1,0 +1,1 @@
+"""Expression and its observation as in SymSim."""

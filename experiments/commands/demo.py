@@ -1,0 +1,34 @@
+"""The command ``exvae demo``."""
+
+# What is heavy is imported where it is used, so that the command line starts at once.
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...data.errors import DataError
+from .reports import report
+
+
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Run the main jobs on simulated data: figures and pictures in a few minutes."""
+    from ..demo import demo_isoforms, demo_lda
+
+    if out.exists() and not (out / "lda").is_dir() and any(out.iterdir()):
+        raise DataError(f"{out}: holds other files; choose an empty --out")
+    for job in ("lda", "isoforms"):
+        shutil.rmtree(out / job, ignore_errors=True)
+    report(
+        {
+            "lda": demo_lda(out / "lda", seed),
+            "isoforms": demo_isoforms(out / "isoforms", seed),
+        },
+        as_json=json,
+    )

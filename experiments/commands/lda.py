@@ -1,0 +1,215 @@
+"""The commands ``exvae lda ...``."""
+
+# What is heavy is imported where it is used, so that the command line starts at once.
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ...data.files import require_folder
+from .options import Device, Fit, Json, NewFit, Resume, Seed
+from .reports import report
+
+app = typer.Typer(help="Topic models of documents.", no_args_is_help=True)
+
+Corpus = Annotated[
+    Path,
+    typer.Argument(
+        metavar="CORPUS",
+        help="Tab-separated text, UCI bag of words, lda-c, a folder of .txt, .npz, or .h5ad.",
+    ),
+]
+Refine = Annotated[int, typer.Option(min=0, metavar="STEPS", help="Refinement after the encoder.")]
+DropUnknown = Annotated[
+    bool, typer.Option("--drop-unknown", help="Leave out words that the fit does not know.")
+]
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="The corpus to write.")],
+    documents: Annotated[int, typer.Option(min=1)] = 2000,
+    topics: Annotated[int, typer.Option(min=1)] = 10,
+    vocabulary: Annotated[int, typer.Option(min=1)] = 1000,
+    mean_length: Annotated[float, typer.Option(min=1, help="Words of a document.")] = 100.0,
+    lengths: Annotated[
+        Literal["fixed", "poisson", "heavy-tailed"],
+        typer.Option(help="How the numbers of words of the documents are distributed."),
+    ] = "poisson",
+    length_dispersion: Annotated[
+        float | None,
+        typer.Option(
+            help="Of heavy-tailed lengths: standard deviation of the logarithm. [default: 1]"
+        ),
+    ] = None,
+    document_concentration: Annotated[
+        float, typer.Option(help="Concentration of the documents' topics.")
+    ] = 0.1,
+    topic_concentration: Annotated[
+        float, typer.Option(help="Concentration of the topics' words.")
+    ] = 0.05,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Simulate a corpus; the truth is in its arrays true_topic_words and true_document_topics."""
+    from ...data.simulators.documents import CorpusSimulator
+
+    try:
+        simulator = CorpusSimulator(
+            documents,
+            topics,
+            vocabulary,
+            mean_length,
+            lengths=lengths,
+            length_dispersion=length_dispersion,
+            document_concentration=document_concentration,
+            topic_concentration=topic_concentration,
+            seed=seed,
+        )
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}.") from error
+    tokens = simulator.write(out)
+    report({"corpus": str(out), "documents": documents, "tokens": tokens}, as_json=json)
+
+
+@app.command()
+def fit(
+    corpus: Corpus,
+    topics: Annotated[int, typer.Option(min=1, metavar="K", help="Number of topics.")],
+    out: NewFit,
+    guide: Annotated[Literal["exchangeable", "fixed-length"], typer.Option()] = "exchangeable",
+    pooling: Annotated[
+        Literal["sum", "mean", "max", "moments"], typer.Option(help="Of the exchangeable guide.")
+    ] = "mean",
+    length: Annotated[
+        int, typer.Option(min=1, help="Words that the fixed-length guide reads.")
+    ] = 100,
+    alpha: Annotated[
+        Literal["asymmetric", "symmetric", "fixed"],
+        typer.Option(help="How the concentration of the documents' topics is learned."),
+    ] = "asymmetric",
+    beta: Annotated[
+        float, typer.Option(min=0.01, help="Concentration of the topics' words.")
+    ] = 0.1,
+    learn_beta: Annotated[bool, typer.Option("--learn-beta", help="Learn beta.")] = False,
+    epochs: Annotated[int, typer.Option(min=1)] = 30,
+    batch_size: Annotated[int, typer.Option(min=1, help="Documents.")] = 128,
+    learning_rate: Annotated[float, typer.Option(min=0.0, help="Of the encoder.")] = 5e-3,
+    patience: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Hold out the split val and stop after this many epochs without a better "
+            "perplexity; 0 trains on train and val to the end.",
+        ),
+    ] = 0,
+    test_fraction: Annotated[
+        float, typer.Option(min=0.0, max=0.9, help="Of a corpus without splits.")
+    ] = 0.15,
+    val_fraction: Annotated[
+        float, typer.Option(min=0.0, max=0.9, help="Of a corpus without splits.")
+    ] = 0.15,
+    seed: Seed = 0,
+    device: Device = "auto",
+    resume: Resume = False,
+    json: Json = False,
+) -> None:
+    """Fit a topic model; pictures of the topics and of the training are put beside it."""
+    from ...data.corpus_formats import read_corpus
+    from ..drawing.pictures import draw_topics, draw_training
+    from ..fitting import fits
+    from ..fitting.training import TrainingConfig
+    from ..lda import fitting
+
+    config = fitting.LDAConfig(
+        num_topics=topics,
+        guide=guide,
+        pooling=pooling,
+        length=length,
+        topic_concentration=beta,
+        learn_document_concentration=alpha,
+        learn_topic_concentration=learn_beta,
+    )
+    training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
+    split = fitting.SplitConfig(seed, test_fraction, val_fraction)
+    result = fitting.fit(read_corpus(corpus), config, training, out, split=split, resume=resume)
+    pictures = [out / "topics.png", out / "training.png"]
+    draw_topics(fitting.top_words(fitting.load(out, device), 10), pictures[0])
+    metrics = fits.read_metrics(out)
+    draw_training(metrics, pictures[1])
+    last = metrics.iloc[-1].to_dict()
+    values = {"fit": str(out), **asdict(result), **last, "epoch": int(last["epoch"])}
+    report({**values, "pictures": [str(picture) for picture in pictures]}, as_json=json)
+
+
+@app.command()
+def evaluate(
+    fit: Fit,
+    corpus: Corpus,
+    split: Annotated[Literal["train", "val", "test", "all"], typer.Option()] = "test",
+    refine: Refine = 5,
+    drop_unknown: DropUnknown = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Measure perplexity by document completion, and the loss per token in nats."""
+    from ...data.corpus_formats import read_corpus
+    from ..lda import fitting
+
+    loaded = fitting.load(fit, device)
+    documents = read_corpus(corpus, loaded.vocabulary, drop_unknown)
+    report(fitting.evaluate(loaded, documents, split=split, steps=refine, seed=seed), as_json=json)
+
+
+@app.command()
+def infer(
+    fit: Fit,
+    corpus: Corpus,
+    out: Annotated[Path, typer.Option(metavar="topics.csv", help="The table to write.")],
+    refine: Refine = 5,
+    drop_unknown: DropUnknown = False,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Write the posterior mean topic proportions of each document."""
+    from ...data.corpus_formats import read_corpus
+    from ..fitting import fits
+    from ..lda import fitting
+
+    loaded = fitting.load(fit, device)
+    documents = read_corpus(corpus, loaded.vocabulary, drop_unknown)
+    table = fitting.topic_table(loaded, documents, steps=refine)
+    require_folder(out)
+    fits.write_atomically(out, lambda path: table.to_csv(path, float_format="%.6g"))
+    report({"out": os.fspath(out), "documents": len(table)}, as_json=json)
+
+
+@app.command()
+def topics(
+    fit: Fit,
+    top: Annotated[int, typer.Option(min=1, help="Words of each topic.")] = 10,
+    json: Json = False,
+) -> None:
+    """List the most probable words of each topic, most used topic first."""
+    from ..lda import fitting
+
+    words = fitting.top_words(fitting.load(fit, "cpu"), top)
+    listed = [
+        {
+            "topic": int(topic),
+            "weight": float(group["weight"].iloc[0]),
+            "words": group["word"].tolist(),
+            "probabilities": group["probability"].tolist(),
+        }
+        for topic, group in words.groupby("topic", sort=False)
+    ]
+    if json:
+        report({"topics": listed}, as_json=True)
+        return
+    for entry in listed:
+        print(f"{entry['topic']:>4}  {entry['weight']:6.1%}  {' '.join(entry['words'])}")

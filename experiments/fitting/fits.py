@@ -1,0 +1,212 @@
+"""A fit on disk: what was fitted, on what, and the state from which it goes on.
+
+``config.json``     model, guide, training, data, versions and seed
+``checkpoint.pt``   tensors and numbers only, loads with ``weights_only=True``
+``metrics.csv``     a row for each epoch
+``vocabulary.txt``  of a topic model: a word a line
+``isoforms.txt``    of a model of isoforms: an isoform a line
+``genes.txt``       of a model of isoforms: the gene of each, a line each
+
+Every file is written beside its place and then moved there, so that none is ever half-written.
+Only checkpoints need torch, which is loaded with the first of them.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ...data.errors import DataError
+from ...data.files import written_atomically
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+CONFIG = "config.json"
+CHECKPOINT = "checkpoint.pt"
+METRICS = "metrics.csv"
+VOCABULARY = "vocabulary.txt"
+ISOFORMS = "isoforms.txt"
+GENES = "genes.txt"
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` fill a temporary file, then move it to its place.
+
+    Raises
+    ------
+    DataError
+        If the folder cannot be written to.
+    """
+    with written_atomically(path) as temporary:
+        write(temporary)
+
+
+def create_folder(folder: Path, *, resume: bool) -> None:
+    """Make the folder of a new fit, or check that the one to resume is there.
+
+    Raises
+    ------
+    DataError
+        If the folder already holds a fit that is not to be resumed, or none to resume.
+    """
+    if resume:
+        if not (folder / CHECKPOINT).is_file():
+            raise DataError(f"{folder}: holds no fit to resume; leave out --resume")
+        return
+    if (folder / CONFIG).exists():
+        raise DataError(
+            f"{folder}: holds a fit already; choose another --out, remove it, or give --resume"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be made ({error.strerror}); choose another") from error
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a fit depends on."""
+    packages = ("exvae", "torch", "pyro-ppl", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def write_config(folder: Path, config: dict[str, Any]) -> None:
+    """Write ``config.json``."""
+    text = json.dumps(config, indent=2) + "\n"
+    write_atomically(folder / CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def read_config(folder: Path, kind: str | None = None) -> dict[str, Any]:
+    """Read ``config.json``.
+
+    Parameters
+    ----------
+    folder
+        Of the fit.
+    kind
+        What the fit must be of: ``lda``, say. None accepts any.
+
+    Raises
+    ------
+    DataError
+        If this is no folder of a fit, or one of another kind.
+    """
+    path = folder / CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(
+            f"{folder}: is no fit ({CONFIG} cannot be read); give its folder"
+        ) from error
+    except ValueError as error:
+        raise DataError(f"{path}: is damaged ({error}); fit again") from error
+    if kind is not None and config.get("kind") != kind:
+        raise DataError(f"{folder}: is a fit of {config.get('kind')!r}, not of {kind!r}")
+    return config
+
+
+def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Write ``checkpoint.pt``."""
+    import torch
+
+    write_atomically(folder / CHECKPOINT, lambda path: torch.save(state, path))
+
+
+def read_checkpoint(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read ``checkpoint.pt`` onto any device.
+
+    Raises
+    ------
+    DataError
+        If it is missing or damaged.
+    """
+    import torch
+
+    path = folder / CHECKPOINT
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{path}: cannot be read ({reason}); fit again") from error
+
+
+def write_metrics(folder: Path, rows: Sequence[dict[str, float]]) -> None:
+    """Write ``metrics.csv``."""
+    table = pd.DataFrame(list(rows))
+    write_atomically(folder / METRICS, lambda path: table.to_csv(path, index=False))
+
+
+def read_metrics(folder: Path) -> pd.DataFrame:
+    """Read ``metrics.csv``; without epochs yet, an empty table."""
+    path = folder / METRICS
+    if not path.exists():
+        return pd.DataFrame({"epoch": []})
+    # A fit that goes on writes again what it has read; by default pandas reads floats inexactly.
+    return pd.read_csv(path, float_precision="round_trip")
+
+
+def write_vocabulary(folder: Path, words: Sequence[str], name: str = VOCABULARY) -> None:
+    """Write ``vocabulary.txt``, or what ``name`` says."""
+    text = "".join(f"{word}\n" for word in words)
+    write_atomically(folder / name, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def read_vocabulary(folder: Path, name: str = VOCABULARY) -> list[str]:
+    """Read ``vocabulary.txt``, or what ``name`` says.
+
+    Raises
+    ------
+    DataError
+        If it is missing.
+    """
+    path = folder / name
+    try:
+        return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read; fit again") from error
+
+
+def check_same_fit(folder: Path, description: dict[str, Any]) -> None:
+    """Require that what is resumed is what was begun; only epochs and device may change.
+
+    Raises
+    ------
+    DataError
+        If model, training, split or data differ from those in the folder.
+    """
+    begun = read_config(folder, description["kind"])
+    for part in ("model", "training", "split", "data"):
+        for key, value in description[part].items():
+            if key not in ("epochs", "device", "source") and begun[part][key] != value:
+                raise DataError(
+                    f"{folder}: was begun with {key} {begun[part][key]}, not {value}; "
+                    "resume with the same data and options"
+                )
+
+
+def load_modules(folder: Path, device: torch.device, modules: dict[str, nn.Module]) -> None:
+    """Put freshly built model and guide on a device and in the state of a checkpoint.
+
+    Raises
+    ------
+    DataError
+        If the checkpoint is missing, damaged, or not that of these modules.
+    """
+    state = read_checkpoint(folder, device)
+    for name, module in modules.items():
+        try:
+            module.to(device).load_state_dict(state[name])
+        except (RuntimeError, KeyError) as error:
+            reason = str(error).splitlines()[0]
+            raise DataError(
+                f"{folder}: checkpoint and config disagree ({reason}); fit again"
+            ) from error
+        module.eval()

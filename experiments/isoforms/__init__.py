@@ -1,0 +1,1 @@
+"""Isoform models from cells to expression."""

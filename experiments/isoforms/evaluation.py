@@ -1,0 +1,163 @@
+"""Figures of merit of a model of isoforms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+
+from ...data.cells import Cells, CountTensors
+from ...data.errors import DataError
+from ...data.isoform_truth import IsoformTruth
+from . import inference
+from .calibration import EXPRESSED, Calibration
+from .fitting import IsoformFit, split_cells, tensors_of
+from .settings import LIKELIHOOD_SAMPLES, POSTERIOR_SAMPLES, SUBSETS, IsoformConfig
+
+# Starts of k-means.
+_STARTS = 20
+
+
+def chosen_positions(fit: IsoformFit, cells: Cells, subset: str) -> np.ndarray:
+    """Positions of the cells of a subset as the fit saw it, in the order of the file.
+
+    Raises
+    ------
+    DataError
+        If the cells are not those of the fit, or none is in the subset.
+    """
+    if subset not in SUBSETS:
+        raise DataError(f"--subset is {subset!r}; choose one of {', '.join(SUBSETS)}")
+    if subset == "all":
+        return np.arange(cells.num_cells)
+    if cells.fingerprint != fit.config["data"]["fingerprint"]:
+        raise DataError(f"{cells.source}: does not hold the cells of the fit; use --subset all")
+    train_fraction = fit.config["split"]["train_fraction"]
+    seed = fit.config["training"]["seed"]
+    trained_on, held_out = split_cells(cells.num_cells, train_fraction, seed)
+    positions = trained_on if subset == "train" else held_out
+    if not len(positions):
+        raise DataError(f"{cells.source}: the fit has no cells held out; use --subset all")
+    return np.sort(positions)
+
+
+def evaluate(
+    fit: IsoformFit,
+    cells: Cells,
+    *,
+    subset: str = "all",
+    truth: IsoformTruth | None = None,
+    likelihood_samples: int = LIKELIHOOD_SAMPLES,
+    posterior_samples: int = POSTERIOR_SAMPLES,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Measure a fit.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    cells
+        Of the isoforms of the fit.
+    subset
+        ``all``, ``train`` or ``held-out``.
+    truth
+        Of these cells.
+    likelihood_samples, posterior_samples
+        Draws of the latent variables behind the bound on the likelihood of the point estimates,
+        and behind the posterior of expression.
+    seed
+        Of all draws.
+
+    Returns
+    -------
+    dict
+        ``cells``, ``isoforms``, ``loss_per_cell`` (nats), ``nll_point_estimates`` (nats per entry,
+        comparable between models), and with the truth what :func:`compare` gives.
+    """
+    cells = fit.conform(cells)
+    positions = chosen_positions(fit, cells, subset)
+    config = IsoformConfig(**fit.config["model"])
+    tensors = tensors_of(config, cells, fit.device)
+    torch.manual_seed(seed)
+    loss = inference.loss_per_cell(fit.model, fit.guide, tensors, positions)
+    log_prob = inference.log_prob_of_point_estimates(
+        fit.model,
+        fit.guide,
+        CountTensors(cells, fit.device),
+        positions,
+        num_samples=likelihood_samples,
+    )
+    measured = {
+        "cells": len(positions),
+        "isoforms": cells.num_isoforms,
+        "loss_per_cell": loss,
+        "nll_point_estimates": -log_prob / (len(positions) * cells.num_isoforms),
+    }
+    if truth is None:
+        return measured
+    chosen = truth.select(positions)
+    return {**measured, **compare(fit, cells, positions, chosen, posterior_samples)}
+
+
+@torch.no_grad()
+def compare(
+    fit: IsoformFit,
+    cells: Cells,
+    positions: np.ndarray,
+    truth: IsoformTruth,
+    num_samples: int,
+) -> dict[str, Any]:
+    """Compare a fit with the truth of the cells at these positions.
+
+    Returns
+    -------
+    dict
+        What :meth:`~exvae.experiments.isoforms.calibration.Calibration.figures` gives;
+        ``rmse_log1p_quantifier`` and ``rmse_log1p_bootstraps``: root mean squared errors of log1p
+        of the quantifier's estimates and the means of the bootstraps; ``adjusted_rand_index``: of
+        k-means on the mean states with the true types.
+    """
+    tensors = tensors_of(IsoformConfig(**fit.config["model"]), cells, fit.device)
+    estimates = cells.counts if cells.summary is None else cells.mean_bootstraps
+    calibration = Calibration()
+    blocks = inference.draw_latents(fit.guide, tensors, positions, num_samples)
+    for rows, batch, samples in blocks:
+        posterior = fit.model.expression(samples, batch.batches, batch.obs)
+        expected = torch.as_tensor(truth.expected[rows], dtype=torch.float32, device=fit.device)
+        expressed = estimates[positions[rows]].toarray() > EXPRESSED
+        calibration.add(posterior, expected, torch.as_tensor(expressed, device=fit.device))
+    states = inference.mean_states(fit.guide, tensors, positions)
+    measured = {
+        **calibration.figures(),
+        "rmse_log1p_quantifier": _rmse_log1p(cells.counts[positions], truth.expected),
+    }
+    if cells.summary is not None:
+        measured["rmse_log1p_bootstraps"] = _rmse_log1p(estimates[positions], truth.expected)
+    return {**measured, "adjusted_rand_index": rand_index(states, truth.cell_types)}
+
+
+def _rmse_log1p(estimates: csr_matrix, expected: np.ndarray) -> float:
+    """Root mean squared error on log1p scale of estimates (reads), shape (cells, isoforms)."""
+    error = np.log1p(estimates.toarray()) - np.log1p(expected)
+    return float(np.sqrt(np.mean(error**2)))
+
+
+def rand_index(states: np.ndarray, types: np.ndarray) -> float:
+    """Compare clusters of states, as many as there are types, by the adjusted Rand index.
+
+    Parameters
+    ----------
+    states
+        Shape (cells, latent_size).
+    types
+        Shape (cells,).
+    """
+    from sklearn.cluster import KMeans  # slow to import, and needed with a truth alone
+    from sklearn.metrics import adjusted_rand_score
+
+    num_types = len(np.unique(types))
+    clusters = KMeans(num_types, n_init=_STARTS, random_state=0).fit_predict(states)
+    return float(adjusted_rand_score(types, clusters))

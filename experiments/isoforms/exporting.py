@@ -1,0 +1,257 @@
+"""What a fit says of every cell, as an ``.h5ad`` that scanpy reads."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ...data.cells import CellBatch, CellFile, CellTensors, CountTensors, blocks, open_cells
+from ...data.errors import DataError
+from ...data.files import require_h5ad, written_atomically
+from ...models.paper_isoforms import BootstrapIsoforms
+from ...models.scvi import SCVI
+from . import inference
+from .fitting import IsoformFit, tensors_of
+from .settings import POSTERIOR_SAMPLES, QUANTILES, IsoformConfig
+
+# Cells that a file keeps, and compresses, together.
+_CHUNK = 16
+# Entries, cells times isoforms, that are read at once.
+_READ = 1 << 19
+
+
+def export(
+    fit: IsoformFit,
+    source: Path,
+    out: Path,
+    *,
+    quantiles: Sequence[float] = QUANTILES,
+    num_samples: int = POSTERIOR_SAMPLES,
+    seed: int = 0,
+) -> dict[str, object]:
+    """Write a copy of the cells with what the fit says of them.
+
+    Added are ``obsm["X_exvae"]``, the posterior mean of z, ``uns["exvae"]``, and the layers
+    ``expression``, ``expression_sd``, ``expression_log1p`` (posterior mean of log1p) and
+    ``expression_q0.025`` ...: the posterior of y (reads) given all the bootstraps, what the model
+    of effective reads expects, the count before dropout of that of latent counts. Of the latter,
+    ``expression_observed`` is the posterior mean of u, after dropout. For scVI, which takes its
+    counts for exact, they are of the rate l w behind the count.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    source
+        The cells, an ``.h5ad``.
+    out
+        The file to write; it is complete when it appears.
+    quantiles
+        Probabilities between 0 and 1.
+    num_samples
+        Draws of the latent variables to average over.
+    seed
+        Of these draws.
+
+    Returns
+    -------
+    dict
+        ``out``, ``cells``, ``isoforms`` and the names of the ``layers`` added.
+
+    Raises
+    ------
+    DataError
+        If the cells are not of the isoforms of the fit, or the file cannot be written.
+    """
+    wrong = [level for level in quantiles if not 0 < level < 1]
+    if wrong:
+        raise DataError(f"--quantiles holds {wrong[0]:g}; give probabilities between 0 and 1")
+    require_h5ad(out, "choose another --out")
+    if out.resolve() == source.resolve():
+        raise DataError(f"{out}: is the file that is read; choose another --out")
+    torch.manual_seed(seed)
+    with (
+        open_cells(source) as file,
+        written_atomically(out) as temporary,
+        h5py.File(temporary, "w") as new,
+    ):
+        for _ in _parts(fit, file, "check"):
+            pass  # what is wrong with the last cell is told before hours are spent
+        _copy(file.file, new)
+        states, names = [], set()
+        for start, tensors in _parts(fit, file, "export"):
+            positions = np.arange(tensors.cells.num_cells)
+            states.append(inference.mean_states(fit.guide, tensors, positions))
+            drawn = inference.draw_latents(fit.guide, tensors, positions, num_samples)
+            for rows, batch, samples in drawn:
+                place = slice(start + rows.start, start + rows.stop)
+                for name, values in layers_of(fit.model, batch, samples, quantiles):
+                    _write_rows(new, name, place, values, file.shape[0])
+                    names.add(name)
+        _write(new, "obsm", "X_exvae", np.concatenate(states))
+        config = {"config": json.dumps(fit.config), "num_samples": num_samples, "seed": seed}
+        _write(new, "uns", "exvae", config)
+        num_cells, num_isoforms = file.shape
+    return {
+        "out": str(out),
+        "cells": num_cells,
+        "isoforms": num_isoforms,
+        "layers": sorted(names),
+    }
+
+
+def _parts(
+    fit: IsoformFit, file: CellFile, what: str
+) -> Iterator[tuple[int, CellTensors | CountTensors]]:
+    """Read a few cells at a time, with the place of the first; show how many are done."""
+    num_cells = file.shape[0]
+    config = IsoformConfig(**fit.config["model"])
+    with tqdm(total=num_cells, desc=what, unit=" cells", file=sys.stderr) as bar:
+        for rows in blocks(*file.shape, _READ):
+            cells = fit.conform(file.read(fit.batch_key, rows))
+            yield rows.start, tensors_of(config, cells, fit.device)
+            bar.update(cells.num_cells)
+
+
+@torch.no_grad()
+def layers_of(
+    model: SCVI,
+    batch: CellBatch,
+    samples: list[dict[str, Tensor]],
+    quantiles: Sequence[float],
+) -> Iterator[tuple[str, Tensor]]:
+    """Compute the layers of a minibatch, each of shape (cells, isoforms), with their names."""
+    posterior = model.expression(samples, batch.batches, batch.obs)
+    yield "expression", posterior.mean
+    yield "expression_sd", posterior.variance.sqrt()
+    yield "expression_log1p", posterior.log1p_mean
+    if quantiles:
+        for level, values in zip(quantiles, posterior.quantile(list(quantiles)), strict=True):
+            yield f"expression_q{level:g}", values
+    if isinstance(model, BootstrapIsoforms):
+        observed = model.expression(samples, batch.batches, batch.obs, of="u")
+        yield "expression_observed", observed.mean
+
+
+def _copy(old: h5py.File, new: h5py.File) -> None:
+    """Copy all of a file but what is written anew."""
+    from anndata.io import write_elem  # slow to import, and no other command needs it
+
+    for name, value in old.attrs.items():
+        new.attrs[name] = value
+    for name in old:
+        old.copy(name, new)
+    for group in ("obsm", "uns", "layers"):
+        if group not in new:
+            write_elem(new, group, {})
+    for name in list(new["layers"]):
+        if name == "expression" or name.startswith("expression_"):
+            del new["layers"][name]
+
+
+def _write(file: h5py.File, group: str, name: str, value: object) -> None:
+    """Write a value, in the place of one that an earlier export left."""
+    from anndata.io import write_elem
+
+    if name in file[group]:
+        del file[group][name]
+    write_elem(file[group], name, value)
+
+
+def _write_rows(file: h5py.File, name: str, rows: slice, values: Tensor, num_cells: int) -> None:
+    """Write some rows of a layer, float32."""
+    layers = file["layers"]
+    if name not in layers:
+        layer = layers.create_dataset(
+            name,
+            shape=(num_cells, values.shape[1]),
+            chunks=(min(_CHUNK, num_cells), values.shape[1]),
+            dtype=np.float32,
+            compression="gzip",
+            compression_opts=1,
+            shuffle=True,
+        )
+        layer.attrs["encoding-type"] = "array"
+        layer.attrs["encoding-version"] = "0.2.0"
+    layers[name][rows] = values.cpu().numpy()
+
+
+# Reading an export
+
+
+def read_gene(path: Path, gene: str, group: str | None = None) -> pd.DataFrame:
+    """Read the expression of a gene's isoforms from an export.
+
+    Parameters
+    ----------
+    path
+        The file that :func:`export` wrote.
+    gene
+        A gene of ``var["gene"]``, or an isoform.
+    group
+        Column of ``obs`` to group the cells by; None takes all as one group.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``isoform``, ``cell``, ``group``, ``expression``, ``low`` and ``high`` (reads), a
+        row for each isoform and cell; ``attrs["interval"]`` are the names of the last two's layers.
+
+    Raises
+    ------
+    DataError
+        If the file is no export, or has no such gene or column.
+    """
+    from anndata.io import read_elem
+
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise DataError(f"{path}: is no readable .h5ad file; give one that export wrote") from error
+    with file:
+        layers = file.get("layers", {})
+        if "expression" not in layers:
+            raise DataError(f"{path}: has no layer expression; give a file that export wrote")
+        obs, var = read_elem(file["obs"]), read_elem(file["var"])
+        chosen = var.index == gene
+        if "gene" in var:
+            chosen |= (var["gene"].astype(str) == gene).to_numpy()
+        if not chosen.any():
+            raise DataError(f"{path}: has no gene or isoform {gene}; see its var")
+        if group is not None and group not in obs:
+            columns = ", ".join(obs.columns) or "none"
+            raise DataError(f"{path}: obs has no column {group!r}; choose one of {columns}")
+        interval = _widest_interval(path, layers)
+        columns = np.flatnonzero(chosen)
+        values = {
+            name: layers[layer][:, columns]
+            for name, layer in zip(
+                ("expression", "low", "high"), ("expression", *interval), strict=True
+            )
+        }
+    num_cells = len(obs)
+    table = pd.DataFrame({name: array.T.ravel() for name, array in values.items()})
+    table["isoform"] = np.repeat(var.index.to_numpy().astype(str)[columns], num_cells)
+    table["cell"] = np.tile(obs.index.to_numpy().astype(str), len(columns))
+    groups = np.full(num_cells, "all cells") if group is None else obs[group].astype(str).to_numpy()
+    table["group"] = np.tile(groups, len(columns))
+    table.attrs["interval"] = interval
+    return table
+
+
+def _widest_interval(path: Path, layers: Iterable[str]) -> tuple[str, str]:
+    """Name the layers of the outermost quantiles."""
+    prefix = "expression_q"
+    levels = sorted(float(name.removeprefix(prefix)) for name in layers if name.startswith(prefix))
+    if not levels or not levels[0] < 0.5 < levels[-1]:
+        raise DataError(f"{path}: has no quantiles on both sides of 0.5; export it with some")
+    return f"{prefix}{levels[0]:g}", f"{prefix}{levels[-1]:g}"

@@ -1,0 +1,110 @@
+"""What a fitted model says of cells, block by block, so that memory stays bounded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from pyro.infer import TraceMeanField_ELBO
+from torch import Tensor
+
+from ...data.cells import CellBatch, CellTensors, CountTensors
+from ...guides.cells import SCVIGuide
+from ...models.scvi import SCVI
+
+# Entries, cells times isoforms, that are worked on at once.
+BLOCK = 1 << 19
+# The same where the posteriors of several draws of the latent variables are held together.
+POSTERIOR_BLOCK = 1 << 15
+
+
+def batches_of(
+    tensors: CellTensors | CountTensors, positions: np.ndarray, size: int = BLOCK
+) -> Iterator[CellBatch]:
+    """Gather cells in their order, with all their bootstraps, about ``size`` entries at once."""
+    rows = max(1, size // tensors.cells.num_isoforms)
+    for start in range(0, len(positions), rows):
+        own = positions[start : start + rows]
+        yield tensors.batch(own, len(own))
+
+
+@torch.no_grad()
+def loss_per_cell(
+    model: SCVI, guide: SCVIGuide, tensors: CellTensors | CountTensors, positions: np.ndarray
+) -> float:
+    """Negative ELBO in nats per cell, one sample of the latent variables."""
+    loss = TraceMeanField_ELBO().loss
+    total = sum(loss(model, guide, *batch) for batch in batches_of(tensors, positions))
+    return total / len(positions)
+
+
+@torch.no_grad()
+def mean_states(
+    guide: SCVIGuide, tensors: CellTensors | CountTensors, positions: np.ndarray
+) -> np.ndarray:
+    """Posterior mean of z, shape (cells, latent_size)."""
+    means = [
+        guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)["z"].mean.squeeze(-2)
+        for batch in batches_of(tensors, positions)
+    ]
+    return torch.cat(means).cpu().numpy()
+
+
+@torch.no_grad()
+def log_prob_of_point_estimates(
+    model: SCVI,
+    guide: SCVIGuide,
+    tensors: CountTensors,
+    positions: np.ndarray,
+    *,
+    num_samples: int,
+) -> float:
+    """Lower bound on the log probability (nats) of all cells' rounded estimates.
+
+    The guide reads them as a set of one vector, and its samples are importance-weighted (Burda,
+    Grosse & Salakhutdinov, 2016), so that models of counts and of bootstraps can be compared: both
+    bounds are of the probability of the same whole counts.
+    """
+    total = 0.0
+    for batch in batches_of(tensors, positions):
+        posteriors = guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)
+        priors = model.priors(batch.batches)
+        log_weights = []
+        for _ in range(num_samples):
+            latents = {name: posterior.sample() for name, posterior in posteriors.items()}
+            log_weight = model.log_prob_of_counts(latents, batch.batches, batch.obs)
+            for name, value in latents.items():
+                ratio = priors[name].log_prob(value) - posteriors[name].log_prob(value)
+                log_weight = log_weight + ratio.squeeze(-1)
+            log_weights.append(log_weight.double())
+        bound = torch.stack(log_weights).logsumexp(0) - math.log(num_samples)
+        total += float(bound.sum())
+    return total
+
+
+@torch.no_grad()
+def draw_latents(
+    guide: SCVIGuide,
+    tensors: CellTensors | CountTensors,
+    positions: np.ndarray,
+    num_samples: int,
+) -> Iterator[tuple[slice, CellBatch, list[dict[str, Tensor]]]]:
+    """Draw the latent variables of cells several times from q, block by block.
+
+    Yields
+    ------
+    tuple
+        Which of the positions, their minibatch, and the draws.
+    """
+    start = 0
+    for batch in batches_of(tensors, positions, POSTERIOR_BLOCK):
+        posteriors = guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)
+        samples = [
+            {name: posterior.sample() for name, posterior in posteriors.items()}
+            for _ in range(num_samples)
+        ]
+        rows = slice(start, start + len(batch.indices))
+        yield rows, batch, samples
+        start = rows.stop

@@ -1,0 +1,290 @@
+"""Differences in isoform usage, the share of its gene's reads, between groups of cells.
+
+Quantifiers divide reads that several isoforms share by an algorithm whose answer depends on how
+many reads a gene has in a cell: with few it finds few isoforms. So groups that express a gene at
+different levels seem to use its isoforms differently when they do not. Cells are therefore compared
+with cells of the same coverage, and the differences within strata of coverage averaged with the
+weights of Mantel and Haenszel (J. Natl. Cancer Inst. 22, 1959).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix
+from scipy.stats import t as student
+
+from ...data.cells import Cells
+
+# Strata end at 1, 2, 4 ... reads; with fewer reads than this a gene's usage is not known at all.
+_LEAST_COVERAGE, _STRATA = 1 / 16, 24
+# A test needs the information of so many reads.
+_LEAST_INFORMATION = 1.0
+# Usages are taken for no closer to 0 and 1 than this where a variance is derived from them.
+_USAGE_BOUND = 0.02
+# Values of a block of genes that is made dense.
+_BLOCK = 1 << 21
+_COVERAGE = 0.95
+# Keeps quotients of nothing finite.
+_NOTHING = 1e-30
+
+
+class Sums(NamedTuple):
+    """Reads summed over the cells of a group, each of shape (strata, isoforms).
+
+    Attributes
+    ----------
+    counts
+        Of the isoform.
+    totals
+        Of its gene.
+    """
+
+    counts: np.ndarray
+    totals: np.ndarray
+
+
+class Difference(NamedTuple):
+    """Usage in one group less that in the other, each of shape (isoforms,).
+
+    Attributes
+    ----------
+    value
+        Mean over strata.
+    information
+        Reads that it rests on: the sum over strata of N1 N0 / (N1 + N0).
+    """
+
+    value: np.ndarray
+    information: np.ndarray
+
+
+class Uncertainty(NamedTuple):
+    """How well a difference is known over other cells, each of shape (isoforms,).
+
+    Attributes
+    ----------
+    variance
+        By the jackknife over cells.
+    degrees_of_freedom
+        Of that variance, by Welch and Satterthwaite from the effective numbers of cells; at least
+        1.
+    """
+
+    variance: np.ndarray
+    degrees_of_freedom: np.ndarray
+
+
+class GeneBlock:
+    """Isoforms of whole genes in all cells.
+
+    Parameters
+    ----------
+    coverage
+        Mean bootstraps (reads), shape (cells, isoforms).
+    genes
+        Gene of each isoform, shape (isoforms,), int64, from 0 on.
+    """
+
+    def __init__(self, coverage: np.ndarray, genes: np.ndarray) -> None:
+        self.genes = genes
+        self._members = csr_matrix((np.ones(len(genes)), (np.arange(len(genes)), genes)))
+        totals = self.totals(coverage)
+        stratum = np.frexp(totals)[1].clip(0, _STRATA - 1)
+        # Cells that do not express a gene go to a stratum of their own, which is left out.
+        self.strata = np.where(totals < _LEAST_COVERAGE, _STRATA, stratum)
+
+    def totals(self, counts: np.ndarray) -> np.ndarray:
+        """Sum the reads of each isoform's gene, shape (cells, isoforms)."""
+        return (counts @ self._members)[:, self.genes]
+
+    def sums(self, counts: np.ndarray, totals: np.ndarray, chosen: np.ndarray) -> Sums:
+        """Sum over the chosen cells; arrays of shape (cells, isoforms), and (cells,), bool."""
+        isoforms = len(self.genes)
+        places = (self.strata[chosen] * isoforms + np.arange(isoforms)).ravel()
+        size = (_STRATA + 1) * isoforms
+        return Sums(
+            *(
+                np.bincount(places, values[chosen].ravel(), size).reshape(-1, isoforms)[:_STRATA]
+                for values in (counts, totals)
+            )
+        )
+
+    def difference(self, counts: np.ndarray, group: np.ndarray, other: np.ndarray) -> Difference:
+        """Compare two groups of cells; counts of shape (cells, isoforms)."""
+        totals = self.totals(counts)
+        top, information = _contrast(
+            self.sums(counts, totals, group), self.sums(counts, totals, other)
+        )
+        information = information.sum(0)
+        return Difference(_average(top.sum(0), information), information)
+
+    def uncertainty(self, counts: np.ndarray, group: np.ndarray, other: np.ndarray) -> Uncertainty:
+        """Leave out one cell after another; arguments as for :meth:`difference`."""
+        totals = self.totals(counts)
+        sums = [self.sums(counts, totals, chosen) for chosen in (group, other)]
+        whole = [part.sum(0) for part in _contrast(*sums)]
+        variances, sizes = [], []
+        for side, chosen in enumerate((group, other)):
+            known = self.strata[chosen] < _STRATA
+            # The sums of the stratum that a cell lies in.
+            places = np.minimum(self.strata[chosen], _STRATA - 1), np.arange(len(self.genes))
+            around = [Sums(*(field[places] for field in of_side)) for of_side in sums]
+            own = Sums(counts[chosen], totals[chosen])
+            left = around.copy()
+            left[side] = Sums(
+                *(np.maximum(a - b, 0) for a, b in zip(around[side], own, strict=True))
+            )
+            parts = zip(whole, _contrast(*around), _contrast(*left), strict=True)
+            change = _average(*(all_ - old + new for all_, old, new in parts)) - _average(*whole)
+            variances.append((np.where(known, change, 0) ** 2).sum(0))
+            both = np.maximum(around[0].totals + around[1].totals, _NOTHING)
+            weight = np.where(known, own.totals * around[1 - side].totals / both, 0)
+            sizes.append(weight.sum(0) ** 2 / np.maximum((weight**2).sum(0), _NOTHING))
+        variance = sum(variances)
+        squares = sum(
+            part**2 / np.maximum(size - 1, 0.5) for part, size in zip(variances, sizes, strict=True)
+        )
+        freedom = variance**2 / np.maximum(squares, _NOTHING)
+        return Uncertainty(variance, np.maximum(freedom, 1.0))
+
+
+def _contrast(group: Sums, other: Sums) -> tuple[np.ndarray, np.ndarray]:
+    """Difference of usages in each stratum times its information, and the information."""
+    both = np.maximum(group.totals + other.totals, _NOTHING)
+    top = (group.counts * other.totals - other.counts * group.totals) / both
+    return top, group.totals * other.totals / both
+
+
+def _average(top: np.ndarray, information: np.ndarray) -> np.ndarray:
+    return top / np.maximum(information, _NOTHING)
+
+
+def usage_differences(cells: Cells, groups: np.ndarray, reference: str | None) -> pd.DataFrame:
+    """Compare the usage of every isoform between groups of cells.
+
+    The estimate is that of the mean bootstraps. Its variance is that of the jackknife over cells,
+    but at least what counting so many reads leaves, plus the variance between bootstraps: errors
+    of the quantifier that cells have in common do not show as differences between cells.
+
+    Parameters
+    ----------
+    cells
+        With bootstraps and genes.
+    groups
+        Group of each cell, shape (cells,), strings; cells without one have the empty string.
+    reference
+        The group to compare the others with; None compares each with all others.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each isoform of a gene with several, and group: ``gene``, ``isoform``, ``group``,
+        ``reference``, ``usage`` (over both), ``difference``, ``standard_error``,
+        ``degrees_of_freedom``, ``low`` and ``high``, the ends of the 95 % interval,
+        ``information`` (reads). Where too little is known there is no row.
+    """
+    comparisons = list(_comparisons(groups, reference))
+    table = pd.concat(
+        [
+            table
+            for columns, genes in _blocks_of_genes(cells)
+            for table in _compare(cells, columns, genes, comparisons)
+        ],
+        ignore_index=True,
+    )
+    half = student.ppf(0.5 + _COVERAGE / 2, table["degrees_of_freedom"]) * table["standard_error"]
+    return table.assign(
+        low=np.maximum(table["difference"] - half, -1),
+        high=np.minimum(table["difference"] + half, 1),
+    )
+
+
+class _Comparison(NamedTuple):
+    """Two groups of cells by name, and which cells they are, shape (cells,), bool."""
+
+    group: str
+    reference: str
+    own: np.ndarray
+    other: np.ndarray
+
+
+def _comparisons(groups: np.ndarray, reference: str | None) -> Iterator[_Comparison]:
+    """Each group against the reference or, without one, all others; two groups once."""
+    names = sorted(set(groups) - {""})
+    if reference is None and len(names) == 2:
+        reference = names[0]
+    for name in names:
+        if reference is None:
+            yield _Comparison(name, "rest", groups == name, (groups != name) & (groups != ""))
+        elif name != reference:
+            yield _Comparison(name, reference, groups == name, groups == reference)
+
+
+def _blocks_of_genes(cells: Cells) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Columns of genes with several isoforms, and the gene of each from 0 on, block by block."""
+    _, genes, sizes = np.unique(cells.genes, return_inverse=True, return_counts=True)
+    columns = np.flatnonzero(sizes[genes] > 1)
+    columns = columns[np.argsort(genes[columns], kind="stable")]
+    # A gene's isoforms stay together in the block in which the first of them lies.
+    starts = np.flatnonzero(np.diff(genes[columns], prepend=-1))
+    block = starts // max(1, _BLOCK // cells.num_cells)
+    for chosen in np.split(starts, np.flatnonzero(np.diff(block)) + 1):
+        last = chosen[-1] + sizes[genes[columns[chosen[-1]]]]
+        own = columns[chosen[0] : last]
+        yield own, np.unique(genes[own], return_inverse=True)[1]
+
+
+def _compare(
+    cells: Cells, columns: np.ndarray, genes: np.ndarray, comparisons: Sequence[_Comparison]
+) -> Iterator[pd.DataFrame]:
+    """Compare groups in the isoforms in some columns."""
+    mean = cells.mean_bootstraps[:, columns].toarray().astype(np.float64)
+    block = GeneBlock(mean, genes)
+    # A bootstrap is made dense once for all comparisons.
+    values = np.stack(
+        [
+            [block.difference(bootstrap, each.own, each.other).value for each in comparisons]
+            for bootstrap in _bootstraps(cells, columns)
+        ]
+    )
+    names = pd.DataFrame({"gene": cells.genes[columns], "isoform": cells.isoforms[columns]})
+    for comparison, between in zip(comparisons, values.var(0, ddof=1), strict=True):
+        yield _compare_groups(names, block, mean, between, comparison)
+
+
+def _compare_groups(
+    names: pd.DataFrame,
+    block: GeneBlock,
+    mean: np.ndarray,
+    between: np.ndarray,
+    comparison: _Comparison,
+) -> pd.DataFrame:
+    """Compare two groups by the mean bootstraps, given the variance between bootstraps."""
+    difference = block.difference(mean, comparison.own, comparison.other)
+    uncertainty = block.uncertainty(mean, comparison.own, comparison.other)
+    both = comparison.own | comparison.other
+    usage = mean[both].sum(0) / np.maximum(block.totals(mean)[both].sum(0), _NOTHING)
+    bounded = np.clip(usage, _USAGE_BOUND, 1 - _USAGE_BOUND)
+    counting = bounded * (1 - bounded) / np.maximum(difference.information, _NOTHING)
+    table = names.assign(
+        group=comparison.group,
+        reference=comparison.reference,
+        usage=usage,
+        difference=difference.value,
+        standard_error=np.sqrt(np.maximum(uncertainty.variance, counting) + between),
+        degrees_of_freedom=uncertainty.degrees_of_freedom,
+        information=difference.information,
+    )
+    return table[table["information"] >= _LEAST_INFORMATION]
+
+
+def _bootstraps(cells: Cells, columns: np.ndarray) -> Iterator[np.ndarray]:
+    """Bootstraps one after another, shape (cells, columns); cells with fewer start again."""
+    stack = np.stack([layer[:, columns].toarray() for layer in cells.bootstraps])
+    number = np.minimum(cells.num_bootstraps, len(stack))
+    for index in range(len(stack)):
+        yield stack[index % number, np.arange(cells.num_cells)].astype(np.float64)

@@ -1,0 +1,110 @@
+"""Document completion: topics from one half of a document, the words of the other to predict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...data.corpora import Corpus, DocumentBatch, halve
+from ...guides.lda import LDAGuide
+
+# Documents encoded at once; bounds the memory that inference takes.
+INFERENCE_BATCH = 1024
+# Held-out documents scored after each epoch.
+MONITORED_DOCUMENTS = 2000
+
+
+def batches(corpus: Corpus, device: torch.device) -> Iterator[DocumentBatch]:
+    """Gather a corpus in large batches, in order."""
+    tensors = corpus.tensors(device)
+    for start in range(0, corpus.num_documents, INFERENCE_BATCH):
+        yield tensors.batch(np.arange(start, min(start + INFERENCE_BATCH, corpus.num_documents)))
+
+
+def infer(guide: LDAGuide, corpus: Corpus, *, steps: int) -> Tensor:
+    """Posterior mean topic proportions, shape (documents, topics), on the CPU.
+
+    Parameters
+    ----------
+    guide
+        In evaluation mode.
+    corpus
+        In the vocabulary of the guide.
+    steps
+        Refinement steps after the encoder.
+    """
+    device = guide.topics.concentration.device
+    concentrations = [
+        guide.infer(batch.words, batch.offsets, steps=steps) for batch in batches(corpus, device)
+    ]
+    concentration = torch.cat(concentrations).cpu()
+    return concentration / concentration.sum(-1, keepdim=True)
+
+
+def completion_perplexity(
+    guide: LDAGuide, observed: Corpus, held_out: Corpus, *, steps: int
+) -> float:
+    """Perplexity by document completion: topics from one half of a document, words of the other.
+
+    exp(-sum log(sum_k E[theta_dk] E[phi_kw]) / words held out), from :func:`~exvae.data.halve`.
+    """
+    proportions = infer(guide, observed, steps=steps)
+    return perplexity(proportions, guide.topics.mean().cpu(), held_out)
+
+
+def perplexity(document_topics: Tensor, topic_words: Tensor, held_out: Corpus) -> float:
+    """Perplexity of held-out words given point estimates of theta and phi.
+
+    Parameters
+    ----------
+    document_topics
+        Shape (documents, topics).
+    topic_words
+        Shape (topics, vocabulary).
+    held_out
+        The words to predict.
+    """
+    total = 0.0
+    # float64, and transposed so that a word's probabilities lie side by side.
+    word_topics = topic_words.double().T.contiguous()
+    for batch in batches(held_out, torch.device("cpu")):
+        proportions = document_topics[batch.indices].double()
+        proportions = proportions.repeat_interleave(batch.offsets.diff(), 0)
+        total += float(torch.linalg.vecdot(proportions, word_topics[batch.words]).log().sum())
+    return float(np.exp(-total / held_out.num_tokens))
+
+
+class Monitor:
+    """Perplexity of held-out documents after each epoch, refined and amortised.
+
+    Parameters
+    ----------
+    guide
+        The guide under training.
+    corpus
+        With splits.
+    split
+        The split held out.
+    seed
+        Chooses documents where there are more than :data:`MONITORED_DOCUMENTS`.
+    """
+
+    def __init__(self, guide: LDAGuide, corpus: Corpus, split: str, seed: int) -> None:
+        self.guide = guide
+        self.halves: tuple[Corpus, Corpus] | None = None
+        positions = np.flatnonzero((corpus.splits == split) & (corpus.lengths >= 2))
+        if len(positions):
+            chosen = np.random.default_rng(seed).permutation(positions)[:MONITORED_DOCUMENTS]
+            self.halves = halve(corpus.select(np.sort(chosen)))
+
+    def __call__(self) -> dict[str, float]:
+        """Measure; nothing where no document is held out."""
+        if self.halves is None:
+            return {}
+        return {
+            "perplexity": completion_perplexity(self.guide, *self.halves, steps=5),
+            "perplexity_amortised": completion_perplexity(self.guide, *self.halves, steps=0),
+        }

@@ -1,0 +1,1 @@
+"""Simulated data beside real data."""

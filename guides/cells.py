@@ -1,0 +1,148 @@
+"""Guide of scVI: q(z, l) of a cell from a permutation-invariant encoder of count vectors.
+
+q(z_n) = Normal, q(l_n) = LogNormal, both amortised. The same guide reads one vector of counts or
+any number of bootstraps, scaled to one library size: how deeply a cell is sequenced is no state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyro
+import torch
+from pyro.distributions import LogNormal, Normal, TorchDistribution
+from torch import Tensor
+from torch.nn import functional
+
+from ..data.cells import InputScales
+from ..models.base import UniquelyNamedModule
+from ..models.decoders import inverse_softplus
+from ..models.scvi import SCVI
+from .sets import SetEncoder, pool
+
+# Standard deviations of q stay above this.
+_LEAST_SCALE = 1e-3
+# Standard deviation of the log library size before anything is learned.
+_FIRST_LIBRARY_SCALE = 0.1
+# Reads to which cells are scaled before anything is known of them.
+_FIRST_READS = 1e4
+
+
+class SCVIGuide(UniquelyNamedModule):
+    """The inverse of :class:`~exvae.models.scvi.SCVI`.
+
+    What is read of a cell is centred, so that an isoform that is hidden reads as its mean.
+
+    Parameters
+    ----------
+    model
+        The model.
+    pooling
+        ``sum``, ``mean``, ``max`` or ``moments``.
+    element_sizes, readout_sizes
+        Layer sizes of f and hidden layer sizes of h, see :class:`~exvae.guides.sets.SetEncoder`.
+    input_dropout
+        Share of the isoforms of a cell that the encoders do not see in a training step, so that
+        what they learn holds for other cells too.
+    """
+
+    reads: Tensor
+    log1p_means: Tensor
+
+    def __init__(
+        self,
+        model: SCVI,
+        *,
+        pooling: str = "mean",
+        element_sizes: Sequence[int] = (64,),
+        readout_sizes: Sequence[int] = (),
+        input_dropout: float = 0.7,
+    ) -> None:
+        super().__init__()
+        self._model = (model,)  # in a tuple: the model is no part of the guide
+        self.input_dropout = input_dropout
+        self.register_buffer("reads", torch.tensor(_FIRST_READS))
+        self.register_buffer("log1p_means", torch.zeros(model.num_isoforms))
+        self.networks = {
+            "pooling": pooling,
+            "element_sizes": element_sizes,
+            "readout_sizes": readout_sizes,
+        }
+        self.z_encoder = self.build_encoder(2 * model.latent_size + 2)
+        with torch.no_grad():
+            self.z_encoder.readout[-1].weight[-2:] = 0.0
+            self.z_encoder.readout[-1].bias[-2] = 0.0
+            self.z_encoder.readout[-1].bias[-1] = inverse_softplus(
+                torch.tensor(_FIRST_LIBRARY_SCALE)
+            )
+
+    @property
+    def model(self) -> SCVI:
+        """The model that this guide inverts."""
+        return self._model[0]
+
+    @torch.no_grad()
+    def initialise(self, scales: InputScales) -> None:
+        """Centre what is read of a cell on what the counts of all cells tell."""
+        self.reads.copy_(scales.reads)
+        self.log1p_means.copy_(scales.log1p_means)
+
+    def build_encoder(self, output_size: int) -> SetEncoder:
+        """Build an encoder of the vectors of a cell, each with the cell's batch as one-hot."""
+        inputs = self.model.num_isoforms + self.model.num_batches
+        return SetEncoder(inputs, output_size, **self.networks)
+
+    def forward(
+        self,
+        bootstraps: Tensor,
+        offsets: Tensor,
+        batches: Tensor,
+        indices: Tensor,
+        num_cells: int,
+        obs: object = None,
+    ) -> None:
+        """Sample the latent variables of a minibatch of cells; arguments as for the model."""
+        with pyro.plate("cells", num_cells, subsample=indices, dim=-2):
+            for name, distribution in self.posteriors(bootstraps, offsets, batches).items():
+                pyro.sample(name, distribution)
+
+    def posteriors(
+        self, bootstraps: Tensor, offsets: Tensor, batches: Tensor
+    ) -> dict[str, TorchDistribution]:
+        """Distributions of the latent variables of cells by site, batch shapes (cells, 1).
+
+        The library size starts at the mean number of reads in the vectors of the cell.
+        """
+        encoded = self.z_encoder(self.elements(self.centred(bootstraps), offsets, batches), offsets)
+        z, shift, scale = encoded.tensor_split([-2, -1], -1)
+        rows = torch.arange(len(bootstraps), device=bootstraps.device)
+        observed = pool(bootstraps.sum(-1, keepdim=True), rows, offsets, "mean")
+        library = LogNormal(
+            observed.clamp(min=1.0).log() + shift, functional.softplus(scale) + _LEAST_SCALE
+        )
+        return {"z": normal(z), "library": library}
+
+    def centred(self, bootstraps: Tensor) -> Tensor:
+        """Scale vectors (reads), shape (elements, isoforms), to one library size; centred log1p."""
+        library = bootstraps.sum(-1, keepdim=True).clamp(min=1.0)
+        return (bootstraps * (self.reads / library)).log1p() - self.log1p_means
+
+    def elements(self, values: Tensor, offsets: Tensor, batches: Tensor) -> Tensor:
+        """Give an encoder values of isoforms and the batch, shape (elements, isoforms + batches).
+
+        In training part of the values is hidden: zero.
+        """
+        one_hot = functional.one_hot(batches, self.model.num_batches).to(values.dtype)
+        # Isoforms are hidden in all vectors of a cell at once: others would give them away.
+        kept = values.new_ones(len(batches), self.model.num_isoforms)
+        kept = functional.dropout(kept, self.input_dropout, self.training)
+        of_cells = torch.cat([kept, one_hot], -1)
+        of_elements = of_cells.repeat_interleave(offsets.diff(), 0, output_size=len(values))
+        of_elements[:, : self.model.num_isoforms] *= values
+        return of_elements
+
+
+def normal(encoded: Tensor) -> TorchDistribution:
+    """Split locations and raw scales into a Normal, batch shape (cells, 1)."""
+    location, scale = encoded.unsqueeze(-2).chunk(2, -1)
+    return Normal(location, functional.softplus(scale) + _LEAST_SCALE).to_event(1)

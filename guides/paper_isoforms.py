@@ -1,0 +1,35 @@
+"""Guide of the model of bootstraps: q(z, l, a) of a cell from the set of its bootstraps."""
+
+from __future__ import annotations
+
+from pyro.distributions import TorchDistribution
+from torch import Tensor
+
+from ..models.paper_isoforms import BootstrapIsoforms
+from .cells import SCVIGuide, normal
+
+
+class IsoformGuide(SCVIGuide):
+    """The inverse of :class:`~exvae.models.paper_isoforms.BootstrapIsoforms`.
+
+    An encoder of its own gives a: the terms of the noise are large, and would drown z in a shared
+    one. It reads log1p of the bootstraps as they are.
+
+    Parameters
+    ----------
+    model
+        The model.
+    **options
+        Of :class:`~exvae.guides.cells.SCVIGuide`.
+    """
+
+    def __init__(self, model: BootstrapIsoforms, **options) -> None:
+        super().__init__(model, **options)
+        self.a_encoder = self.build_encoder(2 * model.noise_latent_size)
+
+    def posteriors(
+        self, bootstraps: Tensor, offsets: Tensor, batches: Tensor
+    ) -> dict[str, TorchDistribution]:
+        """Distributions of the latent variables of cells by site, batch shapes (cells, 1)."""
+        a = self.a_encoder(self.elements(bootstraps.log1p(), offsets, batches), offsets)
+        return {**super().posteriors(bootstraps, offsets, batches), "a": normal(a)}

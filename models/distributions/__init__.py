@@ -1,0 +1,1 @@
+"""Distributions of what models observe, and posteriors of what they ask for."""

@@ -1,0 +1,307 @@
+"""Bootstraps of a rate: a gamma prior, and estimates that scatter as counts of effective reads do.
+
+An estimate whose variance is phi times its mean knows as much as a count phi times smaller would:
+its effective reads. With a gamma prior of the rate everything is in closed form.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from pyro.distributions import TorchDistribution, constraints
+from torch import Tensor
+from torch.distributions.utils import broadcast_all, lazy_property
+from torch.nn import functional
+
+from ...data.bootstraps import BootstrapSummary
+from ..native_driver import uses_native
+from .compiled_gamma_poisson import native_log_gamma_poisson
+from .gamma_draws import standard_gamma
+from .negative_binomial import (
+    check_positive,
+    log_negative_binomial,
+    split_negative_binomial,
+    stirling_remainder_of_small,
+)
+
+# Least reads whose error is independent that one effective read can stand for: two steps of the
+# scale on which estimates are spread over whole counts.
+LEAST_DISPERSION = 0.5
+# Steps of that scale, those of LEAST_DISPERSION, that a whole count can meet.
+_STEPS = 4
+
+
+class EffectiveReads(NamedTuple):
+    """What bootstraps tell of a rate: as much as this count of a Poisson of exposure times rate.
+
+    Attributes
+    ----------
+    count
+        Effective reads, real numbers, shape (...).
+    exposure
+        Effective reads expected for each read of the rate, shape (...).
+    """
+
+    count: Tensor
+    exposure: Tensor
+
+
+class BootstrapGammaPoisson(TorchDistribution):
+    r"""B bootstraps of an estimate of a rate, which share the estimate's error.
+
+    .. math::
+        r \sim Gamma(mean \mu, shape \theta), \quad
+        e \mid r \sim \phi' Poisson(r / \phi'), \quad
+        x_b \mid e \sim \phi Poisson(e / \phi)
+
+    The drawing of reads is part of both errors, so that r is a rate and no count; with
+    phi = phi' = 1 the estimates are counts of reads and the bootstraps draw them anew. Given r the
+    mean of the bootstraps has mean r and variance r (phi' + phi / B), as phi'' = phi' + phi / B
+    times a Poisson has. Scored is the quasi-likelihood of that mean (Wedderburn, 1974): the
+    Poisson's probability continued to real counts of effective reads, so that a marginal is the
+    negative binomial, so continued. That all bootstraps are zero has its exact probability. How
+    the bootstraps scatter around their mean says nothing more, phi being given.
+
+    Parameters
+    ----------
+    mean
+        mu > 0 (reads). All parameters broadcast to the batch shape.
+    inverse_dispersion
+        theta > 0; the rate's variance is mu^2 / theta.
+    dropout_logits
+        Logit of P(h = 1), the probability that the rate behind the estimate is 0.
+    error_dispersion
+        phi' > 0, variance over mean of an estimate (reads).
+    bootstrap_dispersion
+        phi > 0, variance over mean of a bootstrap around the estimate (reads).
+    num_bootstraps
+        B, the event's size.
+
+    Raises
+    ------
+    ValueError
+        If validation is on and a parameter is out of range.
+    """
+
+    arg_constraints = {
+        "inverse_dispersion": constraints.positive,
+        "dropout_logits": constraints.real,
+        "error_dispersion": constraints.positive,
+        "bootstrap_dispersion": constraints.positive,
+    }
+    support = constraints.independent(constraints.nonnegative, 1)
+
+    def __init__(
+        self,
+        mean: Tensor,
+        inverse_dispersion: Tensor,
+        dropout_logits: Tensor,
+        error_dispersion: Tensor,
+        bootstrap_dispersion: Tensor,
+        *,
+        num_bootstraps: int,
+        validate_args: bool | None = None,
+    ) -> None:
+        (
+            self.rate_mean,
+            self.inverse_dispersion,
+            self.dropout_logits,
+            self.error_dispersion,
+            self.bootstrap_dispersion,
+        ) = broadcast_all(
+            mean, inverse_dispersion, dropout_logits, error_dispersion, bootstrap_dispersion
+        )
+        self.num_bootstraps = num_bootstraps
+        super().__init__(
+            self.rate_mean.shape, torch.Size([num_bootstraps]), validate_args=validate_args
+        )
+        if self._validate_args:
+            check_positive("mean", self.rate_mean)
+
+    @property
+    def _parameters(self) -> tuple[Tensor, ...]:
+        return (
+            self.rate_mean,
+            self.inverse_dispersion,
+            self.dropout_logits,
+            self.error_dispersion,
+            self.bootstrap_dispersion,
+        )
+
+    def expand(
+        self, batch_shape: torch.Size, _instance: BootstrapGammaPoisson | None = None
+    ) -> BootstrapGammaPoisson:
+        """Repeat the distribution over a larger batch."""
+        new = self._get_checked_instance(BootstrapGammaPoisson, _instance)
+        BootstrapGammaPoisson.__init__(
+            new,
+            *(part.expand(batch_shape) for part in self._parameters),
+            num_bootstraps=self.num_bootstraps,
+            validate_args=False,
+        )
+        new._validate_args = self._validate_args
+        return new
+
+    def effective_reads(self, value: Tensor | BootstrapSummary) -> EffectiveReads:
+        """Turn bootstraps into counts of effective reads.
+
+        Parameters
+        ----------
+        value
+            Bootstraps (reads), shape (..., B), or their sufficient statistics, each of shape (...),
+            whose numbers of bootstraps may differ between entries.
+        """
+        if not isinstance(value, BootstrapSummary):
+            if self._validate_args:
+                self._validate_sample(value)
+            value = BootstrapSummary.of(value)
+        number = value.number
+        error, bootstrap = self.error_dispersion, self.bootstrap_dispersion
+        # All bootstraps are zero with the probability that a Poisson of this exposure is.
+        of_zero = -torch.expm1(-number * error / bootstrap) / error
+        of_positive = 1 / (error + bootstrap / number)
+        exposure = torch.where(value.positives > 0, of_positive, of_zero)
+        return EffectiveReads(exposure * value.mean_of_all, exposure)
+
+    def log_prob(self, value: Tensor | BootstrapSummary) -> Tensor:
+        """Log quasi-likelihood in nats of the mean of bootstraps, shape batch_shape.
+
+        A density where the mean is positive, a probability where it is zero; ``value`` as for
+        :meth:`effective_reads`.
+        """
+        count, exposure = self.effective_reads(value)
+        kept = functional.logsigmoid(-self.dropout_logits)
+        kept = kept + log_gamma_poisson(count, self.rate_mean * exposure, self.inverse_dispersion)
+        at_zero = torch.logaddexp(kept, functional.logsigmoid(self.dropout_logits))
+        return torch.where(count > 0, kept + exposure.log(), at_zero)
+
+    def draw_rates(self, value: Tensor | BootstrapSummary, number: int) -> Tensor:
+        """Draw rates (reads) given bootstraps, zero where dropped, shape (number, *batch_shape).
+
+        ``value`` as for :meth:`effective_reads`.
+        """
+        reads = self.effective_reads(value)
+        rates, dropped = draw_rates(
+            self.rate_mean, self.inverse_dispersion, self.dropout_logits, reads, number
+        )
+        return rates * (1 - dropped)
+
+    def log_prob_of_bin(self, k: Tensor) -> Tensor:
+        """Log probability in nats that the estimate, rounded, is k.
+
+        The mass of k - 1/2 to k + 1/2; k = 0 takes everything below 1/2. A positive multiple of
+        phi' is spread evenly from halfway to the one before to halfway to the next, and the first
+        from half a read on, so that there are no gaps and the masses sum to one.
+
+        Parameters
+        ----------
+        k
+            Counts (reads), broadcasting with the batch shape.
+        """
+        k, mean, theta, logits, step, _ = torch.broadcast_tensors(k, *self._parameters)
+        step = step.clamp(min=LEAST_DISPERSION)
+        low = torch.where(k > 0, k - 0.5, -torch.inf)
+        kept = functional.logsigmoid(-logits)
+        at_zero = torch.logaddexp(
+            kept + log_negative_binomial(torch.zeros_like(k), mean / step, theta),
+            functional.logsigmoid(logits),
+        )
+        terms = [torch.where(k > 0, -torch.inf, at_zero)]
+        first = ((k - 0.5) / step + 0.5).floor().clamp(min=1.0)
+        for index in range(_STEPS):
+            multiple = first + index
+            start, end = (multiple - 0.5) * step, (multiple + 0.5) * step
+            start = torch.where(multiple > 1, start, start.clamp(max=0.5))
+            overlap = torch.minimum(k + 0.5, end) - torch.maximum(low, start)
+            mass = kept + log_negative_binomial(multiple, mean / step, theta)
+            terms.append(mass + (overlap.clamp(min=0.0) / (end - start)).log())
+        return torch.stack(terms).logsumexp(0)
+
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
+        """Draw bootstraps (reads), shape sample_shape + batch_shape + (B,)."""
+        return self.sample_around(self.sample_estimates(sample_shape))
+
+    @torch.no_grad()
+    def sample_estimates(self, sample_shape: torch.Size) -> Tensor:
+        """Draw the quantifier's estimates (reads), shape sample_shape + batch_shape."""
+        shape = torch.Size(sample_shape) + self.batch_shape
+        mean, theta, logits, error, _ = (part.expand(shape) for part in self._parameters)
+        rate = torch._standard_gamma(theta) * (mean / theta)
+        rate = rate * torch.bernoulli(torch.sigmoid(-logits))
+        return error * torch.poisson(rate / error)
+
+    @torch.no_grad()
+    def sample_around(self, estimates: Tensor) -> Tensor:
+        """Draw bootstraps of estimates (reads), shape (..., *batch_shape); B more at the end."""
+        effective = (estimates / self.bootstrap_dispersion).unsqueeze(-1)
+        effective = effective.expand(*estimates.shape, self.num_bootstraps)
+        return self.bootstrap_dispersion.unsqueeze(-1) * torch.poisson(effective)
+
+    @lazy_property
+    def mean(self) -> Tensor:
+        """Mean of each bootstrap (reads), shape batch_shape + (B,)."""
+        mean = torch.sigmoid(-self.dropout_logits) * self.rate_mean
+        return mean.unsqueeze(-1).expand(self.batch_shape + self.event_shape)
+
+    @property
+    def variance(self) -> Tensor:
+        """Variance of each bootstrap (reads squared), shape batch_shape + (B,)."""
+        kept, dropped = torch.sigmoid(-self.dropout_logits), torch.sigmoid(self.dropout_logits)
+        of_rate = self.rate_mean * (1 / self.inverse_dispersion + dropped)
+        scatter = of_rate + self.error_dispersion + self.bootstrap_dispersion
+        variance = kept * self.rate_mean * scatter
+        return variance.unsqueeze(-1).expand(self.batch_shape + self.event_shape)
+
+
+def log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -> Tensor:
+    """Log probability in nats of a negative binomial's counts, continued to all real ones >= 0.
+
+    Parameters
+    ----------
+    count
+        Broadcasts with the others.
+    mean
+        mu > 0.
+    inverse_dispersion
+        theta > 0; the variance is mu + mu^2 / theta.
+    """
+    if uses_native(mean):
+        return native_log_gamma_poisson(*broadcast_all(count, mean, inverse_dispersion))
+    at_zero = -inverse_dispersion * (mean / inverse_dispersion).log1p()
+    # At zero the formula of the others has no finite gradient.
+    positive = torch.where(count > 0, count, 1.0)
+    parts = split_negative_binomial(positive, mean, inverse_dispersion, stirling_remainder_of_small)
+    return torch.where(count > 0, parts.varying + parts.constant, at_zero)
+
+
+def draw_rates(
+    mean: Tensor,
+    inverse_dispersion: Tensor,
+    dropout_logits: Tensor,
+    reads: EffectiveReads,
+    number: int,
+) -> tuple[Tensor, Tensor]:
+    """Draw rates before dropout (reads) from their posterior, and whether they were dropped.
+
+    Parameters
+    ----------
+    mean, inverse_dispersion
+        Of the prior, mu and theta.
+    dropout_logits
+        Logit of the probability that the count says nothing of the rate, but is zero.
+    reads
+        Counts and exposures, shape (...).
+
+    Returns
+    -------
+    tuple of Tensor
+        Rates, and 1 where dropped and 0 elsewhere, each of shape (number, ...).
+    """
+    shape = torch.broadcast_shapes(mean.shape, reads.count.shape)
+    kept = -inverse_dispersion * (mean * reads.exposure / inverse_dispersion).log1p()
+    dropped = torch.sigmoid(dropout_logits - kept) * (reads.count == 0)
+    dropped = torch.bernoulli(dropped.expand(number, *shape))
+    concentration = (inverse_dispersion + reads.count).expand(number, *shape)
+    gamma = standard_gamma(concentration)
+    return gamma / (inverse_dispersion / mean + (1 - dropped) * reads.exposure), dropped

@@ -1,0 +1,315 @@
+"""Bootstraps of the isoforms of genes: reads of genes, divided among the isoforms of each.
+
+What one isoform is given in error another of its gene lacks, so that bootstraps know the reads of
+a gene nearly as well as counts do, and their division worse. Both scatter as counts of effective
+reads do, each with a dispersion of its own, and with a gamma prior of a gene's rate and a Dirichlet
+prior of its usage everything is in closed form.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from pyro.distributions import TorchDistribution, constraints
+from torch import Tensor
+from torch.distributions.utils import lazy_property
+
+from ...data.bootstraps import BootstrapSummary
+from .gamma_draws import standard_gamma
+from .gamma_poisson import BootstrapGammaPoisson, log_gamma_poisson
+from .genes import Genes
+
+# What is added to parameters of a Dirichlet, so that those next to nothing are learned, too.
+_ADDED_SHAPE = 1e-6
+# Least parameter of a Dirichlet that is drawn from: gammas of a smaller one are zero anyhow.
+_LEAST_SHAPE = 1e-4
+# Effective reads below which there is nothing to divide.
+_LEAST_READS = 1e-6
+# Bound of 1 / (concentration + 1), which is one where all reads go to one isoform.
+_MOST_CORRELATED = 0.999
+# Probability that the ambiguity of a gene's reads in a cell is so many times that of all cells.
+AMBIGUITIES = {0.25: 0.25, 1.0: 0.5, 4.0: 0.25}
+
+
+class Division(NamedTuple):
+    """How the reads of genes are divided among their isoforms.
+
+    Attributes
+    ----------
+    usage
+        Mean share of each isoform in its gene's reads, shape (..., isoforms).
+    concentration
+        kappa > 0; Var[usage] = usage (1 - usage) / (kappa + 1), shape (..., genes).
+    error_dispersion
+        phi' > 0, reads whose division is known as well as that of one count, for estimates.
+    bootstrap_dispersion
+        phi > 0, the same for a bootstrap around the estimate; both of shape (genes,).
+    """
+
+    usage: Tensor
+    concentration: Tensor
+    error_dispersion: Tensor
+    bootstrap_dispersion: Tensor
+
+
+class GeneRates(NamedTuple):
+    """Draws of what is behind the bootstraps.
+
+    Attributes
+    ----------
+    totals
+        Rates of genes (reads), shape (..., genes).
+    usage
+        Shares of their isoforms, shape (..., isoforms).
+    """
+
+    totals: Tensor
+    usage: Tensor
+
+
+class BootstrapGeneReads(TorchDistribution):
+    r"""B bootstraps of the estimates of all isoforms of a cell.
+
+    .. math::
+        t_j \sim Gamma(\mu_j, \theta_j), \quad p_j \sim Dirichlet(\kappa_j \pi_j), \quad
+        e_j \mid t \sim \phi' Poisson(t_j / \phi'), \quad
+        e_{jg} = e_j n_g / \sum n, \; n_g \mid e_j, p \sim Poisson(e_j p_{jg} / \phi'_s)
+
+    for the isoforms g of each gene j, and likewise bootstraps around the estimates e. Scored is the
+    quasi-likelihood of the mean of the bootstraps: of its sums over genes, see
+    :class:`~exvae.models.distributions.gamma_poisson.BootstrapGammaPoisson`, and of the
+    division of each sum, a Dirichlet-multinomial of effective reads, continued to real
+    counts. Genes of one isoform have
+    nothing to divide, and are those of BootstrapGammaPoisson.
+
+    Parameters
+    ----------
+    totals
+        Distribution of the bootstraps of genes, batch shape (..., genes).
+    division
+        Among isoforms; broadcasts with the batch shape.
+    genes
+        Of the isoforms.
+    validate_args
+        Whether to check parameters and values.
+
+    Raises
+    ------
+    ValueError
+        If validation is on and a parameter is out of range.
+    """
+
+    arg_constraints = {}
+    support = constraints.independent(constraints.nonnegative, 2)
+
+    def __init__(
+        self,
+        totals: BootstrapGammaPoisson,
+        division: Division,
+        genes: Genes,
+        *,
+        validate_args: bool | None = None,
+    ) -> None:
+        self.totals = totals
+        self.genes = genes
+        of_genes, of_isoforms = totals.batch_shape, (*totals.batch_shape[:-1], len(genes.codes))
+        self.division = Division(
+            division.usage.expand(of_isoforms), *(part.expand(of_genes) for part in division[1:])
+        )
+        super().__init__(
+            of_genes[:-1],
+            torch.Size([len(genes.codes), totals.num_bootstraps]),
+            validate_args=validate_args,
+        )
+        if self._validate_args:
+            for name, value in self.division._asdict().items():
+                if not (value > 0).all():
+                    raise ValueError(f"{name} must be positive")
+
+    @property
+    def num_bootstraps(self) -> int:
+        """B."""
+        return self.totals.num_bootstraps
+
+    def expand(
+        self, batch_shape: torch.Size, _instance: BootstrapGeneReads | None = None
+    ) -> BootstrapGeneReads:
+        """Repeat the distribution over a larger batch."""
+        new = self._get_checked_instance(BootstrapGeneReads, _instance)
+        totals = self.totals.expand(torch.Size([*batch_shape, self.genes.number]))
+        BootstrapGeneReads.__init__(new, totals, self.division, self.genes, validate_args=False)
+        new._validate_args = self._validate_args
+        return new
+
+    def log_prob(self, value: Tensor | BootstrapSummary) -> Tensor:
+        """Log quasi-likelihood in nats of the mean of bootstraps, shape batch_shape.
+
+        Parameters
+        ----------
+        value
+            Bootstraps (reads), shape (..., isoforms, B), or their sufficient statistics, each of
+            shape (..., isoforms), whose numbers of bootstraps may differ between cells.
+        """
+        summary = self._summary(value)
+        of_genes = self.totals.log_prob(self._sums(summary)).sum(-1)
+        if self.genes.alone:
+            return of_genes
+        usage, concentration = self.division[:2]
+        count = self._divided(summary)
+        division = log_dirichlet_multinomial(count, usage, concentration, self.genes)
+        return of_genes + division.sum(-1)
+
+    def draw_rates(self, value: Tensor | BootstrapSummary, number: int) -> GeneRates:
+        """Draw rates of genes and usage of isoforms given bootstraps, ``number`` of each.
+
+        ``value`` as for :meth:`log_prob`; the draws are in a new first dimension.
+        """
+        summary = self._summary(value)
+        totals = self.totals.draw_rates(self._sums(summary), number)
+        shape = self._prior_shape + self._divided(summary)
+        return GeneRates(totals, draw_dirichlet(shape.expand(number, *shape.shape), self.genes))
+
+    def log_prob_of_whole(self, counts: Tensor) -> Tensor:
+        """Log probability in nats of estimates that are rounded to whole counts.
+
+        Those of genes as of BootstrapGammaPoisson; their division is the Dirichlet-multinomial of
+        whole counts with the mean and variance of what one bootstrap makes of a gene's reads, mixed
+        over :data:`AMBIGUITIES`, as a gene is not equally ambiguous in all cells.
+
+        Parameters
+        ----------
+        counts
+            Whole reads, shape (..., isoforms).
+
+        Returns
+        -------
+        Tensor
+            Shape batch_shape; the masses of all counts sum to one.
+        """
+        sums = self.genes.sums(counts)
+        of_genes = self.totals.log_prob_of_bin(sums).sum(-1)
+        if self.genes.alone:
+            return of_genes
+        usage, concentration, _, dispersion = self.division
+        least = 1 / (concentration + 1)
+        added = (dispersion - 1).clamp(min=0.0) / (sums - 1).clamp(min=1.0)
+        parts = []
+        for factor, probability in AMBIGUITIES.items():
+            correlation = (least + factor * added).clamp(max=_MOST_CORRELATED)
+            part = log_dirichlet_multinomial(counts, usage, 1 / correlation - 1, self.genes)
+            parts.append(part + math.log(probability))
+        division = torch.stack(parts).logsumexp(0)
+        return of_genes + division.sum(-1)
+
+    @torch.no_grad()
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
+        """Draw bootstraps (reads), shape sample_shape + batch_shape + (isoforms, B)."""
+        estimates = self.totals.sample_estimates(sample_shape)
+        division, prior = self.division, self._prior_shape
+        usage = draw_dirichlet(prior.expand(*sample_shape, *prior.shape), self.genes)
+        usage = draw_shares(estimates, usage, division.error_dispersion, self.genes)
+        # Bootstraps of a gene in the place of B, so that genes are the last dimension.
+        bootstraps = self.totals.sample_around(estimates).movedim(-1, 0)
+        shares = draw_shares(
+            bootstraps,
+            usage.expand(self.num_bootstraps, *usage.shape),
+            division.bootstrap_dispersion,
+            self.genes,
+        )
+        return (self.genes.spread(bootstraps) * shares).movedim(0, -1)
+
+    @lazy_property
+    def mean(self) -> Tensor:
+        """Mean of each bootstrap (reads), shape batch_shape + (isoforms, B)."""
+        means = self.genes.spread(self.totals.mean[..., 0]) * self.division.usage
+        return means.unsqueeze(-1).expand(self.batch_shape + self.event_shape)
+
+    @property
+    def _prior_shape(self) -> Tensor:
+        """Parameters of the Dirichlets of usage, shape batch_shape + (isoforms,)."""
+        return self.genes.spread(self.division.concentration) * self.division.usage
+
+    def _summary(self, value: Tensor | BootstrapSummary) -> BootstrapSummary:
+        if isinstance(value, BootstrapSummary):
+            return value
+        if self._validate_args:
+            self._validate_sample(value)
+        return BootstrapSummary.of(value)
+
+    def _sums(self, summary: BootstrapSummary) -> BootstrapSummary:
+        """Sum the mean bootstraps of isoforms over genes, as all that is asked of their sums."""
+        sums = self.genes.sums(summary.mean_of_all)
+        number = summary.number[..., :1].expand(sums.shape)
+        positives = number * (sums > 0)
+        return BootstrapSummary(number - positives, positives, sums, torch.zeros_like(sums))
+
+    def _divided(self, summary: BootstrapSummary) -> Tensor:
+        """Effective reads of isoforms for the division of their genes, shape (..., isoforms)."""
+        division, number = self.division, summary.number[..., :1]
+        scatter = division.error_dispersion + division.bootstrap_dispersion / number
+        return summary.mean_of_all / self.genes.spread(scatter)
+
+
+def log_dirichlet_multinomial(
+    count: Tensor, usage: Tensor, concentration: Tensor, genes: Genes
+) -> Tensor:
+    """Log probability in nats of how counts of genes are divided, continued to real counts >= 0.
+
+    Gamma-Poisson counts of one scale, given their sum, are divided so: it is the product of their
+    probabilities by that of their sum.
+
+    Parameters
+    ----------
+    count
+        Shape (..., isoforms).
+    usage
+        Means, which sum to one in each gene, shape (..., isoforms).
+    concentration
+        kappa > 0, shape (..., genes).
+    genes
+        Of the isoforms.
+
+    Returns
+    -------
+    Tensor
+        Shape (..., genes).
+    """
+    total = genes.sums(count)
+    mean = total.clamp(min=_LEAST_READS)
+    shape = genes.spread(concentration) * usage + _ADDED_SHAPE
+    concentration = genes.sums(shape)  # with what was added, so that the parts fit together
+    parts = log_gamma_poisson(count, genes.spread(mean / concentration) * shape, shape)
+    return genes.sums(parts) - log_gamma_poisson(total, mean, concentration)
+
+
+def draw_dirichlet(shape: Tensor, genes: Genes) -> Tensor:
+    """Draw usage from Dirichlets, one for each gene, of parameters of shape (..., isoforms)."""
+    tiny = torch.finfo(shape.dtype).tiny
+    gamma = standard_gamma(shape.clamp(min=_LEAST_SHAPE)).clamp(min=tiny)
+    return genes.shares(gamma)
+
+
+def draw_shares(totals: Tensor, usage: Tensor, dispersion: Tensor, genes: Genes) -> Tensor:
+    """Draw how effective reads divide genes: shares of isoforms, shape (..., isoforms).
+
+    Parameters
+    ----------
+    totals
+        Reads of genes, shape (..., genes).
+    usage
+        Expected shares, shape (..., isoforms).
+    dispersion
+        Reads for each effective one, shape (..., genes).
+    genes
+        Of the isoforms.
+    """
+    counts = torch.poisson(genes.spread(totals / dispersion) * usage)
+    # Where there is no whole effective read, one isoform has everything: the first to come.
+    arrival = torch.empty_like(usage).exponential_() / usage
+    first = arrival.new_full(totals.shape, torch.inf).scatter_reduce(
+        -1, genes.codes.expand(arrival.shape), arrival, "amin"
+    )
+    alone = (arrival == genes.spread(first)).to(counts.dtype)
+    return genes.shares(torch.where(genes.spread(genes.sums(counts)) > 0, counts, alone))

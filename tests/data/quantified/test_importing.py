@@ -1,0 +1,428 @@
+"""Directories of kallisto and salmon to one file that anndata reads."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+import torch
+
+from exvae.data import processes
+from exvae.data.bootstraps import BootstrapSummary
+from exvae.data.cells import read_cells
+from exvae.data.errors import DataError
+from exvae.data.h5ad.writing import H5adRows
+from exvae.data.quantified import importing
+from exvae.data.quantified.importing import OBS_COLUMNS, ImportOptions, import_cells
+from exvae.data.quantified.quantifications import find_cells, read_quantification
+
+from .quantifier_output import (
+    Cell,
+    draw_cell,
+    write_kallisto_h5,
+    write_kallisto_plaintext,
+    write_salmon,
+)
+
+
+@pytest.fixture
+def cells() -> dict[str, Cell]:
+    """Seven cells, of 3 to 6 bootstraps."""
+    return {
+        f"cell_{number}": draw_cell(seed=number, bootstraps=3 + number % 4) for number in range(7)
+    }
+
+
+@pytest.fixture
+def folder(cells: dict[str, Cell], tmp_path: Path) -> Path:
+    """Those cells in all three formats, some nested and some with their transcripts shuffled."""
+    plate = tmp_path / "plate"
+    for number, (name, cell) in enumerate(cells.items()):
+        order = np.random.default_rng(number).permutation(len(cell.transcripts))
+        write, parent = (
+            (write_kallisto_h5, plate),
+            (write_kallisto_plaintext, plate / "text"),
+            (write_salmon, plate / "deeper" / "salmon"),
+        )[number % 3]
+        write(parent / name, cell.take(order) if number % 2 else cell)
+    return plate
+
+
+def layers_of(data: anndata.AnnData, cell: str) -> np.ndarray:
+    """All layers of bootstraps of a cell, shape (layers, isoforms)."""
+    number = len([name for name in data.layers if name.startswith("infRep")])
+    rows = [data[cell].layers[f"infRep{layer}"].toarray() for layer in range(1, number + 1)]
+    return np.concatenate(rows)
+
+
+def assert_statistics(data: anndata.AnnData, cell: str, bootstraps: np.ndarray) -> None:
+    """Statistics in the file are those of the bootstraps, shape (bootstraps, isoforms)."""
+    summary = BootstrapSummary.of(torch.from_numpy(bootstraps.T.astype(np.float64)))
+    row = data[cell]
+    assert row.obs["n_bootstraps"].item() == len(bootstraps)
+    np.testing.assert_array_equal(row.layers["bootstrap_zeros"][0], summary.zeros)
+    for layer, values in (("mean", summary.mean), ("ss", summary.sum_of_squares)):
+        found = row.layers[f"bootstrap_{layer}"].toarray()[0]
+        np.testing.assert_allclose(found, values, rtol=1e-6)
+
+
+# What is written
+
+
+def test_all_formats_in_one_file(folder: Path, cells: dict[str, Cell], tmp_path: Path) -> None:
+    out = tmp_path / "cells.h5ad"
+    summary = import_cells([folder], out)
+    data = anndata.read_h5ad(out)
+    # Found in sorted folders; the first cell is salmon's, with shuffled transcripts or not.
+    assert sorted(data.obs_names) == sorted(cells)
+    assert list(data.obs_names) == list(find_cells([folder]))
+    assert data.shape == (7, 40)
+    columns = [cells["cell_0"].transcripts.index(name) for name in data.var_names]
+    for name, cell in cells.items():
+        expected = cell.take(np.array(columns))
+        row = data[name]
+        assert expected.transcripts == list(data.var_names)
+        np.testing.assert_array_equal(row.X.toarray()[0], expected.counts)
+        layers = layers_of(data, name)
+        np.testing.assert_array_equal(layers[: len(expected.bootstraps)], expected.bootstraps)
+        assert not layers[len(expected.bootstraps) :].any()
+        assert_statistics(data, name, expected.bootstraps)
+        assert row.obs["total_counts"].item() == pytest.approx(expected.counts.sum())
+        np.testing.assert_array_equal(data.var["length"], expected.lengths)
+        np.testing.assert_allclose(data.var["effective_length"], expected.effective_lengths)
+    assert summary.cells == 7
+    assert summary.isoforms == summary.genes == 40
+    assert (summary.min_bootstraps, summary.max_bootstraps, summary.layers) == (3, 6, 6)
+    assert summary.reads == pytest.approx(sum(cell.counts.sum() for cell in cells.values()))
+
+
+def test_the_format_is_that_of_the_schema(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "cells.h5ad"
+    import_cells([folder], out)
+    data = anndata.read_h5ad(out)
+    sparse = ["bootstrap_mean", "bootstrap_ss", *(f"infRep{number}" for number in range(1, 7))]
+    assert sorted(data.layers) == sorted([*sparse, "bootstrap_zeros"])
+    for matrix in (data.X, *(data.layers[name] for name in sparse)):
+        assert scipy.sparse.issparse(matrix)
+        assert matrix.format == "csr"
+        assert matrix.dtype == np.float32
+        assert matrix.has_canonical_format
+        assert (matrix.data != 0).all()
+    assert data.layers["bootstrap_zeros"].dtype == np.int16
+    assert list(data.obs.columns) == list(OBS_COLUMNS)
+    assert data.obs["n_bootstraps"].dtype == np.int32
+    quantifiers = (
+        data.obs["quantifier"].astype(str) + " " + data.obs["quantifier_version"].astype(str)
+    )
+    assert set(quantifiers) == {"kallisto 0.48.0", "salmon 1.10.1"}
+    assert list(data.var.columns) == ["gene", "length", "effective_length"]
+    assert isinstance(data.var["gene"].dtype, pd.CategoricalDtype)
+    assert "exvae_version" in data.uns["exvae_import"]
+
+
+def test_the_file_is_written_again_by_anndata_and_read_in_place(
+    folder: Path, tmp_path: Path
+) -> None:
+    out, again = tmp_path / "cells.h5ad", tmp_path / "again.h5ad"
+    import_cells([folder], out)
+    data = anndata.read_h5ad(out)
+    data.write_h5ad(again)
+    mapped = anndata.read_h5ad(out, backed="r")
+    np.testing.assert_array_equal(mapped.X[2:5].toarray(), data.X[2:5].toarray())
+    mapped.file.close()
+    both = anndata.concat([data, anndata.read_h5ad(again)], index_unique="-", merge="same")
+    assert both.shape == (14, 40)
+
+
+def test_the_file_is_what_a_fit_reads(folder: Path, cells: dict[str, Cell], tmp_path: Path) -> None:
+    for layers in (None, 2, 0):
+        out = tmp_path / f"{layers}.h5ad"
+        import_cells([folder], out, options=ImportOptions(num_layers=layers))
+        read = read_cells(out)
+        assert sorted(read.names) == sorted(cells)
+        assert len(read.bootstraps) == (6 if layers is None else layers)
+        expected = [len(cells[name].bootstraps) for name in read.names]
+        np.testing.assert_array_equal(read.num_bootstraps, expected)
+        first = cells[read.names[0]].bootstraps.mean(0)
+        np.testing.assert_allclose(
+            np.sort(read.mean_bootstraps[0].toarray()[0]), np.sort(first), rtol=1e-5
+        )
+
+
+def test_fewer_layers_and_fewer_bootstraps(
+    folder: Path, cells: dict[str, Cell], tmp_path: Path
+) -> None:
+    out = tmp_path / "cells.h5ad"
+    summary = import_cells([folder], out, options=ImportOptions(max_bootstraps=4, num_layers=2))
+    data = anndata.read_h5ad(out)
+    assert (summary.min_bootstraps, summary.max_bootstraps, summary.layers) == (3, 4, 2)
+    assert "infRep3" not in data.layers
+    columns = np.array([cells["cell_0"].transcripts.index(name) for name in data.var_names])
+    for name, cell in cells.items():
+        bootstraps = cell.bootstraps[:4, columns]
+        assert_statistics(data, name, bootstraps)
+        np.testing.assert_array_equal(layers_of(data, name), bootstraps[:2])
+    assert data.uns["exvae_import"]["max_bootstraps"] == 4
+    assert data.uns["exvae_import"]["layers"] == 2
+
+
+def test_the_same_file_from_any_number_of_processes(folder: Path, tmp_path: Path) -> None:
+    contents = []
+    for number in (1, 3):
+        out = tmp_path / f"{number}.h5ad"
+        import_cells([folder], out, options=ImportOptions(num_processes=number))
+        contents.append(out.read_bytes())
+    assert contents[0] == contents[1]
+
+
+def test_genes_and_columns(folder: Path, cells: dict[str, Cell], tmp_path: Path) -> None:
+    transcripts = cells["cell_0"].transcripts
+    genes = {name: f"gene_{number // 3}" for number, name in enumerate(transcripts)}
+    t2g, obs, out = (tmp_path / name for name in ("t2g.tsv", "obs.csv", "cells.h5ad"))
+    t2g.write_text("".join(f"{name}\t{gene}\n" for name, gene in genes.items()))
+    rows = [f"{name},type_{number % 2}\n" for number, name in enumerate(cells)]
+    obs.write_text("".join(["cell,type\n", *rows, "unknown,type_9\n"]))
+    summary = import_cells([folder], out, t2g, obs)
+    data = anndata.read_h5ad(out)
+    assert data.var["gene"].to_dict() == genes
+    assert summary.genes == 14
+    assert data.obs["type"].to_dict() == {
+        name: f"type_{number % 2}" for number, name in enumerate(cells)
+    }
+    assert data.uns["exvae_import"]["t2g"] == "t2g.tsv"
+    assert summary.notes == (f"{obs}: 1 rows, the first unknown, are of no cell that is imported",)
+
+
+def test_a_file_that_is_written_in_many_pieces(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_cells([folder], tmp_path / "whole.h5ad")
+    monkeypatch.setattr("exvae.data.h5ad.writing._WAITING", 1)
+    monkeypatch.setattr("exvae.data.h5ad.writing._CHUNK", 8)
+    import_cells([folder], tmp_path / "pieces.h5ad")
+    whole, pieces = (anndata.read_h5ad(tmp_path / f"{name}.h5ad") for name in ("whole", "pieces"))
+    for layer in (None, *whole.layers):
+        one, other = (data.to_df(layer=layer).to_numpy() for data in (whole, pieces))
+        np.testing.assert_array_equal(one, other)
+
+
+# Notes
+
+
+def test_without_genes_transcripts_stand_for_them(folder: Path, tmp_path: Path) -> None:
+    summary = import_cells([folder], tmp_path / "cells.h5ad")
+    assert len(summary.notes) == 1
+    assert "without --t2g" in summary.notes[0]
+    data = anndata.read_h5ad(tmp_path / "cells.h5ad")
+    assert data.var["gene"].tolist() == data.var_names.tolist()
+
+
+def test_gibbs_samples_are_noted(tmp_path: Path) -> None:
+    write_salmon(tmp_path / "cells" / "a", draw_cell(seed=1), samples="gibbs")
+    write_salmon(tmp_path / "cells" / "b", draw_cell(seed=2))
+    summary = import_cells([tmp_path / "cells"], tmp_path / "cells.h5ad")
+    assert any(note.startswith("1 of 2 cells hold Gibbs samples") for note in summary.notes)
+    replicates = anndata.read_h5ad(tmp_path / "cells.h5ad").obs["replicate_type"]
+    assert replicates.tolist() == ["gibbs", "bootstrap"]
+
+
+def test_bootstraps_off_centre_are_noted(tmp_path: Path) -> None:
+    for number in range(4):
+        cell = draw_cell(seed=number, bootstraps=20)
+        if number == 2:
+            cell = cell._replace(counts=cell.counts[::-1].copy())
+        write_kallisto_h5(tmp_path / "cells" / f"cell_{number}", cell)
+    summary = import_cells([tmp_path / "cells"], tmp_path / "cells.h5ad")
+    warned = [note for note in summary.notes if note.startswith("warning:")]
+    assert len(warned) == 1
+    assert "in 1 of 4 cells" in warned[0]
+    assert "cell_2" in warned[0]
+    assert "--bias" in warned[0]
+
+
+# What can go wrong
+
+
+def test_other_transcripts_in_one_cell(folder: Path, tmp_path: Path) -> None:
+    cell = draw_cell(seed=9)
+    other = cell._replace(transcripts=[*cell.transcripts[:-1], "NM_9"])
+    directory = write_kallisto_h5(folder / "zzz", other)
+    with pytest.raises(DataError, match=f"{directory}: has 40 transcripts, among them not"):
+        import_cells([folder], tmp_path / "cells.h5ad", options=ImportOptions(num_processes=2))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plate"]
+
+
+def test_a_failure_leaves_what_was_there(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "cells.h5ad"
+    out.write_text("precious")
+    (folder / "text" / "cell_1" / "bs_abundance_1.tsv").write_text("target_id\test_counts\n")
+    with pytest.raises(DataError, match=r"bs_abundance_1\.tsv"):
+        import_cells([folder], out)
+    assert out.read_text() == "precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cells.h5ad", "plate"]
+
+
+def test_places_that_cannot_be_written(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no/cells\.h5ad: its folder does not exist"):
+        import_cells([folder], tmp_path / "no" / "cells.h5ad")
+    with pytest.raises(DataError, match=r"cells\.csv: cells are written as \.h5ad"):
+        import_cells([folder], tmp_path / "cells.csv")
+    (tmp_path / "cells.h5ad").mkdir()
+    with pytest.raises(DataError, match=r"cells\.h5ad: cannot be written"):
+        import_cells([folder], tmp_path / "cells.h5ad")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cells.h5ad", "plate"]
+
+
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_an_interrupt_leaves_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_processes: int
+) -> None:
+    def interrupt(rows: H5adRows, sparse: object, dense: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(H5adRows, "append", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        import_cells(
+            [folder], tmp_path / "cells.h5ad", options=ImportOptions(num_processes=num_processes)
+        )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plate"]
+    assert multiprocessing.active_children() == []
+
+
+def test_an_interrupt_from_the_terminal(folder: Path, tmp_path: Path) -> None:
+    for number in range(300):
+        (folder / f"copy_{number}").symlink_to(folder / "text" / "cell_1")
+    out = tmp_path / "out" / "cells.h5ad"
+    out.parent.mkdir()
+    program = (
+        "import signal, sys; from pathlib import Path; "
+        # A shell starts what runs in its background deaf to interrupts.
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from exvae.data.quantified.importing import ImportOptions, import_cells; "
+        "import_cells([sys.argv[1]], Path(sys.argv[2]), options=ImportOptions(num_processes=2))"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", program, folder, out],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while child.poll() is None and not list(out.parent.iterdir()):
+        time.sleep(0.01)
+    os.killpg(child.pid, signal.SIGINT)  # as a terminal does, to all processes
+    _, errors = child.communicate(timeout=60)
+    assert "KeyboardInterrupt" in errors
+    assert child.returncode not in (0, 1, 2)
+    assert list(out.parent.iterdir()) == []
+
+
+def test_a_process_that_dies(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    append = H5adRows.append
+
+    def kill_and_append(*arguments: object) -> None:
+        for process in multiprocessing.active_children():
+            process.kill()
+        append(*arguments)
+
+    monkeypatch.setattr(H5adRows, "append", kill_and_append)
+    with pytest.raises(DataError, match="has died"):
+        import_cells([folder], tmp_path / "cells.h5ad", options=ImportOptions(num_processes=2))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plate"]
+
+
+def test_processes_are_started_where_that_pays(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = []
+
+    def map_in_order(reader, directories, num_processes):
+        used.append(num_processes)
+        return processes.map_in_order(reader, directories, 1)
+
+    monkeypatch.setattr(importing, "map_in_order", map_in_order)
+    monkeypatch.setattr(importing, "num_cores", lambda: 6)
+    import_cells([folder], tmp_path / "cells.h5ad")
+    monkeypatch.setattr(importing, "_SECONDS_WORTH_PROCESSES", 0.0)
+    import_cells([folder], tmp_path / "cells.h5ad")
+    import_cells([folder], tmp_path / "cells.h5ad", options=ImportOptions(num_processes=5))
+    assert used == [1, 6, 5]
+
+
+# Real cells
+
+
+def test_real_cells(shared_data: Path, tmp_path: Path) -> None:
+    folder, out = shared_data / "cells_kallisto", tmp_path / "cells.h5ad"
+    directories = sorted(folder.glob("cell_*"))[:30]
+    summary = import_cells(
+        directories, out, folder / "t2g.tsv", folder / "cells.csv", ImportOptions(num_layers=10)
+    )
+    assert summary.isoforms == 879
+    assert summary.genes == 508
+    # Only the rows of the cells that are left out: the bootstraps are centred.
+    assert [note for note in summary.notes if "no cell that is imported" not in note] == []
+    data = anndata.read_h5ad(out)
+    truth = pd.read_csv(folder / "cells.csv", index_col=0)
+    assert data.obs["cell_type"].tolist() == truth.loc[data.obs_names, "cell_type"].tolist()
+    names = np.array([name.encode() for name in data.var_names])
+    for directory in directories[::7]:
+        read = read_quantification(directory, None, names)
+        row = data[directory.name]
+        np.testing.assert_array_equal(row.X.toarray()[0], read.counts)
+        np.testing.assert_array_equal(layers_of(data, directory.name), read.bootstraps[:10])
+        assert_statistics(data, directory.name, read.bootstraps)
+
+
+def test_a_folder_with_the_same_cells_in_several_formats(shared_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="same name as the cell"):
+        import_cells([shared_data / "cells_kallisto"], tmp_path / "cells.h5ad")
+
+
+@pytest.mark.slow
+@pytest.mark.peers
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("quantifier", ["kallisto", "salmon"])
+def test_values_are_those_of_pytximport(quantifier: str, shared_data: Path, tmp_path: Path) -> None:
+    pytximport = pytest.importorskip("pytximport", reason='needs the extra "peers"')
+    folder = shared_data / "cells_kallisto"
+    directories = sorted(folder.glob("cell_*"))
+    file = "abundance.h5"
+    if quantifier == "salmon":
+        directories, file = sorted((folder / "salmon").iterdir()), "quant.sf"
+    import_cells(directories, tmp_path / "cells.h5ad")
+    ours = anndata.read_h5ad(tmp_path / "cells.h5ad")
+    theirs = pytximport.tximport(
+        [directory / file for directory in directories],
+        quantifier,
+        return_transcript_data=True,
+        inferential_replicates=True,
+        ignore_transcript_version=False,
+    )
+    assert list(ours.var_names) == list(theirs.var_names)
+    np.testing.assert_array_equal(ours.X.toarray(), theirs.X.astype(np.float32))
+    replicates = theirs.uns["inferential_replicates"]  # (cells, isoforms, bootstraps)
+    assert replicates.shape == (len(directories), 879, 30)
+    for number in range(30):
+        np.testing.assert_array_equal(
+            ours.layers[f"infRep{number + 1}"].toarray(), replicates[..., number].astype(np.float32)
+        )
+    zeros = (replicates == 0).sum(-1)
+    np.testing.assert_array_equal(ours.layers["bootstrap_zeros"], zeros)
+    positive = np.where(replicates == 0, np.nan, replicates)
+    seen = zeros < 30
+    means = np.nanmean(positive[seen], -1)
+    np.testing.assert_allclose(ours.layers["bootstrap_mean"].toarray()[seen], means, rtol=1e-5)
+    squares = np.nanvar(positive[seen], -1) * (30 - zeros[seen])
+    np.testing.assert_allclose(
+        ours.layers["bootstrap_ss"].toarray()[seen], squares, rtol=1e-4, atol=1e-6
+    )

@@ -1,0 +1,89 @@
+"""The commands that check fits, as users type them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from exvae.data.cells import read_cells
+from exvae.data.corpora import write_corpus
+from exvae.data.corpus_formats import read_corpus
+from exvae.data.simulators.documents import simulate_corpus
+from exvae.experiments.demo import simulate_isoforms
+from exvae.experiments.fitting.training import TrainingConfig
+from exvae.experiments.isoforms import fitting as isoforms
+from exvae.experiments.isoforms.settings import MODELS, IsoformConfig
+from exvae.experiments.lda import fitting as lda
+
+TRAINING = TrainingConfig(epochs=1, batch_size=16, learning_rate=5e-3, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Write a corpus and cells, and fits of them."""
+    place = tmp_path_factory.mktemp("fits")
+    write_corpus(simulate_corpus(60, 3, 40, 20).corpus, place / "corpus.npz")
+    corpus = read_corpus(place / "corpus.npz")
+    lda.fit(corpus, lda.LDAConfig(num_topics=3), TRAINING, place / "lda")
+    simulate_isoforms(place / "cells.h5ad", 20, 12, 3, num_types=2, depth=240.0, seed=0)
+    cells = read_cells(place / "cells.h5ad")
+    for model in MODELS:
+        isoforms.fit(cells, IsoformConfig(model=model), TRAINING, place / model)
+    return place
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("lda", "lda", "corpus.npz", "--split", "all"),
+        ("lda", "lda", "corpus.npz", "--latents", "prior"),
+        ("isoforms", "bootstrap", "cells.h5ad", "--subset", "held-out"),
+        ("isoforms", "bootstrap", "cells.h5ad", "--latents", "prior"),
+        ("isoforms", "scvi", "cells.h5ad"),
+    ],
+)
+def test_a_check_writes_a_picture_and_numbers(
+    exvae, folder: Path, tmp_path: Path, arguments: tuple
+) -> None:
+    kind, fit, data, *options = arguments
+    out = tmp_path / "check"
+    options += ["--replicates", 4, "--out", out, "--json"]
+    told = exvae(kind, "check", folder / fit, folder / data, *options).json
+    assert all(0 < value < 1 for value in told["p_values"].values())
+    files = [Path(name) for name in told["files"]]
+    assert sorted(files) == sorted(out.iterdir())
+    assert files[0].read_bytes().startswith(b"\x89PNG")
+    table = pd.read_csv(files[1])
+    assert dict(zip(table["statistic"], table["p_value"], strict=True)) == told["p_values"]
+    again = exvae(kind, "check", folder / fit, folder / data, *options).json
+    assert again == told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["lda", "check", "{folder}/lda", "{folder}/corpus.npz"], "--out"),
+        (["lda", "check", "{folder}/scvi", "{folder}/corpus.npz", "--out", "{out}"], "lda"),
+        (["lda", "check", "{folder}/lda", "{folder}/no.npz", "--out", "{out}"], "no.npz"),
+        (["isoforms", "check", "{folder}/scvi", "{folder}/no", "--out", "{out}"], "no"),
+        (
+            ["isoforms", "check", "{folder}/scvi", "{folder}/cells.h5ad", "--out", "{out}/x/y"],
+            "folder",
+        ),
+        (
+            ["isoforms", "check", "{folder}/scvi", "{folder}/cells.h5ad", "--out", "{file}"],
+            "is a file",
+        ),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(
+    exvae, folder: Path, tmp_path: Path, arguments: list, named: str
+) -> None:
+    places = {"folder": folder, "out": tmp_path / "out", "file": folder / "corpus.npz"}
+    result = exvae(*[argument.format(**places) for argument in arguments])
+    assert result.status == 2
+    assert len(result.err.splitlines()) == 1
+    assert named in result.err
+    assert not list(tmp_path.iterdir())
