@@ -51,6 +51,6 @@ def test_a_script_that_is_not_guarded_ends_with_an_error(tmp_path: Path) -> None
     command = [sys.executable, str(script)]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert finished.returncode != 0
-    assert finished.stderr.splitlines()[-1].endswith(
-        "needs if __name__ == '__main__' before what it runs"
-    )
+    # On a busy machine Python's own resource tracker may have the last word.
+    told = [line for line in finished.stderr.splitlines() if "__main__" in line]
+    assert told[-1].endswith("needs if __name__ == '__main__' before what it runs")
