@@ -1,4 +1,4 @@
-"""Guide of scVI: q(z, l) of a cell from a permutation-invariant encoder of count vectors.
+"""Guide of models of cells: q(z, l) of a cell from a permutation-invariant encoder of count vectors.
 
 q(z_n) = Normal, q(l_n) = LogNormal, both amortised. The same guide reads one vector of counts or
 any number of bootstraps, scaled to one library size: how deeply a cell is sequenced is no state.
@@ -7,6 +7,7 @@ any number of bootstraps, scaled to one library size: how deeply a cell is seque
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pyro
 import torch
@@ -14,11 +15,13 @@ from pyro.distributions import LogNormal, Normal, TorchDistribution
 from torch import Tensor
 from torch.nn import functional
 
-from ..data.cells import InputScales
-from ..models.base import UniquelyNamedModule
+from ..models.base import Guide
+from ..models.cells import CellModel
 from ..models.decoders import inverse_softplus
-from ..models.scvi import SCVI
-from .sets import SetEncoder, pool
+from .sets import Pooling, SetEncoder, pool
+
+if TYPE_CHECKING:
+    from ..data.initial_values import InitialValues
 
 # Standard deviations of q stay above this.
 _LEAST_SCALE = 1e-3
@@ -28,22 +31,22 @@ _FIRST_LIBRARY_SCALE = 0.1
 _FIRST_READS = 1e4
 
 
-class SCVIGuide(UniquelyNamedModule):
-    """The inverse of :class:`~exvae.models.scvi.SCVI`.
+class CellGuide(Guide):
+    """The inverse of any :class:`~exvae.models.cells.CellModel` with latent variables z and l.
 
-    What is read of a cell is centred, so that an isoform that is hidden reads as its mean.
+    Its input is centred, so that a hidden isoform reads as its mean.
 
     Parameters
     ----------
     model
         The model.
     pooling
-        ``sum``, ``mean``, ``max`` or ``moments``.
+        A name in :data:`~exvae.guides.sets.POOLINGS`, or a class of your own.
     element_sizes, readout_sizes
         Layer sizes of f and hidden layer sizes of h, see :class:`~exvae.guides.sets.SetEncoder`.
     input_dropout
-        Share of the isoforms of a cell that the encoders do not see in a training step, so that
-        what they learn holds for other cells too.
+        Share of the isoforms of a cell that the encoders do not see in a training step, which keeps
+        them from learning cells by heart.
     """
 
     reads: Tensor
@@ -51,15 +54,14 @@ class SCVIGuide(UniquelyNamedModule):
 
     def __init__(
         self,
-        model: SCVI,
+        model: CellModel,
         *,
-        pooling: str = "mean",
+        pooling: str | type[Pooling] = "mean",
         element_sizes: Sequence[int] = (64,),
         readout_sizes: Sequence[int] = (),
         input_dropout: float = 0.7,
     ) -> None:
-        super().__init__()
-        self._model = (model,)  # in a tuple: the model is no part of the guide
+        super().__init__(model)
         self.input_dropout = input_dropout
         self.register_buffer("reads", torch.tensor(_FIRST_READS))
         self.register_buffer("log1p_means", torch.zeros(model.num_isoforms))
@@ -76,16 +78,11 @@ class SCVIGuide(UniquelyNamedModule):
                 torch.tensor(_FIRST_LIBRARY_SCALE)
             )
 
-    @property
-    def model(self) -> SCVI:
-        """The model that this guide inverts."""
-        return self._model[0]
-
     @torch.no_grad()
-    def initialise(self, scales: InputScales) -> None:
-        """Centre what is read of a cell on what the counts of all cells tell."""
-        self.reads.copy_(scales.reads)
-        self.log1p_means.copy_(scales.log1p_means)
+    def initialise(self, values: InitialValues) -> None:
+        """Centre the input on the mean expression of the training cells."""
+        self.reads.copy_(values.inputs.reads)
+        self.log1p_means.copy_(values.inputs.log1p_means)
 
     def build_encoder(self, output_size: int) -> SetEncoder:
         """Build an encoder of the vectors of a cell, each with the cell's batch as one-hot."""

@@ -6,10 +6,10 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 
 from ..models.paper_isoforms import BootstrapIsoforms
-from .cells import SCVIGuide, normal
+from .cells import CellGuide, normal
 
 
-class IsoformGuide(SCVIGuide):
+class PaperGuide(CellGuide):
     """The inverse of :class:`~exvae.models.paper_isoforms.BootstrapIsoforms`.
 
     An encoder of its own gives a: the terms of the noise are large, and would drown z in a shared
@@ -20,7 +20,7 @@ class IsoformGuide(SCVIGuide):
     model
         The model.
     **options
-        Of :class:`~exvae.guides.cells.SCVIGuide`.
+        Of :class:`~exvae.guides.cells.CellGuide`.
     """
 
     def __init__(self, model: BootstrapIsoforms, **options) -> None:

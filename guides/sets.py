@@ -19,8 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-POOLINGS = ("sum", "mean", "max", "moments")
-
+from ..models.base import chosen
 
 def multilayer_perceptron(sizes: Sequence[int]) -> nn.Sequential:
     """Linear layers of the given sizes with softplus between them, none after the last one."""
@@ -30,7 +29,7 @@ def multilayer_perceptron(sizes: Sequence[int]) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def pool(table: Tensor, rows: Tensor, offsets: Tensor, pooling: str) -> Tensor:
+def pool(table: Tensor, rows: Tensor, offsets: Tensor, mode: str) -> Tensor:
     """Pool rows of a table over sets, without ever holding one row for each element.
 
     Parameters
@@ -41,34 +40,88 @@ def pool(table: Tensor, rows: Tensor, offsets: Tensor, pooling: str) -> Tensor:
         The row of the table that each element of each set stands for, shape (elements,), int64.
     offsets
         Set s consists of ``rows[offsets[s]:offsets[s + 1]]``, shape (sets + 1,), int64.
-    pooling
-        One of :data:`POOLINGS`; ``moments`` is mean and standard deviation side by side.
+    mode
+        ``sum``, ``mean`` or ``max``.
 
     Returns
     -------
     Tensor
-        Shape (sets, features), or (sets, 2 * features) for ``moments``.
+        Shape (sets, features).
+    """
+    return functional.embedding_bag(rows, table, offsets, mode=mode, include_last_offset=True)
 
-    Raises
-    ------
-    ValueError
-        If the pooling is none of these.
+
+class Pooling(nn.Module):
+    """A symmetric function g of the elements of a set; subclass it to add your own.
+
+    Parameters
+    ----------
+    size
+        Features of an element.
+
+    Attributes
+    ----------
+    output_size
+        Features of the result; ``size`` unless a subclass says otherwise.
     """
 
-    def reduced(values: Tensor, mode: str) -> Tensor:
-        return functional.embedding_bag(rows, values, offsets, mode=mode, include_last_offset=True)
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.output_size = size
 
-    if pooling in ("sum", "mean", "max"):
-        return reduced(table, pooling)
-    if pooling == "moments":
+    def forward(self, table: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
+        """Pool sets, arguments as for :func:`pool`; shape (sets, output_size)."""
+        raise NotImplementedError
+
+
+class SumPooling(Pooling):
+    """Sum of the elements."""
+
+    def forward(self, table: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
+        """Pool sets, arguments as for :func:`pool`; shape (sets, output_size)."""
+        return pool(table, rows, offsets, "sum")
+
+
+class MeanPooling(Pooling):
+    """Mean of the elements."""
+
+    def forward(self, table: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
+        """Pool sets, arguments as for :func:`pool`; shape (sets, output_size)."""
+        return pool(table, rows, offsets, "mean")
+
+
+class MaxPooling(Pooling):
+    """Largest value of each feature."""
+
+    def forward(self, table: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
+        """Pool sets, arguments as for :func:`pool`; shape (sets, output_size)."""
+        return pool(table, rows, offsets, "max")
+
+
+class MomentsPooling(Pooling):
+    """Mean and standard deviation of the elements, side by side."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.output_size = 2 * size
+
+    def forward(self, table: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
+        """Pool sets, arguments as for :func:`pool`; shape (sets, output_size)."""
         # Centring first keeps the difference of squares exact where all elements are alike.
         centre = table.detach().mean(0)
-        mean = reduced(table - centre, "mean")
-        variance = (reduced((table - centre).square(), "mean") - mean.square()).clamp(min=0.0)
+        mean = pool(table - centre, rows, offsets, "mean")
+        squares = pool((table - centre).square(), rows, offsets, "mean")
         # The root has an infinite slope at zero, where a set of one element always is.
-        deviation = (variance + torch.finfo(table.dtype).eps).sqrt()
-        return torch.cat([mean + centre, deviation], -1)
-    raise ValueError(f"pooling is {pooling!r}; choose one of {', '.join(POOLINGS)}")
+        variance = (squares - mean.square()).clamp(min=0.0) + torch.finfo(table.dtype).eps
+        return torch.cat([mean + centre, variance.sqrt()], -1)
+
+
+POOLINGS = {
+    "sum": SumPooling,
+    "mean": MeanPooling,
+    "max": MaxPooling,
+    "moments": MomentsPooling,
+}
 
 
 class SetEncoder(nn.Module):
@@ -85,7 +138,7 @@ class SetEncoder(nn.Module):
     readout_sizes
         Sizes of the hidden layers of h.
     pooling
-        g, one of :data:`POOLINGS`.
+        g, a name in :data:`POOLINGS` or a class of your own.
 
     Examples
     --------
@@ -101,14 +154,12 @@ class SetEncoder(nn.Module):
         *,
         element_sizes: Sequence[int] = (64, 64),
         readout_sizes: Sequence[int] = (64,),
-        pooling: str = "mean",
+        pooling: str | type[Pooling] = "mean",
     ) -> None:
         super().__init__()
-        if pooling not in POOLINGS:
-            raise ValueError(f"pooling is {pooling!r}; choose one of {', '.join(POOLINGS)}")
-        self.pooling = pooling
         self.element = multilayer_perceptron([input_size, *element_sizes])
-        pooled_size = element_sizes[-1] * (2 if pooling == "moments" else 1)
+        self.pooling = chosen(pooling, POOLINGS, "pooling")(element_sizes[-1])
+        pooled_size = self.pooling.output_size
         self.normalise = nn.LayerNorm(pooled_size)
         self.readout = multilayer_perceptron([pooled_size + 1, *readout_sizes, output_size])
 
@@ -195,5 +246,5 @@ class SetEncoder(nn.Module):
         if (sizes < 1).any():
             raise ValueError("a set is empty; every set needs at least one element")
         log_sizes = sizes.to(table.dtype).log()
-        pooled = self.normalise(pool(table, rows, offsets, self.pooling))
+        pooled = self.normalise(self.pooling(table, rows, offsets))
         return self.readout(torch.cat([pooled, log_sizes.unsqueeze(-1)], -1))

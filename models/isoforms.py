@@ -30,21 +30,22 @@ E[c] (phi - 1).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pyro
 import torch
 from pyro.distributions import Beta, TorchDistribution
 from torch import Tensor, nn
 
-from ..data.bootstraps import BootstrapSummary
-from ..data.overdispersion import InferentialDispersions
+from .cells import gene_codes_of
 from .distributions.gamma_draws import standard_gamma
 from .distributions.gamma_poisson import LEAST_DISPERSION, BootstrapGammaPoisson
 from .distributions.gene_reads import BootstrapGeneReads, Division, GeneRates, draw_dirichlet
-from .distributions.genes import Genes
-from .distributions.posteriors import SampledPosterior
-from .scvi import RATES_PER_SAMPLE, SCVI
+from .distributions.statistics import StatisticsOfBootstraps
+from .scvi import RATES_PER_SAMPLE, ZeroInflatedCells
+
+if TYPE_CHECKING:
+    from ..data.initial_values import InitialValues
 
 # Variance over mean (reads) below which a common error is as good as none.
 _LEAST_COMMON_DISPERSION = 1e-3
@@ -53,49 +54,51 @@ _FIRST_LOG_CONCENTRATION = 2.0
 _LOG_CONCENTRATION_RANGE = (-2.0, 12.0)
 
 
-class EffectiveReadIsoforms(SCVI):
-    """The model of effective reads; latent variables as in :class:`~exvae.models.scvi.SCVI`.
+class EffectiveReadIsoforms(ZeroInflatedCells):
+    """The model of effective reads.
 
     Parameters
     ----------
-    genes
-        Position of the gene of each isoform, shape (isoforms,), int64.
-    num_batches, **options
-        Of :class:`~exvae.models.scvi.SCVI`; what they say of isoforms is of genes here.
+    genes, num_batches, **options
+        Of :class:`~exvae.models.scvi.ZeroInflatedCells`; dispersion and dropout are of genes.
     weight_scale
         Standard deviation of the normal prior of the weights from the decoder's last hidden layer,
-        so that what few cells tell of a gene is not believed.
+        which keeps the few cells of a rare state from being believed.
     """
 
+    observes = "bootstrap_mean"
+    independent_isoforms = False
+    isoform_parameters = (*ZeroInflatedCells.isoform_parameters, "log_concentration")
     total_dispersion: Tensor
     division_dispersion: Tensor
-    isoform_parameters = (*SCVI.isoform_parameters, "log_concentration")
 
     def __init__(
-        self, genes: Tensor, num_batches: int = 1, *, weight_scale: float = 0.2, **options
+        self,
+        genes: Tensor | int,
+        num_batches: int = 1,
+        *,
+        weight_scale: float = 0.2,
+        **options,
     ) -> None:
-        num_genes = int(genes.max()) + 1
-        super().__init__(len(genes), num_batches, num_dispersed=num_genes, **options)
+        super().__init__(genes, num_batches, **options)
         self.weight_scale = weight_scale
-        self.log_concentration = nn.Parameter(torch.full((num_genes,), _FIRST_LOG_CONCENTRATION))
-        self.register_buffer("gene_codes", genes)
-        self.register_buffer("total_dispersion", torch.ones(num_genes))
-        self.register_buffer("division_dispersion", torch.ones(num_genes))
+        first = torch.full((self.num_genes,), _FIRST_LOG_CONCENTRATION)
+        self.log_concentration = nn.Parameter(first)
+        self.register_buffer("total_dispersion", torch.ones(self.num_genes))
+        self.register_buffer("division_dispersion", torch.ones(self.num_genes))
 
-    @property
-    def genes(self) -> Genes:
-        """Those of the isoforms."""
-        return Genes(self.gene_codes, self.num_dispersed)
+    @staticmethod
+    def num_counted(genes: Tensor | int) -> int:
+        """Number of genes, whose reads have a dispersion and dropout each."""
+        return int(gene_codes_of(genes).max()) + 1
 
     @torch.no_grad()
-    def initialise_noise(self, dispersions: InferentialDispersions) -> None:
-        """Take the inferential dispersions from the bootstraps themselves; they are not learned."""
-        self.total_dispersion.copy_(dispersions.totals.clamp(min=LEAST_DISPERSION))
-        self.division_dispersion.copy_(dispersions.divisions.clamp(min=LEAST_DISPERSION))
-
-    def common_share_prior(self) -> TorchDistribution:
-        """Distribution of c, batch shape ()."""
-        return Beta(self.total_dispersion.new_tensor(0.5), self.total_dispersion.new_tensor(0.25))
+    def initialise(self, values: InitialValues) -> None:
+        """Start from the training cells; overdispersion is measured here and never learned."""
+        super().initialise(values)
+        measured = values.overdispersion(self.gene_codes)
+        self.total_dispersion.copy_(measured.totals.clamp(min=LEAST_DISPERSION))
+        self.division_dispersion.copy_(measured.divisions.clamp(min=LEAST_DISPERSION))
 
     def forward(
         self,
@@ -104,85 +107,70 @@ class EffectiveReadIsoforms(SCVI):
         batches: Tensor,
         indices: Tensor,
         num_cells: int,
-        obs: BootstrapSummary | Tensor | None = None,
-    ) -> Tensor | BootstrapSummary:
-        """Generate bootstraps of a minibatch of cells, or score those observed.
+        obs: Tensor | None = None,
+    ) -> Tensor:
+        """Generate bootstraps of a minibatch of cells, or score their observed means.
 
-        Arguments and result as for :class:`~exvae.models.paper_isoforms.BootstrapIsoforms`, but
-        that the site ``bootstraps`` has a value for each cell, shape (cells, 1, isoforms,
-        bootstraps): what the isoforms of a gene are given is not independent.
+        Arguments and result as for :class:`~exvae.models.cells.CellModel`, but that the site
+        ``bootstraps`` has a value for each cell, shape (cells, 1, isoforms, bootstraps): isoforms
+        of a gene are not independent.
         """
-        num_bootstraps = obs.shape[-1] if isinstance(obs, Tensor) else int(offsets.diff().max())
         if self.training:
             pyro.factor("decoder_weights", self.log_prob_of_weights())
-        with pyro.plate("cells", num_cells, subsample=indices, dim=-2):
-            z = pyro.sample("z", self.z_prior())
-            library = pyro.sample("library", self.library_prior(batches))
-            distribution = self.bootstraps(z, library, batches, num_bootstraps)
-            value = pyro.sample("bootstraps", distribution, obs=None if obs is None else _each(obs))
-        return value.squeeze(-3) if obs is None else obs
+        each = None if obs is None else obs.unsqueeze(-3)
+        return super().forward(bootstraps, offsets, batches, indices, num_cells, each).squeeze(-3)
 
     def log_prob_of_weights(self) -> Tensor:
         """Log density in nats of the decoder's weights under their prior, but for a constant."""
         return -(self.decoder.output.weight / self.weight_scale).square().sum() / 2
 
-    def bootstraps(
-        self, z: Tensor, library: Tensor, batches: Tensor, num_bootstraps: int
+    def likelihood(
+        self, latents: dict[str, Tensor], batches: Tensor, num_bootstraps: int = 1
     ) -> BootstrapGeneReads:
         """Distribution of x (reads), batch shape (..., cells, 1), event (isoforms, bootstraps)."""
-        mean, *of_genes = (part.unsqueeze(-2) for part in self.decode(z, library, batches))
+        mean, *of_genes = (part.unsqueeze(-2) for part in self.count_parameters(latents, batches))
         totals = BootstrapGammaPoisson(
             self.genes.sums(mean),
             *of_genes,
-            self._own(self.total_dispersion),
+            self.own_error(self.total_dispersion),
             self.total_dispersion,
             num_bootstraps=num_bootstraps,
         )
         division = Division(
             self.genes.shares(mean),
             self.log_concentration.clamp(*_LOG_CONCENTRATION_RANGE).exp(),
-            self._own(self.division_dispersion),
+            self.own_error(self.division_dispersion),
             self.division_dispersion,
         )
         return BootstrapGeneReads(totals, division, self.genes)
 
-    def _own(self, dispersion: Tensor) -> Tensor:
-        """Give what is a cell's own error of an inferential dispersion, phi'."""
+    def observed(self, likelihood: BootstrapGeneReads) -> StatisticsOfBootstraps:
+        """Distribution of number and mean of bootstraps, event shape (isoforms, 2)."""
+        return StatisticsOfBootstraps(likelihood)
+
+    def own_error(self, dispersion: Tensor) -> Tensor:
+        """Overdispersion phi' of a cell's own error: ambiguity less the expected common share."""
         return dispersion - self.common_share_prior().mean * _ambiguity(dispersion)
+
+    def common_share_prior(self) -> TorchDistribution:
+        """Distribution of c, batch shape ()."""
+        return Beta(self.total_dispersion.new_tensor(0.5), self.total_dispersion.new_tensor(0.25))
 
     def log_prob_of_counts(
         self, latents: dict[str, Tensor], batches: Tensor, counts: Tensor
     ) -> Tensor:
-        """Log probability (nats) of estimates that round to whole counts, shape (..., cells).
+        """Log probability (nats) of estimates that round to whole counts, shape (..., cells)."""
+        likelihood = self.likelihood(latents, batches)
+        return likelihood.log_prob_of_whole(counts.unsqueeze(-2)).squeeze(-1)
 
-        Arguments as for :meth:`~exvae.models.scvi.SCVI.log_prob_of_counts`.
-        """
-        distribution = self.bootstraps(batches=batches, num_bootstraps=1, **latents)
-        return distribution.log_prob_of_whole(counts.unsqueeze(-2)).squeeze(-1)
+    def draw_expression(self, latents: dict[str, Tensor], batches: Tensor, obs: Tensor) -> Tensor:
+        """Draw y (reads) behind number and mean of bootstraps, shape (draws, cells, isoforms)."""
+        likelihood = self.likelihood(latents, batches)
+        rates = likelihood.draw_rates(obs.unsqueeze(-3), RATES_PER_SAMPLE)
+        share = self.common_share_prior().sample((RATES_PER_SAMPLE, 1, 1, 1))
+        return self.draw_common_error(rates, share).squeeze(-2)
 
-    def expression(
-        self, samples: Sequence[dict[str, Tensor]], batches: Tensor, obs: BootstrapSummary
-    ) -> SampledPosterior:
-        """Posterior of the expression y (reads), batch shape (cells, isoforms).
-
-        Parameters
-        ----------
-        samples
-            Values of the latent variables, drawn from q.
-        batches
-            Shape (cells,), int64.
-        obs
-            Summary of the bootstraps, entries of shape (cells, isoforms).
-        """
-        draws = []
-        for latents in samples:
-            distribution = self.bootstraps(batches=batches, num_bootstraps=1, **latents)
-            rates = distribution.draw_rates(_each(obs), RATES_PER_SAMPLE)
-            share = self.common_share_prior().sample((RATES_PER_SAMPLE, 1, 1, 1))
-            draws.append(self.draw_expression(rates, share).squeeze(-2))
-        return SampledPosterior(torch.cat(draws))
-
-    def draw_expression(self, rates: GeneRates, share: Tensor) -> Tensor:
+    def draw_common_error(self, rates: GeneRates, share: Tensor) -> Tensor:
         """Draw y (reads) behind rates, shape (..., isoforms); ``share``, c, broadcasts."""
         scatter = (share * _ambiguity(self.total_dispersion)).clamp(min=_LEAST_COMMON_DISPERSION)
         tiny = torch.finfo(scatter.dtype).tiny
@@ -194,12 +182,5 @@ class EffectiveReadIsoforms(SCVI):
 
 
 def _ambiguity(dispersion: Tensor) -> Tensor:
-    """Excess of an inferential dispersion over that of counts."""
+    """Excess of an overdispersion over that of counts."""
     return (dispersion - 1).clamp(min=0.0)
-
-
-def _each(obs: BootstrapSummary | Tensor) -> BootstrapSummary | Tensor:
-    """Give bootstraps of cells a dimension of one for the plate that isoforms have elsewhere."""
-    if isinstance(obs, Tensor):
-        return obs.unsqueeze(-3)
-    return BootstrapSummary(*(part.unsqueeze(-2) for part in obs))

@@ -76,6 +76,8 @@ class BootstrapZINB(TorchDistribution):
         "noise_concentration": constraints.positive,
     }
 
+    statistics = BootstrapSummary
+
     @constraints.dependent_property(is_discrete=False, event_dim=1)
     def support(self) -> constraints.Constraint:
         """Bootstraps that have a density; read as an atom, zero is no bound of theirs."""
@@ -93,9 +95,9 @@ class BootstrapZINB(TorchDistribution):
         bootstrap_dropout_logits: Tensor,
         *,
         num_bootstraps: int,
-        error: str = "shared",
-        zeros: str = "rectified",
-        noise: str = "adaptive",
+        error: str = "independent",
+        zeros: str = "atom",
+        noise: str = "absolute",
         noise_concentration: Tensor | float | None = None,
         quadrature: str = "adaptive",
         grid_size: int = 10001,

@@ -91,6 +91,11 @@ class CountPosterior:
         # Rounded sums can pass one.
         return below.clamp(max=1.0), up_to.clamp(max=1.0)
 
+    def sample(self, number: int) -> Tensor:
+        """Draw counts (reads), shape (number, *batch_shape)."""
+        levels = torch.rand(number, *self.batch_shape, dtype=self.u.dtype, device=self.u.device)
+        raise NotImplementedError(levels.shape)
+
     def rank(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """P(U < k) and P(U <= k) for the count k next to a value (reads), of shape batch_shape.
 

@@ -14,9 +14,7 @@ from torch import Tensor
 from torch.distributions.utils import broadcast_all, lazy_property
 from torch.nn import functional
 
-from ...data.bootstraps import BootstrapSummary
-from ..native_driver import uses_native
-from .compiled_gamma_poisson import native_log_gamma_poisson
+from ...data.bootstraps import BootstrapMean
 from .gamma_draws import standard_gamma
 from .negative_binomial import (
     check_positive,
@@ -58,10 +56,14 @@ class BootstrapGammaPoisson(TorchDistribution):
     The drawing of reads is part of both errors, so that r is a rate and no count; with
     phi = phi' = 1 the estimates are counts of reads and the bootstraps draw them anew. Given r the
     mean of the bootstraps has mean r and variance r (phi' + phi / B), as phi'' = phi' + phi / B
-    times a Poisson has. Scored is the quasi-likelihood of that mean (Wedderburn, 1974): the
-    Poisson's probability continued to real counts of effective reads, so that a marginal is the
-    negative binomial, so continued. That all bootstraps are zero has its exact probability. How
-    the bootstraps scatter around their mean says nothing more, phi being given.
+    times a Poisson has.
+
+    ``log_prob`` is the quasi-likelihood of that mean (Wedderburn, 1974): the Poisson's probability
+    continued to real counts of effective reads, so that the marginal is the negative binomial, so
+    continued. Its total mass is 1.00 at a mean of 100 reads, but up to 1.28 below one read, and
+    rises without bound in phi: compare losses only between fits of this model, and measure the
+    overdispersions, as they cannot be learned. That all bootstraps are zero has its exact
+    probability. How the bootstraps scatter around their mean adds nothing, phi being given.
 
     Parameters
     ----------
@@ -81,7 +83,8 @@ class BootstrapGammaPoisson(TorchDistribution):
     Raises
     ------
     ValueError
-        If validation is on and a parameter is out of range.
+        If an overdispersion requires a gradient, or validation is on and a parameter is out of
+        range.
     """
 
     arg_constraints = {
@@ -91,6 +94,7 @@ class BootstrapGammaPoisson(TorchDistribution):
         "bootstrap_dispersion": constraints.positive,
     }
     support = constraints.independent(constraints.nonnegative, 1)
+    statistics = BootstrapMean
 
     def __init__(
         self,
@@ -103,6 +107,7 @@ class BootstrapGammaPoisson(TorchDistribution):
         num_bootstraps: int,
         validate_args: bool | None = None,
     ) -> None:
+        refuse_learning(error_dispersion, bootstrap_dispersion)
         (
             self.rate_mean,
             self.inverse_dispersion,
@@ -143,28 +148,28 @@ class BootstrapGammaPoisson(TorchDistribution):
         new._validate_args = self._validate_args
         return new
 
-    def effective_reads(self, value: Tensor | BootstrapSummary) -> EffectiveReads:
+    def effective_reads(self, value: Tensor | BootstrapMean) -> EffectiveReads:
         """Turn bootstraps into counts of effective reads.
 
         Parameters
         ----------
         value
-            Bootstraps (reads), shape (..., B), or their sufficient statistics, each of shape (...),
-            whose numbers of bootstraps may differ between entries.
+            Bootstraps (reads), shape (..., B), or their statistics, each of shape (...), whose
+            numbers of bootstraps may differ between entries.
         """
-        if not isinstance(value, BootstrapSummary):
+        if not isinstance(value, BootstrapMean):
             if self._validate_args:
                 self._validate_sample(value)
-            value = BootstrapSummary.of(value)
+            value = BootstrapMean.of(value)
         number = value.number
         error, bootstrap = self.error_dispersion, self.bootstrap_dispersion
         # All bootstraps are zero with the probability that a Poisson of this exposure is.
         of_zero = -torch.expm1(-number * error / bootstrap) / error
         of_positive = 1 / (error + bootstrap / number)
-        exposure = torch.where(value.positives > 0, of_positive, of_zero)
-        return EffectiveReads(exposure * value.mean_of_all, exposure)
+        exposure = torch.where(value.mean > 0, of_positive, of_zero)
+        return EffectiveReads(exposure * value.mean, exposure)
 
-    def log_prob(self, value: Tensor | BootstrapSummary) -> Tensor:
+    def log_prob(self, value: Tensor | BootstrapMean) -> Tensor:
         """Log quasi-likelihood in nats of the mean of bootstraps, shape batch_shape.
 
         A density where the mean is positive, a probability where it is zero; ``value`` as for
@@ -176,7 +181,7 @@ class BootstrapGammaPoisson(TorchDistribution):
         at_zero = torch.logaddexp(kept, functional.logsigmoid(self.dropout_logits))
         return torch.where(count > 0, kept + exposure.log(), at_zero)
 
-    def draw_rates(self, value: Tensor | BootstrapSummary, number: int) -> Tensor:
+    def draw_rates(self, value: Tensor | BootstrapMean, number: int) -> Tensor:
         """Draw rates (reads) given bootstraps, zero where dropped, shape (number, *batch_shape).
 
         ``value`` as for :meth:`effective_reads`.
@@ -254,6 +259,24 @@ class BootstrapGammaPoisson(TorchDistribution):
         return variance.unsqueeze(-1).expand(self.batch_shape + self.event_shape)
 
 
+def refuse_learning(*dispersions: Tensor) -> None:
+    """Raise ValueError if an overdispersion requires a gradient."""
+    if torch.is_grad_enabled() and any(part.requires_grad for part in dispersions):
+        raise ValueError(
+            "an overdispersion requires a gradient, but the quasi-likelihood rises without bound "
+            "in it; measure it from the bootstraps"
+        )
+
+
+def is_traced() -> bool:
+    """Tell whether operations are recorded, which compiled loops would escape."""
+    return (
+        torch.jit.is_tracing()
+        or torch.compiler.is_compiling()
+        or torch._C._functorch.peek_interpreter_stack() is not None
+    )
+
+
 def log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -> Tensor:
     """Log probability in nats of a negative binomial's counts, continued to all real ones >= 0.
 
@@ -266,7 +289,9 @@ def log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -
     inverse_dispersion
         theta > 0; the variance is mu + mu^2 / theta.
     """
-    if uses_native(mean):
+    if mean.is_cpu and mean.dtype == torch.float32 and not is_traced():
+        from .compiled_gamma_poisson import native_log_gamma_poisson  # loads numba
+
         return native_log_gamma_poisson(*broadcast_all(count, mean, inverse_dispersion))
     at_zero = -inverse_dispersion * (mean / inverse_dispersion).log1p()
     # At zero the formula of the others has no finite gradient.

@@ -16,15 +16,17 @@ from pyro.distributions import TorchDistribution, constraints
 from torch import Tensor
 from torch.distributions.utils import lazy_property
 
-from ...data.bootstraps import BootstrapSummary
+from ...data.bootstraps import BootstrapMean
 from .gamma_draws import standard_gamma
-from .gamma_poisson import BootstrapGammaPoisson, log_gamma_poisson
+from .gamma_poisson import BootstrapGammaPoisson, log_gamma_poisson, refuse_learning
 from .genes import Genes
 
 # What is added to parameters of a Dirichlet, so that those next to nothing are learned, too.
 _ADDED_SHAPE = 1e-6
 # Least parameter of a Dirichlet that is drawn from: gammas of a smaller one are zero anyhow.
 _LEAST_SHAPE = 1e-4
+# Rounding allowed to the sum of usage over a gene.
+_USAGE_TOLERANCE = 1e-3
 # Effective reads below which there is nothing to divide.
 _LEAST_READS = 1e-6
 # Bound of 1 / (concentration + 1), which is one where all reads go to one isoform.
@@ -98,11 +100,13 @@ class BootstrapGeneReads(TorchDistribution):
     Raises
     ------
     ValueError
-        If validation is on and a parameter is out of range.
+        If an overdispersion requires a gradient, or validation is on and a parameter is out of
+        range or usage does not sum to one in every gene.
     """
 
     arg_constraints = {}
     support = constraints.independent(constraints.nonnegative, 2)
+    statistics = BootstrapMean
 
     def __init__(
         self,
@@ -112,6 +116,7 @@ class BootstrapGeneReads(TorchDistribution):
         *,
         validate_args: bool | None = None,
     ) -> None:
+        refuse_learning(*division[2:])
         self.totals = totals
         self.genes = genes
         of_genes, of_isoforms = totals.batch_shape, (*totals.batch_shape[:-1], len(genes.codes))
@@ -127,6 +132,9 @@ class BootstrapGeneReads(TorchDistribution):
             for name, value in self.division._asdict().items():
                 if not (value > 0).all():
                     raise ValueError(f"{name} must be positive")
+            sums = genes.sums(self.division.usage)
+            if not (sums - 1).abs().lt(_USAGE_TOLERANCE).all():
+                raise ValueError("usage must sum to one in every gene")
 
     @property
     def num_bootstraps(self) -> int:
@@ -143,32 +151,32 @@ class BootstrapGeneReads(TorchDistribution):
         new._validate_args = self._validate_args
         return new
 
-    def log_prob(self, value: Tensor | BootstrapSummary) -> Tensor:
+    def log_prob(self, value: Tensor | BootstrapMean) -> Tensor:
         """Log quasi-likelihood in nats of the mean of bootstraps, shape batch_shape.
 
         Parameters
         ----------
         value
-            Bootstraps (reads), shape (..., isoforms, B), or their sufficient statistics, each of
-            shape (..., isoforms), whose numbers of bootstraps may differ between cells.
+            Bootstraps (reads), shape (..., isoforms, B), or their statistics, each of shape
+            (..., isoforms), whose numbers of bootstraps may differ between cells.
         """
-        summary = self._summary(value)
-        of_genes = self.totals.log_prob(self._sums(summary)).sum(-1)
+        statistics = self._statistics(value)
+        of_genes = self.totals.log_prob(self._sums(statistics)).sum(-1)
         if self.genes.alone:
             return of_genes
         usage, concentration = self.division[:2]
-        count = self._divided(summary)
+        count = self._divided(statistics)
         division = log_dirichlet_multinomial(count, usage, concentration, self.genes)
         return of_genes + division.sum(-1)
 
-    def draw_rates(self, value: Tensor | BootstrapSummary, number: int) -> GeneRates:
+    def draw_rates(self, value: Tensor | BootstrapMean, number: int) -> GeneRates:
         """Draw rates of genes and usage of isoforms given bootstraps, ``number`` of each.
 
         ``value`` as for :meth:`log_prob`; the draws are in a new first dimension.
         """
-        summary = self._summary(value)
-        totals = self.totals.draw_rates(self._sums(summary), number)
-        shape = self._prior_shape + self._divided(summary)
+        statistics = self._statistics(value)
+        totals = self.totals.draw_rates(self._sums(statistics), number)
+        shape = self._prior_shape + self._divided(statistics)
         return GeneRates(totals, draw_dirichlet(shape.expand(number, *shape.shape), self.genes))
 
     def log_prob_of_whole(self, counts: Tensor) -> Tensor:
@@ -231,25 +239,23 @@ class BootstrapGeneReads(TorchDistribution):
         """Parameters of the Dirichlets of usage, shape batch_shape + (isoforms,)."""
         return self.genes.spread(self.division.concentration) * self.division.usage
 
-    def _summary(self, value: Tensor | BootstrapSummary) -> BootstrapSummary:
-        if isinstance(value, BootstrapSummary):
+    def _statistics(self, value: Tensor | BootstrapMean) -> BootstrapMean:
+        if isinstance(value, BootstrapMean):
             return value
         if self._validate_args:
             self._validate_sample(value)
-        return BootstrapSummary.of(value)
+        return BootstrapMean.of(value)
 
-    def _sums(self, summary: BootstrapSummary) -> BootstrapSummary:
-        """Sum the mean bootstraps of isoforms over genes, as all that is asked of their sums."""
-        sums = self.genes.sums(summary.mean_of_all)
-        number = summary.number[..., :1].expand(sums.shape)
-        positives = number * (sums > 0)
-        return BootstrapSummary(number - positives, positives, sums, torch.zeros_like(sums))
+    def _sums(self, statistics: BootstrapMean) -> BootstrapMean:
+        """Add up the mean bootstraps of isoforms to those of genes, shape (..., genes)."""
+        sums = self.genes.sums(statistics.mean)
+        return BootstrapMean(statistics.number[..., :1].expand(sums.shape), sums)
 
-    def _divided(self, summary: BootstrapSummary) -> Tensor:
+    def _divided(self, statistics: BootstrapMean) -> Tensor:
         """Effective reads of isoforms for the division of their genes, shape (..., isoforms)."""
-        division, number = self.division, summary.number[..., :1]
+        division, number = self.division, statistics.number[..., :1]
         scatter = division.error_dispersion + division.bootstrap_dispersion / number
-        return summary.mean_of_all / self.genes.spread(scatter)
+        return statistics.mean / self.genes.spread(scatter)
 
 
 def log_dirichlet_multinomial(

@@ -1,0 +1,66 @@
+"""Classes by name: registered ones, or anybody's own as ``module:Class``."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Mapping
+
+from ...data.errors import DataError
+
+
+def find_class(name: str, registered: Mapping[str, str], argument: str) -> type:
+    """Import a class.
+
+    Parameters
+    ----------
+    name
+        A registered name, or ``module:Class``; modules are also looked for in the working folder.
+    registered
+        ``module:Class`` of each registered name.
+    argument
+        Name of the argument, for messages.
+
+    Raises
+    ------
+    DataError
+        If there is no such class, or its module cannot be imported.
+
+    Examples
+    --------
+    >>> find_class("linear", {"linear": "torch.nn:Linear"}, "decoder")
+    <class 'torch.nn.modules.linear.Linear'>
+    """
+    place = registered.get(name, name)
+    module_name, colon, class_name = place.partition(":")
+    if not colon:
+        known = ", ".join(registered)
+        raise DataError(f"{argument} is {name!r}; choose one of {known}, or give module:Class")
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except Exception as error:  # the module is the user's: anything may happen in it
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise DataError(
+            f"{argument} {name} cannot be imported ({reason}); run where {module_name}.py lies, or "
+            "install it"
+        ) from error
+    if not isinstance(found, type):
+        raise DataError(f"{argument} {name} is no class")
+    return found
+
+
+def options_of(cls: type) -> set[str]:
+    """Names of the keyword-only arguments of a constructor, also of those that it passes on to."""
+    names: set[str] = set()
+    for base in cls.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        parameters = inspect.signature(base.__init__).parameters.values()
+        names |= {part.name for part in parameters if part.kind is part.KEYWORD_ONLY}
+        if not any(part.kind is part.VAR_KEYWORD for part in parameters):
+            break
+    return names
