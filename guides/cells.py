@@ -14,7 +14,7 @@ from pyro.distributions import LogNormal, Normal, TorchDistribution
 from torch import Tensor
 from torch.nn import functional
 
-from ..data.cells import InputScales
+from ..data.initial_values import InputScales
 from ..models.base import UniquelyNamedModule
 from ..models.decoders import inverse_softplus
 from ..models.scvi import SCVI

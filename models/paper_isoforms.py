@@ -99,8 +99,8 @@ class BootstrapIsoforms(SCVI):
         Parameters
         ----------
         variances
-            Of :func:`~exvae.data.cells.noise_variances`, relative unless the noise is absolute,
-            shape (isoforms,).
+            Of :func:`~exvae.data.initial_values.noise_variances`, relative unless the noise is
+            absolute, shape (isoforms,).
         """
         scales = variances.sqrt().clamp(min=2 * _LEAST_NOISE) - _LEAST_NOISE
         dropout = torch.full_like(scales, _FIRST_BOOTSTRAP_DROPOUT)
@@ -120,8 +120,8 @@ class BootstrapIsoforms(SCVI):
         Parameters
         ----------
         bootstraps, offsets
-            What the guide reads, see :class:`~exvae.data.cells.CellBatch`; as many as it reads of
-            any cell are generated.
+            What the guide reads, see :class:`~exvae.data.cell_batches.CellBatch`; as many as it
+            reads of any cell are generated.
         batches, indices, num_cells
             As for :class:`~exvae.models.scvi.SCVI`.
         obs

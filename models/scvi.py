@@ -18,7 +18,7 @@ import torch
 from pyro.distributions import LogNormal, Normal, TorchDistribution
 from torch import Tensor, nn
 
-from ..data.cells import ExpressionScales
+from ..data.initial_values import ExpressionScales
 from .base import UniquelyNamedModule
 from .decoders import BatchedNetwork
 from .distributions.gamma_poisson import EffectiveReads, draw_rates
@@ -164,7 +164,7 @@ class SCVI(UniquelyNamedModule):
         Parameters
         ----------
         bootstraps, offsets
-            What the guide reads, see :class:`~exvae.data.cells.CellBatch`, unused here.
+            What the guide reads, see :class:`~exvae.data.cell_batches.CellBatch`, unused here.
         batches
             Batch of each cell, shape (cells,), int64.
         indices
