@@ -2,7 +2,7 @@
 
 They are written uncompressed, array after array and part after part, as numpy writes them. An array
 need not be in memory as a whole, and one that is uncompressed can be mapped when it is read; see
-:mod:`exvae.data.corpus_formats`.
+:mod:`exvae.data.corpus_formats.npz`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .cells import Cells, blocks
+from .cells import Cells
+from .row_blocks import blocks
 
 # Entries, cells times isoforms, that are worked on at once.
 _BLOCK = 1 << 20
@@ -66,10 +67,7 @@ def inferential_dispersions(
 def _variances_of_isoforms(cells: Cells, positions: np.ndarray) -> np.ndarray:
     """Add up variance and mean of the bootstraps, zeros too, over cells, shape (2, isoforms)."""
     chosen = positions[cells.num_bootstraps[positions] > 1]
-    positives, sums, squares = (
-        cells.summary.matrix(name, cells.num_isoforms)[chosen]
-        for name in ("positives", "sum", "sum_of_squares")
-    )
+    positives, sums, squares = cells.statistics(["positives", "sum", "sum_of_squares"], chosen)
     number = np.repeat(cells.num_bootstraps[chosen], np.diff(positives.indptr))
     means = sums.data / number
     # Those that are not zero scatter around their own mean, which is not that of all.

@@ -11,9 +11,9 @@ import torch
 from anndata import AnnData
 from scipy.optimize import linear_sum_assignment
 
-from ..data.cells import read_cells
 from ..data.corpora import halve, select_split, split_corpus, write_corpus
 from ..data.corpus_formats import read_corpus
+from ..data.h5ad.reading import read_cells
 from ..data.isoform_truth import read_truth
 from ..data.simulators.cells import SimulationOptions, simulate_cells
 from ..data.simulators.documents import SimulatedCorpus, simulate_corpus

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .cell_rows import CellRows, cell_rows
-from .quantifications import read_quantification
+from .directories import read_quantification
 
 
 class CellReader(NamedTuple):

@@ -18,11 +18,12 @@ import pandas as pd
 from anndata.io import read_elem, write_elem
 from scipy.sparse import csr_matrix
 
-from ..cells import CellFile, blocks, dense_rows, open_cells
 from ..errors import DataError
 from ..files import require_h5ad, written_atomically
+from ..h5ad.reading import CellFile, dense_rows, open_cells
 from ..h5ad.writing import H5adRows
 from ..progress import with_progress
+from ..row_blocks import blocks
 from .cell_rows import SparseRow
 
 # Entries, cells times isoforms, of each matrix that are read at once.

@@ -24,7 +24,8 @@ from ..progress import with_progress
 from .annotations import read_cell_table, read_genes
 from .cell_reading import CellReader
 from .cell_rows import CellRows
-from .quantifications import Quantification, find_cells, read_quantification, text_of
+from .directories import find_cells, read_quantification
+from .quantifications import Quantification, text_of
 
 # Where reading takes less, further processes would not be ready before it is done.
 _SECONDS_WORTH_PROCESSES = 10.0

@@ -98,7 +98,7 @@ def take_cells(source: Path, out: Path, number: int) -> None:
     """Write the first cells of a file."""
     import anndata
 
-    from exvae.data.cells import open_cells
+    from exvae.data.h5ad.reading import open_cells
 
     with open_cells(source) as file:
         rows = slice(0, min(number, file.shape[0]))
@@ -110,7 +110,8 @@ def take_cells(source: Path, out: Path, number: int) -> None:
 
 def read_here(path: Path) -> None:
     """Read cells as a fit does, and no more."""
-    from exvae.data.cells import CellTensors, read_cells
+    from exvae.data.cell_batches import CellTensors
+    from exvae.data.h5ad.reading import read_cells
 
     CellTensors(read_cells(path)).cells.fingerprint  # noqa: B018  (a fit computes it)
 

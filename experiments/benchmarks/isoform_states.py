@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import anndata
 import numpy as np
 
-from exvae.data.cells import read_cells
+from exvae.data.h5ad.reading import read_cells
 from exvae.experiments.fitting.training import TrainingConfig
 from exvae.experiments.isoforms import fitting, inference, settings
 from exvae.experiments.isoforms.evaluation import rand_index

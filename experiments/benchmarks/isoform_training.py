@@ -21,7 +21,8 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from exvae.data.bootstraps import BootstrapSummary
-from exvae.data.cells import CellBatch, expression_scales
+from exvae.data.cell_batches import CellBatch
+from exvae.data.initial_values import expression_scales
 from exvae.data.overdispersion import InferentialDispersions
 from exvae.guides.cells import SCVIGuide
 from exvae.guides.paper_isoforms import IsoformGuide

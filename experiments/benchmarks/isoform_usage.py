@@ -27,7 +27,8 @@ import pandas as pd
 from scipy.stats import chi2_contingency, false_discovery_control, ttest_ind
 from sklearn.metrics import roc_auc_score
 
-from exvae.data.cells import Cells, read_cells
+from exvae.data.cells import Cells
+from exvae.data.h5ad.reading import read_cells
 from exvae.experiments.isoforms.usage_differences import usage_differences
 from exvae.experiments.isoforms.usage_evidence import weigh
 

@@ -27,7 +27,8 @@ import torch
 from pyro.distributions import LogNormal, Normal, TorchDistribution
 from torch import Tensor
 
-from exvae.data.cells import Cells, CountTensors
+from exvae.data.cell_batches import CountTensors
+from exvae.data.cells import Cells
 from exvae.experiments.figures.isoform_runs import IsoformSizes, simulated
 from exvae.experiments.figures.workshop import Workshop
 from exvae.experiments.fitting.training import Trainer, TrainingConfig

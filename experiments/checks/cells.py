@@ -10,7 +10,8 @@ from pyro.infer import Predictive
 from torch import Tensor
 
 from ...data.bootstraps import BootstrapSummary
-from ...data.cells import CellBatch, Cells
+from ...data.cell_batches import CellBatch
+from ...data.cells import Cells
 from ..drawing.panels import Curve, Panel
 from ..isoforms.evaluation import chosen_positions
 from ..isoforms.fitting import IsoformFit, tensors_of

@@ -76,7 +76,7 @@ def check_cells(
     json: Json = False,
 ) -> None:
     """Compare cells with cells that the fit generates: zeros, variances and library sizes."""
-    from ...data.cells import read_cells
+    from ...data.h5ad.reading import read_cells
     from ..checks import cells as checks
     from ..isoforms import fitting as isoforms
 

@@ -94,7 +94,7 @@ def _read_corpus(path: Path) -> Corpus:
 
 
 def _read_cells(path: Path) -> Cells:
-    from ...data.cells import read_cells
+    from ...data.h5ad.reading import read_cells
 
     cells = read_cells(path)
     cells.require_bootstraps()

@@ -133,7 +133,7 @@ def fit(
     """Fit a model of isoforms; pictures of the training and of the cells are put beside it."""
     import numpy as np
 
-    from ...data.cells import read_cells
+    from ...data.h5ad.reading import read_cells
     from ..drawing.isoforms import draw_states, draw_training
     from ..fitting import fits
     from ..fitting.training import TrainingConfig
@@ -210,7 +210,7 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure loss and likelihood, and accuracy and calibration where the truth is known."""
-    from ...data.cells import read_cells
+    from ...data.h5ad.reading import read_cells
     from ...data.isoform_truth import read_truth
     from ..isoforms import evaluation, fitting
 

@@ -41,7 +41,7 @@ def usage(
     json: Json = False,
 ) -> None:
     """Find isoforms whose share of their gene's reads differs between groups of cells."""
-    from ...data.cells import read_cells
+    from ...data.h5ad.reading import read_cells
     from ..isoforms import fitting
     from ..isoforms.usage_differences import usage_differences
     from ..isoforms.usage_evidence import weigh

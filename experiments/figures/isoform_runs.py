@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...data.cells import Cells, read_cells, summarise
+from ...data.cells import Cells, summarise
+from ...data.h5ad.reading import read_cells
 from ...data.isoform_truth import IsoformTruth, read_truth
 from ...data.simulators.cells import SimulationOptions, simulate_cells
 from ...data.simulators.expression import draw_symsim_expression

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ...data.cells import Cells, blocks
+from ...data.cells import Cells
+from ...data.row_blocks import blocks
 from ..drawing.figures import finish, label, panels, style_of
 from ..isoforms.evaluation import EXPRESSED
 from . import isoform_runs

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from ...data.cells import CountTensors
+from ...data.cell_batches import CountTensors
 from ..drawing.figures import finish, label, panels, style_of
 from ..isoforms import inference
 from ..isoforms.evaluation import chosen_positions

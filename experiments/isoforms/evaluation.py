@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from ...data.cells import Cells, CountTensors
+from ...data.cell_batches import CountTensors
+from ...data.cells import Cells
 from ...data.errors import DataError
 from ...data.isoform_truth import IsoformTruth
 from . import inference

@@ -14,9 +14,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ...data.cells import CellBatch, CellFile, CellTensors, CountTensors, blocks, open_cells
+from ...data.cell_batches import CellBatch, CellTensors, CountTensors
 from ...data.errors import DataError
 from ...data.files import require_h5ad, written_atomically
+from ...data.h5ad.reading import CellFile, open_cells
+from ...data.row_blocks import blocks
 from ...models.paper_isoforms import BootstrapIsoforms
 from ...models.scvi import SCVI
 from . import inference

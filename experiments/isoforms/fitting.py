@@ -11,16 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...data.cells import (
-    CellBatch,
-    Cells,
-    CellTensors,
-    CountTensors,
-    expression_scales,
-    input_scales,
-    noise_variances,
-)
+from ...data.cell_batches import CellBatch, CellTensors, CountTensors
+from ...data.cells import Cells
 from ...data.errors import DataError
+from ...data.initial_values import expression_scales, input_scales, noise_variances
 from ...data.overdispersion import inferential_dispersions
 from ...guides.cells import SCVIGuide
 from ...guides.paper_isoforms import IsoformGuide

@@ -10,7 +10,7 @@ import torch
 from pyro.infer import TraceMeanField_ELBO
 from torch import Tensor
 
-from ...data.cells import CellBatch, CellTensors, CountTensors
+from ...data.cell_batches import CellBatch, CellTensors, CountTensors
 from ...guides.cells import SCVIGuide
 from ...models.scvi import SCVI
 

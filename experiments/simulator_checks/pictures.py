@@ -21,8 +21,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from ...data.cells import Cells, read_cells
+from ...data.cells import Cells
 from ...data.errors import DataError
+from ...data.h5ad.reading import read_cells
 from ...data.npz import read_npz
 from ...data.simulators.cells import SimulationOptions
 from ...data.simulators.cells import simulate_cells as simulate_isoforms

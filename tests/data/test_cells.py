@@ -14,19 +14,12 @@ import scipy.sparse
 import torch
 
 from exvae.data.bootstraps import BootstrapSummary
-from exvae.data.cells import (
-    STATISTICS,
-    Cells,
-    CellTensors,
-    CountTensors,
-    blocks,
-    expression_scales,
-    input_scales,
-    noise_variances,
-    read_cells,
-    summarise,
-)
+from exvae.data.cell_batches import CellTensors, CountTensors
+from exvae.data.cells import STATISTICS, Cells, summarise
 from exvae.data.errors import DataError
+from exvae.data.h5ad.reading import read_cells
+from exvae.data.initial_values import expression_scales, input_scales, noise_variances
+from exvae.data.row_blocks import blocks
 
 CELLS, ISOFORMS, BOOTSTRAPS = 7, 5, 4
 NUMBERS = np.array([4, 4, 1, 3, 2, 4, 2])  # bootstraps of each cell

@@ -14,7 +14,8 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 from torch.distributions import kl_divergence
 
-from exvae.data.cells import CellBatch, ExpressionScales, input_scales
+from exvae.data.cell_batches import CellBatch
+from exvae.data.initial_values import ExpressionScales, input_scales
 from exvae.guides.cells import SCVIGuide
 from exvae.guides.sets import POOLINGS
 from exvae.models.scvi import DISPERSIONS, DROPOUTS, SCVI

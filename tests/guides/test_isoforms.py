@@ -11,7 +11,8 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from exvae.data.bootstraps import BootstrapSummary
-from exvae.data.cells import CellBatch, ExpressionScales, expression_scales, input_scales
+from exvae.data.cell_batches import CellBatch
+from exvae.data.initial_values import ExpressionScales, expression_scales, input_scales
 from exvae.data.overdispersion import InferentialDispersions
 from exvae.guides.cells import SCVIGuide
 from exvae.models.distributions.gene_reads import draw_shares

@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from exvae.data.bootstraps import BootstrapSummary
-from exvae.data.cells import CellBatch, ExpressionScales, input_scales
+from exvae.data.cell_batches import CellBatch
+from exvae.data.initial_values import ExpressionScales, input_scales
 from exvae.guides.paper_isoforms import IsoformGuide
 from exvae.guides.sets import POOLINGS
 from exvae.models.paper_isoforms import BootstrapIsoforms

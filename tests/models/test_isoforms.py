@@ -9,7 +9,8 @@ from pyro import poutine
 from torch import Tensor
 
 from exvae.data.bootstraps import BootstrapSummary
-from exvae.data.cells import CellBatch, ExpressionScales
+from exvae.data.cell_batches import CellBatch
+from exvae.data.initial_values import ExpressionScales
 from exvae.data.overdispersion import InferentialDispersions
 from exvae.models.distributions.gamma_poisson import BootstrapGammaPoisson
 from exvae.models.distributions.gene_reads import (

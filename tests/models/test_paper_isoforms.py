@@ -11,7 +11,8 @@ from pyro import poutine
 from torch import Tensor
 
 from exvae.data.bootstraps import BootstrapSummary
-from exvae.data.cells import CellBatch, ExpressionScales
+from exvae.data.cell_batches import CellBatch
+from exvae.data.initial_values import ExpressionScales
 from exvae.models.distributions.bootstrap_zinb import BootstrapZINB
 from exvae.models.paper_isoforms import BootstrapIsoforms
 

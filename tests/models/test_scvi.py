@@ -14,7 +14,8 @@ from pyro import poutine
 from pyro.distributions import LogNormal
 from torch import Tensor
 
-from exvae.data.cells import CellBatch, ExpressionScales
+from exvae.data.cell_batches import CellBatch
+from exvae.data.initial_values import ExpressionScales
 from exvae.models.decoders import BatchedNetwork, inverse_softplus
 from exvae.models.distributions.posteriors import SampledPosterior
 from exvae.models.scvi import DISPERSIONS, DROPOUTS, SCVI

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
-from exvae.data.cells import STATISTICS, read_cells
+from exvae.data.cells import STATISTICS
 from exvae.data.errors import DataError
+from exvae.data.h5ad.reading import read_cells
 from exvae.data.quantified import filtering
 from exvae.data.quantified.filtering import filter_isoforms
 

@@ -19,12 +19,12 @@ import torch
 
 from exvae.data import processes
 from exvae.data.bootstraps import BootstrapSummary
-from exvae.data.cells import read_cells
 from exvae.data.errors import DataError
+from exvae.data.h5ad.reading import read_cells
 from exvae.data.h5ad.writing import H5adRows
 from exvae.data.quantified import importing
+from exvae.data.quantified.directories import find_cells, read_quantification
 from exvae.data.quantified.importing import OBS_COLUMNS, ImportOptions, import_cells
-from exvae.data.quantified.quantifications import find_cells, read_quantification
 
 from .quantifier_output import (
     Cell,

@@ -15,11 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exvae.data.errors import DataError
-from exvae.data.quantified.quantifications import (
-    Quantification,
-    find_cells,
-    read_quantification,
-)
+from exvae.data.quantified.directories import find_cells, read_quantification
+from exvae.data.quantified.quantifications import Quantification
 
 from .quantifier_output import (
     WRITERS,

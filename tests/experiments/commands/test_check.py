@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from exvae.data.cells import read_cells
 from exvae.data.corpora import write_corpus
 from exvae.data.corpus_formats import read_corpus
+from exvae.data.h5ad.reading import read_cells
 from exvae.data.simulators.documents import simulate_corpus
 from exvae.experiments.demo import simulate_isoforms
 from exvae.experiments.fitting.training import TrainingConfig

@@ -19,8 +19,10 @@ import pytest
 import scipy.sparse
 import torch
 
-from exvae.data.cells import STATISTICS, CountTensors, read_cells
+from exvae.data.cell_batches import CountTensors
+from exvae.data.cells import STATISTICS
 from exvae.data.errors import DataError
+from exvae.data.h5ad.reading import read_cells
 from exvae.experiments.commands import isoforms as isoform_commands
 from exvae.experiments.drawing import isoforms as isoform_pictures
 from exvae.experiments.fitting import fits

@@ -11,7 +11,7 @@ import pytest
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
-from exvae.data.cells import read_cells
+from exvae.data.h5ad.reading import read_cells
 from exvae.data.quantified.importing import import_cells
 from exvae.data.simulators.symsim.cells import simulate_cells
 from exvae.data.simulators.symsim.settings import ObservationSettings
