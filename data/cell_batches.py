@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from .bootstraps import BootstrapSummary
+from .bootstraps import BootstrapMean, BootstrapSummary
 from .cells import Cells, require_reads
 from .corpora import offsets_of
 
@@ -21,7 +22,7 @@ class CellBatch(NamedTuple):
     Attributes
     ----------
     bootstraps
-        What the guide reads (reads), the sets of the cells one after another, shape
+        Input of the guide (reads), the sets of the cells one after another, shape
         (elements, isoforms), float32.
     offsets
         Cell n of the minibatch is ``bootstraps[offsets[n]:offsets[n + 1]]``, shape (cells + 1,),
@@ -33,8 +34,8 @@ class CellBatch(NamedTuple):
     num_cells
         Number of all cells, to which the minibatch is scaled.
     obs
-        What is observed, entries of shape (cells, isoforms): a summary of the bootstraps, or the
-        counts. None to generate.
+        Observations of the model, shape (cells, isoforms), or (cells, isoforms, statistics) for
+        statistics of bootstraps. None to generate.
     """
 
     bootstraps: Tensor
@@ -42,7 +43,7 @@ class CellBatch(NamedTuple):
     batches: Tensor
     indices: Tensor
     num_cells: int
-    obs: BootstrapSummary | Tensor | None
+    obs: Tensor | None
 
 
 class BatchSource(ABC):
@@ -101,10 +102,11 @@ class BatchSource(ABC):
     @abstractmethod
     def _gather(
         self, positions: np.ndarray, num_bootstraps: int | None
-    ) -> tuple[Tensor, np.ndarray, BootstrapSummary | Tensor]:
+    ) -> tuple[Tensor, np.ndarray, Tensor]:
         """Gather the sets that the guide reads, their sizes, and the model's observation.
 
-        Shapes: (elements, isoforms), (cells,) and (cells, isoforms).
+        Shapes: (elements, isoforms), (cells,) and (cells, isoforms) or (cells, isoforms,
+        statistics).
         """
 
     def _dense(self, rows: csr_matrix) -> Tensor:
@@ -113,17 +115,20 @@ class BatchSource(ABC):
 
 
 class CellTensors(BatchSource):
-    """Cells from which minibatches for the model of bootstraps are gathered on a device.
+    """Cells from which minibatches for models of bootstraps are gathered on a device.
 
     The guide reads the bootstraps that the file holds; where it holds none, their mean, as a set
-    of one. The model observes the statistics of all bootstraps.
+    of one.
 
     Parameters
     ----------
     cells
         The cells, all with bootstraps; they are not copied.
     device
-        Where minibatches go.
+        Device of the minibatches.
+    observes
+        ``estimates``: the mean of all bootstraps (reads); ``bootstrap_mean`` or
+        ``bootstrap_summary``: their statistics, stacked, see :mod:`exvae.data.bootstraps`.
 
     Attributes
     ----------
@@ -136,25 +141,52 @@ class CellTensors(BatchSource):
         If a cell has no bootstraps.
     """
 
-    def __init__(self, cells: Cells, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        cells: Cells,
+        device: torch.device | str = "cpu",
+        observes: str = "bootstrap_mean",
+    ) -> None:
         super().__init__(cells, device)
         cells.require_bootstraps()
-        self.statistics = cells.statistics(["positives", "mean", "sum_of_squares"])
+        self.observed = {
+            "estimates": self._mean,
+            "bootstrap_mean": self._number_and_mean,
+            "bootstrap_summary": self._summary,
+        }[observes]
         self.estimates = cells.mean_bootstraps
         require_reads(cells.source, cells.names, self.estimates, "its bootstraps")
         self.read = cells.bootstraps or (self.estimates,)
 
     def _gather(
         self, positions: np.ndarray, num_bootstraps: int | None
-    ) -> tuple[Tensor, np.ndarray, BootstrapSummary]:
+    ) -> tuple[Tensor, np.ndarray, Tensor]:
         owner, number = self._chosen(positions, num_bootstraps)
-        positives, mean, squares = (self._dense(matrix[positions]) for matrix in self.statistics)
-        num_read = torch.from_numpy(self.cells.num_bootstraps[positions]).to(positives)
         return (
             torch.from_numpy(self._gathered(positions[owner], number)).to(self.device),
             np.bincount(owner, minlength=len(positions)),
-            BootstrapSummary(num_read.unsqueeze(-1) - positives, positives, mean, squares),
+            self.observed(positions),
         )
+
+    def _mean(self, positions: np.ndarray) -> Tensor:
+        return self._dense(self.estimates[positions])
+
+    def _number_and_mean(self, positions: np.ndarray) -> Tensor:
+        mean = self._mean(positions)
+        return BootstrapMean(self._number(positions, mean), mean).stacked()
+
+    def _summary(self, positions: np.ndarray) -> Tensor:
+        positives, mean, squares = (self._dense(matrix[positions]) for matrix in self._of_positives)
+        zeros = self._number(positions, mean) - positives
+        return BootstrapSummary(zeros, positives, mean, squares).stacked()
+
+    @cached_property
+    def _of_positives(self) -> list[csr_matrix]:
+        return self.cells.statistics(["positives", "mean", "sum_of_squares"])
+
+    def _number(self, positions: np.ndarray, like: Tensor) -> Tensor:
+        """Give the number of bootstraps of cells, shape (cells, 1)."""
+        return torch.from_numpy(self.cells.num_bootstraps[positions]).to(like).unsqueeze(-1)
 
     def _chosen(
         self, positions: np.ndarray, num_bootstraps: int | None
@@ -179,7 +211,7 @@ class CellTensors(BatchSource):
 
 
 class CountTensors(BatchSource):
-    """Cells from which minibatches for a model of whole counts are gathered on a device.
+    """Cells from which minibatches for models of whole counts are gathered on a device.
 
     The guide reads one vector for each cell, the rounded counts, and the model observes the same.
 
@@ -188,7 +220,7 @@ class CountTensors(BatchSource):
     cells
         The cells; counts that are not whole are rounded, here and nowhere else.
     device
-        Where minibatches go.
+        Device of the minibatches.
 
     Attributes
     ----------
@@ -212,6 +244,28 @@ class CountTensors(BatchSource):
         # One vector for each cell, whatever the number of bootstraps.
         counts = self._dense(self.estimates[positions])
         return counts, np.ones(len(positions), np.int64), counts
+
+
+def batch_source(cells: Cells, observes: str, device: torch.device | str = "cpu") -> BatchSource:
+    """Prepare cells for a model.
+
+    Parameters
+    ----------
+    cells
+        The cells.
+    observes
+        The model's :attr:`~exvae.models.cells.CellModel.observes`.
+    device
+        Device of the minibatches.
+
+    Raises
+    ------
+    DataError
+        If a cell lacks the bootstraps or reads that the model needs.
+    """
+    if observes == "counts":
+        return CountTensors(cells, device)
+    return CellTensors(cells, device, observes)
 
 
 def rounded(counts: csr_matrix) -> csr_matrix:

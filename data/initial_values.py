@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -9,8 +10,47 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from .overdispersion import InferentialDispersions, inferential_dispersions
+
 if TYPE_CHECKING:
+    from .cell_batches import BatchSource
     from .cells import Cells
+
+
+class InitialValues:
+    """All that models and guides may start from, each measured when it is asked for.
+
+    Parameters
+    ----------
+    source
+        The cells as the model observes them.
+    positions
+        Positions of the training cells, shape (cells,).
+    """
+
+    def __init__(self, source: BatchSource, positions: np.ndarray) -> None:
+        self.cells = source.cells
+        self.positions = positions
+        self.counts = source.estimates[positions]
+
+    @cached_property
+    def expression(self) -> ExpressionScales:
+        """Library sizes and mean expression."""
+        batches = self.cells.batches[self.positions]
+        return expression_scales(self.counts, batches, len(self.cells.batch_names))
+
+    @cached_property
+    def inputs(self) -> InputScales:
+        """Scales of an encoder's input."""
+        return input_scales(self.counts)
+
+    def overdispersion(self, gene_codes: Tensor) -> InferentialDispersions:
+        """Overdispersion of genes; the gene of each isoform has shape (isoforms,), int64."""
+        return inferential_dispersions(self.cells, self.positions, gene_codes.cpu().numpy())
+
+    def noise_variances(self, *, relative: bool) -> Tensor:
+        """Mean variance of the bootstraps of each isoform, see :func:`noise_variances`."""
+        return noise_variances(self.cells, self.positions, relative=relative)
 
 
 class ExpressionScales(NamedTuple):

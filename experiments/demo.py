@@ -70,9 +70,7 @@ def demo_isoforms(folder: Path, seed: int) -> dict[str, object]:
     exporting.export(fit, path, exported)
     pictures = [folder / name for name in ("states.png", "gene.png", "training.png")]
     positions = np.arange(cells.num_cells)
-    states = inference.mean_states(
-        fit.guide, isoforms.tensors_of(IsoformConfig(), cells, fit.device), positions
-    )
+    states = inference.mean_states(fit.guide, fit.source(cells), positions)
     draw_states(states, cells.obs["cell_type"].astype(str), pictures[0])
     gene = most_switching_gene(anndata.read_h5ad(path))
     draw_gene(exporting.read_gene(exported, gene, "cell_type"), gene, pictures[1])

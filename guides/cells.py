@@ -1,4 +1,4 @@
-"""Guide of models of cells: q(z, l) of a cell from a permutation-invariant encoder of count vectors.
+"""Guide of cell models: q(z, l) of a cell from a permutation-invariant encoder of count vectors.
 
 q(z_n) = Normal, q(l_n) = LogNormal, both amortised. The same guide reads one vector of counts or
 any number of bootstraps, scaled to one library size: how deeply a cell is sequenced is no state.

@@ -2,6 +2,9 @@
 
 q(phi_k)   = Dirichlet(lambda_k)          natural-gradient steps inside ``svi.step``
 q(theta_d) = Dirichlet(network(words_d))  pathwise gradients (Jankowiak & Obermeyer, 2018)
+
+A subclass may read the words in another way (``encode``), or give q(theta_d) another family
+(``document_topics`` and ``mean_topics``); docs/variants.md has an example of each.
 """
 
 from __future__ import annotations
@@ -10,10 +13,10 @@ from collections.abc import Sequence
 
 import pyro
 import torch
-from pyro.distributions import Dirichlet
+from pyro.distributions import Dirichlet, TorchDistribution
 from torch import Tensor, nn
 
-from ..models.base import UniquelyNamedModule
+from ..models.base import Guide, require
 from ..models.lda import LDA
 from .conjugate import (
     CONCENTRATION_FLOOR,
@@ -22,23 +25,23 @@ from .conjugate import (
     topic_concentration_fixed_point,
 )
 from .fixed_point import LocalPosterior, refine
-from .sets import SetEncoder, multilayer_perceptron
+from .sets import Pooling, SetEncoder, multilayer_perceptron
 
 # Natural-gradient steps of the warm-up between two searches for dead topics.
 SPLIT_EVERY = 20
-
 LEARN_DOCUMENT_CONCENTRATION = ("asymmetric", "symmetric", "fixed")
 
 
-class LDAGuide(UniquelyNamedModule):
+class LDAGuide(Guide):
     """The inverse of :class:`~exvae.models.lda.LDA`; a subclass reads the words of a document.
 
     A forward pass under gradients in training mode (that is, within ``svi.step``) also takes one
     natural-gradient step on the topics, as batch normalisation updates its statistics; neither
-    ``svi.evaluate_loss`` nor ``Predictive`` does. That step is fed by the encoder's answer after
-    ``refinement_steps`` of the fixed point. During ``warm_up`` the fixed point starts at random
-    instead, since an untrained encoder gives all documents the same topics, and then all topics
-    become the unigram distribution and never part again.
+    ``svi.evaluate_loss`` nor ``Predictive`` does. Set ``guide.learn = False`` where other code runs
+    the guide under gradients, such as ``Importance`` or a trace of your own. The step is fed by the
+    encoder's answer after ``refinement_steps`` of the fixed point. During ``warm_up`` the fixed
+    point starts at random instead, since an untrained encoder gives all documents the same topics,
+    and then all topics become the unigram distribution and never part again.
 
     Parameters
     ----------
@@ -56,6 +59,8 @@ class LDAGuide(UniquelyNamedModule):
         Of the fixed point, in each of those.
     update
         Kind of fixed point, see :mod:`exvae.guides.fixed_point`.
+    learn
+        Whether forward passes under gradients move the topics.
     """
 
     def __init__(
@@ -68,26 +73,22 @@ class LDAGuide(UniquelyNamedModule):
         warm_up: int = 100,
         warm_up_refinement_steps: int = 20,
         update: str = "collapsed",
+        learn: bool = True,
     ) -> None:
-        super().__init__()
-        if learn_document_concentration not in LEARN_DOCUMENT_CONCENTRATION:
-            raise ValueError(
-                f"learn_document_concentration is {learn_document_concentration!r}; choose one of "
-                + ", ".join(LEARN_DOCUMENT_CONCENTRATION)
-            )
-        self._model = (model,)  # in a tuple: the model is no part of the guide
+        super().__init__(model)
+        require(
+            "learn_document_concentration",
+            learn_document_concentration,
+            LEARN_DOCUMENT_CONCENTRATION,
+        )
         self.learn_document_concentration = learn_document_concentration
         self.learn_topic_concentration = learn_topic_concentration
         self.refinement_steps = refinement_steps
         self.warm_up = warm_up
         self.warm_up_refinement_steps = warm_up_refinement_steps
         self.update = update
+        self.learn = learn
         self.topics = TopicPosterior(model.num_topics, model.vocabulary_size)
-
-    @property
-    def model(self) -> LDA:
-        """The model that this guide inverts."""
-        return self._model[0]
 
     def forward(
         self,
@@ -97,17 +98,30 @@ class LDAGuide(UniquelyNamedModule):
         num_documents: int,
         obs: Tensor | None = None,
     ) -> None:
-        """Sample topics and topic proportions given the words; arguments as for the model."""
+        """Sample topics and topic proportions given the words; arguments as for the model.
+
+        Raises
+        ------
+        RuntimeError
+            If it would learn while torch traces it: a trace holds no steps on the topics.
+        """
+        learning = self.learn and self.training and torch.is_grad_enabled()
+        if learning and torch.jit.is_tracing():
+            raise RuntimeError(
+                "topics are not learned by a compiled ELBO; use TraceMeanField_ELBO, or "
+                "guide.learn = False"
+            )
         with pyro.plate("topics", self.model.num_topics):
             pyro.sample("topic_words", self.topics.distribution())
         with pyro.plate("documents", num_documents, subsample=indices):
             document_topics = self.document_topics(words, offsets)
             pyro.sample("document_topics", document_topics)
-        if self.training and torch.is_grad_enabled():
+        if learning:
             with torch.no_grad():
-                self.learn(words, offsets, num_documents, document_topics.concentration)
+                start = self.concentration_of(document_topics, offsets)
+                self.learn_from(words, offsets, num_documents, start)
 
-    def document_topics(self, words: Tensor, offsets: Tensor) -> Dirichlet:
+    def document_topics(self, words: Tensor, offsets: Tensor) -> TorchDistribution:
         """q(theta), amortised, batch shape (documents,), event shape (topics,).
 
         The concentration is alpha + n c s, for n words: the readout's softmax s says which topics,
@@ -119,17 +133,37 @@ class LDAGuide(UniquelyNamedModule):
         concentration = self.model.document_concentration + weight.unsqueeze(-1) * proportions
         return Dirichlet(concentration.clamp(min=CONCENTRATION_FLOOR))
 
+    def mean_topics(self, document_topics: TorchDistribution) -> Tensor:
+        """E[theta] under q, shape (documents, topics)."""
+        return document_topics.mean
+
+    def concentration_of(self, document_topics: TorchDistribution, offsets: Tensor) -> Tensor:
+        """Start of the fixed point from q, shape (documents, topics).
+
+        Of a family other than Dirichlet alpha + n E[theta], as if all words counted.
+        """
+        if isinstance(document_topics, Dirichlet):
+            return document_topics.concentration
+        weight = offsets.diff().unsqueeze(-1)
+        return self.model.document_concentration + weight * self.mean_topics(document_topics)
+
     def encode(self, words: Tensor, offsets: Tensor) -> Tensor:
         """Read the words, shape (documents, 1 + topics); written by subclasses."""
         raise NotImplementedError
 
+    @torch.no_grad()
     def infer(self, words: Tensor, offsets: Tensor, *, steps: int = 0) -> Tensor:
-        """Concentration of q(theta), shape (documents, topics), after steps of refinement."""
-        with torch.no_grad():
-            concentration = self.document_topics(words, offsets).concentration
-            if steps:
-                concentration = self.refined(concentration, words, offsets, steps).concentration
-        return concentration
+        """Posterior mean of theta after steps of refinement, shape (documents, topics)."""
+        if not steps:
+            return self.mean_topics(self.document_topics(words, offsets))
+        concentration = self.infer_concentration(words, offsets, steps=steps)
+        return concentration / concentration.sum(-1, keepdim=True)
+
+    @torch.no_grad()
+    def infer_concentration(self, words: Tensor, offsets: Tensor, *, steps: int = 0) -> Tensor:
+        """Concentration of theta after steps of refinement, shape (documents, topics)."""
+        start = self.concentration_of(self.document_topics(words, offsets), offsets)
+        return self.refined(start, words, offsets, steps).concentration if steps else start
 
     def refined(
         self, concentration: Tensor, words: Tensor, offsets: Tensor, steps: int
@@ -145,12 +179,12 @@ class LDAGuide(UniquelyNamedModule):
             update=self.update,
         )
 
-    def learn(
+    def learn_from(
         self, words: Tensor, offsets: Tensor, num_documents: int, concentration: Tensor
     ) -> None:
-        """Take one step on what all documents share: the topics, alpha and beta.
+        """Take one step on the topics, alpha and beta, which all documents share.
 
-        ``concentration`` is the encoder's answer for these documents, shape (documents, topics).
+        ``concentration`` is the start of the fixed point, shape (documents, topics).
         """
         warming_up = bool(self.topics.steps < self.warm_up)
         steps = self.refinement_steps
@@ -199,9 +233,11 @@ class ExchangeableGuide(LDAGuide):
     model
         The model.
     pooling
-        ``sum``, ``mean``, ``max`` or ``moments``.
+        A name in :data:`~exvae.guides.sets.POOLINGS`, or a class of your own.
     element_sizes, readout_sizes
         Layer sizes of f and hidden layer sizes of h, see :class:`~exvae.guides.sets.SetEncoder`.
+    output_size
+        Features that ``encode`` gives ``document_topics``; 1 + topics by default.
     **options
         Of :class:`LDAGuide`.
     """
@@ -210,22 +246,23 @@ class ExchangeableGuide(LDAGuide):
         self,
         model: LDA,
         *,
-        pooling: str = "mean",
+        pooling: str | type[Pooling] = "mean",
         element_sizes: Sequence[int] = (64,),
         readout_sizes: Sequence[int] = (64,),
+        output_size: int | None = None,
         **options,
     ) -> None:
         super().__init__(model, **options)
         self.encoder = SetEncoder(
             model.vocabulary_size,
-            1 + model.num_topics,
+            output_size or 1 + model.num_topics,
             element_sizes=element_sizes,
             readout_sizes=readout_sizes,
             pooling=pooling,
         )
 
     def encode(self, words: Tensor, offsets: Tensor) -> Tensor:
-        """Apply the permutation-invariant encoder, shape (documents, 1 + topics)."""
+        """Apply the permutation-invariant encoder, shape (documents, output_size)."""
         return self.encoder.forward_one_hot(words, offsets)
 
 

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from ..models.base import chosen
 
+
 def multilayer_perceptron(sizes: Sequence[int]) -> nn.Sequential:
     """Linear layers of the given sizes with softplus between them, none after the last one."""
     layers: list[nn.Module] = []

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
+
 def inverse_softplus(value: Tensor) -> Tensor:
     """Solve softplus(x) = value for positive values."""
     return value + (-(-value).expm1()).log()

@@ -37,6 +37,7 @@ import torch
 from pyro.distributions import Beta, TorchDistribution
 from torch import Tensor, nn
 
+from ..data.bootstraps import BootstrapMean
 from .cells import gene_codes_of
 from .distributions.gamma_draws import standard_gamma
 from .distributions.gamma_poisson import LEAST_DISPERSION, BootstrapGammaPoisson
@@ -89,7 +90,7 @@ class EffectiveReadIsoforms(ZeroInflatedCells):
 
     @staticmethod
     def num_counted(genes: Tensor | int) -> int:
-        """Number of genes, whose reads have a dispersion and dropout each."""
+        """Count the genes, whose reads have a dispersion and dropout each."""
         return int(gene_codes_of(genes).max()) + 1
 
     @torch.no_grad()
@@ -166,7 +167,8 @@ class EffectiveReadIsoforms(ZeroInflatedCells):
     def draw_expression(self, latents: dict[str, Tensor], batches: Tensor, obs: Tensor) -> Tensor:
         """Draw y (reads) behind number and mean of bootstraps, shape (draws, cells, isoforms)."""
         likelihood = self.likelihood(latents, batches)
-        rates = likelihood.draw_rates(obs.unsqueeze(-3), RATES_PER_SAMPLE)
+        statistics = BootstrapMean.unstacked(obs.unsqueeze(-3))
+        rates = likelihood.draw_rates(statistics, RATES_PER_SAMPLE)
         share = self.common_share_prior().sample((RATES_PER_SAMPLE, 1, 1, 1))
         return self.draw_common_error(rates, share).squeeze(-2)
 

@@ -157,9 +157,7 @@ class BootstrapIsoforms(ZeroInflatedCells):
         """Draw y (reads), shape (draws, cells, isoforms)."""
         return self.posterior(latents, batches, obs).sample(RATES_PER_SAMPLE)
 
-    def posterior(
-        self, latents: dict[str, Tensor], batches: Tensor, obs: Tensor
-    ) -> CountPosterior:
+    def posterior(self, latents: dict[str, Tensor], batches: Tensor, obs: Tensor) -> CountPosterior:
         """Posterior of y (reads) given latent variables, batch shape (cells, isoforms)."""
         summary = BootstrapSummary.unstacked(obs)
         return self.likelihood(latents, batches).posterior(summary, of="y")

@@ -147,7 +147,7 @@ class ZeroInflatedCells(CellModel):
 
     @staticmethod
     def num_counted(genes: Tensor | int) -> int:
-        """Number of isoforms, whose counts have a dispersion and dropout each."""
+        """Count the isoforms, whose counts have a dispersion and dropout each."""
         return len(gene_codes_of(genes))
 
     def count_parameters(self, latents: dict[str, Tensor], batches: Tensor) -> CountParameters:

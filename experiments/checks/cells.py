@@ -10,18 +10,19 @@ from pyro.infer import Predictive
 from torch import Tensor
 
 from ...data.bootstraps import BootstrapSummary
-from ...data.cell_batches import CellBatch
+from ...data.cell_batches import CellBatch, batch_source
 from ...data.cells import Cells
 from ..drawing.panels import Curve, Panel
 from ..isoforms.evaluation import chosen_positions
-from ..isoforms.fitting import IsoformFit, tensors_of
+from ..isoforms.fitting import IsoformFit
 from ..isoforms.inference import batches_of
-from ..isoforms.settings import IsoformConfig
 from .bins import LogBins, ratio
 from .comparison import Check, compare
 
 # Values (bootstraps of isoforms in cells) that are replicated at once.
 _BLOCK = 1 << 22
+# Observations that are statistics of bootstraps.
+BOOTSTRAPS = ("bootstrap_mean", "bootstrap_summary")
 # Isoforms and entries of fewer reads are not asked for their variance: it is that of counting.
 _EXPRESSED = 1.0
 
@@ -173,23 +174,27 @@ def check_cells(
     """
     cells = fit.conform(cells)
     positions = chosen_positions(fit, cells, subset)
-    tensors = tensors_of(IsoformConfig(**fit.config["model"]), cells, fit.device)
-    has_bootstraps = fit.config["model"]["model"] != "scvi"
+    has_bootstraps = fit.model.observes in BOOTSTRAPS
+    source = batch_source(
+        cells, "bootstrap_summary" if has_bootstraps else fit.model.observes, fit.device
+    )
     torch.manual_seed(seed)
     observed, *replicated = (
         CellStatistics(cells.num_isoforms, has_bootstraps) for _ in range(num_replicates + 1)
     )
     size = _BLOCK // (int(cells.num_bootstraps.max()) if has_bootstraps else 1)
-    for batch in batches_of(tensors, positions, size):
+    for batch in batches_of(source, positions, size):
         observed.add(summary_of(batch.obs))
         for number, summary in replicate_cells(fit, batch, latents, num_replicates):
             replicated[number].add(summary)
     return compare(observed, replicated)
 
 
-def summary_of(obs: BootstrapSummary | Tensor) -> BootstrapSummary:
-    """Summarise counts, shape (cells, isoforms), as one bootstrap; summaries stay as they are."""
-    return obs if isinstance(obs, BootstrapSummary) else BootstrapSummary.of(obs.unsqueeze(-1))
+def summary_of(obs: Tensor) -> BootstrapSummary:
+    """Summarise counts, shape (cells, isoforms), as one bootstrap, or take statistics apart."""
+    if obs.dim() == 3:
+        return BootstrapSummary.unstacked(obs)
+    return BootstrapSummary.of(obs.unsqueeze(-1))
 
 
 def replicate_cells(

@@ -13,10 +13,24 @@ from typer.core import TyperCommand
 
 from ...data.files import require_folder
 from ..isoforms import settings
-from .options import Device, Fit, Json, NewFit, Resume, Seed
+from .options import (
+    Device,
+    Epochs,
+    Fit,
+    Json,
+    LearningRate,
+    NewFit,
+    Pooling,
+    Resume,
+    Seed,
+    Set,
+    parse_settings,
+)
 from .reports import report
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ...data.cells import Cells
 
 app = typer.Typer(help="Isoform expression of cells from bootstraps.", no_args_is_help=True)
@@ -63,22 +77,27 @@ def fit(
     cells: CellsFile,
     out: NewFit,
     model: Annotated[
-        Literal["bootstrap", "scvi"],
-        typer.Option(help="Of bootstraps, or scVI of the rounded counts in X."),
-    ] = "bootstrap",
-    error: Annotated[
-        Literal["shared", "independent"],
-        typer.Option(help="Whether bootstraps scatter around the estimate or the truth."),
-    ] = "shared",
-    zeros: Annotated[
-        Literal["rectified", "atom"], typer.Option(help="How a bootstrap becomes zero.")
-    ] = "rectified",
-    noise: Annotated[
-        Literal["poisson", "adaptive", "relative", "absolute"] | None,
+        str,
         typer.Option(
-            help="How estimates scatter: as counts of effective reads, or normal with one of three "
-            "scales; poisson, but adaptive with --error independent or --zeros atom."
+            metavar="NAME", help="effective-reads, paper, scvi, or your own as module:Class."
         ),
+    ] = settings.IsoformConfig.model,
+    guide: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="cells, paper, or your own; by default the model's."),
+    ] = None,
+    pooling: Pooling = settings.IsoformConfig.pooling,
+    decoder: Annotated[
+        str, typer.Option(metavar="NAME", help="network, linear, or your own as module:Class.")
+    ] = settings.IsoformConfig.decoder,
+    set_: Set = [],  # noqa: B006  (read only)
+    error: Annotated[
+        Literal["independent", "shared"] | None,
+        typer.Option(help="Paper: whether bootstraps scatter around the truth or the estimate."),
+    ] = None,
+    noise: Annotated[
+        Literal["absolute", "relative"] | None,
+        typer.Option(help="Paper: whether the noise grows with the square root of the count."),
     ] = None,
     batch_key: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Column of obs with the batch of a cell.")
@@ -90,38 +109,17 @@ def fit(
         int,
         typer.Option(min=0, metavar="B", help="That the guide reads of a cell; 0 for all."),
     ] = settings.IsoformConfig.encoder_bootstraps,
-    latent: Annotated[
-        int, typer.Option(min=1, metavar="Z", help="Dimensions of a cell's state.")
-    ] = settings.IsoformConfig.latent_size,
-    dispersion: Annotated[
-        Literal["isoform", "isoform-batch", "isoform-cell"],
-        typer.Option(
-            help="What dispersion is learned for; genes, with poisson noise, not isoforms."
-        ),
-    ] = settings.IsoformConfig.dispersion,
-    dropout: Annotated[
-        Literal["network", "isoform", "none"] | None,
-        typer.Option(
-            help="What the probability of dropout is learned for; by default the network, but "
-            "none with normal noise. With poisson noise genes drop out, not isoforms."
-        ),
-    ] = None,
-    pooling: Annotated[
-        Literal["sum", "mean", "max", "moments"], typer.Option(help="Of the guide.")
-    ] = "mean",
     label: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Column of obs that colours the picture.")
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1)] = settings.EPOCHS,
+    epochs: Epochs = settings.EPOCHS,
     batch_size: Annotated[int, typer.Option(min=1, help="Cells.")] = settings.BATCH_SIZE,
-    learning_rate: Annotated[
-        float, typer.Option(min=0.0, help="Of Adam.")
-    ] = settings.LEARNING_RATE,
+    learning_rate: LearningRate = settings.LEARNING_RATE,
     patience: Annotated[
         int,
         typer.Option(
             min=0,
-            help="Stop after this many epochs without a better loss of the cells held out; 0 "
+            help="Stop after this many epochs without a better loss of the held-out cells; 0 "
             "trains to the end.",
         ),
     ] = 0,
@@ -131,31 +129,19 @@ def fit(
     json: Json = False,
 ) -> None:
     """Fit a model of isoforms; pictures of the training and of the cells are put beside it."""
-    import numpy as np
-
     from ...data.h5ad.reading import read_cells
-    from ..drawing.isoforms import draw_states, draw_training
-    from ..fitting import fits
     from ..fitting.training import TrainingConfig
-    from ..isoforms import fitting, inference
+    from ..isoforms import fitting
 
-    config = settings.IsoformConfig(
-        model=model,
-        error=error,
-        zeros=zeros,
-        noise=noise,
-        latent_size=latent,
-        dispersion=dispersion,
-        dropout=dropout,
-        pooling=pooling,
-        encoder_bootstraps=encoder_bootstraps,
-    )
+    options = parse_settings(set_)
+    options |= {k: v for k, v in (("error", error), ("noise", noise)) if v is not None}
+    config = settings.IsoformConfig(model, guide, pooling, decoder, options, encoder_bootstraps)
     training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
     data = read_cells(cells, batch_key)
     groups = _groups(data, label or batch_key)
     if model == "scvi" and (data.counts.data % 1).any():
         print(f"exvae: {cells}: X is not whole everywhere; scVI takes it rounded", file=sys.stderr)
-    if model == "bootstrap" and config.chosen_noise() == "poisson" and data.summary is not None:
+    if model == settings.IsoformConfig.model and data.summary is not None:
         _tell_of_genes(data)
     result = fitting.fit(
         data,
@@ -166,19 +152,35 @@ def fit(
         batch_key=batch_key,
         resume=resume,
     )
-    metrics = fits.read_metrics(out)
-    pictures = [out / "training.png", out / "states.png"]
+    _report_fit(out, data, groups, asdict(result), device, as_json=json)
+
+
+def _report_fit(
+    folder: Path,
+    cells: Cells,
+    groups: pd.Series | None,
+    result: dict[str, object],
+    device: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Draw a fit that has just ended, and report how it ended."""
+    import numpy as np
+
+    from ..drawing.isoforms import draw_states, draw_training
+    from ..fitting import fits
+    from ..isoforms import fitting, inference
+
+    metrics = fits.read_metrics(folder)
+    pictures = [folder / "training.png", folder / "states.png"]
     draw_training(metrics, pictures[0])
-    loaded = fitting.load(out, device)
-    states = inference.mean_states(
-        loaded.guide,
-        fitting.tensors_of(config, data, loaded.device),
-        np.arange(data.num_cells),
-    )
+    loaded = fitting.load(folder, device)
+    everything = np.arange(cells.num_cells)
+    states = inference.mean_states(loaded.guide, loaded.source(cells), everything)
     draw_states(states, groups, pictures[1])
     last = metrics.iloc[-1].to_dict()
-    values = {"fit": str(out), **asdict(result), **last, "epoch": int(last["epoch"])}
-    report({**values, "pictures": [str(picture) for picture in pictures]}, as_json=json)
+    values = {"fit": str(folder), **result, **last, "epoch": int(last["epoch"])}
+    report({**values, "pictures": [str(picture) for picture in pictures]}, as_json=as_json)
 
 
 def _groups(cells: Cells, column: str | None):

@@ -11,7 +11,19 @@ from typing import Annotated, Literal
 import typer
 
 from ...data.files import require_folder
-from .options import Device, Fit, Json, NewFit, Resume, Seed
+from .options import (
+    Device,
+    Epochs,
+    Fit,
+    Json,
+    LearningRate,
+    NewFit,
+    Pooling,
+    Resume,
+    Seed,
+    Set,
+    parse_settings,
+)
 from .reports import report
 
 app = typer.Typer(help="Topic models of documents.", no_args_is_help=True)
@@ -81,24 +93,17 @@ def fit(
     corpus: Corpus,
     topics: Annotated[int, typer.Option(min=1, metavar="K", help="Number of topics.")],
     out: NewFit,
-    guide: Annotated[Literal["exchangeable", "fixed-length"], typer.Option()] = "exchangeable",
-    pooling: Annotated[
-        Literal["sum", "mean", "max", "moments"], typer.Option(help="Of the exchangeable guide.")
-    ] = "mean",
-    length: Annotated[
-        int, typer.Option(min=1, help="Words that the fixed-length guide reads.")
-    ] = 100,
-    alpha: Annotated[
-        Literal["asymmetric", "symmetric", "fixed"],
-        typer.Option(help="How the concentration of the documents' topics is learned."),
-    ] = "asymmetric",
-    beta: Annotated[
-        float, typer.Option(min=0.01, help="Concentration of the topics' words.")
-    ] = 0.1,
-    learn_beta: Annotated[bool, typer.Option("--learn-beta", help="Learn beta.")] = False,
-    epochs: Annotated[int, typer.Option(min=1)] = 30,
+    guide: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="exchangeable, fixed-length, or your own as module:Class."
+        ),
+    ] = "exchangeable",
+    pooling: Pooling = "mean",
+    set_: Set = [],  # noqa: B006  (read only)
+    epochs: Epochs = 30,
     batch_size: Annotated[int, typer.Option(min=1, help="Documents.")] = 128,
-    learning_rate: Annotated[float, typer.Option(min=0.0, help="Of the encoder.")] = 5e-3,
+    learning_rate: LearningRate = 5e-3,
     patience: Annotated[
         int,
         typer.Option(
@@ -125,15 +130,7 @@ def fit(
     from ..fitting.training import TrainingConfig
     from ..lda import fitting
 
-    config = fitting.LDAConfig(
-        num_topics=topics,
-        guide=guide,
-        pooling=pooling,
-        length=length,
-        topic_concentration=beta,
-        learn_document_concentration=alpha,
-        learn_topic_concentration=learn_beta,
-    )
+    config = fitting.LDAConfig(topics, guide, pooling, parse_settings(set_))
     training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
     split = fitting.SplitConfig(seed, test_fraction, val_fraction)
     result = fitting.fit(read_corpus(corpus), config, training, out, split=split, resume=resume)

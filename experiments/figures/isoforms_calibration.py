@@ -22,7 +22,7 @@ from ...models.paper_isoforms import BootstrapIsoforms
 from ..drawing.figures import GREY, draw_bands, finish, label, panels
 from ..isoforms import inference
 from ..isoforms.evaluation import EXPRESSED
-from ..isoforms.fitting import IsoformFit, tensors_of
+from ..isoforms.fitting import IsoformFit
 from ..isoforms.settings import POSTERIOR_SAMPLES, IsoformConfig
 from ..simulator_checks.bootstraps import moments_of
 from . import isoform_runs
@@ -32,9 +32,9 @@ from .workshop import Workshop
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 _SHARED, _INDEPENDENT, _PAPER = "shared error", "independent errors", "the paper's model"
 _ERRORS = {
-    _SHARED: IsoformConfig(error="shared"),
-    _INDEPENDENT: IsoformConfig(error="independent"),
-    _PAPER: IsoformConfig(error="independent", zeros="atom", noise="absolute", dropout="network"),
+    _SHARED: IsoformConfig(),
+    _INDEPENDENT: IsoformConfig(model="paper", options={"error": "shared"}),
+    _PAPER: IsoformConfig(model="paper", options={"dropout": "network"}),
 }
 _ALONE, _FITTED = "bootstraps alone", "posterior of the model"
 
@@ -87,7 +87,7 @@ def coverage_of_fit(
     fit: IsoformFit, cells: Cells, truth: IsoformTruth, levels: Sequence[float] = LEVELS
 ) -> list[float]:
     """How often central intervals of the posterior of u hold the truth, for each level."""
-    tensors = tensors_of(IsoformConfig(**fit.config["model"]), cells, fit.device)
+    tensors = fit.source(cells)
     ends = [0.5 + side * level / 2 for level in levels for side in (-1, 1)]
     covered, expressed = np.zeros(len(levels)), 0
     # Other models have no count after dropout.

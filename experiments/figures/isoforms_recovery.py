@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 from ..drawing.figures import draw_bands, finish, label, panels
 from ..isoforms import inference
-from ..isoforms.fitting import IsoformFit, tensors_of
-from ..isoforms.settings import POSTERIOR_SAMPLES, IsoformConfig
+from ..isoforms.fitting import IsoformFit
+from ..isoforms.settings import POSTERIOR_SAMPLES
 from ..simulator_checks.bootstraps import moments_of
 from .isoform_comparison import OURS, SCVI, compared
 from .isoform_runs import KnownCells
@@ -53,7 +53,7 @@ def measure(workshop: Workshop) -> pd.DataFrame:
 @torch.no_grad()
 def log1p_expression(fit: IsoformFit, known: KnownCells) -> np.ndarray:
     """Posterior mean of log1p of expression, shape (cells, isoforms)."""
-    tensors = tensors_of(IsoformConfig(**fit.config["model"]), known.cells, fit.device)
+    tensors = fit.source(known.cells)
     positions = np.arange(known.cells.num_cells)
     torch.manual_seed(0)
     blocks = inference.draw_latents(fit.guide, tensors, positions, POSTERIOR_SAMPLES)

@@ -18,8 +18,6 @@ from ..drawing.figures import finish, label, panels, style_of
 from ..drawing.isoforms import PALETTE
 from ..isoforms import inference
 from ..isoforms.evaluation import rand_index
-from ..isoforms.fitting import tensors_of
-from ..isoforms.settings import IsoformConfig
 from .isoform_comparison import OURS, SCVI, compared
 from .workshop import Workshop
 
@@ -37,7 +35,7 @@ def measure(workshop: Workshop) -> pd.DataFrame:
     """
     tables = []
     for model, seed, known, fit in compared(workshop):
-        tensors = tensors_of(IsoformConfig(**fit.config["model"]), known.cells, fit.device)
+        tensors = fit.source(known.cells)
         positions = np.arange(known.cells.num_cells)
         states = {model: inference.mean_states(fit.guide, tensors, positions)}
         if model == OURS:

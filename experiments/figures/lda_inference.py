@@ -60,7 +60,7 @@ def infer(guide: LDAGuide, corpus: Corpus, method: str, steps: int) -> Tensor:
     parts = []
     for batch in batches(corpus, torch.device("cpu")):
         if method == _REFINED:
-            concentration = guide.infer(batch.words, batch.offsets, steps=steps)
+            concentration = guide.infer_concentration(batch.words, batch.offsets, steps=steps)
         else:
             concentration = refine(
                 prior.expand(len(batch.offsets) - 1, -1),

@@ -134,11 +134,12 @@ def _run(workshop: Workshop, name: str, guide_name: str, seed: int, pooling: str
     sizes = sizes_of(workshop)
     training_documents, held_out = corpus_of(workshop, name)
     is_simulated = name == SIMULATED
+    length = sizes.length if is_simulated else int(np.median(training_documents.lengths))
     config = fitting.LDAConfig(
         num_topics=sizes.num_topics if is_simulated else sizes.corpus_topics,
         guide=guide_name,
         pooling=pooling,
-        length=sizes.length if is_simulated else int(np.median(training_documents.lengths)),
+        options={"length": length} if guide_name == "fixed-length" else {},
     )
     training = TrainingConfig(
         sizes.epochs if is_simulated else sizes.corpus_epochs,
@@ -188,7 +189,7 @@ def negative_log_likelihood(
     torch.manual_seed(seed)
     total = 0.0
     for batch in batches(corpus, torch.device("cpu")):
-        concentration = guide.infer(batch.words, batch.offsets, steps=steps)
+        concentration = guide.infer_concentration(batch.words, batch.offsets, steps=steps)
         total += log_likelihood_bound(
             concentration,
             guide.model.document_concentration,

@@ -1,4 +1,4 @@
-"""Classes by name: registered ones, or anybody's own as ``module:Class``."""
+"""Classes by name, registered ones or anybody's own as ``module:Class``, and their options."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ...data.errors import DataError
 
+# Arguments of constructors that have an option of their own, or none.
+_CHOSEN_APART = {"decoder", "heads", "pooling"}
 
-def find_class(name: str, registered: Mapping[str, str], argument: str) -> type:
+
+def find_class(name: str, registered: Mapping[str, str | type], argument: str) -> type:
     """Import a class.
 
     Parameters
@@ -19,7 +23,7 @@ def find_class(name: str, registered: Mapping[str, str], argument: str) -> type:
     name
         A registered name, or ``module:Class``; modules are also looked for in the working folder.
     registered
-        ``module:Class`` of each registered name.
+        The class, or its ``module:Class``, of each registered name.
     argument
         Name of the argument, for messages.
 
@@ -34,6 +38,8 @@ def find_class(name: str, registered: Mapping[str, str], argument: str) -> type:
     <class 'torch.nn.modules.linear.Linear'>
     """
     place = registered.get(name, name)
+    if isinstance(place, type):
+        return place
     module_name, colon, class_name = place.partition(":")
     if not colon:
         known = ", ".join(registered)
@@ -49,7 +55,7 @@ def find_class(name: str, registered: Mapping[str, str], argument: str) -> type:
             "install it"
         ) from error
     if not isinstance(found, type):
-        raise DataError(f"{argument} {name} is no class")
+        raise DataError(f"{argument} {name} is no class; give module:Class")
     return found
 
 
@@ -64,3 +70,43 @@ def options_of(cls: type) -> set[str]:
         if not any(part.kind is part.VAR_KEYWORD for part in parameters):
             break
     return names
+
+
+def distribute(options: Mapping[str, Any], takers: Sequence[set[str]]) -> list[dict[str, Any]]:
+    """Give each option to the constructor that takes it.
+
+    Parameters
+    ----------
+    options
+        Values by name.
+    takers
+        Names that each constructor takes.
+
+    Returns
+    -------
+    list of dict
+        Options of each constructor.
+
+    Raises
+    ------
+    DataError
+        If no constructor takes an option, or several do.
+    """
+    shares: list[dict[str, Any]] = [{} for _ in takers]
+    for name, value in options.items():
+        places = [place for place, names in enumerate(takers) if name in names]
+        if not places:
+            known = ", ".join(sorted(set().union(*takers) - _CHOSEN_APART))
+            raise DataError(f"there is no option {name}; choose one of {known}")
+        if len(places) > 1:
+            raise DataError(f"option {name} is both of the model and of the guide; rename one")
+        shares[places[0]][name] = value
+    return shares
+
+
+def construct(cls: type, *arguments: Any, **options: Any) -> Any:
+    """Call a constructor; what it refuses becomes a DataError that names the class."""
+    try:
+        return cls(*arguments, **options)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{cls.__name__}: {error}") from error

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
@@ -29,6 +29,8 @@ from ...data.files import written_atomically
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+Config = TypeVar("Config")
 
 CONFIG = "config.json"
 CHECKPOINT = "checkpoint.pt"
@@ -192,21 +194,51 @@ def check_same_fit(folder: Path, description: dict[str, Any]) -> None:
                 )
 
 
+def config_of(kind: type[Config], folder: Path, config: dict[str, Any]) -> Config:
+    """Make the configuration of a model from ``config.json``.
+
+    Raises
+    ------
+    DataError
+        If another version of exvae has written it.
+    """
+    try:
+        return kind(**config["model"])
+    except TypeError as error:
+        written = config.get("versions", {}).get("exvae", "another version")
+        raise DataError(
+            f"{folder}: its configuration is of exvae {written} ({error}); fit again"
+        ) from error
+
+
 def load_modules(folder: Path, device: torch.device, modules: dict[str, nn.Module]) -> None:
     """Put freshly built model and guide on a device and in the state of a checkpoint.
 
     Raises
     ------
     DataError
-        If the checkpoint is missing, damaged, or not that of these modules.
+        If the checkpoint is missing, damaged, or not of these modules.
     """
     state = read_checkpoint(folder, device)
     for name, module in modules.items():
-        try:
-            module.to(device).load_state_dict(state[name])
-        except (RuntimeError, KeyError) as error:
-            reason = str(error).splitlines()[0]
+        module.to(device)
+        reason = _difference(module, state.get(name, {}))
+        if reason:
             raise DataError(
-                f"{folder}: checkpoint and config disagree ({reason}); fit again"
-            ) from error
+                f"{folder}: its {name} does not fit {type(module).__name__} as it is now "
+                f"({reason}); restore the class, or fit again"
+            )
+        module.load_state_dict(state[name])
         module.eval()
+
+
+def _difference(module: nn.Module, saved: dict[str, torch.Tensor]) -> str:
+    """Tell the first difference between the tensors of a module and saved ones, or nothing."""
+    wanted = module.state_dict()
+    for name in wanted:
+        if name not in saved:
+            return f"{name} is not in the checkpoint"
+        if wanted[name].shape != saved[name].shape:
+            return f"{name} has shape {tuple(saved[name].shape)}, not {tuple(wanted[name].shape)}"
+    surplus = [name for name in saved if name not in wanted]
+    return f"{surplus[0]} is no longer there" if surplus else ""

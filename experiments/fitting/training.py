@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyro
@@ -28,26 +28,9 @@ from tqdm import tqdm
 
 from ...data.errors import DataError
 from ...models.base import UniquelyNamedModule
+from .datasets import Dataset
 from .errors import LossNotFinite, TrainingInterrupted
 from .fits import CHECKPOINT, read_checkpoint, read_metrics, write_checkpoint, write_metrics
-
-
-class Dataset(Protocol):
-    """Datapoints on the training device, from which minibatches are gathered."""
-
-    unit: str
-    """What a datapoint is called, in the plural: documents, cells."""
-    element: str
-    """What the loss is reported per: token, cell."""
-
-    def __len__(self) -> int:
-        """Count the datapoints."""
-
-    def batch(self, positions: np.ndarray) -> tuple:
-        """Gather the arguments of model and guide for the datapoints at these positions."""
-
-    def size(self, positions: np.ndarray) -> int:
-        """Count the elements of the datapoints at these positions."""
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from ...data.cell_batches import CountTensors
+from ...data.cell_batches import batch_source
 from ...data.cells import Cells
 from ...data.errors import DataError
 from ...data.isoform_truth import IsoformTruth
 from . import inference
 from .calibration import EXPRESSED, Calibration
-from .fitting import IsoformFit, split_cells, tensors_of
-from .settings import LIKELIHOOD_SAMPLES, POSTERIOR_SAMPLES, SUBSETS, IsoformConfig
+from .fitting import IsoformFit, split_cells
+from .settings import LIKELIHOOD_SAMPLES, POSTERIOR_SAMPLES, SUBSETS
 
 # Starts of k-means.
 _STARTS = 20
@@ -80,14 +80,13 @@ def evaluate(
     """
     cells = fit.conform(cells)
     positions = chosen_positions(fit, cells, subset)
-    config = IsoformConfig(**fit.config["model"])
-    tensors = tensors_of(config, cells, fit.device)
+    source = fit.source(cells)
     torch.manual_seed(seed)
-    loss = inference.loss_per_cell(fit.model, fit.guide, tensors, positions)
+    loss = inference.loss_per_cell(fit.model, fit.guide, source, positions)
     log_prob = inference.log_prob_of_point_estimates(
         fit.model,
         fit.guide,
-        CountTensors(cells, fit.device),
+        batch_source(cells, "counts", fit.device),
         positions,
         num_samples=likelihood_samples,
     )
@@ -121,16 +120,16 @@ def compare(
         of the quantifier's estimates and the means of the bootstraps; ``adjusted_rand_index``: of
         k-means on the mean states with the true types.
     """
-    tensors = tensors_of(IsoformConfig(**fit.config["model"]), cells, fit.device)
+    source = fit.source(cells)
     estimates = cells.counts if cells.summary is None else cells.mean_bootstraps
     calibration = Calibration()
-    blocks = inference.draw_latents(fit.guide, tensors, positions, num_samples)
+    blocks = inference.draw_latents(fit.guide, source, positions, num_samples)
     for rows, batch, samples in blocks:
         posterior = fit.model.expression(samples, batch.batches, batch.obs)
         expected = torch.as_tensor(truth.expected[rows], dtype=torch.float32, device=fit.device)
         expressed = estimates[positions[rows]].toarray() > EXPRESSED
         calibration.add(posterior, expected, torch.as_tensor(expressed, device=fit.device))
-    states = inference.mean_states(fit.guide, tensors, positions)
+    states = inference.mean_states(fit.guide, source, positions)
     measured = {
         **calibration.figures(),
         "rmse_log1p_quantifier": _rmse_log1p(cells.counts[positions], truth.expected),

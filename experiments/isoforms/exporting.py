@@ -14,16 +14,15 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ...data.cell_batches import CellBatch, CellTensors, CountTensors
+from ...data.cell_batches import BatchSource, CellBatch
 from ...data.errors import DataError
 from ...data.files import require_h5ad, written_atomically
 from ...data.h5ad.reading import CellFile, open_cells
 from ...data.row_blocks import blocks
-from ...models.paper_isoforms import BootstrapIsoforms
-from ...models.scvi import SCVI
+from ...models.cells import CellModel
 from . import inference
-from .fitting import IsoformFit, tensors_of
-from .settings import POSTERIOR_SAMPLES, QUANTILES, IsoformConfig
+from .fitting import IsoformFit
+from .settings import POSTERIOR_SAMPLES, QUANTILES
 
 # Cells that a file keeps, and compresses, together.
 _CHUNK = 16
@@ -44,10 +43,8 @@ def export(
 
     Added are ``obsm["X_exvae"]``, the posterior mean of z, ``uns["exvae"]``, and the layers
     ``expression``, ``expression_sd``, ``expression_log1p`` (posterior mean of log1p) and
-    ``expression_q0.025`` ...: the posterior of y (reads) given all the bootstraps, what the model
-    of effective reads expects, the count before dropout of that of latent counts. Of the latter,
-    ``expression_observed`` is the posterior mean of u, after dropout. For scVI, which takes its
-    counts for exact, they are of the rate l w behind the count.
+    ``expression_q0.025`` ...: the posterior of the expression y (reads) of each isoform at the
+    depth of the cell; for scVI, which takes its counts for exact, of the rate behind the count.
 
     Parameters
     ----------
@@ -90,10 +87,10 @@ def export(
             pass  # what is wrong with the last cell is told before hours are spent
         _copy(file.file, new)
         states, names = [], set()
-        for start, tensors in _parts(fit, file, "export"):
-            positions = np.arange(tensors.cells.num_cells)
-            states.append(inference.mean_states(fit.guide, tensors, positions))
-            drawn = inference.draw_latents(fit.guide, tensors, positions, num_samples)
+        for start, part in _parts(fit, file, "export"):
+            positions = np.arange(part.cells.num_cells)
+            states.append(inference.mean_states(fit.guide, part, positions))
+            drawn = inference.draw_latents(fit.guide, part, positions, num_samples)
             for rows, batch, samples in drawn:
                 place = slice(start + rows.start, start + rows.stop)
                 for name, values in layers_of(fit.model, batch, samples, quantiles):
@@ -111,22 +108,19 @@ def export(
     }
 
 
-def _parts(
-    fit: IsoformFit, file: CellFile, what: str
-) -> Iterator[tuple[int, CellTensors | CountTensors]]:
+def _parts(fit: IsoformFit, file: CellFile, what: str) -> Iterator[tuple[int, BatchSource]]:
     """Read a few cells at a time, with the place of the first; show how many are done."""
     num_cells = file.shape[0]
-    config = IsoformConfig(**fit.config["model"])
     with tqdm(total=num_cells, desc=what, unit=" cells", file=sys.stderr) as bar:
         for rows in blocks(*file.shape, _READ):
             cells = fit.conform(file.read(fit.batch_key, rows))
-            yield rows.start, tensors_of(config, cells, fit.device)
+            yield rows.start, fit.source(cells)
             bar.update(cells.num_cells)
 
 
 @torch.no_grad()
 def layers_of(
-    model: SCVI,
+    model: CellModel,
     batch: CellBatch,
     samples: list[dict[str, Tensor]],
     quantiles: Sequence[float],
@@ -139,9 +133,6 @@ def layers_of(
     if quantiles:
         for level, values in zip(quantiles, posterior.quantile(list(quantiles)), strict=True):
             yield f"expression_q{level:g}", values
-    if isinstance(model, BootstrapIsoforms):
-        observed = model.expression(samples, batch.batches, batch.obs, of="u")
-        yield "expression_observed", observed.mean
 
 
 def _copy(old: h5py.File, new: h5py.File) -> None:

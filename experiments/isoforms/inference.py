@@ -10,9 +10,9 @@ import torch
 from pyro.infer import TraceMeanField_ELBO
 from torch import Tensor
 
-from ...data.cell_batches import CellBatch, CellTensors, CountTensors
-from ...guides.cells import SCVIGuide
-from ...models.scvi import SCVI
+from ...data.cell_batches import BatchSource, CellBatch
+from ...guides.cells import CellGuide
+from ...models.cells import CellModel
 
 # Entries, cells times isoforms, that are worked on at once.
 BLOCK = 1 << 19
@@ -21,42 +21,40 @@ POSTERIOR_BLOCK = 1 << 15
 
 
 def batches_of(
-    tensors: CellTensors | CountTensors, positions: np.ndarray, size: int = BLOCK
+    source: BatchSource, positions: np.ndarray, size: int = BLOCK
 ) -> Iterator[CellBatch]:
     """Gather cells in their order, with all their bootstraps, about ``size`` entries at once."""
-    rows = max(1, size // tensors.cells.num_isoforms)
+    rows = max(1, size // source.cells.num_isoforms)
     for start in range(0, len(positions), rows):
         own = positions[start : start + rows]
-        yield tensors.batch(own, len(own))
+        yield source.batch(own, len(own))
 
 
 @torch.no_grad()
 def loss_per_cell(
-    model: SCVI, guide: SCVIGuide, tensors: CellTensors | CountTensors, positions: np.ndarray
+    model: CellModel, guide: CellGuide, source: BatchSource, positions: np.ndarray
 ) -> float:
     """Negative ELBO in nats per cell, one sample of the latent variables."""
     loss = TraceMeanField_ELBO().loss
-    total = sum(loss(model, guide, *batch) for batch in batches_of(tensors, positions))
+    total = sum(loss(model, guide, *batch) for batch in batches_of(source, positions))
     return total / len(positions)
 
 
 @torch.no_grad()
-def mean_states(
-    guide: SCVIGuide, tensors: CellTensors | CountTensors, positions: np.ndarray
-) -> np.ndarray:
+def mean_states(guide: CellGuide, source: BatchSource, positions: np.ndarray) -> np.ndarray:
     """Posterior mean of z, shape (cells, latent_size)."""
     means = [
         guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)["z"].mean.squeeze(-2)
-        for batch in batches_of(tensors, positions)
+        for batch in batches_of(source, positions)
     ]
     return torch.cat(means).cpu().numpy()
 
 
 @torch.no_grad()
 def log_prob_of_point_estimates(
-    model: SCVI,
-    guide: SCVIGuide,
-    tensors: CountTensors,
+    model: CellModel,
+    guide: CellGuide,
+    source: BatchSource,
     positions: np.ndarray,
     *,
     num_samples: int,
@@ -68,7 +66,7 @@ def log_prob_of_point_estimates(
     bounds are of the probability of the same whole counts.
     """
     total = 0.0
-    for batch in batches_of(tensors, positions):
+    for batch in batches_of(source, positions):
         posteriors = guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)
         priors = model.priors(batch.batches)
         log_weights = []
@@ -86,8 +84,8 @@ def log_prob_of_point_estimates(
 
 @torch.no_grad()
 def draw_latents(
-    guide: SCVIGuide,
-    tensors: CellTensors | CountTensors,
+    guide: CellGuide,
+    source: BatchSource,
     positions: np.ndarray,
     num_samples: int,
 ) -> Iterator[tuple[slice, CellBatch, list[dict[str, Tensor]]]]:
@@ -99,7 +97,7 @@ def draw_latents(
         Which of the positions, their minibatch, and the draws.
     """
     start = 0
-    for batch in batches_of(tensors, positions, POSTERIOR_BLOCK):
+    for batch in batches_of(source, positions, POSTERIOR_BLOCK):
         posteriors = guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)
         samples = [
             {name: posterior.sample() for name, posterior in posteriors.items()}

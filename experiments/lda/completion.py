@@ -37,11 +37,10 @@ def infer(guide: LDAGuide, corpus: Corpus, *, steps: int) -> Tensor:
         Refinement steps after the encoder.
     """
     device = guide.topics.concentration.device
-    concentrations = [
+    proportions = [
         guide.infer(batch.words, batch.offsets, steps=steps) for batch in batches(corpus, device)
     ]
-    concentration = torch.cat(concentrations).cpu()
-    return concentration / concentration.sum(-1, keepdim=True)
+    return torch.cat(proportions).cpu()
 
 
 def completion_perplexity(

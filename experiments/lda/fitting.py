@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,49 +12,39 @@ import pandas as pd
 import torch
 from pyro.infer import TraceMeanField_ELBO
 
-from ...data.corpora import (
-    Corpus,
-    CorpusTensors,
-    DocumentBatch,
-    halve,
-    select_split,
-    split_corpus,
-)
+from ...data.corpora import Corpus, halve, select_split, split_corpus
 from ...data.errors import DataError
-from ...guides.lda import ExchangeableGuide, FixedLengthGuide, LDAGuide
+from ...guides import LDA_GUIDES
+from ...guides.lda import LDAGuide
+from ...guides.sets import POOLINGS
 from ...models.lda import LDA
 from ..fitting import fits
+from ..fitting.classes import construct, distribute, find_class, options_of
+from ..fitting.datasets import Subset
 from ..fitting.training import Trainer, TrainingConfig, TrainingResult, choose_device
 from .completion import Monitor, batches, infer, perplexity
-
-GUIDES = ("exchangeable", "fixed-length")
 
 
 @dataclass(frozen=True)
 class LDAConfig:
-    """Which topic model and which guide; what the fields mean stands with their classes.
+    """Which topic model and guide, by registered name or as ``module:Class``, and their options.
 
     Attributes
     ----------
-    num_topics, topic_concentration
-        Of :class:`~exvae.models.lda.LDA`.
+    num_topics
+        K.
     guide
-        ``exchangeable`` or ``fixed-length``.
+        In :data:`exvae.guides.LDA_GUIDES`.
     pooling
-        Of :class:`~exvae.guides.lda.ExchangeableGuide`.
-    length
-        Of :class:`~exvae.guides.lda.FixedLengthGuide`.
-    learn_document_concentration, learn_topic_concentration
-        Of :class:`~exvae.guides.lda.LDAGuide`.
+        In :data:`exvae.guides.sets.POOLINGS`, for guides that pool.
+    options
+        Keyword arguments of the constructors of model and guide.
     """
 
     num_topics: int
     guide: str = "exchangeable"
     pooling: str = "mean"
-    length: int = 100
-    topic_concentration: float = 0.1
-    learn_document_concentration: str = "asymmetric"
-    learn_topic_concentration: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,62 +66,24 @@ class LDAFit:
     device: torch.device
 
 
-class Documents:
-    """The documents of a corpus that are trained on, gathered on their device.
-
-    Parameters
-    ----------
-    tensors
-        The whole corpus; it is not copied.
-    positions
-        Which of its documents to train on, shape (documents,).
-    """
-
-    unit = "documents"
-    element = "token"
-
-    def __init__(self, tensors: CorpusTensors, positions: np.ndarray) -> None:
-        self.tensors = tensors
-        self.positions = positions
-        self.lengths = tensors.offsets.diff().cpu().numpy()[positions]
-
-    def __len__(self) -> int:
-        """Count the documents."""
-        return len(self.positions)
-
-    def batch(self, positions: np.ndarray) -> DocumentBatch:
-        """Gather the arguments of model and guide for the documents at these positions."""
-        batch = self.tensors.batch(self.positions[positions], len(self))
-        return batch._replace(indices=torch.as_tensor(positions, device=batch.words.device))
-
-    def size(self, positions: np.ndarray) -> int:
-        """Count the tokens of the documents at these positions."""
-        return int(self.lengths[positions].sum())
-
-
 def build(config: LDAConfig, vocabulary_size: int) -> tuple[LDA, LDAGuide]:
     """Build model and guide.
 
     Raises
     ------
     DataError
-        If the configuration names a guide, a pooling or a way to learn that does not exist.
+        If a class or an option does not exist, or has no such value.
     """
-    if config.guide not in GUIDES:
-        raise DataError(f"--guide is {config.guide!r}; choose one of {', '.join(GUIDES)}")
     if config.num_topics < 1:
-        raise DataError(f"--topics is {config.num_topics}; give at least 1")
-    model = LDA(vocabulary_size, config.num_topics, topic_concentration=config.topic_concentration)
-    learning = {
-        "learn_document_concentration": config.learn_document_concentration,
-        "learn_topic_concentration": config.learn_topic_concentration,
-    }
-    try:
-        if config.guide == "exchangeable":
-            return model, ExchangeableGuide(model, pooling=config.pooling, **learning)
-        return model, FixedLengthGuide(model, length=config.length, **learning)
-    except ValueError as error:
-        raise DataError(str(error)) from error
+        raise DataError(f"topics is {config.num_topics}; give at least 1")
+    guide_class = find_class(config.guide, LDA_GUIDES, "guide")
+    pooling = find_class(config.pooling, POOLINGS, "pooling")
+    taken = options_of(guide_class)
+    of_model, of_guide = distribute(config.options, [options_of(LDA), taken])
+    if "pooling" in taken:
+        of_guide["pooling"] = pooling
+    model = construct(LDA, vocabulary_size, config.num_topics, **of_model)
+    return model, construct(guide_class, model, **of_guide)
 
 
 def fit(
@@ -183,31 +135,22 @@ def fit(
     }
     fits.create_folder(folder, resume=resume)
     if resume:
-        _check_same_fit(folder, description)
+        fits.check_same_fit(folder, description)
     fits.write_config(folder, description)
     fits.write_vocabulary(folder, corpus.vocabulary.tolist())
+    documents = Subset(
+        corpus.tensors(device), trained_on, unit="documents", element="token", sizes=corpus.lengths
+    )
     trainer = Trainer(
         model.to(device),
         guide.to(device),
-        Documents(corpus.tensors(device), trained_on),
+        documents,
         training,
         folder,
         monitor=Monitor(guide, corpus, held_out, training.seed),
         score="perplexity" if training.patience else None,
     )
     return trainer.train(resume=resume)
-
-
-def _check_same_fit(folder: Path, description: dict[str, Any]) -> None:
-    """Require that what is resumed is what was begun; only epochs and device may change."""
-    begun = fits.read_config(folder, "lda")
-    for part in ("model", "training", "split", "data"):
-        for key, value in description[part].items():
-            if key not in ("epochs", "device", "source") and begun[part][key] != value:
-                raise DataError(
-                    f"{folder}: was begun with {key} {begun[part][key]}, not {value}; "
-                    "resume with the same corpus and options"
-                )
 
 
 def load(folder: Path, device: str = "auto") -> LDAFit:
@@ -221,18 +164,8 @@ def load(folder: Path, device: str = "auto") -> LDAFit:
     chosen = choose_device(device)
     config = fits.read_config(folder, "lda")
     vocabulary = np.array(fits.read_vocabulary(folder))
-    model, guide = build(LDAConfig(**config["model"]), len(vocabulary))
-    state = fits.read_checkpoint(folder, chosen)
-    try:
-        model.to(chosen).load_state_dict(state["model"])
-        guide.to(chosen).load_state_dict(state["guide"])
-    except (RuntimeError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(
-            f"{folder}: checkpoint and config disagree ({reason}); fit again"
-        ) from error
-    model.eval()
-    guide.eval()
+    model, guide = build(fits.config_of(LDAConfig, folder, config), len(vocabulary))
+    fits.load_modules(folder, chosen, {"model": model, "guide": guide})
     return LDAFit(guide, vocabulary, config, chosen)
 
 
