@@ -28,18 +28,19 @@ from .stored_rows import StoredRows
 
 if TYPE_CHECKING:
     import h5py
+    from anndata import AnnData
 
 # Sums of a million, but for rounding, are those of transcripts per million and no counts.
 _MILLION, _TOLERANCE = 1e6, 1e-4
 
 
-def read_cells(path: str | Path, batch_key: str | None = None) -> Cells:
-    """Read cells from an ``.h5ad``.
+def read_cells(source: str | Path | AnnData, batch_key: str | None = None) -> Cells:
+    """Read cells from an ``.h5ad``, or take them from memory.
 
     Parameters
     ----------
-    path
-        The file.
+    source
+        The file, or its content as an AnnData.
     batch_key
         Column of ``obs`` that tells the batch of a cell; None puts all cells in one.
 
@@ -49,16 +50,24 @@ def read_cells(path: str | Path, batch_key: str | None = None) -> Cells:
         If the file is missing or damaged, or does not hold counts of distinct cells and isoforms,
         or has no such column.
     """
-    with open_cells(path) as file:
+    with open_cells(source) as file:
         return file.read(batch_key)
 
 
 @contextmanager
-def open_cells(path: str | Path) -> Iterator[CellFile]:
-    """Open an ``.h5ad`` of cells to read its parts; DataError if there is no such file."""
+def open_cells(source: str | Path | AnnData) -> Iterator[CellFile]:
+    """Open an ``.h5ad``, or an AnnData as if it were one; DataError if there is no such file."""
     import h5py  # with anndata slow to import, and not needed for documents
 
-    path = Path(path)
+    if not isinstance(source, str | Path):
+        from anndata.io import write_elem
+
+        # A file in memory passes the same checks as one on disk.
+        with h5py.File("adata", "w", driver="core", backing_store=False) as file:
+            write_elem(file, "/", source)
+            yield CellFile(Path("adata"), file)
+        return
+    path = Path(source)
     try:
         file = h5py.File(path, "r")
     except OSError as error:

@@ -15,13 +15,14 @@ from ...data.errors import DataError
 _CHOSEN_APART = {"decoder", "heads", "pooling"}
 
 
-def find_class(name: str, registered: Mapping[str, str | type], argument: str) -> type:
+def find_class(name: str | type, registered: Mapping[str, str | type], argument: str) -> type:
     """Import a class.
 
     Parameters
     ----------
     name
         A registered name, or ``module:Class``; modules are also looked for in the working folder.
+        A class stands for itself.
     registered
         The class, or its ``module:Class``, of each registered name.
     argument
@@ -37,7 +38,7 @@ def find_class(name: str, registered: Mapping[str, str | type], argument: str) -
     >>> find_class("linear", {"linear": "torch.nn:Linear"}, "decoder")
     <class 'torch.nn.modules.linear.Linear'>
     """
-    place = registered.get(name, name)
+    place = name if isinstance(name, type) else registered.get(name, name)
     if isinstance(place, type):
         return place
     module_name, colon, class_name = place.partition(":")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -72,3 +73,9 @@ class Subset:
     def size(self, positions: np.ndarray) -> int:
         """Count the elements of the datapoints at these positions."""
         return len(positions) if self.sizes is None else int(self.sizes[positions].sum())
+
+    def batches(self, size: int) -> Iterator[tuple]:
+        """Gather all datapoints once, in minibatches of ``size`` and in random order."""
+        order = torch.randperm(len(self)).numpy()
+        for start in range(0, len(self), size):
+            yield self.batch(order[start : start + size])

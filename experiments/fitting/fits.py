@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from pickle import UnpicklingError
@@ -52,26 +52,57 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         write(temporary)
 
 
-def create_folder(folder: Path, *, resume: bool) -> None:
-    """Make the folder of a new fit, or check that the one to resume is there.
+def check_folder(folder: Path, *, resume: bool) -> None:
+    """Check that a folder is free for a new fit, or holds the one to resume.
 
     Raises
     ------
     DataError
         If the folder already holds a fit that is not to be resumed, or none to resume.
     """
-    if resume:
-        if not (folder / CHECKPOINT).is_file():
-            raise DataError(f"{folder}: holds no fit to resume; leave out --resume")
-        return
-    if (folder / CONFIG).exists():
+    if resume and not (folder / CHECKPOINT).is_file():
+        raise DataError(f"{folder}: holds no fit to resume; leave out --resume")
+    if not resume and (folder / CONFIG).exists():
         raise DataError(
             f"{folder}: holds a fit already; choose another --out, remove it, or give --resume"
         )
+
+
+def begin(
+    folder: Path,
+    description: dict[str, Any],
+    vocabularies: Mapping[str, Sequence[str]],
+    *,
+    resume: bool,
+) -> None:
+    """Make the folder of a new fit and describe the fit in it, or check what is resumed.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    description
+        Content of ``config.json``.
+    vocabularies
+        Lines of further text files, by name.
+    resume
+        Whether the folder holds the fit already.
+
+    Raises
+    ------
+    DataError
+        If the folder holds another fit, or cannot be made.
+    """
+    check_folder(folder, resume=resume)
+    if resume:
+        check_same_fit(folder, description)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{folder}: cannot be made ({error.strerror}); choose another") from error
+    write_config(folder, description)
+    for name, words in vocabularies.items():
+        write_vocabulary(folder, words, name)
 
 
 def versions() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The training loop that all models share: ``pyro.infer.SVI`` over explicit minibatches.
+"""The training loop of all models: ``pyro.infer.SVI`` over explicit minibatches.
 
 The order of the data depends on the seed and the epoch alone, every random draw comes from torch's
 generator, and both are part of the checkpoint. So a run that was stopped anywhere, also by
@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import importlib
 import math
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +19,19 @@ from typing import Any
 import numpy as np
 import pyro
 import torch
-from pyro.infer import SVI, TraceMeanField_ELBO
-from pyro.optim import ClippedAdam
+from pyro import poutine
+from pyro.infer import ELBO, SVI, TraceMeanField_ELBO
+from pyro.optim import PyroOptim
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from ...data.errors import DataError
-from ...models.base import UniquelyNamedModule
+from . import optimizers
 from .datasets import Dataset
 from .errors import LossNotFinite, TrainingInterrupted
 from .fits import CHECKPOINT, read_checkpoint, read_metrics, write_checkpoint, write_metrics
+from .interrupts import interruptible
+from .optimizers import root_of
 
 
 @dataclass(frozen=True)
@@ -95,32 +96,45 @@ def choose_device(name: str) -> torch.device:
 class Trainer:
     """Trains a model and a guide, both already on the device, and keeps their fit on disk.
 
+    Whatever stands in Pyro's parameter store is trained and kept: parameters of modules, PyroParam,
+    ``pyro.param``.
+
     Parameters
     ----------
     model, guide
-        Take the same arguments, those that ``data.batch`` gives.
+        Modules that take the arguments that ``data.batch`` gives; the guide may be an AutoGuide.
     data
         The training data.
     config
         How to train.
     folder
-        Where checkpoint and metrics go; it exists.
+        Folder, which exists, of checkpoint and metrics; None keeps nothing.
     monitor
         Called after each epoch; gives further columns of the metrics.
     score
         The column of the monitor (lower is better) that decides with ``patience`` when to stop.
+    elbo
+        The loss, TraceMeanField_ELBO by default.
+    optimizer
+        By default :func:`~exvae.experiments.fitting.optimizers.optimizer`.
+    callbacks
+        Called with the trainer after each epoch, of which ``trainer.metrics[-1]`` is the row; one
+        that returns True ends the training.
     """
 
     def __init__(
         self,
-        model: UniquelyNamedModule,
-        guide: UniquelyNamedModule,
+        model: nn.Module,
+        guide: nn.Module,
         data: Dataset,
         config: TrainingConfig,
-        folder: Path,
+        folder: Path | None = None,
         *,
         monitor: Callable[[], dict[str, float]] = dict,
         score: str | None = None,
+        elbo: ELBO | None = None,
+        optimizer: PyroOptim | None = None,
+        callbacks: Sequence[Callable[[Trainer], bool | None]] = (),
     ) -> None:
         self.modules = {"model": model, "guide": guide}
         self.data = data
@@ -128,24 +142,17 @@ class Trainer:
         self.folder = folder
         self.monitor = monitor
         self.score = score
+        self.callbacks = callbacks
         self.metrics: list[dict[str, float]] = []
-        self.optimizer = ClippedAdam(self._options)
-        self.svi = SVI(model, guide, self.optimizer, TraceMeanField_ELBO())
+        self.optimizer = optimizer or optimizers.optimizer(model, guide, config.learning_rate)
+        self.svi = SVI(model, guide, self.optimizer, elbo or TraceMeanField_ELBO())
         self.epoch = 0
         self.batches_done = 0
         self.epoch_loss = 0.0
         self.seconds = 0.0
         self.best_score = math.inf
         self.epochs_since_best = 0
-
-    def _options(self, parameter: str) -> dict[str, float]:
-        """Options of Adam for a parameter, by its name in Pyro's parameter store."""
-        factors = [
-            module.learning_rate_factor(parameter.removeprefix(f"{module.root_name}."))
-            for module in self.modules.values()
-            if parameter.startswith(f"{module.root_name}.")
-        ]
-        return {"lr": self.config.learning_rate * (factors[0] if factors else 1.0)}
+        self.stopped = False
 
     def train(self, *, resume: bool = False) -> TrainingResult:
         """Train to the end, from the checkpoint if asked.
@@ -161,16 +168,38 @@ class Trainer:
         importlib.import_module("torch._dynamo")
 
         # Pyro's parameter store is global; in a scope of its own this run leaves nothing behind.
-        with pyro.get_param_store().scope(), _interruptible() as interrupted:
+        with pyro.get_param_store().scope(), interruptible() as interrupted:
             pyro.set_rng_seed(self.config.seed)
+            self._register_parameters()
             if resume:
                 self.load_state(read_checkpoint(self.folder))
             else:
                 self.save()  # what cannot be saved should fail now and not after hours
-            while self.epoch < self.config.epochs and not self.out_of_patience:
+            while self.epoch < self.config.epochs and not (self.out_of_patience or self.stopped):
                 self._train_epoch(interrupted)
         reason = "out of patience" if self.out_of_patience else "all epochs done"
+        if self.stopped:
+            reason = "stopped by a callback"
         return TrainingResult(self.epoch, reason, self.seconds)
+
+    @torch.no_grad()
+    def _register_parameters(self) -> None:
+        """Run model and guide once, so that all their parameters exist; changes nothing else."""
+        training = [module.training for module in self.modules.values()]
+        with torch.random.fork_rng(), poutine.block():
+            for module in self.modules.values():
+                module.eval()
+            batch = self.data.batch(np.arange(1))
+            trace = poutine.trace(self.modules["guide"]).get_trace(*batch)
+            poutine.replay(self.modules["model"], trace)(*batch)
+        for module, mode in zip(self.modules.values(), training, strict=True):
+            module.train(mode)
+
+    def _loose_parameters(self) -> dict[str, Tensor]:
+        """Parameters in Pyro's store that belong to no module, unconstrained, by name."""
+        owned = {id(own) for module in self.modules.values() for own in module.parameters()}
+        store = pyro.get_param_store()
+        return {name: own for name, own in store.named_parameters() if id(own) not in owned}
 
     @property
     def out_of_patience(self) -> bool:
@@ -207,11 +236,7 @@ class Trainer:
                 if interrupted():
                     self.seconds += time.perf_counter() - started
                     self.save()
-                    raise TrainingInterrupted(
-                        f"interrupted: saved epoch {self.epoch + 1}, batch {self.batches_done} of "
-                        f"{math.ceil(size / batch_size)}, in {self.folder}; "
-                        "the same command with --resume goes on from there"
-                    )
+                    raise TrainingInterrupted(self._where(math.ceil(size / batch_size)))
         elapsed = time.perf_counter() - started
         self.seconds += elapsed
         self._finish_epoch(elapsed)
@@ -225,19 +250,28 @@ class Trainer:
                 raise
             loss = math.nan
         if not math.isfinite(loss):
+            kept = ""
+            if self.folder is not None:
+                kept = f"{self.folder / CHECKPOINT} holds the state before this epoch; "
             raise LossNotFinite(
                 f"the loss became {loss} in epoch {self.epoch + 1}, batch {self.batches_done + 1}; "
-                f"{self.folder / CHECKPOINT} holds the state before this epoch; "
-                "try a lower --learning-rate"
+                f"{kept}try a lower learning rate"
             ) from None
         return loss
 
-    def _parameters_are_finite(self) -> bool:
-        return all(
-            bool(parameter.isfinite().all())
-            for module in self.modules.values()
-            for parameter in module.parameters()
+    def _where(self, num_batches: int) -> str:
+        """Tell how far an interrupted training is."""
+        place = f"epoch {self.epoch + 1}, batch {self.batches_done} of {num_batches}"
+        if self.folder is None:
+            return f"interrupted in {place}"
+        return (
+            f"interrupted: saved {place}, in {self.folder}; the same command with --resume goes on "
+            "from there"
         )
+
+    def _parameters_are_finite(self) -> bool:
+        parameters = pyro.get_param_store().named_parameters()
+        return all(bool(parameter.isfinite().all()) for _, parameter in parameters)
 
     def _finish_epoch(self, elapsed: float) -> None:
         for module in self.modules.values():
@@ -258,12 +292,16 @@ class Trainer:
         self.batches_done = 0
         self.epoch_loss = 0.0
         self.metrics.append(row)
-        write_metrics(self.folder, self.metrics)
+        if self.folder is not None:
+            write_metrics(self.folder, self.metrics)
         self.save()
+        for callback in self.callbacks:
+            self.stopped |= bool(callback(self))
 
     def save(self) -> None:
         """Write the checkpoint; the one before it stays until the new one is complete."""
-        write_checkpoint(self.folder, self.state())
+        if self.folder is not None:
+            write_checkpoint(self.folder, self.state())
 
     def state(self) -> dict[str, Any]:
         """Everything that the rest of the training depends on: tensors, numbers and strings."""
@@ -272,6 +310,7 @@ class Trainer:
             random["cuda"] = torch.cuda.get_rng_state()
         return {
             **{name: module.state_dict() for name, module in self.modules.items()},
+            "param_store": {n: own.detach() for n, own in self._loose_parameters().items()},
             "optimizer": self._renamed(self.optimizer.get_state(), to_disk=True),
             "random": random,
             "progress": {name: getattr(self, name) for name in PROGRESS},
@@ -293,6 +332,9 @@ class Trainer:
             )
         for name, module in self.modules.items():
             module.load_state_dict(state[name])
+        with torch.no_grad():
+            for name, own in self._loose_parameters().items():
+                own.copy_(state["param_store"][name])
         self.optimizer.set_state(self._renamed(state["optimizer"], to_disk=False))
         torch.set_rng_state(state["random"]["cpu"])
         if "cuda" in state["random"] and torch.cuda.is_available():
@@ -307,28 +349,11 @@ class Trainer:
         """Exchange the names that modules have in this process for those in the checkpoint."""
         renamed = {}
         for parameter, state in states.items():
+            new_name = parameter
             for name, module in self.modules.items():
-                here, there = f"{module.root_name}.", f"{name}."
-                old, new = (here, there) if to_disk else (there, here)
-                if parameter.startswith(old):
-                    renamed[new + parameter.removeprefix(old)] = state
+                if root := root_of(module):
+                    old, new = (root, f"{name}.") if to_disk else (f"{name}.", root)
+                    if parameter.startswith(old):
+                        new_name = new + parameter.removeprefix(old)
+            renamed[new_name] = state
         return renamed
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Hold Ctrl-C back until the step under way is done; gives a function that tells of it."""
-    pressed = False
-
-    def note(*_: object) -> None:
-        nonlocal pressed
-        pressed = True
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: pressed  # signals reach the main thread alone
-        return
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, before)

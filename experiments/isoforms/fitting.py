@@ -138,6 +138,42 @@ def split_cells(num_cells: int, train_fraction: float, seed: int) -> tuple[np.nd
     return order[:num_train], order[num_train:]
 
 
+def prepare(
+    cells: Cells, config: IsoformConfig, positions: np.ndarray, device: torch.device
+) -> tuple[Subset, CellModel, CellGuide]:
+    """Build model and guide, started from the training cells, and gather these.
+
+    Parameters
+    ----------
+    cells
+        All cells.
+    config
+        Which model and guide.
+    positions
+        Positions of the training cells, shape (cells,).
+    device
+        Device of everything.
+
+    Raises
+    ------
+    DataError
+        If the cells lack what the model needs, or the configuration is wrong.
+    """
+    model, guide = build(config, genes_of(cells), len(cells.batch_names))
+    source = batch_source(cells, model.observes, device)
+    values = InitialValues(source, positions)
+    model.initialise(values)
+    guide.initialise(values)
+    training_cells = Subset(
+        source,
+        positions,
+        unit="cells",
+        element="cell",
+        num_bootstraps=config.encoder_bootstraps or None,
+    )
+    return training_cells, model.to(device), guide.to(device)
+
+
 def fit(
     cells: Cells,
     config: IsoformConfig,
@@ -156,20 +192,42 @@ def fit(
     Raises
     ------
     DataError
-        If the folder holds another fit or the cells are not such as the model needs.
+        If the folder holds another fit, or the cells lack what the model needs.
     """
     device = choose_device(training.device)
     torch.manual_seed(training.seed)
-    genes = genes_of(cells)
-    model, guide = build(config, genes, len(cells.batch_names))
-    source = batch_source(cells, model.observes, device)
     trained_on, held_out = split_cells(cells.num_cells, train_fraction, training.seed)
     if not len(trained_on) or (training.patience and not len(held_out)):
         raise DataError(
-            f"{cells.source}: of {cells.num_cells} cells --train-fraction {train_fraction} leaves "
+            f"{cells.source}: of {cells.num_cells} cells train_fraction {train_fraction} leaves "
             f"{len(trained_on)} to train on and {len(held_out)} held out; choose another"
         )
-    description = {
+    fits.check_folder(folder, resume=resume)
+    training_cells, model, guide = prepare(cells, config, trained_on, device)
+    description = _describe(cells, config, training, train_fraction, batch_key)
+    vocabularies = {fits.ISOFORMS: cells.isoforms.tolist(), fits.GENES: genes_of(cells).tolist()}
+    fits.begin(folder, description, vocabularies, resume=resume)
+    trainer = Trainer(
+        model,
+        guide,
+        training_cells,
+        training,
+        folder,
+        monitor=Monitor(model, guide, training_cells.source, held_out),
+        score="held_out_loss_per_cell" if training.patience else None,
+    )
+    return trainer.train(resume=resume)
+
+
+def _describe(
+    cells: Cells,
+    config: IsoformConfig,
+    training: TrainingConfig,
+    train_fraction: float,
+    batch_key: str | None,
+) -> dict[str, Any]:
+    """Everything that ``config.json`` says of a fit."""
+    return {
         "kind": "isoforms",
         "model": asdict(config),
         "training": asdict(training),
@@ -178,41 +236,14 @@ def fit(
             "source": cells.source,
             "fingerprint": cells.fingerprint,
             "cells": cells.num_cells,
-            "training_cells": len(trained_on),
+            "training_cells": round(train_fraction * cells.num_cells),
             "isoforms": cells.num_isoforms,
-            "genes": hashlib.sha256("\n".join(genes).encode()).hexdigest(),
+            "genes": hashlib.sha256("\n".join(genes_of(cells)).encode()).hexdigest(),
             "batch_key": batch_key,
             "batch_names": list(cells.batch_names),
         },
         "versions": fits.versions(),
     }
-    fits.create_folder(folder, resume=resume)
-    if resume:
-        fits.check_same_fit(folder, description)
-    fits.write_config(folder, description)
-    fits.write_vocabulary(folder, cells.isoforms.tolist(), fits.ISOFORMS)
-    fits.write_vocabulary(folder, genes.tolist(), fits.GENES)
-    if not resume:
-        values = InitialValues(source, trained_on)
-        model.initialise(values)
-        guide.initialise(values)
-    training_cells = Subset(
-        source,
-        trained_on,
-        unit="cells",
-        element="cell",
-        num_bootstraps=config.encoder_bootstraps or None,
-    )
-    trainer = Trainer(
-        model.to(device),
-        guide.to(device),
-        training_cells,
-        training,
-        folder,
-        monitor=Monitor(model, guide, source, held_out),
-        score="held_out_loss_per_cell" if training.patience else None,
-    )
-    return trainer.train(resume=resume)
 
 
 def load(folder: Path, device: str = "auto") -> IsoformFit:

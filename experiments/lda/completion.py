@@ -103,7 +103,8 @@ class Monitor:
         """Measure; nothing where no document is held out."""
         if self.halves is None:
             return {}
-        return {
-            "perplexity": completion_perplexity(self.guide, *self.halves, steps=5),
-            "perplexity_amortised": completion_perplexity(self.guide, *self.halves, steps=0),
-        }
+        with torch.random.fork_rng():  # a guide may draw, and training goes on as if it had not
+            return {
+                "perplexity": completion_perplexity(self.guide, *self.halves, steps=5),
+                "perplexity_amortised": completion_perplexity(self.guide, *self.halves, steps=0),
+            }

@@ -86,6 +86,34 @@ def build(config: LDAConfig, vocabulary_size: int) -> tuple[LDA, LDAGuide]:
     return model, construct(guide_class, model, **of_guide)
 
 
+def prepare(
+    corpus: Corpus, config: LDAConfig, positions: np.ndarray, device: torch.device
+) -> tuple[Subset, LDA, LDAGuide]:
+    """Build model and guide, and gather the training documents.
+
+    Parameters
+    ----------
+    corpus
+        All documents.
+    config
+        Which model and guide.
+    positions
+        Positions of the training documents, shape (documents,).
+    device
+        Device of everything.
+
+    Raises
+    ------
+    DataError
+        If the configuration is wrong.
+    """
+    model, guide = build(config, corpus.vocabulary_size)
+    documents = Subset(
+        corpus.tensors(device), positions, unit="documents", element="token", sizes=corpus.lengths
+    )
+    return documents, model.to(device), guide.to(device)
+
+
 def fit(
     corpus: Corpus,
     config: LDAConfig,
@@ -97,9 +125,8 @@ def fit(
 ) -> TrainingResult:
     """Fit a topic model and keep it in a folder.
 
-    Trains on all documents but those of the split ``test``, whose perplexity is only recorded
-    after each epoch. With ``training.patience`` the split ``val`` is held out too, and decides when
-    to stop.
+    Trains on all documents but the split ``test``, whose perplexity is only recorded after each
+    epoch. With ``training.patience`` the split ``val`` is held out too, and decides when to stop.
 
     Raises
     ------
@@ -108,7 +135,6 @@ def fit(
     """
     device = choose_device(training.device)
     torch.manual_seed(training.seed)
-    model, guide = build(config, corpus.vocabulary_size)
     corpus = split_corpus(corpus, **asdict(split))
     held_out = "val" if training.patience else "test"
     training_splits = ["train"] if training.patience else ["train", "val"]
@@ -118,6 +144,8 @@ def fit(
             f"{corpus.source}: no document is in {' or '.join(training_splits)}; "
             "there must be some to train on"
         )
+    fits.check_folder(folder, resume=resume)
+    documents, model, guide = prepare(corpus, config, trained_on, device)
     description = {
         "kind": "lda",
         "model": asdict(config),
@@ -133,17 +161,11 @@ def fit(
         },
         "versions": fits.versions(),
     }
-    fits.create_folder(folder, resume=resume)
-    if resume:
-        fits.check_same_fit(folder, description)
-    fits.write_config(folder, description)
-    fits.write_vocabulary(folder, corpus.vocabulary.tolist())
-    documents = Subset(
-        corpus.tensors(device), trained_on, unit="documents", element="token", sizes=corpus.lengths
-    )
+    vocabularies = {fits.VOCABULARY: corpus.vocabulary.tolist()}
+    fits.begin(folder, description, vocabularies, resume=resume)
     trainer = Trainer(
-        model.to(device),
-        guide.to(device),
+        model,
+        guide,
         documents,
         training,
         folder,
