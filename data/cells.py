@@ -165,12 +165,18 @@ class Cells:
         """Whether two bootstraps of a cell are there beside their statistics."""
         return len(self.bootstraps) > 1 and bool((self.num_bootstraps > 1).any())
 
-    def column(self, name: str, option: str) -> pd.Series:
-        """Give a column of ``obs`` that an option names; DataError if there is no such column."""
+    def column(self, name: str, argument: str) -> pd.Series:
+        """Give a column of ``obs``, shape (cells,).
+
+        Raises
+        ------
+        DataError
+            If there is no such column; the message tells which ``argument`` to change.
+        """
         if name not in self.obs:
             columns = ", ".join(self.obs.columns) or "none"
             raise DataError(
-                f"{self.source}: obs has no column {name!r}; {option} must be one of {columns}"
+                f"{self.source}: obs has no column {name!r}; {argument} must be one of {columns}"
             )
         return self.obs[name]
 
@@ -190,7 +196,7 @@ class Cells:
             raise DataError(
                 f"{self.source}: holds no bootstraps (layers infRep1, infRep2, ... or "
                 f"{', '.join(STATISTICS)}); quantify with bootstraps (kallisto quant -b 30), or "
-                "use the model that needs none (--model scvi)"
+                "choose scvi, the model that needs none"
             )
         without = np.flatnonzero(self.num_bootstraps == 0)
         if without.size:

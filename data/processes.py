@@ -64,8 +64,8 @@ def map_in_order(
             yield from _map(executor, tasks, 2 * num_processes)
         except BrokenProcessPool as error:
             raise DataError(
-                "a process has died; if for want of memory, use fewer with --processes; a script "
-                "needs if __name__ == '__main__' before what it runs"
+                "a process has died; if it ran out of memory, use fewer processes; a script must "
+                "start the work below if __name__ == '__main__'"
             ) from error
         finally:
             executor.shutdown(cancel_futures=True)

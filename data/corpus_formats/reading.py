@@ -99,7 +99,7 @@ def _map_words(corpus: Corpus, vocabulary: np.ndarray, drop_unknown: bool) -> Co
         raise DataError(
             f"{corpus.source}: {len(unknown)} of {len(mapping)} words ({np.sum(~known)} of "
             f"{len(known)} tokens) are not in the vocabulary of the model, the first is {first!r}; "
-            "leave them out with --drop-unknown"
+            "set drop_unknown to leave them out"
         )
     lengths = np.add.reduceat(known, corpus.offsets[:-1], dtype=np.int64)
     if not lengths.all():

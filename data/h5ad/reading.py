@@ -189,7 +189,7 @@ class CellFile:
             return np.zeros(len(self.names), np.int64), ("",)
         if key not in self.obs:
             columns = ", ".join(self.obs.columns) or "none"
-            raise self.error(f"obs has no column {key!r}; --batch-key must be one of {columns}")
+            raise self.error(f"obs has no column {key!r}; batch_key must be one of {columns}")
         if self.obs[key].isna().any():
             raise self.error(f"obs[{key!r}] does not tell the batch of every cell; fill it in")
         names, codes = np.unique(self.obs[key].astype(str).to_numpy(np.str_), return_inverse=True)

@@ -71,6 +71,16 @@ def read_genes(path: Path, transcripts: Sequence[str]) -> tuple[np.ndarray, tupl
     return np.array(found, dtype=str), notes
 
 
+def genes_or_own(
+    path: Path | None, transcripts: Sequence[str]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Find the gene of each transcript as :func:`read_genes`; without a table, it is its own."""
+    if path is None:
+        note = "without a table of genes (t2g), every transcript is taken for a gene of its own"
+        return np.array(transcripts, dtype=str), (note,)
+    return read_genes(path, transcripts)
+
+
 def _bare(name: str) -> str:
     return _DECORATION.sub("", name)
 

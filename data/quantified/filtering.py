@@ -72,13 +72,13 @@ def filter_isoforms(
     DataError
         If the cells cannot be read, no isoform is left, or a cell without reads.
     """
-    require_h5ad(out, "choose another --out")
+    require_h5ad(out)
     if out.resolve() == source.resolve():
-        raise DataError(f"{out}: is the file that is read; choose another --out")
+        raise DataError(f"{out}: is the file that is read; choose another place")
     with open_cells(source) as file:
         num_cells, num_isoforms = file.shape
         if min_cells > num_cells:
-            raise file.error(f"has {num_cells} cells, --min-cells is {min_cells}; give fewer")
+            raise file.error(f"has {num_cells} cells, min_cells is {min_cells}; give fewer")
         seen_in, totals = np.zeros(num_isoforms, np.int64), np.zeros(num_isoforms)
         for reads in with_progress(_mean_reads(file), num_cells, "count"):
             seen_in += (reads > 0) & (reads >= min_reads)
@@ -87,7 +87,7 @@ def filter_isoforms(
         if not kept.any():
             raise file.error(
                 f"no isoform has reads in {min_cells} cells, the most are {seen_in.max(initial=0)};"
-                " lower --min-cells or --min-reads"
+                " lower min_cells or min_reads"
             )
         summary = FilterSummary(
             num_cells, int(kept.sum()), num_isoforms, float(totals[kept].sum() / totals.sum())
@@ -138,8 +138,8 @@ def _kept_rows(file: CellFile, kept: np.ndarray) -> Iterator[Rows]:
             counts = sparse["X"].values if "X" in sparse else dense["X"]
             if not counts.any():
                 raise file.error(
-                    f"cell {cell} has no reads in the isoforms that are kept; lower --min-cells or "
-                    "--min-reads, or leave the cell out"
+                    f"cell {cell} has no reads in the isoforms that are kept; lower min_cells or "
+                    "min_reads, or leave the cell out"
                 )
             yield sparse, dense
 

@@ -21,7 +21,7 @@ from ..files import require_h5ad, written_atomically
 from ..h5ad.writing import H5adRows
 from ..processes import map_in_order, num_cores
 from ..progress import with_progress
-from .annotations import read_cell_table, read_genes
+from .annotations import genes_or_own, read_cell_table
 from .cell_reading import CellReader
 from .cell_rows import CellRows
 from .directories import find_cells, read_quantification
@@ -128,7 +128,7 @@ def import_cells(
     num_processes = options.num_processes
     if num_processes is None:
         num_processes = num_cores() if seconds > _SECONDS_WORTH_PROCESSES else 1
-    about = _About(len(var))
+    known = _KnownOfCells(len(var))
     with (
         written_atomically(out) as path,
         H5adRows(path, len(var)) as file,
@@ -136,23 +136,29 @@ def import_cells(
     ):
         for name, row in zip(names, with_progress(rows, len(names), "import"), strict=True):
             file.append(*row.matrices())
-            about.add(name, row)
-        var["effective_length"] = about.effective_lengths / len(names)
-        table = pd.concat([about.columns(names), table], axis=1)
+            known.add(name, row)
+        var["effective_length"] = known.effective_lengths / len(names)
+        table = pd.concat([known.columns(names), table], axis=1)
         file.finish(table, var, {"exvae_import": _provenance(t2g, obs, options)})
-    num_bootstraps = table["n_bootstraps"]
+    return _summary(table, var, options, (*notes, *gene_notes, *known.notes(len(names))))
+
+
+def _summary(
+    obs: pd.DataFrame, var: pd.DataFrame, options: ImportOptions, notes: tuple[str, ...]
+) -> ImportSummary:
+    num_bootstraps = obs["n_bootstraps"]
     num_layers = num_bootstraps.max()
     if options.num_layers is not None:
         num_layers = min(num_layers, options.num_layers)
     return ImportSummary(
-        cells=len(names),
+        cells=len(obs),
         isoforms=len(var),
         genes=var["gene"].nunique(),
         min_bootstraps=int(num_bootstraps.min()),
         max_bootstraps=int(num_bootstraps.max()),
         layers=int(num_layers),
-        reads=float(table["total_counts"].sum()),
-        notes=(*notes, *gene_notes, *about.notes(len(names))),
+        reads=float(obs["total_counts"].sum()),
+        notes=notes,
     )
 
 
@@ -160,10 +166,7 @@ def _transcript_table(
     first: Quantification, t2g: Path | None
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     names = [text_of(name) for name in first.transcripts]
-    genes: Sequence[str] | np.ndarray = names
-    notes = ("without --t2g, every transcript is taken for a gene of its own",)
-    if t2g is not None:
-        genes, notes = read_genes(t2g, names)
+    genes, notes = genes_or_own(t2g, names)
     columns = {"gene": pd.Categorical(genes), "length": first.lengths}
     return pd.DataFrame(columns, index=pd.Index(names)), notes
 
@@ -180,8 +183,8 @@ def _provenance(t2g: Path | None, obs: Path | None, options: ImportOptions) -> d
     return {name: value for name, value in values.items() if value is not None}
 
 
-class _About:
-    """What is known of each cell, gathered while cells are read."""
+class _KnownOfCells:
+    """Facts about each cell, gathered while cells are read."""
 
     def __init__(self, num_isoforms: int) -> None:
         self.effective_lengths = np.zeros(num_isoforms)

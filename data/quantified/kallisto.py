@@ -26,20 +26,7 @@ _REMEDY = (
 
 
 def read_kallisto_h5(directory: Path, max_bootstraps: int | None) -> Quantification:
-    """Read a cell from ``abundance.h5``.
-
-    Parameters
-    ----------
-    directory
-        Directory of the cell.
-    max_bootstraps
-        Largest number of bootstraps to read; None reads all.
-
-    Raises
-    ------
-    DataError
-        If a file is missing or damaged, or there are no bootstraps or no estimated counts.
-    """
+    """Read a cell from ``abundance.h5``, see :func:`~.directories.read_quantification`."""
     path = directory / KALLISTO_H5
     with reading_cell(path), h5py.File(path, "r") as file:
         auxiliary = file["aux"]
@@ -95,23 +82,12 @@ def _read_dataset(group: h5py.Group, name: str, out: np.ndarray) -> np.ndarray:
 def read_kallisto_plaintext(directory: Path, max_bootstraps: int | None) -> Quantification:
     """Read a cell from ``abundance.tsv`` and the tables of bootstraps beside it.
 
-    Parameters
-    ----------
-    directory
-        Directory of the cell.
-    max_bootstraps
-        Largest number of bootstraps to read; None reads all.
-
-    Raises
-    ------
-    DataError
-        If a file is missing or damaged, or there are no bootstraps or no estimated counts.
+    See :func:`~.directories.read_quantification`.
     """
     path = directory / KALLISTO_TABLE
     columns = {"length": np.int32, "eff_length": np.float64, "est_counts": np.float64}
     table = read_table(path, "target_id", columns)
-    info_path = directory / "run_info.json"
-    info = read_json(info_path) if info_path.exists() else {}
+    info = read_json(directory / "run_info.json", optional=True)
     counts = table["est_counts"].to_numpy()
     check_counts(
         directory, counts, info.get("n_pseudoaligned"), lambda: read_tpm(path, "target_id", "tpm")

@@ -9,7 +9,7 @@ once for each bootstrap, which draws as many fragments again from the classes of
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
@@ -145,15 +145,7 @@ def simulate_cells(
     options = options or SimulationOptions()
     require_h5ad(out)
     gene_names, genes = np.unique(transcripts.genes, return_inverse=True)
-    if gene_expression.shape != (len(cell_types), len(gene_names)):
-        raise ValueError(
-            f"gene_expression has shape {gene_expression.shape}, but there are {len(cell_types)} "
-            f"cell types and {len(gene_names)} genes"
-        )
-    if not (gene_expression >= 0).all():
-        raise ValueError("gene_expression must be neither negative nor missing")
-    if options.num_bootstraps < 1:
-        raise ValueError("num_bootstraps must be at least 1")
+    _check_arguments(gene_expression, len(cell_types), len(gene_names), options)
     type_names, types = np.unique(cell_types, return_inverse=True)
     usage, switching = draw_usage(
         genes,
@@ -162,43 +154,26 @@ def simulate_cells(
         concentration=options.usage_concentration,
         switching_share=options.switching_share,
     )
-    classes = build_classes(transcripts.sequences, options.fragments)
-    if classes.probabilities.nnz == 0:
-        raise DataError(
-            f"transcripts: none has {options.fragments.k} known bases in a row, so that no read "
-            "would fit one; give longer ones (--transcripts)"
-        )
+    classes = _build_classes(transcripts, options)
     quantifier = IsoformQuantifier(
         transcripts, classes, options.num_bootstraps, options.num_layers, options.device
     )
     cells = _Cells(gene_expression, genes, usage, types, options.usage_noise, generator)
-    reads = []
     with (
         written_atomically(out) as path,
         H5adRows(path, len(genes)) as file,
         closing(_quantify(quantifier, cells, options)) as rows,
     ):
-        for row, expected, drawn in with_progress(rows, len(types), "simulate"):
-            sparse, dense = row.matrices()
-            sparse["layers/true_counts"] = SparseRow.of(drawn)
-            dense["layers/expected_counts"] = expected.astype(np.float32)
-            file.append(sparse, dense)
-            reads.append(row.total_counts)
-        var = {
-            "gene": pd.Categorical(transcripts.genes),
-            "length": transcripts.lengths,
-            "effective_length": classes.effective_lengths,
-            "switching": switching,
-        }
+        reads = _append(file, with_progress(rows, len(types), "simulate"))
         known = {
             "n_bootstraps": np.full(len(types), options.num_bootstraps, np.int32),
-            "total_counts": np.array(reads),
+            "total_counts": reads,
             "cell_type": pd.Categorical(cell_types),
             **(obs or {}),
         }
         file.finish(
             pd.DataFrame(known, index=pd.Index([f"cell_{number}" for number in range(len(types))])),
-            pd.DataFrame(var, index=pd.Index(transcripts.names.tolist())),
+            _isoform_table(transcripts, classes, switching),
             {"exvae_simulation": {**_provenance(options), **(provenance or {})}},
         )
     return SimulationSummary(
@@ -208,8 +183,59 @@ def simulate_cells(
         bootstraps=options.num_bootstraps,
         switching_genes=len(np.unique(genes[switching])),
         classes=classes.members.shape[0],
-        reads=float(np.sum(reads)),
+        reads=float(reads.sum()),
     )
+
+
+def _check_arguments(
+    gene_expression: np.ndarray, num_cells: int, num_genes: int, options: SimulationOptions
+) -> None:
+    """Raise a ValueError unless expression is that of the cells and genes, and options hold."""
+    if gene_expression.shape != (num_cells, num_genes):
+        raise ValueError(
+            f"gene_expression has shape {gene_expression.shape}, but there are {num_cells} "
+            f"cell types and {num_genes} genes"
+        )
+    if not (gene_expression >= 0).all():
+        raise ValueError("gene_expression must be neither negative nor missing")
+    if options.num_bootstraps < 1:
+        raise ValueError("num_bootstraps must be at least 1")
+
+
+def _build_classes(transcripts: Transcripts, options: SimulationOptions) -> EquivalenceClasses:
+    """Build equivalence classes; DataError if no read would fit a transcript."""
+    classes = build_classes(transcripts.sequences, options.fragments)
+    if classes.probabilities.nnz == 0:
+        raise DataError(
+            f"transcripts: none has {options.fragments.k} known bases in a row, so that no read "
+            "would fit one; give longer ones"
+        )
+    return classes
+
+
+def _append(file: H5adRows, rows: Iterable[tuple[CellRows, np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Append cells with their expected and drawn fragments; reads of each cell, shape (cells,)."""
+    reads = []
+    for row, expected, drawn in rows:
+        sparse, dense = row.matrices()
+        sparse["layers/true_counts"] = SparseRow.of(drawn)
+        dense["layers/expected_counts"] = expected.astype(np.float32)
+        file.append(sparse, dense)
+        reads.append(row.total_counts)
+    return np.array(reads)
+
+
+def _isoform_table(
+    transcripts: Transcripts, classes: EquivalenceClasses, switching: np.ndarray
+) -> pd.DataFrame:
+    """Make the table ``var``; switching has shape (isoforms,)."""
+    columns = {
+        "gene": pd.Categorical(transcripts.genes),
+        "length": transcripts.lengths,
+        "effective_length": classes.effective_lengths,
+        "switching": switching,
+    }
+    return pd.DataFrame(columns, index=pd.Index(transcripts.names.tolist()))
 
 
 def _provenance(options: SimulationOptions) -> dict[str, object]:
@@ -262,7 +288,7 @@ class _Cells(NamedTuple):
             if empty.size:
                 raise DataError(
                     f"cell_{start + empty[0]}: has no reads, of {expected[empty[0]].sum():g} "
-                    "expected; simulate more of them (--depth)"
+                    "expected; raise the depth"
                 )
             generators = self.generator.spawn(len(counts))
             yield _SequencedCells(CellReads(counts, generators), expected, drawn)

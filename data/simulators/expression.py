@@ -101,8 +101,8 @@ def draw_symsim_expression(
     empty = np.flatnonzero(totals == 0)
     if empty.size:
         raise DataError(
-            f"cell_{empty[0]}: none of its {molecules[empty[0]]} molecules is captured; capture "
-            "more (--capture), or simulate more genes"
+            f"cell_{empty[0]}: none of its {molecules[empty[0]]} molecules is captured; raise "
+            "capture, or simulate more genes"
         )
     return GeneExpression(
         copies / totals * _draw_depths(num_cells, depth, generator),

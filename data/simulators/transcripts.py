@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import DataError
-from ..quantified.annotations import read_genes
+from ..quantified.annotations import genes_or_own
 
 BASES = b"ACGT"
 
@@ -71,10 +71,7 @@ def read_transcripts(path: Path, t2g: Path | None) -> tuple[Transcripts, tuple[s
     """
     sequences = _read_fasta(path)
     names = list(sequences)
-    genes = np.array(names)
-    notes: tuple[str, ...] = ("without --t2g, every transcript is taken for a gene of its own",)
-    if t2g is not None:
-        genes, notes = read_genes(t2g, names)
+    genes, notes = genes_or_own(t2g, names)
     return Transcripts(np.array(names), genes, tuple(sequences.values())), notes
 
 

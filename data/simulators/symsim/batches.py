@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..row_chunks import chunks_of_rows
+from ...row_blocks import blocks
+from .settings import DRAWN_AT_ONCE
 
 
 class Batches(NamedTuple):
@@ -77,7 +78,7 @@ def add_batch_effects(
     if num_batches == 1:
         return BatchEffects(counts, batches, factors)
     scaled = np.empty(counts.shape, np.int32)
-    for rows in chunks_of_rows(counts.shape):
+    for rows in blocks(*counts.shape, DRAWN_AT_ONCE):
         noise = 0.01 * generator.standard_normal(counts[rows].shape)
         scaled[rows] = np.rint(counts[rows] * np.exp2(factors[batches[rows]] + noise))
     return BatchEffects(scaled, batches, factors)

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..row_chunks import chunks_of_rows
+from ...row_blocks import blocks
 from .kinetics import (
     PerParameter,
     draw_evfs,
@@ -37,7 +37,7 @@ from .kinetics import (
 )
 from .observation import Observation, observe
 from .population_tree import parse_newick
-from .settings import ExpressionSettings, ObservationSettings, require
+from .settings import DRAWN_AT_ONCE, ExpressionSettings, ObservationSettings, require
 from .tables import draw_gene_lengths
 
 
@@ -213,7 +213,7 @@ def draw_counts(
     """
     rates = np.empty(kinetics.s.shape, np.float32)
     counts = np.empty(kinetics.s.shape, np.int32)
-    for rows in chunks_of_rows(counts.shape):
+    for rows in blocks(*counts.shape, DRAWN_AT_ONCE):
         on = generator.beta(kinetics.kon[rows], kinetics.koff[rows])
         on[:, always_on] = 1.0
         rates[rows] = on * kinetics.s[rows]

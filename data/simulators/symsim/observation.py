@@ -19,11 +19,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..row_chunks import chunks_of_rows
+from ...row_blocks import blocks
 from .amplification import Amplification, LinearAmplification
 from .batches import add_batch_effects
 from .library import LibraryPreparation, draw_library
-from .settings import ObservationSettings, require
+from .settings import DRAWN_AT_ONCE, ObservationSettings, require
 
 # Fragments of this many bases can be sequenced; transcripts are cut once in 400 bases on average.
 _SHORTEST, _LONGEST, _BASES_PER_CUT = 100, 1000, 400.0
@@ -153,20 +153,8 @@ def draw_copies(
 ) -> np.ndarray:
     """Draw the copies of the captured molecules of each gene after the first amplification.
 
-    Parameters
-    ----------
-    true_counts
-        Molecules, whole numbers, shape (cells, genes).
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (cells, genes), float64; 0 where nothing is captured.
-
-    Raises
-    ------
-    ValueError
-        If counts are not whole or negative, or the library is of others.
+    Arguments and errors are those of :func:`observe_full_length`. The copies have shape
+    (cells, genes), float64; 0 where nothing is captured.
     """
     true_counts = _checked(true_counts, library)
     drawn = np.empty(true_counts.shape)
@@ -183,9 +171,16 @@ def _copies(
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield some cells at a time, and the copies of their captured molecules."""
     amplification = _amplification(library, settings, generator)
-    for rows in chunks_of_rows(true_counts.shape):
-        captured = generator.binomial(true_counts[rows], library.capture_efficiency[rows, None])
+    for rows, captured in _captured(true_counts, library, generator):
         yield rows, amplification.draw_copies(captured, generator)
+
+
+def _captured(
+    true_counts: np.ndarray, library: LibraryPreparation, generator: np.random.Generator
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield some cells at a time, and their captured molecules, shape (cells, genes)."""
+    for rows in blocks(*true_counts.shape, DRAWN_AT_ONCE):
+        yield rows, generator.binomial(true_counts[rows], library.capture_efficiency[rows, None])
 
 
 def observe_umi(
@@ -202,15 +197,7 @@ def observe_umi(
     shared by the copies that its captured molecules have on average, where SymSim takes the copies
     that they do have, which differ by about 80 % over the square root of these molecules' number.
 
-    Parameters
-    ----------
-    true_counts
-        Molecules, whole numbers, shape (cells, genes).
-
-    Raises
-    ------
-    ValueError
-        If counts are not whole or negative, or the library is of others.
+    Arguments and errors are those of :func:`observe_full_length`.
     """
     true_counts = _checked(true_counts, library)
     amplification = _amplification(library, settings, generator)
@@ -218,8 +205,7 @@ def observe_umi(
     fragments = ends * amplification.mean
     counts = np.empty(true_counts.shape, np.int32)
     expected = np.empty(true_counts.shape, np.float32)
-    for rows in chunks_of_rows(true_counts.shape):
-        captured = generator.binomial(true_counts[rows], library.capture_efficiency[rows, None])
+    for rows, captured in _captured(true_counts, library, generator):
         share = _share_sequenced(captured @ fragments, library.depth[rows])[:, None]
         seen = amplification.share_seen(share * fragments)
         expected[rows] = captured * seen

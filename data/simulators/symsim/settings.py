@@ -14,6 +14,8 @@ from .tables import KINETIC_PARAMETERS
 PHYLA5 = "(1:3,((2:1,3:1):1,(4:0.2,5:0.2):1):1);"
 PROTOCOLS = ("full-length", "umi")
 LEAST_CAPTURE, LEAST_DEPTH = 0.0005, 200.0
+# Entries (cells times genes) drawn at once: bounds the memory, and is part of what a seed means.
+DRAWN_AT_ONCE = 1_000_000
 
 
 def require(holds: bool, message: str) -> None:

@@ -222,7 +222,7 @@ def test_a_file_that_is_written_in_many_pieces(
 def test_without_genes_transcripts_stand_for_them(folder: Path, tmp_path: Path) -> None:
     summary = import_cells([folder], tmp_path / "cells.h5ad")
     assert len(summary.notes) == 1
-    assert "without --t2g" in summary.notes[0]
+    assert r"without a table of genes (t2g)" in summary.notes[0]
     data = anndata.read_h5ad(tmp_path / "cells.h5ad")
     assert data.var["gene"].tolist() == data.var_names.tolist()
 
