@@ -64,8 +64,8 @@ def map_in_order(
             yield from _map(executor, tasks, 2 * num_processes)
         except BrokenProcessPool as error:
             raise DataError(
-                "a process has died; if it ran out of memory, use fewer processes; a script must "
-                "start the work below if __name__ == '__main__'"
+                "a process has died; if it ran out of memory, use fewer processes; a script "
+                "needs if __name__ == '__main__' before what it runs"
             ) from error
         finally:
             executor.shutdown(cancel_futures=True)
