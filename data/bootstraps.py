@@ -1,4 +1,4 @@
-"""Bootstraps of one isoform in one cell, and all that their likelihood needs to know of them."""
+"""Bootstraps of one isoform in one cell, and their sufficient statistics."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from torch import Tensor
 class BootstrapSummary(NamedTuple):
     """Sufficient statistics of bootstraps, one entry for each isoform in each cell.
 
-    They tell a likelihood that is exchangeable over bootstraps as much as the bootstraps do, at a
-    cost that does not grow with their number, which may differ between entries.
+    A likelihood that is exchangeable over bootstraps needs nothing else, at a cost that does not
+    grow with the number of bootstraps. That number may differ between entries.
 
     Attributes
     ----------
     zeros
-        How many bootstraps are zero, shape (...).
+        Number of bootstraps that are zero, shape (...).
     positives
-        How many are not, shape (...).
+        Number of bootstraps above zero, shape (...).
     mean
-        Mean of those that are not zero (reads), shape (...); 0 where there is none.
+        Mean of the bootstraps above zero (reads), shape (...); 0 where there is none.
     sum_of_squares
-        Centred sum of squares of those that are not zero (reads squared), shape (...).
+        Centred sum of squares of the bootstraps above zero (reads squared), shape (...).
     """
 
     zeros: Tensor
@@ -33,17 +33,17 @@ class BootstrapSummary(NamedTuple):
 
     @property
     def number(self) -> Tensor:
-        """How many bootstraps there are, shape (...)."""
+        """Number of bootstraps, shape (...)."""
         return self.zeros + self.positives
 
     @property
     def mean_of_all(self) -> Tensor:
-        """Mean of all bootstraps (reads), those that are zero, too, shape (...)."""
+        """Mean of all bootstraps (reads), zeros included, shape (...)."""
         return self.positives * self.mean / self.number
 
     @classmethod
     def of(cls, bootstraps: Tensor) -> BootstrapSummary:
-        """Summarise bootstraps (reads), shape (..., bootstraps)."""
+        """Summarise bootstraps (reads), shape (..., bootstraps), in the last dimension."""
         positive = bootstraps != 0
         positives = positive.sum(-1).to(bootstraps.dtype)
         mean = bootstraps.sum(-1) / positives.clamp(min=1)

@@ -21,7 +21,7 @@ class CellBatch(NamedTuple):
     Attributes
     ----------
     bootstraps
-        What the guide reads (reads), the sets of the cells one after another, shape
+        Input of the guide (reads): the sets of the cells one after another, shape
         (elements, isoforms), float32.
     offsets
         Cell n of the minibatch is ``bootstraps[offsets[n]:offsets[n + 1]]``, shape (cells + 1,),
@@ -33,8 +33,8 @@ class CellBatch(NamedTuple):
     num_cells
         Number of all cells, to which the minibatch is scaled.
     obs
-        What is observed, entries of shape (cells, isoforms): a summary of the bootstraps, or the
-        counts. None to generate.
+        Observation of the model, entries of shape (cells, isoforms): a summary of the bootstraps,
+        or the counts. None to generate.
     """
 
     bootstraps: Tensor
@@ -48,7 +48,7 @@ class CellBatch(NamedTuple):
 class BatchSource(ABC):
     """Cells from which minibatches are gathered on a device.
 
-    A subclass says what the guide reads and what the model observes.
+    A subclass chooses the input of the guide and the observation of the model.
 
     Parameters
     ----------
@@ -113,17 +113,17 @@ class BatchSource(ABC):
 
 
 class CellTensors(BatchSource):
-    """Cells from which minibatches for the model of bootstraps are gathered on a device.
+    """Cells from which minibatches for a bootstrap model are gathered on a device.
 
-    The guide reads the bootstraps that the file holds; where it holds none, their mean, as a set
-    of one. The model observes the statistics of all bootstraps.
+    The guide reads the bootstraps in the file; without any, it reads their mean, as a set of one.
+    The model observes the statistics of all bootstraps.
 
     Parameters
     ----------
     cells
         The cells, all with bootstraps; they are not copied.
     device
-        Where minibatches go.
+        Device of the minibatches.
 
     Attributes
     ----------
@@ -159,7 +159,7 @@ class CellTensors(BatchSource):
     def _chosen(
         self, positions: np.ndarray, num_bootstraps: int | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Choose what is read: for each bootstrap the cell of the minibatch and its number."""
+        """Choose the bootstraps to read: cell of the minibatch and number, both (elements,)."""
         sizes = np.minimum(self.cells.num_bootstraps[positions], len(self.read))
         owner = np.repeat(np.arange(len(positions)), sizes)
         number = np.arange(len(owner)) - (sizes.cumsum() - sizes)[owner]
@@ -170,7 +170,7 @@ class CellTensors(BatchSource):
         return owner[number < num_bootstraps], number[order][number < num_bootstraps]
 
     def _gathered(self, positions: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-        """Gather bootstraps of these numbers of the cells at these positions."""
+        """Gather these bootstraps of the cells at these positions, shape (elements, isoforms)."""
         gathered = np.empty((len(positions), self.cells.num_isoforms), np.float32)
         for number in np.unique(numbers):
             chosen = np.flatnonzero(numbers == number)
@@ -179,7 +179,7 @@ class CellTensors(BatchSource):
 
 
 class CountTensors(BatchSource):
-    """Cells from which minibatches for a model of whole counts are gathered on a device.
+    """Cells from which minibatches for a count model are gathered on a device.
 
     The guide reads one vector for each cell, the rounded counts, and the model observes the same.
 
@@ -188,7 +188,7 @@ class CountTensors(BatchSource):
     cells
         The cells; counts that are not whole are rounded, here and nowhere else.
     device
-        Where minibatches go.
+        Device of the minibatches.
 
     Attributes
     ----------
@@ -215,7 +215,7 @@ class CountTensors(BatchSource):
 
 
 def rounded(counts: csr_matrix) -> csr_matrix:
-    """Whole counts, without stored zeros."""
+    """Round counts (reads), shape (cells, isoforms), and store no zeros."""
     whole = counts.copy()
     np.round(whole.data, out=whole.data)
     whole.eliminate_zeros()

@@ -31,7 +31,7 @@ def read_corpus(
     vocabulary: Sequence[str] | np.ndarray | None = None,
     drop_unknown: bool = False,
 ) -> Corpus:
-    """Read a corpus in any of the formats, told apart by the name of the file.
+    """Read a corpus in any of the formats, recognised by the name of the file.
 
     ==================================== =========================================================
     ``docword.NAME.txt``, also ``.gz``   UCI bag of words, beside ``vocab.NAME.txt``

@@ -1,7 +1,7 @@
 """Many cells' results of kallisto and salmon to one ``.h5ad``.
 
 Cells are read in several processes and written row by row in their order, so that memory grows
-neither with the number of cells nor with that of their bootstraps.
+neither with the number of cells nor with the number of bootstraps.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .cell_rows import CellRows
 from .directories import find_cells, read_quantification
 from .quantifications import Quantification, text_of
 
-# Where reading takes less, further processes would not be ready before it is done.
+# Shorter imports would be over before further processes are ready.
 _SECONDS_WORTH_PROCESSES = 10.0
 
 OBS_COLUMNS = (
@@ -40,17 +40,17 @@ OBS_COLUMNS = (
 
 
 class ImportOptions(NamedTuple):
-    """How cells are imported.
+    """Options of an import.
 
     Attributes
     ----------
     max_bootstraps
-        Read the first so many of each cell; None reads all.
+        Largest number of bootstraps of a cell to read; None reads all.
     num_layers
-        Keep the first so many as layers ``infRep1`` ...; None keeps all. The sufficient statistics
-        are of all that are read.
+        Largest number of bootstraps to keep as layers ``infRep1`` ...; None keeps all. The
+        sufficient statistics use all bootstraps that are read.
     num_processes
-        That read cells; None takes the cores where that pays.
+        Number of processes that read cells; None takes the cores where that pays.
     """
 
     max_bootstraps: int | None = None
@@ -59,20 +59,20 @@ class ImportOptions(NamedTuple):
 
 
 class ImportSummary(NamedTuple):
-    """What was imported.
+    """Size of the imported cells.
 
     Attributes
     ----------
     cells, isoforms, genes
-        How many.
+        Number of each.
     min_bootstraps, max_bootstraps
-        Of a cell.
+        Smallest and largest number of bootstraps of a cell.
     layers
         Number of layers infRep.
     reads
-        Sum of the estimates of all cells.
+        Sum of the estimated counts of all cells (reads).
     notes
-        What a reader should know of it, one line each.
+        Remarks for the user, one line each.
     """
 
     cells: int
@@ -97,7 +97,7 @@ def import_cells(
     Parameters
     ----------
     directories
-        Each of a cell, or searched for such.
+        Directories of cells, or directories to search for them.
     out
         The ``.h5ad`` to write; it appears when it is complete.
     t2g
@@ -105,12 +105,12 @@ def import_cells(
     obs
         Table of cells, see :func:`~exvae.data.quantified.annotations.read_cell_table`.
     options
-        How; by default all bootstraps are kept.
+        Options; by default all bootstraps are kept.
 
     Raises
     ------
     DataError
-        If anything is wrong with what is given; nothing is written then.
+        If anything is wrong with the input; nothing is written then.
     """
     options = options or ImportOptions()
     require_h5ad(out)
@@ -119,7 +119,7 @@ def import_cells(
     table, notes = pd.DataFrame(index=pd.Index(names)), ()
     if obs is not None:
         table, notes = read_cell_table(obs, names, (*OBS_COLUMNS, "_index"))
-    # The first cell tells which transcripts all must have, and how long reading takes.
+    # The first cell sets the transcripts of all, and gives an estimate of the time.
     started = time.perf_counter()
     first = read_quantification(cells[names[0]], options.max_bootstraps)
     seconds = (time.perf_counter() - started) * len(names)
@@ -172,7 +172,7 @@ def _transcript_table(
 
 
 def _provenance(t2g: Path | None, obs: Path | None, options: ImportOptions) -> dict[str, object]:
-    """Tell how the file was made, without what is not so: h5ad has no None."""
+    """Describe the import, without the options not given: h5ad has no None."""
     values = {
         "exvae_version": version("exvae"),
         "t2g": None if t2g is None else t2g.name,

@@ -38,7 +38,7 @@ def read_kallisto_h5(directory: Path, max_bootstraps: int | None) -> Quantificat
         processed = None
         if b"num_processed" in auxiliary.id:
             processed = _read_dataset(auxiliary, "num_processed", np.empty(1, np.int64))[0]
-        # Not every read is aligned, so that only too few of them tell something.
+        # Some reads are not aligned, so that only fewer reads than counts are a contradiction.
         too_few = processed is not None and processed < counts.sum()
         check_counts(directory, counts, processed if too_few else None)
         num_bootstraps = _read_dataset(auxiliary, "num_bootstrap", np.empty(1, np.int64))[0]

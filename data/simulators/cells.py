@@ -126,7 +126,7 @@ def simulate_cells(
     cell_types
         Shape (cells,), strings.
     generator
-        Of the random numbers; the file does not depend on the number of processes.
+        Source of the random numbers; the file does not depend on the number of processes.
     options
         How.
     obs
@@ -265,7 +265,7 @@ class _Cells(NamedTuple):
     usage_noise
         Of the usage in single cells.
     generator
-        Of the random numbers.
+        Source of the random numbers.
     """
 
     gene_expression: np.ndarray

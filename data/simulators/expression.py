@@ -72,7 +72,7 @@ def draw_symsim_expression(
     depth
         Expected reads of a cell, mean over cells.
     generator
-        Of the random numbers.
+        Source of the random numbers.
     tree
         Of the populations, in Newick notation with branch lengths.
     capture
@@ -144,7 +144,7 @@ def draw_simple_expression(
     depth
         Expected reads of a cell, mean over cells.
     generator
-        Of the random numbers.
+        Source of the random numbers.
     changed_share
         Probability that a cell type changes a gene.
     """

@@ -36,7 +36,7 @@ def draw_transcripts(
     num_isoforms
         Of all genes.
     generator
-        Of the random numbers.
+        Source of the random numbers.
     isoforms_per_gene
         Mean of their number, which is geometric, at least 1.
     """

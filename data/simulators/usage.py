@@ -22,7 +22,7 @@ def draw_usage(
     num_types
         How many cell types there are.
     generator
-        Of the random numbers.
+        Source of the random numbers.
     concentration
         Of the Dirichlet distribution of the usage of a gene, for each isoform.
     switching_share
@@ -59,7 +59,7 @@ def vary_usage(
         Variance as a share of the largest that there can be, that of cells which use one isoform
         each; from 0, none, to less than 1.
     generator
-        Of the random numbers.
+        Source of the random numbers.
 
     Returns
     -------

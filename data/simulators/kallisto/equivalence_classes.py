@@ -85,7 +85,7 @@ class EquivalenceClasses:
         fragments
             How many fragments of each isoform there are, shape (cells, isoforms), int64.
         generator
-            Of the random numbers.
+            Source of the random numbers.
 
         Returns
         -------

@@ -59,7 +59,7 @@ def estimate_counts(
     class_counts
         Reads of each class, shape (problems, classes); a problem is a cell or a bootstrap.
     device
-        Where to compute.
+        Device of the computation.
     """
     num_isoforms = classes.members.shape[1]
     # The class of an isoform alone needs no estimate, nor do isoforms that have no other class.
@@ -93,7 +93,7 @@ class _Batch:
     start
         Reads that each isoform starts with.
     device
-        Where to compute.
+        Device of the computation.
     """
 
     def __init__(

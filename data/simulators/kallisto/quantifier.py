@@ -25,7 +25,7 @@ class CellReads(NamedTuple):
         How many fragments are in each equivalence class, shape (cells, classes), int64; each cell
         has some.
     generators
-        Of the random numbers of each cell.
+        Source of the random numbers of each cell.
     """
 
     class_counts: np.ndarray
@@ -53,7 +53,7 @@ class IsoformQuantifier:
     num_layers
         Keep the first so many bootstraps; None keeps all.
     device
-        Where to compute.
+        Device of the computation.
     """
 
     transcripts: Transcripts
