@@ -182,7 +182,7 @@ class Corpus:
         )
 
     def select(self, indices: np.ndarray | Sequence[int]) -> Corpus:
-        """Corpus of the documents `indices`: positions in any order, or a boolean mask."""
+        """Corpus of the documents `indices`, shape (documents,): positions or a boolean mask."""
         indices = np.arange(self.num_documents)[indices]
         words, offsets = self.tensors().gather(torch.from_numpy(indices))
         names, splits, labels = (

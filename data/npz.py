@@ -40,7 +40,7 @@ class ArrayParts:
 
     @classmethod
     def of(cls, array: np.ndarray) -> ArrayParts:
-        """Take a whole array as the only part."""
+        """Take a whole array, of any shape, as the only part."""
         return cls(array.shape, array.dtype, [array])
 
     def array(self) -> np.ndarray:

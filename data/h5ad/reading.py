@@ -308,5 +308,5 @@ class CellFile:
 
 
 def dense_rows(rows: csr_matrix | np.ndarray) -> np.ndarray:
-    """Rows of a matrix as a dense float64 array, in which differences of counts are exact."""
+    """Rows of a matrix, dense, float64 for exact differences of counts, shape (rows, columns)."""
     return (rows if isinstance(rows, np.ndarray) else rows.toarray()).astype(np.float64)

@@ -74,7 +74,10 @@ def read_genes(path: Path, transcripts: Sequence[str]) -> tuple[np.ndarray, tupl
 def genes_or_own(
     path: Path | None, transcripts: Sequence[str]
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Find genes by :func:`read_genes`; without a table, a transcript is a gene of its own."""
+    """Find genes by :func:`read_genes`; without a table, a transcript is a gene of its own.
+
+    Genes have shape (isoforms,), strings.
+    """
     if path is None:
         note = "without a table of genes (t2g), every transcript is taken for a gene of its own"
         return np.array(transcripts, dtype=str), (note,)

@@ -1,8 +1,9 @@
 """Isoforms without reads left out of cells, in memory that does not grow with the cells.
 
 An isoform has reads in a cell if the mean of the cell's bootstraps is above zero; without
-bootstraps in the file, if its estimate is. A fit takes the sum over the isoforms in the file for the
-library size of a cell, so that after filtering fractions refer to the reads of the isoforms kept.
+bootstraps in the file, if its estimate is. A fit takes the sum over the isoforms in the file for
+the library size of a cell, so that after filtering fractions refer to the reads of the isoforms
+kept.
 ``obs["total_counts"]`` keeps its imported values.
 """
 
@@ -164,7 +165,7 @@ def _rows_of(table: pd.DataFrame, kept: np.ndarray) -> pd.DataFrame:
 
 
 def _copy_others(old: h5py.File, new: h5py.File, kept: np.ndarray) -> None:
-    """Copy further elements: those of cells unchanged, those of isoforms for the kept ones."""
+    """Copy further elements: of cells unchanged, of isoforms for the isoforms kept."""
     for name in ("obsm", "obsp", "raw"):
         if name in old:
             old.copy(name, new)

@@ -106,7 +106,7 @@ def read_kallisto_plaintext(directory: Path, max_bootstraps: int | None) -> Quan
         bootstrap = read_table(bootstrap_path, "target_id", {"est_counts": np.float64})
         with reading_cell(bootstrap_path):
             if not bootstrap["target_id"].equals(table["target_id"]):
-                raise ValueError(f"its transcripts are not those of {KALLISTO_TABLE}")
+                raise ValueError(f"its transcripts differ from {KALLISTO_TABLE}")
         row[:] = bootstrap["est_counts"]
     return Quantification(
         as_bytes(table["target_id"]),

@@ -1,9 +1,9 @@
 """A simulator of cells whose isoforms were quantified with bootstraps, as by kallisto.
 
-Molecules of genes are shared out to isoforms, which yield fragments in proportion to molecules and
-effective length, as protocols do that sequence whole transcripts. Fragments fall into equivalence
-classes, and from the counts of classes the counts of isoforms are estimated, once as they are and
-once for each bootstrap, which draws as many fragments again from the classes of the cell.
+Molecules of genes are divided among isoforms, which yield fragments in proportion to molecules and
+effective length, as in protocols that sequence whole transcripts. Fragments fall into equivalence
+classes, and the counts of classes give estimates of the counts of isoforms: one for the cell, and
+one for each bootstrap, which draws as many fragments again from the classes of the cell.
 """
 
 from __future__ import annotations
@@ -38,27 +38,29 @@ _WORTH_PROCESSES = 1 << 22
 
 
 class SimulationOptions(NamedTuple):
-    """How cells are simulated.
+    """Options of a simulation.
 
     Attributes
     ----------
     num_bootstraps
-        Of each cell, at least 1.
+        Number of bootstraps of each cell, at least 1.
     num_layers
-        Keep the first so many bootstraps as layers ``infRep1`` ...; None keeps all. The sufficient
-        statistics are of all.
+        Largest number of bootstraps to keep as layers ``infRep1`` ...; None keeps all. The
+        sufficient statistics use all bootstraps.
     switching_share
-        Share of the genes of several isoforms that use them differently in each cell type.
+        Share of the genes of several isoforms whose usage differs between cell types.
     usage_concentration
-        Of the Dirichlet distribution of the usage of a gene, for each isoform.
+        Concentration of the Dirichlet distribution of a gene's usage, for each isoform.
     usage_noise
-        Of the usage in single cells, see :func:`~exvae.data.simulators.usage.vary_usage`.
+        Noise of the usage in single cells, see
+        :func:`~exvae.data.simulators.usage.vary_usage`.
     fragments
-        How fragments and reads are made.
+        Model of fragments and reads.
     num_processes
-        That estimate; None takes the cores where that pays, and one with a GPU.
+        Number of processes that estimate counts; None takes the cores where that pays, and one
+        with a GPU.
     device
-        Where estimates are computed, ``cpu`` or ``cuda``.
+        Device of the estimates, ``cpu`` or ``cuda``.
     """
 
     num_bootstraps: int = 30
@@ -72,18 +74,18 @@ class SimulationOptions(NamedTuple):
 
 
 class SimulationSummary(NamedTuple):
-    """What was simulated.
+    """Size of the simulated cells.
 
     Attributes
     ----------
     cells, isoforms, genes, bootstraps
-        How many; bootstraps of a cell.
+        Number of each; bootstraps of one cell.
     switching_genes
-        How many genes use their isoforms differently in each cell type.
+        Number of genes whose usage differs between cell types.
     classes
         Number of equivalence classes.
     reads
-        Sum of the estimates of all cells.
+        Sum of the estimated counts of all cells (reads).
     """
 
     cells: int
@@ -108,9 +110,9 @@ def simulate_cells(
 ) -> SimulationSummary:
     """Simulate cells and write them with their truth.
 
-    The truth is ``layers["expected_counts"]``, the fragments that are expected of the molecules
-    that are sequenced, ``layers["true_counts"]``, those really drawn (Poisson),
-    ``obs["cell_type"]`` and ``var["switching"]``.
+    The truth is ``layers["expected_counts"]``, the expected fragments of the sequenced molecules,
+    ``layers["true_counts"]``, the fragments drawn (Poisson), ``obs["cell_type"]`` and
+    ``var["switching"]``.
 
     Parameters
     ----------
@@ -119,20 +121,19 @@ def simulate_cells(
     transcripts
         The isoforms.
     gene_expression
-        Molecules of each gene that are sequenced, the names of genes sorted, shape (cells, genes),
-        in units of which a cell has as many as it has expected fragments: a cell's sum is its
-        depth, and the fragments of an isoform are in proportion to the molecules of its gene, its
-        share of them and its effective length.
+        Sequenced molecules of each gene, the names of genes sorted, shape (cells, genes). A cell's
+        sum is its depth (expected fragments); the fragments of an isoform are in proportion to the
+        molecules of its gene, its share of them and its effective length.
     cell_types
-        Shape (cells,), strings.
+        Cell type of each cell, shape (cells,), strings.
     generator
         Source of the random numbers; the file does not depend on the number of processes.
     options
-        How.
+        Options; by default the defaults of :class:`SimulationOptions`.
     obs
         Further columns of ``obs``, each of shape (cells,).
     provenance
-        Further entries of ``uns["exvae_simulation"]``, as of where the expression is from.
+        Further entries of ``uns["exvae_simulation"]``, such as the origin of the expression.
 
     Raises
     ------
@@ -190,7 +191,7 @@ def simulate_cells(
 def _check_arguments(
     gene_expression: np.ndarray, num_cells: int, num_genes: int, options: SimulationOptions
 ) -> None:
-    """Raise a ValueError unless expression is that of the cells and genes, and options hold."""
+    """Raise a ValueError unless expression fits the cells and genes, and options are valid."""
     if gene_expression.shape != (num_cells, num_genes):
         raise ValueError(
             f"gene_expression has shape {gene_expression.shape}, but there are {num_cells} "
@@ -214,7 +215,7 @@ def _build_classes(transcripts: Transcripts, options: SimulationOptions) -> Equi
 
 
 def _append(file: H5adRows, rows: Iterable[tuple[CellRows, np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Append cells with their expected and drawn fragments; reads of each cell, shape (cells,)."""
+    """Append cells with their fragments, and return the reads of each cell, shape (cells,)."""
     reads = []
     for row, expected, drawn in rows:
         sparse, dense = row.matrices()
@@ -239,7 +240,7 @@ def _isoform_table(
 
 
 def _provenance(options: SimulationOptions) -> dict[str, object]:
-    """Tell how the file was made."""
+    """Describe the simulation."""
     return {
         "exvae_version": version("exvae"),
         "switching_share": options.switching_share,
@@ -263,7 +264,7 @@ class _Cells(NamedTuple):
     types
         Number of the type of each cell, shape (cells,).
     usage_noise
-        Of the usage in single cells.
+        Noise of the usage in single cells.
     generator
         Source of the random numbers.
     """
@@ -294,7 +295,10 @@ class _Cells(NamedTuple):
             yield _SequencedCells(CellReads(counts, generators), expected, drawn)
 
     def _expect(self, rows: slice, fragments: np.ndarray) -> np.ndarray:
-        """Give expected fragments of cells, from those of a molecule of a gene, up to a factor."""
+        """Compute expected fragments, shape (cells, isoforms).
+
+        ``fragments`` are relative fragments of a molecule of the gene, of the same shape.
+        """
         molecules = self.gene_expression[rows]
         weights = molecules[:, self.genes] * fragments
         depths, totals = molecules.sum(1, keepdims=True), weights.sum(1, keepdims=True)
@@ -302,7 +306,7 @@ class _Cells(NamedTuple):
 
 
 class _SequencedCells(NamedTuple):
-    """Reads of some cells, and the fragments that were expected and drawn (cells, isoforms)."""
+    """Reads of some cells, and their expected and drawn fragments (cells, isoforms)."""
 
     reads: CellReads
     expected: np.ndarray
@@ -319,7 +323,7 @@ class _SequencedCells(NamedTuple):
 def _quantify(
     quantifier: IsoformQuantifier, cells: _Cells, options: SimulationOptions
 ) -> Iterator[tuple[CellRows, np.ndarray, np.ndarray]]:
-    """Yield the rows of each cell, its expected fragments and those drawn, both (isoforms,)."""
+    """Yield the rows of each cell, its expected and its drawn fragments, both (isoforms,)."""
     of_a_cell = (1 + options.num_bootstraps) * len(cells.genes)
     num_cells = max(1, _ESTIMATES[options.device] // of_a_cell)
     num_processes = options.num_processes

@@ -16,16 +16,16 @@ BASES = b"ACGT"
 
 
 class Transcripts(NamedTuple):
-    """Transcripts, that is isoforms of genes.
+    """Transcripts, the isoforms of genes.
 
     Attributes
     ----------
     names
-        Shape (isoforms,), strings, distinct.
+        Distinct names, shape (isoforms,), strings.
     genes
-        The gene of each, shape (isoforms,), strings.
+        Gene of each isoform, shape (isoforms,), strings.
     sequences
-        Of each (bases): capitals, ACGT; anything else is an unknown base.
+        Sequence of each isoform (bases): capitals, ACGT; anything else is an unknown base.
     """
 
     names: np.ndarray
@@ -34,7 +34,7 @@ class Transcripts(NamedTuple):
 
     @property
     def lengths(self) -> np.ndarray:
-        """Shape (isoforms,), int32 (bases)."""
+        """Lengths of the isoforms (bases), shape (isoforms,), int32."""
         return np.array([len(sequence) for sequence in self.sequences], np.int32)
 
     @property
@@ -61,7 +61,7 @@ def read_transcripts(path: Path, t2g: Path | None) -> tuple[Transcripts, tuple[s
     transcripts
         In the order of the file.
     notes
-        What a reader should know of how genes were matched.
+        Remarks on the matching of genes, one line each.
 
     Raises
     ------

@@ -11,12 +11,12 @@ from .settings import DRAWN_AT_ONCE
 
 
 class Batches(NamedTuple):
-    """Which batch cells are in, and what it does to genes.
+    """Batches of cells, and their effects on genes.
 
     Attributes
     ----------
     batches
-        Of the cells, from 0, shape (cells,), int32.
+        Batch of each cell, from 0, shape (cells,), int32.
     log2_factors
         Effects, shape (batches, genes), float64; they sum to 0 over batches.
     """
@@ -31,9 +31,9 @@ class BatchEffects(NamedTuple):
     Attributes
     ----------
     counts
-        With the effects, shape (cells, genes), int32.
+        Counts with the effects, shape (cells, genes), int32.
     batches, log2_factors
-        Of :class:`Batches`.
+        See :class:`Batches`.
     """
 
     counts: np.ndarray
@@ -72,7 +72,7 @@ def add_batch_effects(
     Parameters
     ----------
     counts
-        Shape (cells, genes).
+        Reads or molecules, shape (cells, genes).
     """
     batches, factors = draw_batches(*counts.shape, num_batches, effect_size, generator)
     if num_batches == 1:

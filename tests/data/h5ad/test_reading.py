@@ -128,7 +128,7 @@ def broken(change: str) -> anndata.AnnData:
         ("statistics without numbers", r"n_bootstraps"),
         ("statistics that disagree", r"99.* for iso1 in cell cell3"),
         ("statistics that are negative", r"-1 for iso1 in cell cell3"),
-        ("no batch", r"obs\['batch'\] does not tell"),
+        ("no batch", r"obs\['batch'\] lacks the batch of some cells"),
     ],
 )
 def test_bad_cells_are_refused_in_one_line(read, change: str, named: str) -> None:
