@@ -32,10 +32,10 @@ class SparseSummary(NamedTuple):
     Attributes
     ----------
     indptr, indices
-        Entries of cell n are ``indices[indptr[n]:indptr[n + 1]]``, the isoforms, as in a CSR
-        matrix.
+        Isoforms of the entries of cell n are ``indices[indptr[n]:indptr[n + 1]]``, as in a CSR
+        matrix; shapes (cells + 1,), int64, and (entries,), int32.
     positives, mean, sum_of_squares
-        Of :class:`~exvae.data.bootstraps.BootstrapSummary`, shape (entries,), float32.
+        Statistics of :class:`~exvae.data.bootstraps.BootstrapSummary`, shape (entries,), float32.
     """
 
     indptr: np.ndarray
@@ -76,7 +76,7 @@ class SparseSummary(NamedTuple):
         return cls(indptr, *entries)
 
     def matrix(self, name: str, num_isoforms: int) -> csr_matrix:
-        """One of the statistics, or ``sum`` of the bootstraps, shape (cells, isoforms)."""
+        """Give a statistic, or the ``sum`` of the bootstraps, shape (cells, isoforms)."""
         values = self.positives * self.mean if name == "sum" else getattr(self, name)
         shape = (len(self.indptr) - 1, num_isoforms)
         return csr_matrix((values, self.indices, self.indptr), shape=shape)
@@ -89,27 +89,27 @@ class Cells:
     Attributes
     ----------
     names, isoforms
-        Shape (cells,) and (isoforms,), strings, distinct.
+        Distinct names, shapes (cells,) and (isoforms,), strings.
     genes
-        The gene of each isoform, shape (isoforms,), strings; None if the file does not tell, the
-        isoform itself where it does not tell of this one.
+        Gene of each isoform, shape (isoforms,), strings; an isoform of unknown gene is its own.
+        None if the file names no genes.
     counts
-        The quantifier's estimates (reads), shape (cells, isoforms), float32.
+        Estimated counts (reads), shape (cells, isoforms), float32.
     bootstraps
-        Those in the file (reads), each of shape (cells, isoforms), float32; rows of cells that have
-        fewer are empty.
+        Bootstraps in the file (reads), each of shape (cells, isoforms), float32; a cell with fewer
+        bootstraps than others has empty rows.
     summary
         Sufficient statistics of all bootstraps; None if there are no bootstraps.
     num_bootstraps
-        How many bootstraps the statistics are of, shape (cells,), int64.
+        Number of bootstraps in the statistics, shape (cells,), int64.
     obs
-        What else the file tells of each cell, a row for each.
+        Further columns about the cells, a row for each.
     batches
-        Shape (cells,), int64: positions in ``batch_names``.
+        Batch of each cell, a position in ``batch_names``, shape (cells,), int64.
     batch_names
-        Names of the batches; one without a name if there is no batch key.
+        Names of the batches; one empty name if there is no batch key.
     source
-        Where the cells come from, for messages.
+        Origin of the cells, for messages.
     """
 
     names: np.ndarray
@@ -131,7 +131,7 @@ class Cells:
 
     @property
     def num_isoforms(self) -> int:
-        """Number of isoforms, whether they are expressed or not."""
+        """Number of isoforms, expressed or not."""
         return len(self.isoforms)
 
     @cached_property
@@ -147,7 +147,7 @@ class Cells:
 
     @cached_property
     def mean_bootstraps(self) -> csr_matrix:
-        """Mean of all bootstraps (reads), zeros too, shape (cells, isoforms), float32.
+        """Mean of all bootstraps (reads), zeros included, shape (cells, isoforms), float32.
 
         Raises
         ------
@@ -162,15 +162,21 @@ class Cells:
 
     @property
     def keeps_bootstraps(self) -> bool:
-        """Whether two bootstraps of a cell are there beside their statistics."""
+        """Whether the file keeps several bootstraps, and not only their statistics."""
         return len(self.bootstraps) > 1 and bool((self.num_bootstraps > 1).any())
 
-    def column(self, name: str, option: str) -> pd.Series:
-        """Give a column of ``obs`` that an option names; DataError if there is no such column."""
+    def column(self, name: str, argument: str) -> pd.Series:
+        """Give a column of ``obs``, shape (cells,).
+
+        Raises
+        ------
+        DataError
+            If there is no such column; the message names the ``argument`` to change.
+        """
         if name not in self.obs:
             columns = ", ".join(self.obs.columns) or "none"
             raise DataError(
-                f"{self.source}: obs has no column {name!r}; {option} must be one of {columns}"
+                f"{self.source}: obs has no column {name!r}; {argument} must be one of {columns}"
             )
         return self.obs[name]
 
@@ -190,7 +196,7 @@ class Cells:
             raise DataError(
                 f"{self.source}: holds no bootstraps (layers infRep1, infRep2, ... or "
                 f"{', '.join(STATISTICS)}); quantify with bootstraps (kallisto quant -b 30), or "
-                "use the model that needs none (--model scvi)"
+                "choose scvi, the model that needs none"
             )
         without = np.flatnonzero(self.num_bootstraps == 0)
         if without.size:
@@ -202,10 +208,15 @@ class Cells:
     def recoded(self, isoforms: Sequence[str], batch_names: Sequence[str]) -> Cells:
         """Give these cells the batch codes of a fit.
 
+        Parameters
+        ----------
+        isoforms, batch_names
+            Isoforms and batches of the fit, in its order.
+
         Raises
         ------
         DataError
-            If the isoforms are not those of the fit in its order, or a batch is not in it.
+            If the cells have other isoforms, another order or an unknown batch.
         """
         if list(isoforms) != self.isoforms.tolist():
             raise DataError(f"{self.source}: {_difference(isoforms, self.isoforms.tolist())}")
@@ -221,7 +232,7 @@ class Cells:
 
 
 def _difference(expected: Sequence[str], found: Sequence[str]) -> str:
-    """Tell how isoforms differ from those of a fit."""
+    """Describe the first difference between the isoforms of a fit and of these cells."""
     advice = "use the cells of the fit, or select and order their isoforms as in isoforms.txt"
     if len(expected) != len(found):
         return f"has {len(found)} isoforms, but the fit has {len(expected)}; {advice}"
@@ -263,13 +274,13 @@ def require_reads(source: str, names: np.ndarray, counts: csr_matrix, place: str
     Parameters
     ----------
     source
-        Where the cells come from, for the message.
+        Origin of the cells, for the message.
     names
         Names of the cells, shape (cells,).
     counts
         Reads, shape (cells, isoforms), without stored zeros.
     place
-        Where the counts are, for the message.
+        Place of the counts in the file, for the message.
     """
     empty = np.flatnonzero(np.diff(counts.indptr) == 0)
     if empty.size:

@@ -72,7 +72,7 @@ def written_atomically(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def require_folder(out: Path, remedy: str = "choose another --out") -> None:
+def require_folder(out: Path, remedy: str = "choose another place") -> None:
     """Require that the folder of a new file or folder exists.
 
     Raises

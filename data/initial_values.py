@@ -54,12 +54,12 @@ class InitialValues:
 
 
 class ExpressionScales(NamedTuple):
-    """Library sizes and expression of cells as their counts have them.
+    """Scales of the library sizes and of the expression of cells.
 
     Attributes
     ----------
     log_library_mean, log_library_sd
-        Of the log reads of a cell, in each batch, shape (batches,).
+        Mean and standard deviation of the log reads of a cell, in each batch, shape (batches,).
     fractions
         Share of each isoform in the reads of all cells, shape (isoforms,), positive, of sum one.
     """
@@ -74,7 +74,8 @@ def expression_scales(
 ) -> ExpressionScales:
     """Measure the scales of counts (reads), shape (cells, isoforms); every cell has reads.
 
-    A batch of fewer than two cells gets what all cells together have.
+    ``batches`` has shape (cells,), int64. A batch of fewer than two cells gets the scales of all
+    cells together.
     """
     log_library = np.log(np.asarray(counts.sum(1)).ravel())
     of_batches = [log_library[batches == batch] for batch in range(num_batches)]
@@ -89,7 +90,7 @@ def expression_scales(
 
 
 class InputScales(NamedTuple):
-    """What an encoder measures the counts of a cell against.
+    """Reference values that standardise the counts of a cell for an encoder.
 
     Attributes
     ----------
@@ -114,14 +115,14 @@ def input_scales(counts: csr_matrix) -> InputScales:
 
 
 def noise_variances(cells: Cells, positions: np.ndarray, *, relative: bool) -> Tensor:
-    """Mean variance of the bootstraps of each isoform that are not zero, shape (isoforms,).
+    """Mean variance of the bootstraps above zero of each isoform, shape (isoforms,).
 
     Parameters
     ----------
     cells
         The cells, all with bootstraps.
     positions
-        Of the cells to measure, shape (cells,).
+        Positions of the cells to measure, shape (cells,).
     relative
         Whether each variance (reads squared) is divided by one plus the mean bootstrap.
     """

@@ -1,4 +1,4 @@
-"""How far estimates scatter for each read that they hold, from bootstraps alone."""
+"""Quantification overdispersion: variance per read of the estimates, from bootstraps alone."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ _BLOCK = 1 << 20
 
 
 class InferentialDispersions(NamedTuple):
-    """Variance of bootstraps divided by that of counts of as many reads.
+    """Variance of the bootstraps divided by the variance of counts of as many reads.
 
-    One where only the drawing of reads makes estimates scatter, and more where it is not clear
-    what a read is of.
+    One if the estimates scatter by the sampling of reads alone, and more where reads are
+    ambiguous.
 
     Attributes
     ----------
     totals
-        Of the reads of genes, shape (genes,), float32.
+        Dispersion of the reads of genes, shape (genes,), float32.
     divisions
-        Of their division among isoforms, shape (genes,), float32; one for genes of one isoform.
+        Dispersion of their division among isoforms, shape (genes,), float32; one for genes of one
+        isoform.
     """
 
     totals: Tensor
@@ -38,20 +39,20 @@ def inferential_dispersions(
 ) -> InferentialDispersions:
     """Measure dispersions over cells that have several bootstraps.
 
-    Genes of several isoforms need bootstraps that are kept beside their statistics, as these do not
-    tell how isoforms scatter together.
+    Genes of several isoforms need the bootstraps themselves, as the statistics lack the covariance
+    between isoforms.
 
     Parameters
     ----------
     cells
         The cells, all with bootstraps.
     positions
-        Of the cells to measure, shape (cells,).
+        Positions of the cells to measure, shape (cells,).
     genes
         Position of the gene of each isoform, shape (isoforms,), int64.
     """
     num_genes = genes.max() + 1
-    # As if one read had been seen to scatter as counts do.
+    # One read more, with the variance of counts, so that nothing is divided by zero.
     sums = np.ones((4, num_genes))
     if num_genes == len(genes):
         sums[:2, genes] += _variances_of_isoforms(cells, positions)
@@ -70,7 +71,7 @@ def _variances_of_isoforms(cells: Cells, positions: np.ndarray) -> np.ndarray:
     positives, sums, squares = cells.statistics(["positives", "sum", "sum_of_squares"], chosen)
     number = np.repeat(cells.num_bootstraps[chosen], np.diff(positives.indptr))
     means = sums.data / number
-    # Those that are not zero scatter around their own mean, which is not that of all.
+    # The sum of squares is centred at the mean above zero, and not at the mean of all.
     squares = squares.data + sums.data * (sums.data / positives.data - means)
     isoform, size = positives.indices, cells.num_isoforms
     variances = np.bincount(isoform, squares / (number - 1), size)
@@ -80,7 +81,7 @@ def _variances_of_isoforms(cells: Cells, positions: np.ndarray) -> np.ndarray:
 def _variances_of_genes(
     cells: Cells, positions: np.ndarray, numbers: np.ndarray, genes: np.ndarray
 ) -> np.ndarray:
-    """Add up over cells what dispersions are ratios of, shape (4, genes).
+    """Add up the numerators and denominators of dispersions over cells, shape (4, genes).
 
     The variance of genes' reads, their mean, the variance of isoforms' reads around their mean
     share of the gene's, and the variance that a multinomial of the gene's reads would have.

@@ -17,7 +17,7 @@ def document_name(names: np.ndarray | None, position: int | np.integer) -> str:
 
 
 def require_distinct(path: Path | str, words: np.ndarray) -> None:
-    """Require that no word occurs twice in a vocabulary."""
+    """Require that no word occurs twice in a vocabulary, shape (vocabulary_size,)."""
     distinct, first = np.unique(words, return_index=True)
     if len(distinct) < len(words):
         repeated = np.delete(words, first)[0]
@@ -27,7 +27,7 @@ def require_distinct(path: Path | str, words: np.ndarray) -> None:
 
 
 def checked_splits(path: Path, values: Sequence[str] | np.ndarray, unit: str) -> np.ndarray:
-    """Require that every split is one; `unit` is what the file counts documents in."""
+    """Require known splits, shape (documents,); `unit` names a document in the file."""
     splits = np.array(values, np.str_)
     wrong = np.flatnonzero(~np.isin(splits, SPLITS))
     if wrong.size:

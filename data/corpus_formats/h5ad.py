@@ -21,7 +21,7 @@ def read_h5ad(path: Path) -> Corpus:
 
     try:
         with warnings.catch_warnings():
-            # What is warned about, such as names that are not distinct, is an error below.
+            # Warnings, as of names that are not distinct, become errors below.
             warnings.simplefilter("ignore")
             table = anndata.read_h5ad(path)
     except Exception as error:  # of many kinds, as anndata and h5py find their way in the file

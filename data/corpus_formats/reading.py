@@ -31,7 +31,7 @@ def read_corpus(
     vocabulary: Sequence[str] | np.ndarray | None = None,
     drop_unknown: bool = False,
 ) -> Corpus:
-    """Read a corpus in any of the formats, told apart by the name of the file.
+    """Read a corpus in any of the formats, recognised by the name of the file.
 
     ==================================== =========================================================
     ``docword.NAME.txt``, also ``.gz``   UCI bag of words, beside ``vocab.NAME.txt``
@@ -99,7 +99,7 @@ def _map_words(corpus: Corpus, vocabulary: np.ndarray, drop_unknown: bool) -> Co
         raise DataError(
             f"{corpus.source}: {len(unknown)} of {len(mapping)} words ({np.sum(~known)} of "
             f"{len(known)} tokens) are not in the vocabulary of the model, the first is {first!r}; "
-            "leave them out with --drop-unknown"
+            "set drop_unknown to leave them out"
         )
     lengths = np.add.reduceat(known, corpus.offsets[:-1], dtype=np.int64)
     if not lengths.all():

@@ -2,8 +2,8 @@
 
 ``X`` holds the estimated counts (reads), ``layers["infRep1"] ...`` the bootstraps,
 ``obs["n_bootstraps"]`` their number in each cell, and three layers their sufficient statistics:
-``["bootstrap_mean"]`` (over bootstraps that are not zero), ``["bootstrap_zeros"]`` and
-``["bootstrap_ss"]`` (centred sum of squares over bootstraps that are not zero). Statistics that are
+``["bootstrap_mean"]`` (over bootstraps above zero), ``["bootstrap_zeros"]`` and
+``["bootstrap_ss"]`` (centred sum of squares over bootstraps above zero). Statistics that are
 not in the file are computed; a file with statistics and few bootstraps, or none, will do as well.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import h5py
     from anndata import AnnData
 
-# Sums of a million, but for rounding, are those of transcripts per million and no counts.
+# Transcripts per million sum to a million, but for rounding.
 _MILLION, _TOLERANCE = 1e6, 1e-4
 
 
@@ -42,7 +42,7 @@ def read_cells(source: str | Path | AnnData, batch_key: str | None = None) -> Ce
     source
         The file, or its content as an AnnData.
     batch_key
-        Column of ``obs`` that tells the batch of a cell; None puts all cells in one.
+        Column of ``obs`` with the batch of each cell; None puts all cells in one.
 
     Raises
     ------
@@ -90,21 +90,20 @@ class CellFile:
     Attributes
     ----------
     obs, var
-        What the file tells of cells and isoforms, a row for each.
+        Tables of cells and of isoforms, a row for each.
     names, isoforms
         Their names, strings.
     layers
         Names of all layers.
     bootstraps
-        Those of bootstraps, in their order.
+        Names of the layers of bootstraps, in their order.
     has_statistics
         Whether the sufficient statistics are among the layers.
 
     Raises
     ------
     DataError
-        If the file has no ``obs`` or ``var`` that can be read, or not of distinct cells and
-        isoforms.
+        If ``obs`` or ``var`` is missing or damaged, or has no distinct names.
     """
 
     def __init__(self, path: Path, file: h5py.File) -> None:
@@ -133,7 +132,7 @@ class CellFile:
         Raises
         ------
         DataError
-            As for :func:`read_cells`.
+            See :func:`read_cells`.
         """
         rows = slice(0, len(self.names)) if rows is None else rows
         batches, batch_names = self._batches(batch_key)
@@ -160,14 +159,14 @@ class CellFile:
         )
 
     def _genes(self) -> np.ndarray | None:
-        """Names of genes; an isoform of which none is told is a gene of its own."""
+        """Genes of the isoforms, shape (isoforms,); an isoform without a gene is its own."""
         if "gene" not in self.var:
             return None
         names = self.var["gene"].astype(str).to_numpy()
         return np.where(self.var["gene"].isna() | (names == ""), self.isoforms, names)
 
     def _require_distinct(self) -> None:
-        """Require cells and isoforms, of which no two have the same name."""
+        """Require cells and isoforms with distinct names."""
         if 0 in self.shape:
             raise self.error(f"has {self.shape[0]} cells and {self.shape[1]} isoforms")
         for what, values in (("cell", self.names), ("isoform", self.isoforms)):
@@ -198,14 +197,20 @@ class CellFile:
             return np.zeros(len(self.names), np.int64), ("",)
         if key not in self.obs:
             columns = ", ".join(self.obs.columns) or "none"
-            raise self.error(f"obs has no column {key!r}; --batch-key must be one of {columns}")
+            raise self.error(f"obs has no column {key!r}; batch_key must be one of {columns}")
         if self.obs[key].isna().any():
-            raise self.error(f"obs[{key!r}] does not tell the batch of every cell; fill it in")
+            raise self.error(f"obs[{key!r}] lacks the batch of some cells; fill it in")
         names, codes = np.unique(self.obs[key].astype(str).to_numpy(np.str_), return_inverse=True)
         return codes.astype(np.int64), tuple(names.tolist())
 
     def read_rows(self, place: str, rows: slice) -> csr_matrix | np.ndarray:
-        """Read some cells of a matrix, sparse if it is; DataError if it is none of this shape."""
+        """Read some cells of a matrix, shape (rows, isoforms), sparse or dense as stored.
+
+        Raises
+        ------
+        DataError
+            If there is no such matrix of numbers, cells by isoforms.
+        """
         if place not in self.file:
             raise self.error(f"has no {place}; give the cells as .h5ad")
         try:
@@ -241,7 +246,7 @@ class CellFile:
         return counts
 
     def _bootstraps(self, rows: slice) -> tuple[csr_matrix, ...]:
-        """Read the bootstraps that the file holds; no cell may have more than it says."""
+        """Read the bootstraps in the file; no cell may have more than ``n_bootstraps``."""
         num_bootstraps = self.num_bootstraps[rows]
         bootstraps = []
         for number, layer in enumerate(self.bootstraps):
@@ -261,7 +266,7 @@ class CellFile:
 
     @cached_property
     def num_bootstraps(self) -> np.ndarray:
-        """How many bootstraps each cell has, shape (cells,), int64; DataError if unclear."""
+        """Number of bootstraps of each cell, shape (cells,), int64; DataError if unclear."""
         num_layers = len(self.bootstraps)
         if not num_layers and not self.has_statistics:
             return np.zeros(len(self.names), np.int64)
@@ -312,5 +317,5 @@ class CellFile:
 
 
 def dense_rows(rows: csr_matrix | np.ndarray) -> np.ndarray:
-    """Rows of a matrix as a dense float64 array, in which differences of counts are exact."""
+    """Rows of a matrix, dense, float64 for exact differences of counts, shape (rows, columns)."""
     return (rows if isinstance(rows, np.ndarray) else rows.toarray()).astype(np.float64)

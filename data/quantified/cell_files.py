@@ -29,8 +29,16 @@ def reading_cell(path: Path) -> AbstractContextManager[None]:
     return reading(path, f"is missing; {AGAIN}", AGAIN, _DAMAGE)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; DataError if the file is missing or holds something else."""
+def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
+    """Read a JSON object; one that is ``optional`` is empty where there is no file.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or holds something else.
+    """
+    if optional and not path.exists():
+        return {}
     with reading_cell(path):
         values = json.loads(path.read_bytes())
         if not isinstance(values, dict):

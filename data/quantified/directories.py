@@ -32,7 +32,7 @@ def find_cells(paths: Iterable[str | os.PathLike[str]]) -> dict[str, Path]:
     Parameters
     ----------
     paths
-        Directories of cells, or directories that hold those of cells at any depth.
+        Directories of cells, or directories that hold such at any depth.
 
     Returns
     -------

@@ -26,20 +26,7 @@ _REMEDY = (
 
 
 def read_kallisto_h5(directory: Path, max_bootstraps: int | None) -> Quantification:
-    """Read a cell from ``abundance.h5``.
-
-    Parameters
-    ----------
-    directory
-        Directory of the cell.
-    max_bootstraps
-        Largest number of bootstraps to read; None reads all.
-
-    Raises
-    ------
-    DataError
-        If a file is missing or damaged, or there are no bootstraps or no estimated counts.
-    """
+    """Read a cell from ``abundance.h5``, see :func:`~.directories.read_quantification`."""
     path = directory / KALLISTO_H5
     with reading_cell(path), h5py.File(path, "r") as file:
         auxiliary = file["aux"]
@@ -51,7 +38,7 @@ def read_kallisto_h5(directory: Path, max_bootstraps: int | None) -> Quantificat
         processed = None
         if b"num_processed" in auxiliary.id:
             processed = _read_dataset(auxiliary, "num_processed", np.empty(1, np.int64))[0]
-        # Not every read is aligned, so that only too few of them tell something.
+        # Some reads are not aligned, so that only fewer reads than counts are a contradiction.
         too_few = processed is not None and processed < counts.sum()
         check_counts(directory, counts, processed if too_few else None)
         num_bootstraps = _read_dataset(auxiliary, "num_bootstrap", np.empty(1, np.int64))[0]
@@ -95,23 +82,12 @@ def _read_dataset(group: h5py.Group, name: str, out: np.ndarray) -> np.ndarray:
 def read_kallisto_plaintext(directory: Path, max_bootstraps: int | None) -> Quantification:
     """Read a cell from ``abundance.tsv`` and the tables of bootstraps beside it.
 
-    Parameters
-    ----------
-    directory
-        Directory of the cell.
-    max_bootstraps
-        Largest number of bootstraps to read; None reads all.
-
-    Raises
-    ------
-    DataError
-        If a file is missing or damaged, or there are no bootstraps or no estimated counts.
+    See :func:`~.directories.read_quantification`.
     """
     path = directory / KALLISTO_TABLE
     columns = {"length": np.int32, "eff_length": np.float64, "est_counts": np.float64}
     table = read_table(path, "target_id", columns)
-    info_path = directory / "run_info.json"
-    info = read_json(info_path) if info_path.exists() else {}
+    info = read_json(directory / "run_info.json", optional=True)
     counts = table["est_counts"].to_numpy()
     check_counts(
         directory, counts, info.get("n_pseudoaligned"), lambda: read_tpm(path, "target_id", "tpm")
@@ -130,7 +106,7 @@ def read_kallisto_plaintext(directory: Path, max_bootstraps: int | None) -> Quan
         bootstrap = read_table(bootstrap_path, "target_id", {"est_counts": np.float64})
         with reading_cell(bootstrap_path):
             if not bootstrap["target_id"].equals(table["target_id"]):
-                raise ValueError(f"its transcripts are not those of {KALLISTO_TABLE}")
+                raise ValueError(f"its transcripts differ from {KALLISTO_TABLE}")
         row[:] = bootstrap["est_counts"]
     return Quantification(
         as_bytes(table["target_id"]),

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import DataError
 
 AGAIN = "quantify the cell again or leave it out"
-# Transcripts per million sum to a million, but for the rounding of what is printed.
+# Transcripts per million sum to a million, but for the rounding of printed numbers.
 _MILLION, _ROUNDING = 1e6, 10.0
 
 

@@ -22,23 +22,12 @@ _TYPES = {8: "<f8", 4: "<i4"}
 def read_salmon(directory: Path, max_bootstraps: int | None) -> Quantification:
     """Read a cell from ``quant.sf`` and the bootstraps in ``aux_info``.
 
-    Parameters
-    ----------
-    directory
-        Directory of the cell.
-    max_bootstraps
-        Largest number of bootstraps to read; None reads all.
-
-    Raises
-    ------
-    DataError
-        If a file is missing or damaged, or there are no bootstraps or no estimated counts.
+    See :func:`~.directories.read_quantification`.
     """
     path = directory / SALMON_TABLE
     columns = {"Length": np.int32, "EffectiveLength": np.float64, "NumReads": np.float64}
     table = read_table(path, "Name", columns)
-    command_path = directory / "cmd_info.json"
-    command = read_json(command_path) if command_path.exists() else {}
+    command = read_json(directory / "cmd_info.json", optional=True)
     auxiliary = directory / str(command.get("auxDir", "aux_info"))
     meta_path = auxiliary / "meta_info.json"
     meta = read_json(meta_path)

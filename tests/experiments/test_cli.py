@@ -189,7 +189,7 @@ def test_a_corpus_without_splits_is_split_the_same_way_again(exvae, tmp_path: Pa
         (["lda", "fit", "{corpus}", "--topics", 3, "--out", "{fit}"], "holds a fit already"),
         (["lda", "fit", "{corpus}", "--topics", 3, "--out", "{out}", "--resume"], "resume"),
         (["lda", "evaluate", "{missing}", "{corpus}"], "is no fit"),
-        (["lda", "evaluate", "{fit}", "{unknown}"], "--drop-unknown"),
+        (["lda", "evaluate", "{fit}", "{unknown}"], "drop_unknown"),
         (["lda", "infer", "{fit}", "{corpus}", "--out", "{missing}/topics.csv"], "folder"),
         (["lda", "topics", "{corpus}"], "is no fit"),
         (["lda", "simulate", "{out}.csv"], ".npz"),

@@ -585,7 +585,7 @@ def test_principal_components() -> None:
             ["fit", "{cells}", "--out", "{out}", *["--noise", "poisson", "--zeros", "atom"]],
             "--noise",
         ),
-        (["fit", "{cells}", "--out", "{out}", "--batch-key", "day"], "--batch-key must be one of"),
+        (["fit", "{cells}", "--out", "{out}", "--batch-key", "day"], "batch_key must be one of"),
         (["fit", "{cells}", "--out", "{out}", "--label", "day"], "--label must be one of"),
         (["fit", "{cells}", "--out", "{out}", "--train-fraction", 0], "--train-fraction"),
         (
