@@ -20,8 +20,9 @@ from ..data.simulators.documents import SimulatedCorpus, simulate_corpus
 from ..data.simulators.expression import draw_simple_expression
 from ..data.simulators.gene_structures import draw_transcripts
 from .drawing.isoforms import draw_gene, draw_states
-from .drawing.isoforms import draw_training as draw_isoform_training
-from .drawing.pictures import draw_topics, draw_training
+from .drawing.lda import draw_topics
+from .drawing.saving import save
+from .drawing.training import draw_training
 from .fitting import fits
 from .fitting.training import TrainingConfig
 from .isoforms import evaluation, exporting, inference
@@ -43,8 +44,8 @@ def demo_lda(folder: Path, seed: int) -> dict[str, object]:
     fit = lda.load(fit_folder)
     measured = lda.evaluate(fit, corpus)
     pictures = [folder / "topics.png", folder / "training.png"]
-    draw_topics(lda.top_words(fit, 8), pictures[0])
-    draw_training(fits.read_metrics(fit_folder), pictures[1])
+    save(draw_topics(lda.top_words(fit, 8)), pictures[0])
+    save(draw_training(fits.read_metrics(fit_folder)), pictures[1])
     similarity = matched_topics(simulated.topic_words, fit.guide.topics.mean().cpu().numpy())
     return {
         **measured,
@@ -70,13 +71,11 @@ def demo_isoforms(folder: Path, seed: int) -> dict[str, object]:
     exporting.export(fit, path, exported)
     pictures = [folder / name for name in ("states.png", "gene.png", "training.png")]
     positions = np.arange(cells.num_cells)
-    states = inference.mean_states(
-        fit.guide, isoforms.tensors_of(IsoformConfig(), cells, fit.device), positions
-    )
-    draw_states(states, cells.obs["cell_type"].astype(str), pictures[0])
+    states = inference.mean_states(fit.guide, fit.tensors(cells), positions)
+    save(draw_states(states, cells.obs["cell_type"].astype(str)).figure, pictures[0])
     gene = most_switching_gene(anndata.read_h5ad(path))
-    draw_gene(exporting.read_gene(exported, gene, "cell_type"), gene, pictures[1])
-    draw_isoform_training(fits.read_metrics(fit_folder), pictures[2])
+    save(draw_gene(exporting.read_gene(exported, gene, "cell_type"), gene), pictures[1])
+    save(draw_training(fits.read_metrics(fit_folder)), pictures[2])
     return {**measured, "pictures": [str(picture) for picture in pictures]}
 
 

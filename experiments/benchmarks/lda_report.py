@@ -11,7 +11,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from exvae.experiments.drawing.pictures import BLUE, GREEN, GREY, ORANGE, save
+from exvae.experiments.drawing.saving import save
+from exvae.experiments.drawing.style import BLUE, GREEN, GREY, ORANGE
 from exvae.experiments.fitting.fits import write_atomically
 
 REFERENCE = "scikit-learn online"

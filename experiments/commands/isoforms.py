@@ -134,7 +134,9 @@ def fit(
     import numpy as np
 
     from ...data.cells import read_cells
-    from ..drawing.isoforms import draw_states, draw_training
+    from ..drawing.isoforms import draw_states
+    from ..drawing.saving import save
+    from ..drawing.training import draw_training
     from ..fitting import fits
     from ..fitting.training import TrainingConfig
     from ..isoforms import fitting, inference
@@ -168,14 +170,14 @@ def fit(
     )
     metrics = fits.read_metrics(out)
     pictures = [out / "training.png", out / "states.png"]
-    draw_training(metrics, pictures[0])
+    save(draw_training(metrics), pictures[0])
     loaded = fitting.load(out, device)
     states = inference.mean_states(
         loaded.guide,
         fitting.tensors_of(config, data, loaded.device),
         np.arange(data.num_cells),
     )
-    draw_states(states, groups, pictures[1])
+    save(draw_states(states, groups).figure, pictures[1])
     last = metrics.iloc[-1].to_dict()
     values = {"fit": str(out), **asdict(result), **last, "epoch": int(last["epoch"])}
     report({**values, "pictures": [str(picture) for picture in pictures]}, as_json=json)
@@ -266,9 +268,10 @@ def gene(
 ) -> None:
     """Draw the isoforms of a gene in every cell, with the intervals of their expression."""
     from ..drawing.isoforms import draw_gene
+    from ..drawing.saving import save
     from ..isoforms.exporting import read_gene
 
     require_folder(out)
     table = read_gene(exported, name, group)
-    draw_gene(table, name, out)
+    save(draw_gene(table, name), out)
     report({"picture": str(out), "isoforms": int(table["isoform"].nunique())}, as_json=json)

@@ -55,6 +55,10 @@ class IsoformFit:
         """Give cells the batch codes of the fit; DataError if they are not of its isoforms."""
         return cells.recoded(self.isoforms, self.config["data"]["batch_names"])
 
+    def tensors(self, cells: Cells) -> CellTensors | CountTensors:
+        """Give the arguments of model and guide for cells with the isoforms of the fit."""
+        return tensors_of(IsoformConfig(**self.config["model"]), cells, self.device)
+
 
 class TrainingCells:
     """The cells that are trained on.
