@@ -1,7 +1,7 @@
-"""Time of a training step of the models of bootstraps beside one of scvi-tools' SCVI, in one run.
+"""Time of a training step of the bootstrap models and of SCVI of scvi-tools, in one run.
 
-All take the same minibatch of simulated cells, forwards, backwards and with Adam's update; the
-guides of the models of bootstraps read a few of each cell's bootstraps.
+All take the same minibatch of simulated cells through a forward pass, a backward pass and an update
+by Adam; the guides of the bootstrap models read a few bootstraps of each cell.
 
     python experiments/benchmarks/isoform_training.py --cells 128 --isoforms 5000
 """
@@ -28,8 +28,9 @@ from exvae.guides.paper_isoforms import IsoformGuide
 from exvae.models.distributions.bootstrap_zinb import BootstrapZINB
 from exvae.models.isoforms import EffectiveReadIsoforms
 from exvae.models.paper_isoforms import BootstrapIsoforms
+from exvae.models.scvi import SCVI
 
-# How many isoforms a gene has, about as in transcriptomes.
+# Isoforms per gene, about as in transcriptomes.
 ISOFORMS_OF_A_GENE = 3
 
 
@@ -41,11 +42,11 @@ def simulate(cells: int, isoforms: int, bootstraps: int) -> Tensor:
     noise_scale = (0.5 * torch.randn(shape) - 0.5).exp()
     logits = torch.full(shape, -4.0)
     parameters = mean, inverse_dispersion, logits, noise_scale, logits
-    return BootstrapZINB(*parameters, num_bootstraps=bootstraps).sample()
+    return BootstrapZINB(*parameters, num_bootstraps=bootstraps, noise="relative").sample()
 
 
 def seconds_per_step(step: Callable[[], object], steps: int) -> float:
-    """Time the median step, after two that compile."""
+    """Median seconds of a step, after two steps that compile."""
     times = []
     for index in range(steps + 2):
         started = time.perf_counter()
@@ -55,24 +56,36 @@ def seconds_per_step(step: Callable[[], object], steps: int) -> float:
     return float(np.median(times))
 
 
-def step_of_bootstraps(drawn: Tensor, num_read: int, *, effective: bool) -> Callable[[], object]:
-    """Prepare a step of a model of bootstraps, whose guide reads ``num_read`` of them.
+def effective_reads(drawn: Tensor) -> tuple[EffectiveReadIsoforms, SCVIGuide]:
+    """Make the default model of fits; bootstraps (reads) of (cells, isoforms, bootstraps)."""
+    model = EffectiveReadIsoforms(torch.arange(drawn.shape[1]) // ISOFORMS_OF_A_GENE)
+    ones = torch.ones_like(model.total_dispersion)
+    model.initialise_noise(InferentialDispersions(ones, 5 * ones))
+    return model, SCVIGuide(model)
 
-    That of ``effective`` reads, the default of fits, or that of latent counts.
+
+def paper(drawn: Tensor) -> tuple[BootstrapIsoforms, IsoformGuide]:
+    """Make the paper's model; bootstraps (reads) of (cells, isoforms, bootstraps)."""
+    model = BootstrapIsoforms(drawn.shape[1], error="independent", noise="absolute", dropout="none")
+    model.initialise_noise(drawn.var(-1).mean(0))
+    return model, IsoformGuide(model)
+
+
+def step_of_exvae(model: SCVI, guide: SCVIGuide, drawn: Tensor, num_read: int) -> Callable:
+    """Prepare a training step.
+
+    Parameters
+    ----------
+    model, guide
+        The model and its guide.
+    drawn
+        Bootstraps (reads), shape (cells, isoforms, bootstraps).
+    num_read
+        Bootstraps of each cell that the guide reads.
     """
     cells, isoforms, _ = drawn.shape
-    mean = drawn.mean(-1)
-    if effective:
-        genes = torch.arange(isoforms) // ISOFORMS_OF_A_GENE
-        model = EffectiveReadIsoforms(genes)
-        guide = SCVIGuide(model)
-        ones = torch.ones_like(model.total_dispersion)
-        model.initialise_noise(InferentialDispersions(ones, 5 * ones))
-    else:
-        model = BootstrapIsoforms(isoforms, dropout="none")
-        guide = IsoformGuide(model)
-        model.initialise_noise((drawn.var(-1) / (1 + mean)).mean(0))
-    model.initialise(expression_scales(csr_matrix(mean.numpy()), np.zeros(cells, int), 1))
+    counts = csr_matrix(drawn.mean(-1).numpy())
+    model.initialise(expression_scales(counts, np.zeros(cells, int), 1))
     batch = CellBatch(
         drawn[..., :num_read].movedim(-1, 1).reshape(-1, isoforms).contiguous(),
         num_read * torch.arange(cells + 1),
@@ -86,7 +99,7 @@ def step_of_bootstraps(drawn: Tensor, num_read: int, *, effective: bool) -> Call
 
 
 def step_of_scvi(counts: Tensor) -> Callable[[], object] | None:
-    """Prepare a step of scvi-tools' module, None where it is not installed."""
+    """Prepare a step of scvi-tools' module on reads, shape (cells, isoforms); None without it."""
     try:
         from scvi import REGISTRY_KEYS
         from scvi.module import VAE
@@ -124,18 +137,18 @@ def main() -> None:
     drawn = simulate(options.cells, options.isoforms, options.bootstraps)
     print(f"{options.cells} cells x {options.isoforms} isoforms x {options.bootstraps} bootstraps")
     own = {}
-    for name, effective in (("effective reads", True), ("latent counts", False)):
-        step = step_of_bootstraps(drawn, options.read, effective=effective)
+    for name, make in (("effective reads", effective_reads), ("paper's model", paper)):
+        step = step_of_exvae(*make(drawn), drawn, options.read)
         own[name] = seconds_per_step(step, options.steps)
-        print(f"model of {name:<15} {own[name]:8.3f} s a step", flush=True)
+        print(f"{name:<18} {own[name]:8.3f} s per step", flush=True)
     step = step_of_scvi(drawn[..., 0].round())
     if step is None:
         print("scvi-tools is not installed")
     else:
         peer = seconds_per_step(step, options.steps)
-        print(f"scvi-tools' SCVI         {peer:8.3f} s a step")
+        print(f"{'SCVI of scvi-tools':<18} {peer:8.3f} s per step")
         for name, seconds in own.items():
-            print(f"{name} takes {seconds / peer:.1f} x as long as scvi-tools' SCVI")
+            print(f"{name} takes {seconds / peer:.1f} x as long as SCVI of scvi-tools")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from .style import BLUE, ORANGE, new_figure
 
@@ -50,6 +51,7 @@ def draw_training(metrics: pd.DataFrame) -> Figure:
             _show_plain_numbers(row[0])
     for axis, x in zip(axes[-1], _TIMES.values(), strict=True):
         axis.set_xlabel(x)
+    axes[-1, -1].xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 

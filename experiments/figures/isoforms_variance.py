@@ -148,7 +148,7 @@ def _title(table: pd.DataFrame, name: str) -> str:
         isoforms, reads = _DRAWN
         own = own.query("isoforms_per_gene == @isoforms and reads_per_isoform == @reads")
         name = f"simulated, {isoforms:g} isoforms per gene,\n{reads:g} reads each"
-    return f"{name}: {own['share'].iloc[0]:.0%} right of the line"
+    return f"{name}: {own['share'].iloc[0]:.0%} right of the dotted line"
 
 
 def summarise(table: pd.DataFrame) -> dict[str, float]:
