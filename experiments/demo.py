@@ -1,4 +1,4 @@
-"""The main jobs on simulated data, small enough to watch, with the truth known."""
+"""The main jobs on small simulated data sets with known truth."""
 
 from __future__ import annotations
 
@@ -109,14 +109,14 @@ def simulate_isoforms(
 
 
 def most_switching_gene(cells: AnnData) -> str:
-    """Name the gene with most reads among those that switch isoforms between cell types."""
+    """Name the gene with most reads among genes that switch isoforms between cell types."""
     reads = pd.Series(np.asarray(cells.X.sum(0)).ravel(), cells.var_names)
     chosen = cells.var["switching"].to_numpy()
     return str(reads[chosen].groupby(cells.var["gene"][chosen].astype(str)).sum().idxmax())
 
 
 def matched_topics(true_topics: np.ndarray, fitted_topics: np.ndarray) -> np.ndarray:
-    """Cosine of each true topic with the fitted one that it is matched to.
+    """Cosine of each true topic with its matched fitted topic.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def matched_topics(true_topics: np.ndarray, fitted_topics: np.ndarray) -> np.nda
     Returns
     -------
     numpy.ndarray
-        Shape (topics,), under the matching of the largest sum.
+        Shape (topics,), under the matching with the largest sum.
     """
     left, right = (
         topics / np.linalg.norm(topics, axis=-1, keepdims=True)

@@ -14,7 +14,17 @@ from matplotlib.figure import Figure
 
 from exvae.data.files import written_atomically
 from exvae.experiments.drawing.saving import save, save_table
-from exvae.experiments.drawing.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
+from exvae.experiments.drawing.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    logarithmic,
+)
 
 REFERENCE = "scikit-learn online"
 PACKAGES = ("exvae", "torch", "scikit-learn", "gensim", "tomotopy", "scvi-tools")
@@ -214,7 +224,7 @@ def _draw_curves(
         ends = own.groupby("seed").last()
         style = {"color": colour, "markersize": 7, "label": name}
         axis.plot(ends["seconds"], ends["perplexity"], marker, **style)
-    axis.set_xscale("log")
+    logarithmic(axis, "x")
     finals = curves.groupby(["method", "seed"])["perplexity"].last()
     # The first points of a curve lie far above, where no method stays.
     levels = [finals.min(), finals.max(), unigram]
@@ -229,7 +239,6 @@ def _draw_curves(
         va="top",
         fontsize=8,
     )
-    axis.xaxis.set_major_formatter("{x:g}")
     axis.set_xlabel("training time without evaluation (seconds)")
     axis.set_ylabel("perplexity of held-out words")
     axis.legend(frameon=False, fontsize=8)

@@ -1,4 +1,4 @@
-"""Bootstraps of simulated cells beside those of reference cells."""
+"""Bootstraps of simulated cells beside bootstraps of reference cells."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def write_comparison(
 def compare_statistics(
     simulated: Sequence[Mapping[str, float]], reference: Mapping[str, float]
 ) -> pd.DataFrame:
-    """Compare statistics of simulations, one for each seed, with those of one data set.
+    """Compare statistics of simulations, one for each seed, with the statistics of one data set.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Counts of SymSim in Python beside reference counts, such as those of SymSim itself."""
+"""Counts of SymSim in Python beside reference counts, such as SymSim's own."""
 
 from __future__ import annotations
 
