@@ -1,8 +1,8 @@
 """The topic models that the benchmark compares, each behind the same few functions.
 
-A method is made for a task, trained on documents in its library's own input format, and then asked
-for phi and for theta. Peers run with the settings that their users run them with; where a default
-costs time and changes nothing in the result, it is switched off in favour of the peer.
+A method is made for a task, trained on documents in its library's own input format, and then gives
+phi and theta. Peers run with their usual settings; a default that costs time and does not change
+the result is switched off in favour of the peer.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ UNSEEN = 1e-12
 
 @dataclass(frozen=True)
 class Task:
-    """What a method is asked to do.
+    """The task of a method.
 
     Attributes
     ----------
@@ -48,13 +48,13 @@ class Task:
     num_topics
         K.
     seed
-        Of all random draws.
+        Seed of all random draws.
     threads
-        How many threads a method may use.
+        Threads that a method may use.
     epochs, scvi_epochs
-        Of exvae and of scvi-tools.
+        Epochs of exvae and of scvi-tools.
     device
-        Of exvae: ``cpu`` or ``cuda``.
+        Device of exvae: ``cpu`` or ``cuda``.
     """
 
     vocabulary: np.ndarray
@@ -363,4 +363,4 @@ METHODS: dict[str, tuple[tuple[str, ...], Callable[[Task], Method]]] = {
     ),
     "scvi": (("scvi", "torch._dynamo"), make_scvi),
 }
-"""Each method by its name on the command line: the modules to import, and how it is made."""
+"""Modules to import, and constructor, of each method by its name on the command line."""

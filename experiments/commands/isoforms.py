@@ -26,7 +26,7 @@ from .options import (
     Set,
     parse_settings,
 )
-from .reports import report
+from .reports import report, report_fit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -167,20 +167,20 @@ def _report_fit(
     """Draw a fit that has just ended, and report how it ended."""
     import numpy as np
 
-    from ..drawing.isoforms import draw_states, draw_training
+    from ..drawing.isoforms import draw_states
+    from ..drawing.saving import save
+    from ..drawing.training import draw_training
     from ..fitting import fits
     from ..isoforms import fitting, inference
 
     metrics = fits.read_metrics(folder)
     pictures = [folder / "training.png", folder / "states.png"]
-    draw_training(metrics, pictures[0])
+    save(draw_training(metrics), pictures[0])
     loaded = fitting.load(folder, device)
     everything = np.arange(cells.num_cells)
     states = inference.mean_states(loaded.guide, loaded.source(cells), everything)
-    draw_states(states, groups, pictures[1])
-    last = metrics.iloc[-1].to_dict()
-    values = {"fit": str(folder), **result, **last, "epoch": int(last["epoch"])}
-    report({**values, "pictures": [str(picture) for picture in pictures]}, as_json=as_json)
+    save(draw_states(states, groups).figure, pictures[1])
+    report_fit(folder, result, metrics, pictures, as_json=as_json)
 
 
 def _groups(cells: Cells, column: str | None):
@@ -268,9 +268,10 @@ def gene(
 ) -> None:
     """Draw the isoforms of a gene in every cell, with the intervals of their expression."""
     from ..drawing.isoforms import draw_gene
+    from ..drawing.saving import save
     from ..isoforms.exporting import read_gene
 
     require_folder(out)
     table = read_gene(exported, name, group)
-    draw_gene(table, name, out)
+    save(draw_gene(table, name), out)
     report({"picture": str(out), "isoforms": int(table["isoform"].nunique())}, as_json=json)

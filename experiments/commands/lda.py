@@ -24,7 +24,7 @@ from .options import (
     Set,
     parse_settings,
 )
-from .reports import report
+from .reports import report, report_fit
 
 app = typer.Typer(help="Topic models of documents.", no_args_is_help=True)
 
@@ -125,7 +125,9 @@ def fit(
 ) -> None:
     """Fit a topic model; pictures of the topics and of the training are put beside it."""
     from ...data.corpus_formats import read_corpus
-    from ..drawing.pictures import draw_topics, draw_training
+    from ..drawing.lda import draw_topics
+    from ..drawing.saving import save
+    from ..drawing.training import draw_training
     from ..fitting import fits
     from ..fitting.training import TrainingConfig
     from ..lda import fitting
@@ -135,12 +137,10 @@ def fit(
     split = fitting.SplitConfig(seed, test_fraction, val_fraction)
     result = fitting.fit(read_corpus(corpus), config, training, out, split=split, resume=resume)
     pictures = [out / "topics.png", out / "training.png"]
-    draw_topics(fitting.top_words(fitting.load(out, device), 10), pictures[0])
+    save(draw_topics(fitting.top_words(fitting.load(out, device), 10)), pictures[0])
     metrics = fits.read_metrics(out)
-    draw_training(metrics, pictures[1])
-    last = metrics.iloc[-1].to_dict()
-    values = {"fit": str(out), **asdict(result), **last, "epoch": int(last["epoch"])}
-    report({**values, "pictures": [str(picture) for picture in pictures]}, as_json=json)
+    save(draw_training(metrics), pictures[1])
+    report_fit(out, asdict(result), metrics, pictures, as_json=json)
 
 
 @app.command()

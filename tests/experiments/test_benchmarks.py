@@ -117,8 +117,9 @@ def test_errors_of_the_likelihood() -> None:
 
 def test_the_cost_of_a_training_step() -> None:
     printed = run("isoform_training.py")
-    assert "model of effective reads" in printed
-    assert "model of latent counts" in printed
+    for name in ("effective reads", "paper's model"):
+        found = re.search(rf"^{name} +(\d+\.\d+) s per step", printed, re.MULTILINE)
+        assert float(found.group(1)) > 0
 
 
 def test_the_cost_of_simulated_cells() -> None:
@@ -130,7 +131,7 @@ def test_the_cost_of_simulated_cells() -> None:
 def test_the_simulation_as_cells_grow() -> None:
     printed = run("isoform_simulation.py")
     assert "equivalence classes" in printed
-    assert "10 cells x 30 isoforms x 2 bootstraps, 300 reads a cell" in printed
+    assert "10 cells x 30 isoforms x 2 bootstraps, 300 reads per cell" in printed
 
 
 def test_the_comparison_of_differential_usage(tmp_path: Path) -> None:

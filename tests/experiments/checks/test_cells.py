@@ -17,6 +17,7 @@ from exvae.data.cells import Cells, summarise
 from exvae.data.overdispersion import InferentialDispersions
 from exvae.experiments.checks import cells as checks
 from exvae.experiments.checks.cells import CellStatistics, check_cells, summary_of
+from exvae.experiments.checks.comparison import Replication
 from exvae.experiments.isoforms.fitting import IsoformFit, build
 from exvae.experiments.isoforms.settings import IsoformConfig
 
@@ -76,7 +77,7 @@ def generated(fit: IsoformFit, seed: int, num_cells: int = CELLS) -> Cells:
 def test_the_p_values_of_a_right_model_are_uniform(options: dict) -> None:
     fit = truth(**options)
     p_values = [
-        check_cells(fit, generated(fit, seed), latents="prior", num_replicates=19, seed=seed)
+        check_cells(fit, generated(fit, seed), replication=Replication("prior", 19, seed))
         for seed in range(16)
     ]
     table = pd.DataFrame([check.p_values for check in p_values])
@@ -97,7 +98,7 @@ def test_the_p_values_of_a_right_model_are_uniform(options: dict) -> None:
 @pytest.mark.parametrize("latents", ["prior", "posterior"])
 def test_a_wrong_model_fails(change: str, named: str, sign: int, latents: str) -> None:
     fit, wrong = truth(), truth()
-    right = check_cells(fit, generated(fit, 1), latents="prior", num_replicates=39)
+    right = check_cells(fit, generated(fit, 1), replication=Replication("prior", 39))
     with torch.no_grad():
         if change == "noise":
             wrong.model.noise_decoder.output.bias[:ISOFORMS] -= 2.0
@@ -109,7 +110,7 @@ def test_a_wrong_model_fails(change: str, named: str, sign: int, latents: str) -
             wrong.guide.z_encoder.readout[-1].bias[-2] += 1.0
         else:
             fit.model.noise_decoder.output.bias[ISOFORMS:] += 2.5
-    check = check_cells(wrong, generated(fit, 1), latents=latents, num_replicates=39)
+    check = check_cells(wrong, generated(fit, 1), replication=Replication(latents, 39))
     extreme = check.p_values[named]
     assert extreme == pytest.approx(0.5 / 40 if sign > 0 else 39.5 / 40)
     assert 0.01 < right.p_values[named] < 0.99
@@ -129,8 +130,7 @@ def test_replicates_have_the_bootstraps_of_each_cell() -> None:
         **{**vars(cells), "bootstraps": tuple(layers[:1]), "summary": summary}
         | {"num_bootstraps": sizes}
     )
-    tensors = checks.tensors_of(IsoformConfig(**fit.config["model"]), fewer, fit.device)
-    batch = tensors.batch(np.arange(4))
+    batch = fit.tensors(fewer).batch(np.arange(4))
     for latents in ("prior", "posterior"):
         found = dict(checks.replicate_cells(fit, batch, latents, 3))
         assert sorted(found) == [0, 1, 2]
@@ -142,9 +142,9 @@ def test_replicates_have_the_bootstraps_of_each_cell() -> None:
 def test_blocks_do_not_change_a_check(monkeypatch) -> None:
     fit = truth()
     cells = generated(fit, 0)
-    whole = check_cells(fit, cells, num_replicates=20)
+    whole = check_cells(fit, cells, replication=Replication(num_replicates=20))
     monkeypatch.setattr(checks, "_BLOCK", 15 * ISOFORMS * BOOTSTRAPS)
-    parts = check_cells(fit, cells, num_replicates=20)
+    parts = check_cells(fit, cells, replication=Replication(num_replicates=20))
     for name in ("statistic", "observed"):
         pd.testing.assert_series_equal(whole.statistics[name], parts.statistics[name])
     difference = whole.statistics["replicated_mean"] - parts.statistics["replicated_mean"]

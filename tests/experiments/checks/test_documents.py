@@ -13,6 +13,7 @@ from scipy import stats
 from exvae.data.corpora import Corpus
 from exvae.data.simulators.documents import SimulatedCorpus, simulate_corpus
 from exvae.experiments.checks import documents as checks
+from exvae.experiments.checks.comparison import Replication
 from exvae.experiments.checks.documents import DocumentStatistics, check_documents
 from exvae.experiments.lda.fitting import LDAConfig, LDAFit, build
 
@@ -60,9 +61,7 @@ def test_the_p_values_of_a_right_model_are_uniform() -> None:
             fit,
             drawn_from(fit, seed),
             split="all",
-            latents="prior",
-            num_replicates=19,
-            seed=seed,
+            replication=Replication("prior", 19, seed),
         )
         for seed in range(30)
     ]
@@ -76,7 +75,8 @@ def test_the_p_values_of_a_right_model_are_uniform() -> None:
 def test_a_model_of_independent_words_fails_on_bursts(latents: str) -> None:
     fit = truth(simulated().topic_words)
     corpus = bursty(drawn_from(fit, 1), 1)
-    found = check_documents(fit, corpus, split="all", latents=latents, num_replicates=39).p_values
+    replication = Replication(latents, 39)
+    found = check_documents(fit, corpus, split="all", replication=replication).p_values
     assert found["variance / mean of a word's count, mean over tokens"] == 0.5 / 40
     for length in ("short", "medium", "long"):
         name = f"distinct words / words of {length} documents, mean"
@@ -88,7 +88,8 @@ def test_a_model_of_one_topic_fails_on_many() -> None:
     corpus = drawn_from(truth(topic_words), 1)
     unigram = np.bincount(corpus.words, minlength=50) + 0.1
     fit = truth((unigram / unigram.sum())[np.newaxis])
-    found = check_documents(fit, corpus, split="all", num_replicates=39).p_values
+    replication = Replication(num_replicates=39)
+    found = check_documents(fit, corpus, split="all", replication=replication).p_values
     assert found["variance / mean of a word's count, mean over tokens"] == 0.5 / 40
     assert 0.01 < found["entropy of words (nats)"] < 0.99
 

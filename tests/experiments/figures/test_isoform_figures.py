@@ -13,7 +13,6 @@ from exvae.experiments.figures import (
     isoform_runs,
     isoforms_bootstraps,
     isoforms_calibration,
-    isoforms_likelihood,
     isoforms_recovery,
     isoforms_states,
     isoforms_variance,
@@ -155,15 +154,3 @@ def test_purity() -> None:
     assert isoforms_states.purity(apart, types) == 1.0
     alike = np.random.default_rng(0).normal(size=(40, 2))
     assert 0.3 < isoforms_states.purity(alike, types) < 0.65
-
-
-@pytest.mark.slow
-@pytest.mark.peers
-def test_scvi_of_scvi_tools_finds_a_likelihood_that_is_possible() -> None:
-    pytest.importorskip("scvi", reason='needs the extra "peers"')
-    generator = np.random.default_rng(0)
-    counts = generator.poisson(generator.gamma(2.0, 5.0, (1, 15)), (60, 15))
-    # All cells are one minibatch: an epoch is one step.
-    loss = isoforms_likelihood.loss_of_scvi_tools(counts, np.arange(10), 300, 0, 20)
-    # That of the Poisson distribution with the true means is 2.3.
-    assert 2.0 < loss < 4.5

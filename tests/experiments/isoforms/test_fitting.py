@@ -24,7 +24,6 @@ from exvae.data.cells import STATISTICS
 from exvae.data.errors import DataError
 from exvae.data.h5ad.reading import read_cells
 from exvae.experiments.commands import isoforms as isoform_commands
-from exvae.experiments.drawing import isoforms as isoform_pictures
 from exvae.experiments.fitting import fits
 from exvae.experiments.fitting.training import TrainingConfig
 from exvae.experiments.isoforms import evaluation, exporting, fitting, inference
@@ -556,17 +555,6 @@ def test_gene_draws_isoforms_with_intervals(exvae, folder: Path, fitted, tmp_pat
     np.testing.assert_array_equal(own["high"], layers[:, "iso3"].layers["expression_q0.975"][:, 0])
     assert own["group"].tolist() == layers.obs["cell_type"].tolist()
     assert exporting.read_gene(out, "iso3")["group"].unique().tolist() == ["all cells"]
-
-
-def test_principal_components() -> None:
-    states = np.random.default_rng(0).normal(size=(50, 4)) * [5.0, 1.0, 0.1, 0.1] + 7.0
-    components, shares = isoform_pictures.principal_components(states)
-    covariance = np.cov(states.T)
-    variances = np.linalg.eigvalsh(covariance)[::-1]
-    np.testing.assert_allclose(components.var(0, ddof=1), variances[:2])
-    np.testing.assert_allclose(shares, variances[:2] / variances.sum())
-    flat, _ = isoform_pictures.principal_components(states[:, :1])
-    np.testing.assert_array_equal(flat[:, 1], 0.0)
 
 
 # Bad input
