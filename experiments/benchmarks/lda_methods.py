@@ -11,8 +11,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ import scipy.sparse
 import torch
 
 from exvae.data.corpora import Corpus
+from exvae.experiments.fitting.datasets import Subset
 from exvae.experiments.fitting.training import Trainer, TrainingConfig
 from exvae.experiments.lda import completion, fitting
 
@@ -97,11 +96,11 @@ class Method:
     documents: Callable[[Any], Any] = _as_they_are
 
 
-class _WatchedDocuments(fitting.Documents):
+class _WatchedDocuments(Subset):
     """Training documents that let the model be evaluated every few minibatches."""
 
-    def __init__(self, *arguments: Any, every: int, checkpoint: Callable[[], None]) -> None:
-        super().__init__(*arguments)
+    def __init__(self, documents: Subset, *, every: int, checkpoint: Callable[[], None]) -> None:
+        vars(self).update(vars(documents))
         self.every = every
         self.checkpoint = checkpoint
         self.batches = 0
@@ -114,21 +113,12 @@ class _WatchedDocuments(fitting.Documents):
         return super().batch(positions)
 
 
-class _UnsavedTrainer(Trainer):
-    """The package's trainer without checkpoints on disk, as no peer writes any."""
-
-    def save(self) -> None:
-        """Write nothing."""
-
-
 def make_exvae(task: Task) -> Method:
     """Make the package's own exchangeable guide, refined by five steps and amortised alone."""
     torch.manual_seed(task.seed)
     config = fitting.LDAConfig(num_topics=task.num_topics)
-    model, guide = fitting.build(config, len(task.vocabulary))
     device = torch.device(task.device)
-    model.to(device)
-    guide.to(device)
+    model, guide = (module.to(device) for module in fitting.build(config, len(task.vocabulary)))
 
     def train(corpus: Corpus, checkpoint: Callable[[], None]) -> None:
         def monitor() -> dict[str, float]:
@@ -137,18 +127,14 @@ def make_exvae(task: Task) -> Method:
 
         batches = -(-corpus.num_documents // EXVAE_BATCH_SIZE)
         documents = _WatchedDocuments(
-            corpus.tensors(device),
-            np.arange(corpus.num_documents),
+            fitting.subset(corpus, np.arange(corpus.num_documents), device),
             every=max(1, round(batches / EXVAE_POINTS)),
             checkpoint=checkpoint,
         )
         training = TrainingConfig(
             task.epochs, EXVAE_BATCH_SIZE, EXVAE_LEARNING_RATE, task.seed, task.device
         )
-        with TemporaryDirectory() as folder:
-            _UnsavedTrainer(
-                model, guide, documents, training, Path(folder), monitor=monitor
-            ).train()
+        Trainer(model, guide, documents, training, monitor=monitor).train()
 
     def infer(corpus: Corpus, steps: int) -> np.ndarray:
         return completion.infer(guide, corpus, steps=steps).numpy()

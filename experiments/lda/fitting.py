@@ -108,10 +108,14 @@ def prepare(
         If the configuration is wrong.
     """
     model, guide = build(config, corpus.vocabulary_size)
-    documents = Subset(
+    return subset(corpus, positions, device), model.to(device), guide.to(device)
+
+
+def subset(corpus: Corpus, positions: np.ndarray, device: torch.device) -> Subset:
+    """Put a corpus on a device and choose documents at positions of shape (documents,)."""
+    return Subset(
         corpus.tensors(device), positions, unit="documents", element="token", sizes=corpus.lengths
     )
-    return documents, model.to(device), guide.to(device)
 
 
 def fit(
