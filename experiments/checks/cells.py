@@ -146,6 +146,7 @@ def check_cells(
     latents: str = "posterior",
     num_replicates: int = 100,
     seed: int = 0,
+    block_size: int = _BLOCK,
 ) -> Check:
     """Compare cells with cells that a fit generates.
 
@@ -164,6 +165,8 @@ def check_cells(
         Of all the cells, at least 2.
     seed
         Of all draws.
+    block_size
+        Values (bootstraps of isoforms in cells) that are replicated at once.
 
     Raises
     ------
@@ -178,10 +181,12 @@ def check_cells(
     observed, *replicated = (
         CellStatistics(cells.num_isoforms, has_bootstraps) for _ in range(num_replicates + 1)
     )
-    size = _BLOCK // (int(cells.num_bootstraps.max()) if has_bootstraps else 1)
+    size = block_size // (int(cells.num_bootstraps.max()) if has_bootstraps else 1)
     for batch in batches_of(tensors, positions, size):
         observed.add(summary_of(batch.obs))
-        for number, summary in replicate_cells(fit, batch, latents, num_replicates):
+        for number, summary in replicate_cells(
+            fit, batch, latents, num_replicates, block_size=block_size
+        ):
             replicated[number].add(summary)
     return compare(observed, replicated)
 
@@ -192,7 +197,12 @@ def summary_of(obs: BootstrapSummary | Tensor) -> BootstrapSummary:
 
 
 def replicate_cells(
-    fit: IsoformFit, batch: CellBatch, latents: str, num_replicates: int
+    fit: IsoformFit,
+    batch: CellBatch,
+    latents: str,
+    num_replicates: int,
+    *,
+    block_size: int = _BLOCK,
 ) -> Iterator[tuple[int, BootstrapSummary]]:
     """Generate cells like those of a minibatch.
 
@@ -208,7 +218,7 @@ def replicate_cells(
     every = torch.arange(len(sizes) + 1, device=sizes.device) * largest
     generated = batch._replace(offsets=every, obs=None)
     values_of_one = observed.zeros.numel() * largest
-    at_once = max(1, _BLOCK // values_of_one)
+    at_once = max(1, block_size // values_of_one)
     for first in range(0, num_replicates, at_once):
         number = min(at_once, num_replicates - first)
         drawn = {}

@@ -139,12 +139,12 @@ def test_replicates_have_the_bootstraps_of_each_cell() -> None:
             assert each.mean.shape == (4, ISOFORMS)
 
 
-def test_blocks_do_not_change_a_check(monkeypatch) -> None:
+def test_blocks_do_not_change_a_check() -> None:
     fit = truth()
     cells = generated(fit, 0)
     whole = check_cells(fit, cells, num_replicates=20)
-    monkeypatch.setattr(checks, "_BLOCK", 15 * ISOFORMS * BOOTSTRAPS)
-    parts = check_cells(fit, cells, num_replicates=20)
+    size = 15 * ISOFORMS * BOOTSTRAPS
+    parts = check_cells(fit, cells, num_replicates=20, block_size=size)
     for name in ("statistic", "observed"):
         pd.testing.assert_series_equal(whole.statistics[name], parts.statistics[name])
     difference = whole.statistics["replicated_mean"] - parts.statistics["replicated_mean"]

@@ -93,15 +93,15 @@ def test_a_model_of_one_topic_fails_on_many() -> None:
     assert 0.01 < found["entropy of words (nats)"] < 0.99
 
 
-def test_all_documents_of_a_replicate_share_its_topics(monkeypatch) -> None:
+def test_all_documents_of_a_replicate_share_its_topics() -> None:
     fit = truth(np.full((1, 50), 1 / 50))
     # So little is known of the topic that each of its draws is one word.
     fit.guide.topics.concentration.fill_(0.01)
-    monkeypatch.setattr(checks, "_BLOCK", 120)
-    monkeypatch.setattr("exvae.experiments.lda.completion.INFERENCE_BATCH", 7)
     corpus = simulated().corpus
     words: dict[int, list[np.ndarray]] = {}
-    for number, drawn, offsets in checks.replicate_documents(fit, corpus, "posterior", 5):
+    for number, drawn, offsets in checks.replicate_documents(
+        fit, corpus, "posterior", 5, values_at_once=120, block_size=7
+    ):
         assert len(drawn) == offsets[-1]
         words.setdefault(number, []).append(drawn)
     assert sorted(words) == [0, 1, 2, 3, 4]
