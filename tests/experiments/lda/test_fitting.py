@@ -22,11 +22,11 @@ from exvae.models.lda import LDA
 
 FitTopics = Callable[..., LDAFit]
 # So many steps that the warm-up of a hundred is over.
-LONG = {"epochs": 8, "batch_size": 2, "learning_rate": 0.02}
+LONG = {"epochs": 7, "batch_size": 2, "learning_rate": 0.02}
 
 
 def encoded(fit: LDAFit, corpus: Corpus, *documents: list[int]) -> Tensor:
-    """What the encoder gives for documents, shape (documents, 1 + topics)."""
+    """Encode documents, shape (documents, 1 + topics)."""
     words = np.concatenate(documents).astype(np.int32)
     own = replace(corpus, words=words, offsets=offsets_of(np.array([*map(len, documents)])))
     batch = own.batch(range(len(documents)))
