@@ -17,7 +17,8 @@ from exvae.guides.conjugate import (
     topic_concentration_fixed_point,
 )
 from exvae.guides.fixed_point import UPDATES, LocalPosterior, refine
-from exvae.guides.lda import ExchangeableGuide, LDAGuide
+from exvae.guides.lda import ExchangeableGuide, FixedLengthGuide, LDAGuide
+from exvae.guides.sets import POOLINGS
 from exvae.models.lda import LDA
 
 
@@ -81,6 +82,17 @@ def test_sizes_of_layers_are_those_asked_for() -> None:
     shapes = [tuple(value.shape) for value in guide.parameters() if value.dim() == 2]
     # h reads the size of the set, too, and gives a share beside three topics.
     assert shapes == [(7, 20), (5, 7), (6, 6), (4, 6), (4, 4)]
+    guide = FixedLengthGuide(LDA(20, 3), length=2, embedding_size=3, readout_sizes=(5, 6))
+    shapes = [tuple(value.shape) for value in guide.parameters() if value.dim() == 2]
+    assert shapes == [(20, 3), (5, 6), (6, 5), (4, 6)]
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_the_pooling_is_the_one_asked_for(pooling: str) -> None:
+    guide = ExchangeableGuide(LDA(20, 3), pooling=pooling, element_sizes=(5,))
+    one, other = guide.encode(torch.tensor([3, 3, 8, 3, 8, 8]), torch.tensor([0, 3, 6]))
+    assert torch.allclose(one, other) == (pooling == "max")
+    assert guide.encoder.readout[0].in_features == (11 if pooling == "moments" else 6)
 
 
 # Warm-up
