@@ -35,7 +35,7 @@ class InferentialDispersions(NamedTuple):
 
 
 def inferential_dispersions(
-    cells: Cells, positions: np.ndarray, genes: np.ndarray
+    cells: Cells, positions: np.ndarray, genes: np.ndarray, *, block_size: int = _BLOCK
 ) -> InferentialDispersions:
     """Measure dispersions over cells that have several bootstraps.
 
@@ -50,6 +50,8 @@ def inferential_dispersions(
         Positions of the cells to measure, shape (cells,).
     genes
         Position of the gene of each isoform, shape (isoforms,), int64.
+    block_size
+        Entries, cells times isoforms, that are worked on at once.
     """
     num_genes = genes.max() + 1
     # One read more, with the variance of counts, so that nothing is divided by zero.
@@ -59,7 +61,7 @@ def inferential_dispersions(
     else:
         numbers = np.minimum(cells.num_bootstraps, len(cells.bootstraps))
         chosen = np.sort(positions[numbers[positions] > 1])
-        for block in blocks(len(chosen), cells.num_isoforms, _BLOCK):
+        for block in blocks(len(chosen), cells.num_isoforms, block_size):
             sums += _variances_of_genes(cells, chosen[block], numbers[chosen[block]], genes)
     totals, mean, divisions, counts = torch.tensor(sums, dtype=torch.float32)
     return InferentialDispersions(totals / mean, divisions / counts)

@@ -14,7 +14,7 @@ from pyro.infer import Predictive
 
 from ...data.corpora import Corpus
 from ..drawing.panels import Curve, Panel
-from ..lda.completion import batches
+from ..lda.completion import INFERENCE_BATCH, batches
 from ..lda.fitting import LDAFit, chosen_documents
 from .bins import LogBins, ratio
 from .comparison import Check, Replication, check_blocks
@@ -181,7 +181,13 @@ def _blocks(
 
 
 def replicate_documents(
-    fit: LDAFit, corpus: Corpus, latents: str, num_replicates: int
+    fit: LDAFit,
+    corpus: Corpus,
+    latents: str,
+    num_replicates: int,
+    *,
+    values_at_once: int = _BLOCK,
+    block_size: int = INFERENCE_BATCH,
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Generate documents like the documents of a corpus; all of a replicate share its topics.
 
@@ -194,6 +200,21 @@ def replicate_documents(
     num_replicates
         Number of times that each document is replicated.
 
+    Parameters
+    ----------
+    fit
+        The fit.
+    corpus
+        In the vocabulary of the fit.
+    latents
+        As for :func:`check_documents`.
+    num_replicates
+        Of all the documents.
+    values_at_once
+        Word probabilities of topics that are drawn at once.
+    block_size
+        Documents that are generated at once.
+
     Yields
     ------
     tuple
@@ -201,11 +222,11 @@ def replicate_documents(
         offsets, shape (documents + 1,).
     """
     guide = fit.guide
-    at_once = max(1, _BLOCK // guide.topics.concentration.numel())
+    at_once = max(1, values_at_once // guide.topics.concentration.numel())
     for first in range(0, num_replicates, at_once):
         number = min(at_once, num_replicates - first)
         drawn = {"topic_words": guide.topics.distribution().sample((number,))}
-        for batch in batches(corpus, fit.device):
+        for batch in batches(corpus, fit.device, block_size=block_size):
             local = {}
             if latents == "posterior":
                 local = Predictive(guide, drawn)(*batch)

@@ -17,14 +17,18 @@ INFERENCE_BATCH = 1024
 MONITORED_DOCUMENTS = 2000
 
 
-def batches(corpus: Corpus, device: torch.device) -> Iterator[DocumentBatch]:
-    """Gather a corpus in large batches, in order."""
+def batches(
+    corpus: Corpus, device: torch.device, *, block_size: int = INFERENCE_BATCH
+) -> Iterator[DocumentBatch]:
+    """Gather a corpus in blocks of so many documents, in order."""
     tensors = corpus.tensors(device)
-    for start in range(0, corpus.num_documents, INFERENCE_BATCH):
-        yield tensors.batch(np.arange(start, min(start + INFERENCE_BATCH, corpus.num_documents)))
+    for start in range(0, corpus.num_documents, block_size):
+        yield tensors.batch(np.arange(start, min(start + block_size, corpus.num_documents)))
 
 
-def infer(guide: LDAGuide, corpus: Corpus, *, steps: int) -> Tensor:
+def infer(
+    guide: LDAGuide, corpus: Corpus, *, steps: int, block_size: int = INFERENCE_BATCH
+) -> Tensor:
     """Posterior mean topic proportions, shape (documents, topics), on the CPU.
 
     Parameters
@@ -35,26 +39,40 @@ def infer(guide: LDAGuide, corpus: Corpus, *, steps: int) -> Tensor:
         In the vocabulary of the guide.
     steps
         Refinement steps after the encoder.
+    block_size
+        Documents encoded at once.
     """
     device = guide.topics.concentration.device
     proportions = [
-        guide.infer(batch.words, batch.offsets, steps=steps) for batch in batches(corpus, device)
+        guide.infer(batch.words, batch.offsets, steps=steps)
+        for batch in batches(corpus, device, block_size=block_size)
     ]
     return torch.cat(proportions).cpu()
 
 
 def completion_perplexity(
-    guide: LDAGuide, observed: Corpus, held_out: Corpus, *, steps: int
+    guide: LDAGuide,
+    observed: Corpus,
+    held_out: Corpus,
+    *,
+    steps: int,
+    block_size: int = INFERENCE_BATCH,
 ) -> float:
     """Perplexity by document completion: topics from one half of a document, words of the other.
 
     exp(-sum log(sum_k E[theta_dk] E[phi_kw]) / words held out), from :func:`~exvae.data.halve`.
     """
-    proportions = infer(guide, observed, steps=steps)
-    return perplexity(proportions, guide.topics.mean().cpu(), held_out)
+    proportions = infer(guide, observed, steps=steps, block_size=block_size)
+    return perplexity(proportions, guide.topics.mean().cpu(), held_out, block_size=block_size)
 
 
-def perplexity(document_topics: Tensor, topic_words: Tensor, held_out: Corpus) -> float:
+def perplexity(
+    document_topics: Tensor,
+    topic_words: Tensor,
+    held_out: Corpus,
+    *,
+    block_size: int = INFERENCE_BATCH,
+) -> float:
     """Perplexity of held-out words given point estimates of theta and phi.
 
     Parameters
@@ -65,11 +83,13 @@ def perplexity(document_topics: Tensor, topic_words: Tensor, held_out: Corpus) -
         Shape (topics, vocabulary).
     held_out
         The words to predict.
+    block_size
+        Documents scored at once.
     """
     total = 0.0
     # float64, and transposed so that a word's probabilities lie side by side.
     word_topics = topic_words.double().T.contiguous()
-    for batch in batches(held_out, torch.device("cpu")):
+    for batch in batches(held_out, torch.device("cpu"), block_size=block_size):
         proportions = document_topics[batch.indices].double()
         proportions = proportions.repeat_interleave(batch.offsets.diff(), 0)
         total += float(torch.linalg.vecdot(proportions, word_topics[batch.words]).log().sum())

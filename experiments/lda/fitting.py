@@ -22,7 +22,7 @@ from ..fitting import fits
 from ..fitting.classes import construct, distribute, find_class, options_of
 from ..fitting.datasets import Subset
 from ..fitting.training import Trainer, TrainingConfig, TrainingResult, choose_device
-from .completion import Monitor, batches, infer, perplexity
+from .completion import INFERENCE_BATCH, Monitor, batches, infer, perplexity
 
 
 @dataclass(frozen=True)
@@ -214,8 +214,10 @@ def chosen_documents(fit: LDAFit, corpus: Corpus, split: str) -> Corpus:
     return select_split(corpus, split)
 
 
-def loss_per_token(fit: LDAFit, corpus: Corpus, seed: int) -> float:
-    """Negative ELBO in nats per token, one sample of the latents.
+def loss_per_token(
+    fit: LDAFit, corpus: Corpus, seed: int, *, block_size: int = INFERENCE_BATCH
+) -> float:
+    """Negative ELBO in nats per token, one sample of the latents for each block of documents.
 
     The topics' share is spread over the training corpus, as in the loss of the training.
     """
@@ -223,7 +225,7 @@ def loss_per_token(fit: LDAFit, corpus: Corpus, seed: int) -> float:
     loss = TraceMeanField_ELBO().loss
     total = 0.0
     with torch.no_grad():
-        for batch in batches(corpus, fit.device):
+        for batch in batches(corpus, fit.device, block_size=block_size):
             scaled = batch._replace(num_documents=fit.config["data"]["training_documents"])
             share = len(batch.indices) / scaled.num_documents
             total += loss(fit.guide.model, fit.guide, *scaled) * share

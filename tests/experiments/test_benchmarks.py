@@ -11,6 +11,7 @@ import anndata
 import pandas as pd
 import pytest
 
+from exvae.data.corpus_formats import read_corpus
 from exvae.experiments.commands import simulate_isoforms as isoform_simulate_command
 from exvae.experiments.demo import simulate_isoforms
 
@@ -73,11 +74,18 @@ def test_the_comparison_with_peers(tmp_path: Path) -> None:
     assert (table["perplexity"] > 1).all()
 
 
-def test_memory_and_time_as_the_corpus_grows() -> None:
-    printed = run("lda_memory.py")
-    assert "300" in printed
-    assert "600" in printed
-    assert "memory of the fit grows" in printed
+def test_memory_and_time_as_the_corpus_grows(tmp_path: Path) -> None:
+    printed = run("lda_memory.py", "--out", str(tmp_path))
+    rows = [line.split() for line in printed.splitlines()[1:3]]
+    corpora = [read_corpus(tmp_path / f"documents_{number}.npz") for number in (300, 600)]
+    assert [int(row[0]) for row in rows] == [corpus.num_documents for corpus in corpora]
+    # The fit holds 15 % of the documents out.
+    trained = [0.85 * corpus.num_tokens for corpus in corpora]
+    assert [int(row[3]) for row in rows] == pytest.approx(trained, rel=1e-3)
+    assert all(float(value) > 0 for row in rows for value in row[:-1])
+    # Words are mapped from the file at four bytes each.
+    grown = 4 * (corpora[1].num_tokens - corpora[0].num_tokens) / 300
+    assert f"{grown:.0f} of them words mapped from the file" in printed
 
 
 def test_memory_of_simulation() -> None:

@@ -140,6 +140,26 @@ def test_words_take_no_memory_of_words_times_vocabulary(num_words: int) -> None:
 
 
 @every_pooling
+def test_the_encoder_is_its_formula(pooling: str) -> None:
+    """Phi(X) = h(norm(g(f(x))), log n), with softplus between the layers of f and of h."""
+    encoder = encoder_of(pooling)
+    elements = torch.randn(5, 4, dtype=torch.float64)
+    weights = [*encoder.parameters()]
+    (f1, b1, f2, b2), (gain, shift), (h1, c1, h2, c2) = weights[:4], weights[4:6], weights[6:]
+    hidden = functional.softplus(elements @ f1.T + b1) @ f2.T + b2
+    pooled = {
+        "sum": hidden.sum(0),
+        "mean": hidden.mean(0),
+        "max": hidden.amax(0),
+        "moments": torch.cat([hidden.mean(0), hidden.std(0, correction=0)]),
+    }[pooling]
+    normed = (pooled - pooled.mean()) / (pooled.var(correction=0) + 1e-5).sqrt() * gain + shift
+    read = torch.cat([normed, torch.tensor([5.0]).double().log()])
+    expected = functional.softplus(h1 @ read + c1) @ h2.T + c2
+    torch.testing.assert_close(encoder(elements, offsets_of([5]))[0], expected)
+
+
+@every_pooling
 def test_every_parameter_learns(pooling: str) -> None:
     encoder = SetEncoder(4, 3, element_sizes=(8, 6), readout_sizes=(7,), pooling=pooling)
     encoder(torch.randn(20, 4), offsets_of([1, 12, 7])).square().sum().backward()

@@ -18,7 +18,7 @@ from exvae.data.overdispersion import InferentialDispersions
 from exvae.experiments.checks import cells as checks
 from exvae.experiments.checks.cells import CellStatistics, check_cells, summary_of
 from exvae.experiments.checks.comparison import Replication
-from exvae.experiments.isoforms.fitting import IsoformFit, build
+from exvae.experiments.isoforms.fitting import IsoformFit, build, split_cells
 from exvae.experiments.isoforms.settings import IsoformConfig
 
 CELLS, ISOFORMS, BOOTSTRAPS = 40, 30, 6
@@ -135,16 +135,18 @@ def test_replicates_have_the_bootstraps_of_each_cell() -> None:
         found = dict(checks.replicate_cells(fit, batch, latents, 3))
         assert sorted(found) == [0, 1, 2]
         for each in found.values():
+            assert (each.zeros >= 0).all()
             assert (each.zeros + each.positives == torch.from_numpy(sizes)[:, None]).all()
             assert each.mean.shape == (4, ISOFORMS)
 
 
-def test_blocks_do_not_change_a_check(monkeypatch) -> None:
+def test_blocks_do_not_change_a_check() -> None:
     fit = truth()
     cells = generated(fit, 0)
-    whole = check_cells(fit, cells, replication=Replication(num_replicates=20))
-    monkeypatch.setattr(checks, "_BLOCK", 15 * ISOFORMS * BOOTSTRAPS)
-    parts = check_cells(fit, cells, replication=Replication(num_replicates=20))
+    replication = Replication(num_replicates=20)
+    whole = check_cells(fit, cells, replication=replication)
+    size = 15 * ISOFORMS * BOOTSTRAPS
+    parts = check_cells(fit, cells, replication=replication, block_size=size)
     for name in ("statistic", "observed"):
         pd.testing.assert_series_equal(whole.statistics[name], parts.statistics[name])
     difference = whole.statistics["replicated_mean"] - parts.statistics["replicated_mean"]
@@ -189,3 +191,36 @@ def test_counts_are_one_bootstrap() -> None:
     summary = summary_of(torch.tensor([[0.0, 3.0]]))
     assert summary.zeros.tolist() == [[1, 0]]
     assert summary.mean.tolist() == [[0, 3]]
+
+
+def test_replicates_follow_the_seed() -> None:
+    fit = truth(noise="poisson")
+    cells = generated(fit, 0)
+    found = []
+    for seed in (1, 1, 2):
+        torch.rand(3)
+        found.append(check_cells(fit, cells, num_replicates=3, seed=seed).statistics)
+    pd.testing.assert_frame_equal(found[0], found[1])
+    assert not found[0]["replicated_mean"].equals(found[2]["replicated_mean"])
+    assert found[0]["observed"].equals(found[2]["observed"])
+
+
+def test_every_replicate_has_every_cell_once() -> None:
+    fit = truth(noise="poisson")
+    cells = generated(fit, 0, num_cells=5)
+    tensors = checks.tensors_of(IsoformConfig(**fit.config["model"]), cells, fit.device)
+    batch = tensors.batch(np.arange(5))
+    for size in (1, 2 * 5 * ISOFORMS * BOOTSTRAPS, 1 << 22):
+        found = checks.replicate_cells(fit, batch, "posterior", 5, block_size=size)
+        assert [number for number, _ in found] == [0, 1, 2, 3, 4]
+
+
+def test_the_cells_of_a_subset_are_checked(fit_cells, small_cells: Cells) -> None:
+    fit = fit_cells(training={"epochs": 1}, train_fraction=0.75)
+    trained_on, held_out = split_cells(24, 0.75, 0)
+    means = small_cells.mean_bootstraps.toarray()
+    for subset, chosen in (("train", trained_on), ("held-out", held_out), ("all", slice(None))):
+        check = check_cells(fit, small_cells, subset=subset, num_replicates=2)
+        observed = check.statistics.set_index("statistic")["observed"]
+        expected = np.log10(means[chosen].sum(1)).mean()
+        assert observed["mean log10 library size"] == pytest.approx(expected, rel=1e-5)

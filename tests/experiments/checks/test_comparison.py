@@ -46,6 +46,7 @@ def test_compare_gives_a_row_for_each_statistic_and_point() -> None:
     check = compare(Numbers(np.full(4, 100.5)), replicated)
     assert check.statistics["statistic"].tolist() == ["mean"]
     assert check.statistics["replicated_mean"].item() == 50.0
+    assert check.statistics["replicated_sd"].item() == pytest.approx(np.std(np.arange(101), ddof=1))
     assert check.p_values == {"mean": pytest.approx(0.5 / 102)}
     # A point at which nobody has anything is left out.
     expected = pd.DataFrame(
