@@ -126,6 +126,89 @@ def test_inputs_drop_out_in_training_alone() -> None:
     assert torch.equal(*[parameters_of(guide, batch)[0] for _ in range(2)])
 
 
+def spread_of_locations(guide: SCVIGuide, number: int, draws: int = 40) -> Tensor:
+    """Spread of q's locations of z over masks, for two equal cells of ``number`` vectors each.
+
+    The standard deviation over masks, and the largest difference between the cells, shape (2,).
+    """
+    vector = torch.tensor([30.0, 12.0, 0.0, 5.0, 60.0])
+    batch = batch_of([number, number])._replace(
+        bootstraps=vector.expand(2 * number, -1), batches=torch.zeros(2, dtype=torch.int64)
+    )
+    with torch.no_grad():
+        found = torch.stack([parameters_of(guide, batch)[0].squeeze(-2) for _ in range(draws)])
+    return torch.stack([found.std(0).mean(), (found[:, 0] - found[:, 1]).abs().amax()])
+
+
+def test_the_bootstraps_of_a_cell_hide_the_same_isoforms() -> None:
+    """Masks that differ between bootstraps would average out over many, and give isoforms away."""
+    _, guide = build(input_dropout=0.5)
+    for parameter in guide.z_encoder.readout.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    (one, between_ones), (many, between_many) = (
+        spread_of_locations(guide, number) for number in (1, 100)
+    )
+    assert many > 0.6 * one
+    # Cells have masks of their own.
+    assert between_ones > one
+    assert between_many > many
+
+
+@pytest.mark.parametrize("input_dropout", [0.2, 0.8])
+def test_as_many_isoforms_are_hidden_as_told(input_dropout: float) -> None:
+    _, guide = build(input_dropout=input_dropout)
+    values = torch.ones(2000, ISOFORMS)
+    offsets, batches = torch.arange(2001), torch.ones(2000, dtype=torch.int64)
+    read = guide.elements(values, offsets, batches)
+    hidden = (read[:, :ISOFORMS] == 0).float().mean()
+    assert float(hidden) == pytest.approx(input_dropout, abs=0.02)
+    # The batch is told always, as one-hot.
+    assert torch.equal(read[:, ISOFORMS:], torch.tensor([0.0, 1.0]).expand(2000, -1))
+
+
+def test_the_encoder_is_built_as_told() -> None:
+    model, _ = build()
+    sizes = {"element_sizes": (7, 6), "readout_sizes": (4,)}
+    guide = SCVIGuide(model, pooling="moments", **sizes)
+    layers = [part for part in guide.modules() if isinstance(part, torch.nn.Linear)]
+    shapes = [tuple(layer.weight.shape) for layer in layers]
+    # Of moments there are two, and the number of vectors comes along; out come z and l.
+    assert shapes == [(7, ISOFORMS + BATCHES), (6, 7), (4, 13), (8, 4)]
+
+
+def test_the_pooling_is_that_asked_for() -> None:
+    batch = batch_of([3, 2])
+    model, first = build("mean")
+    locations = []
+    for pooling in ("mean", "max"):
+        guide = SCVIGuide(model, pooling=pooling, input_dropout=0.0, **SIZES)
+        guide.load_state_dict(first.state_dict())
+        locations.append(parameters_of(guide, batch)[0])
+    assert torch.equal(locations[0], parameters_of(first, batch)[0])
+    assert not torch.allclose(*locations)
+
+
+def test_vectors_are_scaled_to_the_reads_and_centred_on_the_means_of_all_cells() -> None:
+    _, guide = build()
+    counts = torch.poisson(torch.full((51, ISOFORMS), 30.0)) * torch.tensor([1.0, 0, 2, 3, 0.1])
+    guide.initialise(input_scales(csr_matrix(counts.numpy())))
+    library = counts.sum(-1).double()
+    scaled = (counts.double() * (library.median() / library).unsqueeze(-1)).log1p()
+    found = guide.centred(counts[:7]).double()
+    torch.testing.assert_close(found, (scaled - scaled.mean(0))[:7], rtol=1e-3, atol=2e-3)
+
+
+def test_a_vector_without_reads_is_read() -> None:
+    _, guide = build()
+    guide.eval()
+    batch = batch_of([2, 1])
+    batch.bootstraps[0] = batch.bootstraps[2] = 0.0
+    found = parameters_of(guide, batch)
+    assert all(part.isfinite().all() for part in found)
+    # No reads are taken for one read.
+    torch.testing.assert_close(found[2][1], torch.zeros(1))
+
+
 def test_scales_stay_positive_and_finite() -> None:
     _, guide = build()
     batch = batch_of([1, 1])
@@ -210,7 +293,7 @@ def test_it_learns_the_states_of_cells() -> None:
     )
     model, guide = build(dropout="none")
     svi = SVI(model, guide, ClippedAdam({"lr": 1e-2}), TraceMeanField_ELBO())
-    losses = [svi.step(*batch) for _ in range(300)]
+    losses = [svi.step(*batch) for _ in range(450)]
     assert losses[-1] < 0.9 * losses[0]
     with torch.no_grad():
         posteriors = guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)
@@ -218,5 +301,7 @@ def test_it_learns_the_states_of_cells() -> None:
         decoded = model.decode(batches=batch.batches, **latents).mean
     for kind in (0, 1):
         found = decoded[kinds == kind].mean(0)
-        expected = profiles[kind] / profiles[kind].sum()
-        torch.testing.assert_close(found / found.sum(), expected, rtol=0, atol=0.12)
+        seen = counts[kinds == kind].mean(0)
+        # Rare isoforms, too: one and the same factor is allowed for all.
+        ratio = (found / found.sum()) / (seen / seen.sum())
+        assert (ratio.log().abs() < 0.4).all()
