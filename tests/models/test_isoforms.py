@@ -165,6 +165,23 @@ def test_expression_scatters_around_rates_as_far_as_isoforms_are_ambiguous() -> 
     assert scipy.stats.kstest(prior.sample((1000,)), "beta", (0.5, 0.25)).pvalue > 1e-4
 
 
+def test_few_reads_are_divided_less_evenly_than_many(small_models: ModuleType) -> None:
+    """Reads that the common error takes away do not tell usage; without them it scatters more."""
+    model = small_models.effective_reads([0, 0], [0.7, 0.3], totals=[20.0], divisions=[3.0])
+    number = 4000
+    rates = GeneRates(
+        torch.full((number, 1, 1), 40.0), torch.tensor([0.7, 0.3]).expand(number, 1, 2)
+    )
+    draws = model.draw_expression(rates, torch.tensor(0.5)).squeeze(1).double().numpy()
+    totals = draws.sum(-1)
+    # Effective reads of an ambiguity of 0.5 (3 - 1), and Perks' prior of half a read.
+    shapes = totals * 0.7 + 0.5, totals * 0.3 + 0.5
+    rank = scipy.stats.beta.cdf(draws[:, 0] / totals, *shapes)
+    few = totals < np.median(totals)
+    for chosen in (few, ~few):
+        assert scipy.stats.kstest(rank[chosen], "uniform").pvalue > 1e-4
+
+
 def test_posteriors_of_expression_are_rates_usage_and_the_common_error() -> None:
     torch.manual_seed(0)
     model = build(dropout="none")
