@@ -109,8 +109,12 @@ def compare(
     positions: np.ndarray,
     truth: IsoformTruth,
     num_samples: int,
+    *,
+    block: int = inference.POSTERIOR_BLOCK,
 ) -> dict[str, Any]:
     """Compare a fit with the truth of the cells at these positions.
+
+    Posteriors of ``block`` entries, cells times isoforms, are held at once.
 
     Returns
     -------
@@ -123,7 +127,7 @@ def compare(
     source = fit.source(cells)
     estimates = cells.counts if cells.summary is None else cells.mean_bootstraps
     calibration = Calibration()
-    blocks = inference.draw_latents(fit.guide, source, positions, num_samples)
+    blocks = inference.draw_latents(fit.guide, source, positions, num_samples, block=block)
     for rows, batch, samples in blocks:
         posterior = fit.model.expression(samples, batch.batches, batch.obs)
         expected = torch.as_tensor(truth.expected[rows], dtype=torch.float32, device=fit.device)

@@ -38,6 +38,8 @@ def export(
     quantiles: Sequence[float] = QUANTILES,
     num_samples: int = POSTERIOR_SAMPLES,
     seed: int = 0,
+    part: int = _READ,
+    block: int = inference.POSTERIOR_BLOCK,
 ) -> dict[str, object]:
     """Write a copy of the cells with what the fit says of them.
 
@@ -60,6 +62,8 @@ def export(
         Draws of the latent variables to average over.
     seed
         Of these draws.
+    part, block
+        Entries, cells times isoforms, that are read at once, and whose posteriors are held at once.
 
     Returns
     -------
@@ -83,14 +87,14 @@ def export(
         written_atomically(out) as temporary,
         h5py.File(temporary, "w") as new,
     ):
-        for _ in _parts(fit, file, "check"):
+        for _ in _parts(fit, file, "check", part):
             pass  # what is wrong with the last cell is told before hours are spent
         _copy(file.file, new)
         states, names = [], set()
-        for start, part in _parts(fit, file, "export"):
-            positions = np.arange(part.cells.num_cells)
-            states.append(inference.mean_states(fit.guide, part, positions))
-            drawn = inference.draw_latents(fit.guide, part, positions, num_samples)
+        for start, own in _parts(fit, file, "export", part):
+            positions = np.arange(own.cells.num_cells)
+            states.append(inference.mean_states(fit.guide, own, positions))
+            drawn = inference.draw_latents(fit.guide, own, positions, num_samples, block=block)
             for rows, batch, samples in drawn:
                 place = slice(start + rows.start, start + rows.stop)
                 for name, values in layers_of(fit.model, batch, samples, quantiles):
@@ -108,11 +112,13 @@ def export(
     }
 
 
-def _parts(fit: IsoformFit, file: CellFile, what: str) -> Iterator[tuple[int, BatchSource]]:
-    """Read a few cells at a time, with the place of the first; show how many are done."""
+def _parts(
+    fit: IsoformFit, file: CellFile, what: str, part: int
+) -> Iterator[tuple[int, BatchSource]]:
+    """Read ``part`` entries at a time, with the place of the first cell; show how many are done."""
     num_cells = file.shape[0]
     with tqdm(total=num_cells, desc=what, unit=" cells", file=sys.stderr) as bar:
-        for rows in blocks(*file.shape, _READ):
+        for rows in blocks(*file.shape, part):
             cells = fit.conform(file.read(fit.batch_key, rows))
             yield rows.start, fit.source(cells)
             bar.update(cells.num_cells)

@@ -32,20 +32,34 @@ def batches_of(
 
 @torch.no_grad()
 def loss_per_cell(
-    model: CellModel, guide: CellGuide, source: BatchSource, positions: np.ndarray
+    model: CellModel,
+    guide: CellGuide,
+    source: BatchSource,
+    positions: np.ndarray,
+    *,
+    block: int = BLOCK,
 ) -> float:
-    """Negative ELBO in nats per cell, one sample of the latent variables."""
+    """Negative ELBO in nats per cell, one sample of the latent variables.
+
+    Cells are scored ``block`` entries, cells times isoforms, at a time.
+    """
     loss = TraceMeanField_ELBO().loss
-    total = sum(loss(model, guide, *batch) for batch in batches_of(source, positions))
+    total = sum(loss(model, guide, *batch) for batch in batches_of(source, positions, block))
     return total / len(positions)
 
 
 @torch.no_grad()
-def mean_states(guide: CellGuide, source: BatchSource, positions: np.ndarray) -> np.ndarray:
-    """Posterior mean of z, shape (cells, latent_size)."""
+def mean_states(
+    guide: CellGuide,
+    source: BatchSource,
+    positions: np.ndarray,
+    *,
+    block: int = BLOCK,
+) -> np.ndarray:
+    """Posterior mean of z, shape (cells, latent_size); ``block`` entries are read at once."""
     means = [
         guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)["z"].mean.squeeze(-2)
-        for batch in batches_of(source, positions)
+        for batch in batches_of(source, positions, block)
     ]
     return torch.cat(means).cpu().numpy()
 
@@ -58,15 +72,17 @@ def log_prob_of_point_estimates(
     positions: np.ndarray,
     *,
     num_samples: int,
+    block: int = BLOCK,
 ) -> float:
     """Lower bound on the log probability (nats) of all cells' rounded estimates.
 
     The guide reads them as a set of one vector, and its samples are importance-weighted (Burda,
     Grosse & Salakhutdinov, 2016), so that models of counts and of bootstraps can be compared: both
-    bounds are of the probability of the same whole counts.
+    bounds are of the probability of the same whole counts. Cells are scored ``block`` entries,
+    cells times isoforms, at a time.
     """
     total = 0.0
-    for batch in batches_of(source, positions):
+    for batch in batches_of(source, positions, block):
         posteriors = guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)
         priors = model.priors(batch.batches)
         log_weights = []
@@ -88,8 +104,10 @@ def draw_latents(
     source: BatchSource,
     positions: np.ndarray,
     num_samples: int,
+    *,
+    block: int = POSTERIOR_BLOCK,
 ) -> Iterator[tuple[slice, CellBatch, list[dict[str, Tensor]]]]:
-    """Draw the latent variables of cells several times from q, block by block.
+    """Draw the latent variables of cells several times from q, ``block`` entries at a time.
 
     Yields
     ------
@@ -97,7 +115,7 @@ def draw_latents(
         Which of the positions, their minibatch, and the draws.
     """
     start = 0
-    for batch in batches_of(source, positions, POSTERIOR_BLOCK):
+    for batch in batches_of(source, positions, block):
         posteriors = guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)
         samples = [
             {name: posterior.sample() for name, posterior in posteriors.items()}

@@ -274,7 +274,7 @@ def test_it_learns_the_states_of_cells() -> None:
     )
     model, guide = build(dropout="none")
     svi = SVI(model, guide, ClippedAdam({"lr": 1e-2}), TraceMeanField_ELBO())
-    losses = [svi.step(*batch) for _ in range(300)]
+    losses = [svi.step(*batch) for _ in range(450)]
     assert losses[-1] < 0.9 * losses[0]
     with torch.no_grad():
         posteriors = guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)
@@ -282,5 +282,7 @@ def test_it_learns_the_states_of_cells() -> None:
         decoded = model.decode(batches=batch.batches, **latents).mean
     for kind in (0, 1):
         found = decoded[kinds == kind].mean(0)
-        expected = profiles[kind] / profiles[kind].sum()
-        torch.testing.assert_close(found / found.sum(), expected, rtol=0, atol=0.12)
+        seen = counts[kinds == kind].mean(0)
+        # Rare isoforms, too: one and the same factor is allowed for all.
+        ratio = (found / found.sum()) / (seen / seen.sum())
+        assert (ratio.log().abs() < 0.4).all()

@@ -45,6 +45,12 @@ def generation() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def small_models() -> ModuleType:
+    """Give small models of isoforms, and minibatches for them."""
+    return load("small_models")
+
+
+@pytest.fixture(scope="session")
 def kinds(brute_force: ModuleType) -> list[tuple[str, str, str]]:
     """Give all combinations of error, zeros and noise, as named tuples."""
     return brute_force.KINDS

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
+import numpy as np
 import pytest
 import scipy.stats
 import torch
@@ -163,6 +166,23 @@ def test_expression_scatters_around_rates_as_far_as_isoforms_are_ambiguous() -> 
     assert scipy.stats.kstest(prior.sample((1000,)), "beta", (0.5, 0.25)).pvalue > 1e-4
 
 
+def test_few_reads_are_divided_less_evenly_than_many(small_models: ModuleType) -> None:
+    """Reads that the common error takes away do not tell usage; without them it scatters more."""
+    model = small_models.effective_reads([0, 0], [0.7, 0.3], totals=[20.0], divisions=[3.0])
+    number = 4000
+    rates = GeneRates(
+        torch.full((number, 1, 1), 40.0), torch.tensor([0.7, 0.3]).expand(number, 1, 2)
+    )
+    draws = model.draw_expression(rates, torch.tensor(0.5)).squeeze(1).double().numpy()
+    totals = draws.sum(-1)
+    # Effective reads of an ambiguity of 0.5 (3 - 1), and Perks' prior of half a read.
+    shapes = totals * 0.7 + 0.5, totals * 0.3 + 0.5
+    rank = scipy.stats.beta.cdf(draws[:, 0] / totals, *shapes)
+    few = totals < np.median(totals)
+    for chosen in (few, ~few):
+        assert scipy.stats.kstest(rank[chosen], "uniform").pvalue > 1e-4
+
+
 def test_posteriors_of_expression_are_rates_usage_and_the_common_error() -> None:
     torch.manual_seed(0)
     model = build(dropout="none")
@@ -188,15 +208,64 @@ def test_posteriors_of_expression_are_rates_usage_and_the_common_error() -> None
     assert ((draws.mean(0) - mean).abs() < 6 * draws.std(0) / len(draws) ** 0.5).all()
 
 
-def test_the_probability_of_whole_counts() -> None:
-    model = build().eval()
-    latents = draw_latents(model)
-    batches = batch_of().batches
-    counts = torch.randint(0, 40, (CELLS, ISOFORMS)).float()
-    with torch.no_grad():
-        found = model.log_prob_of_counts(latents, batches, counts)
-        distribution = model.bootstraps(batches=batches, num_bootstraps=1, **latents)
-    expected = distribution.log_prob_of_whole(counts.unsqueeze(-2)).squeeze(-1)
-    torch.testing.assert_close(found, expected)
-    assert found.shape == (CELLS,)
-    assert found.isfinite().all()
+def test_the_probability_of_whole_counts(small_models: ModuleType) -> None:
+    """Of a gene a negative binomial, and of its isoforms a Dirichlet-multinomial of its reads."""
+    model = small_models.effective_reads(
+        [1, 0, 0],
+        [0.2, 0.6, 0.2],
+        totals=[1.0, 1.0],
+        divisions=[1.0, 1.0],
+        num_batches=2,
+        dropout="isoform",
+    )
+    small_models.without_states(model)
+    model.log_inverse_dispersion.data = torch.tensor([[0.5, 2.0]])
+    model.dropout_logits.data = torch.tensor([-1.0, -2.0])
+    model.log_concentration.data = torch.tensor([1.5, 0.0])
+    counts = torch.tensor([[7.0, 20.0, 9.0], [0.0, 0.0, 0.0], [31.0, 0.0, 2.0]])
+    library = np.array([60.0, 20.0, 100.0])
+    latents = small_models.latents_of(library.tolist())
+    found = model.log_prob_of_counts(latents, torch.tensor([0, 1, 1]), counts)
+    dropped = 1 / (1 + np.exp([1.0, 2.0]))
+    expected = np.zeros(3)
+    for gene, isoforms, share in ((0, [1, 2], 0.8), (1, [0], 0.2)):
+        theta, sums = np.exp([0.5, 2.0][gene]), counts[:, isoforms].sum(-1).numpy()
+        pmf = scipy.stats.nbinom.pmf(sums, theta, theta / (theta + library * share))
+        expected += np.log((1 - dropped[gene]) * pmf + dropped[gene] * (sums == 0))
+    own = counts[:, 1:].numpy().astype(int)
+    shape = np.exp(1.5) * np.array([0.75, 0.25])
+    expected += scipy.stats.dirichlet_multinomial.logpmf(own, shape, own.sum(1))
+    np.testing.assert_allclose(found.detach(), expected, atol=1e-3, rtol=1e-4)
+
+
+def test_concentrations_arrive_and_stay_finite(small_models: ModuleType) -> None:
+    """The variance of usage is that of kappa, within bounds beyond what counts can tell."""
+    model = small_models.effective_reads(
+        [0, 0], [0.5, 0.5], totals=[1.0], divisions=[1.0], dropout="none"
+    )
+    small_models.without_states(model)
+    latents, batches = small_models.latents_of([30.0]), torch.zeros(1, dtype=torch.int64)
+
+    def log_odds(log_kappa: float) -> float:
+        """How much likelier it is that 30 reads are divided evenly than that one has all."""
+        model.log_concentration.data.fill_(log_kappa)
+        with torch.no_grad():
+            even, uneven = (
+                model.log_prob_of_counts(latents, batches, torch.tensor([own]))
+                for own in ([15.0, 15.0], [30.0, 0.0])
+            )
+        return float(even - uneven)
+
+    for log_kappa in (-1.5, 1.0, 8.0):
+        shape = np.exp(log_kappa) / 2 * np.ones(2)
+        even, uneven = scipy.stats.dirichlet_multinomial.logpmf([[15, 15], [30, 0]], shape, 30)
+        assert log_odds(log_kappa) == pytest.approx(even - uneven, abs=2e-2)
+    assert log_odds(60.0) == pytest.approx(log_odds(12.0), abs=1e-3)
+    assert log_odds(-60.0) == pytest.approx(log_odds(-2.0), abs=1e-3)
+
+
+def test_parameters_of_genes_learn_faster() -> None:
+    model = build(dropout="isoform")
+    factors = {name: model.learning_rate_factor(name) for name, _ in model.named_parameters()}
+    fast = {"decoder.output.bias", "log_inverse_dispersion", "dropout_logits", "log_concentration"}
+    assert factors == {name: 5.0 if name in fast else 1.0 for name in factors}

@@ -225,6 +225,15 @@ def test_sampled_posteriors() -> None:
     assert torch.equal(SampledPosterior(draws[:1]).quantile(0.9), draws[0])
 
 
+def test_few_draws_are_summed_up_as_numpy_does() -> None:
+    draws = torch.distributions.Gamma(2.0, 0.1).sample((7, 3, 2))
+    posterior, values = SampledPosterior(draws), draws.double().numpy()
+    np.testing.assert_allclose(posterior.variance, values.var(0, ddof=1), rtol=1e-5)
+    levels = [0.9, 0.025, 0.5, 0.31]
+    expected = np.quantile(values, levels, axis=0)
+    np.testing.assert_allclose(posterior.quantile(levels), expected, rtol=1e-5)
+
+
 def test_ranks_in_sampled_posteriors() -> None:
     posterior = SampledPosterior(torch.tensor([0.0, 0.3, 2.0, 7.0]).repeat(6, 1).T)
     below, up_to = posterior.rank(torch.tensor([0.0, 0.4, 0.6, 2.0, 7.0, 9.0]))
@@ -245,6 +254,61 @@ def test_networks_read_the_batch() -> None:
     assert torch.equal(told_apart[0], told_apart[2])
     assert not torch.allclose(told_apart[0], told_apart[1])
     assert BatchedNetwork(3, 1, 5, hidden_sizes=())(latent, batches * 0).shape == (4, 5)
+
+
+def test_networks_are_hidden_layers_that_are_normalised_and_rectified() -> None:
+    network = BatchedNetwork(3, BATCHES, 5, hidden_sizes=(8, 7))
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter)
+    batches = torch.tensor([1, 0, 1, 1])
+    latent = torch.randn(6, 4, 3)
+    state = {name: value.double().numpy() for name, value in network.state_dict().items()}
+    hidden = latent.double().numpy()
+    for layer in "01":
+        hidden = hidden @ state[f"layers.{layer}.weight"].T + state[f"layers.{layer}.bias"]
+        hidden = hidden + state[f"batches.{layer}.weight"][batches.numpy()]
+        hidden = hidden - hidden.mean(-1, keepdims=True)
+        hidden = hidden / np.sqrt((hidden**2).mean(-1, keepdims=True) + 1e-5)
+        hidden = hidden * state[f"normalise.{layer}.weight"] + state[f"normalise.{layer}.bias"]
+        hidden = np.maximum(hidden, 0.0)
+    expected = hidden @ state["output.weight"].T + state["output.bias"]
+    found = network(latent, batches).detach()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_hidden_layers_have_the_sizes_that_are_told() -> None:
+    model = SCVI(ISOFORMS, BATCHES, latent_size=3, hidden_sizes=(9, 6), dropout="none")
+    shapes = [tuple(part.weight.shape) for part in model.modules() if type(part) is torch.nn.Linear]
+    assert shapes == [(9, 3), (6, 9), (ISOFORMS, 6)]
+
+
+def test_dispersions_and_small_means_arrive() -> None:
+    """Bounds of theta and of the mean lie beyond what counts can tell."""
+    model = build(dropout="none")
+    torch.nn.init.zeros_(model.decoder.output.weight)
+    model.decoder.output.bias.data = torch.tensor([0.0, -10.0, -8.0, -1.0])
+    logs = torch.tensor([-4.0, 0.0, 5.0, 9.0])
+    model.log_inverse_dispersion.data[:] = logs
+    latents = {"z": torch.zeros(CELLS, 1, 3), "library": torch.full((CELLS, 1), 8.0)}
+    mean, theta, _ = model.decode(batches=batch_of().batches, **latents)
+    torch.testing.assert_close(theta[0], logs.exp())
+    expected = 8 * torch.tensor([0.0, -10.0, -8.0, -1.0]).softmax(-1)
+    torch.testing.assert_close(mean[0], expected)
+    # A softmax alone would give zero here, which is no mean.
+    model.decoder.output.bias.data[1] = -200.0
+    mean, _, _ = model.decode(batches=batch_of().batches, **latents)
+    assert (mean > 0).all()
+
+
+@every_option
+def test_parameters_of_isoforms_learn_faster(dispersion: str, dropout: str) -> None:
+    model = build(dispersion=dispersion, dropout=dropout)
+    factors = {name: model.learning_rate_factor(name) for name, _ in model.named_parameters()}
+    fast = {"decoder.output.bias"}
+    fast |= {"log_inverse_dispersion"} if dispersion != "isoform-cell" else set()
+    fast |= {"dropout_logits"} if dropout == "isoform" else set()
+    assert factors == {name: 5.0 if name in fast else 1.0 for name in factors}
+    assert fast < set(factors)
 
 
 def test_inverse_softplus() -> None:

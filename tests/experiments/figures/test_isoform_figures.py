@@ -19,6 +19,7 @@ from exvae.experiments.figures import (
 )
 from exvae.experiments.figures.isoform_runs import KnownCells
 from exvae.experiments.figures.workshop import Workshop
+from exvae.experiments.isoforms.evaluation import evaluate
 from exvae.experiments.isoforms.settings import IsoformConfig
 
 
@@ -114,14 +115,18 @@ def workshop(tmp_path_factory) -> Workshop:
     return Workshop(tmp_path_factory.mktemp("workshop"), quick=True)
 
 
-def test_coverage_of_a_fit_grows_with_the_interval(workshop: Workshop) -> None:
+def test_coverage_of_a_fit_is_that_of_its_evaluation(workshop: Workshop) -> None:
     sizes = isoform_runs.sizes_of(workshop)
     known = isoform_runs.simulated(workshop, sizes, 0)
     fit = isoform_runs.fitted(workshop, known, IsoformConfig(), sizes.epochs, 0)
     assert fit is isoform_runs.fitted(workshop, known, IsoformConfig(), sizes.epochs, 0)
-    covered = isoforms_calibration.coverage_of_fit(fit, known.cells, known.truth)
-    assert sorted(covered) == covered
-    assert 0 < covered[0] < 0.5 < covered[-1] <= 1
+    levels = (0.95, 0.5, 0.8)
+    covered = isoforms_calibration.coverage_of_fit(fit, known.cells, known.truth, levels)
+    measured = evaluate(fit, known.cells, truth=known.truth, likelihood_samples=1)["coverage"]
+    # Draws are others.
+    assert covered == pytest.approx([measured[str(level)] for level in levels], abs=0.02)
+    wrong = IsoformTruth(10 * known.truth.expected + 1e4, known.truth.cell_types)
+    assert isoforms_calibration.coverage_of_fit(fit, known.cells, wrong, levels) == [0.0] * 3
 
 
 def test_cells_with_fewer_bootstraps(workshop: Workshop) -> None:
