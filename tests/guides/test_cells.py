@@ -16,7 +16,7 @@ from torch.distributions import kl_divergence
 
 from exvae.data.cell_batches import CellBatch
 from exvae.data.initial_values import ExpressionScales, input_scales
-from exvae.guides.cells import SCVIGuide
+from exvae.guides.cells import CellGuide
 from exvae.guides.sets import POOLINGS
 from exvae.models.scvi import DISPERSIONS, DROPOUTS, SCVI
 
@@ -24,11 +24,11 @@ ISOFORMS, BATCHES = 5, 2
 SIZES = {"element_sizes": (8,), "readout_sizes": (8,)}
 
 
-def build(pooling: str = "mean", input_dropout: float = 0.0, **options) -> tuple[SCVI, SCVIGuide]:
+def build(pooling: str = "mean", input_dropout: float = 0.0, **options) -> tuple[SCVI, CellGuide]:
     model = SCVI(ISOFORMS, BATCHES, latent_size=3, hidden_sizes=(8,), **options)
     fractions = torch.full((ISOFORMS,), 1 / ISOFORMS)
     model.initialise(ExpressionScales(torch.full((2,), 4.0), torch.full((2,), 0.5), fractions))
-    return model, SCVIGuide(model, pooling=pooling, input_dropout=input_dropout, **SIZES)
+    return model, CellGuide(model, pooling=pooling, input_dropout=input_dropout, **SIZES)
 
 
 def batch_of(sizes: list[int], num_cells: int | None = None) -> CellBatch:
@@ -41,7 +41,7 @@ def batch_of(sizes: list[int], num_cells: int | None = None) -> CellBatch:
     return CellBatch(vectors, offsets, batches, torch.arange(cells), num_cells or cells, counts)
 
 
-def parameters_of(guide: SCVIGuide, batch: CellBatch) -> list[Tensor]:
+def parameters_of(guide: CellGuide, batch: CellBatch) -> list[Tensor]:
     """Location and scale of q(z) and q(log l)."""
     posteriors = guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)
     z, library = posteriors["z"].base_dist, posteriors["library"]
@@ -184,7 +184,7 @@ def test_a_cell_of_few_reads_has_a_library(reads: float, expected: float) -> Non
 
 def test_sizes_of_layers_are_those_asked_for() -> None:
     model = SCVI(ISOFORMS, BATCHES, latent_size=3)
-    guide = SCVIGuide(model, element_sizes=(7, 6), readout_sizes=(4,))
+    guide = CellGuide(model, element_sizes=(7, 6), readout_sizes=(4,))
     shapes = [tuple(value.shape) for value in guide.parameters() if value.dim() == 2]
     # f reads the batch, too; h the size of the set.
     assert shapes == [(7, ISOFORMS + BATCHES), (6, 7), (4, 7), (8, 4)]

@@ -14,7 +14,7 @@ from exvae.data.bootstraps import BootstrapSummary
 from exvae.data.cell_batches import CellBatch
 from exvae.data.initial_values import ExpressionScales, expression_scales, input_scales
 from exvae.data.overdispersion import InferentialDispersions
-from exvae.guides.cells import SCVIGuide
+from exvae.guides.cells import CellGuide
 from exvae.models.distributions.gene_reads import draw_shares
 from exvae.models.distributions.genes import Genes
 from exvae.models.isoforms import EffectiveReadIsoforms
@@ -25,13 +25,13 @@ GENES = torch.tensor([0, 1, 2, 3, 3])
 SIZES = {"element_sizes": (8,), "readout_sizes": (8,)}
 
 
-def build(**options) -> tuple[EffectiveReadIsoforms, SCVIGuide]:
+def build(**options) -> tuple[EffectiveReadIsoforms, CellGuide]:
     model = EffectiveReadIsoforms(GENES, BATCHES, latent_size=3, hidden_sizes=(8,))
     fractions = torch.full((ISOFORMS,), 1 / ISOFORMS)
     model.initialise(ExpressionScales(torch.full((2,), 4.0), torch.full((2,), 0.5), fractions))
     ones = torch.ones(4)
     model.initialise_noise(InferentialDispersions(ones, torch.tensor([1.0, 1.0, 1.0, 9.0])))
-    return model, SCVIGuide(model, **SIZES, **options)
+    return model, CellGuide(model, **SIZES, **options)
 
 
 def batch_of(sets: list[Tensor], batches: Tensor | None = None) -> CellBatch:

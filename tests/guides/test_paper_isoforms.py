@@ -17,7 +17,7 @@ from torch.distributions import kl_divergence
 from exvae.data.bootstraps import BootstrapSummary
 from exvae.data.cell_batches import CellBatch
 from exvae.data.initial_values import ExpressionScales, input_scales
-from exvae.guides.paper_isoforms import IsoformGuide
+from exvae.guides.paper_isoforms import PaperGuide
 from exvae.guides.sets import POOLINGS
 from exvae.models.paper_isoforms import BootstrapIsoforms
 
@@ -25,14 +25,14 @@ ISOFORMS, BATCHES = 5, 2
 SIZES = {"element_sizes": (8,), "readout_sizes": (8,)}
 
 
-def build(pooling: str = "mean", **options) -> tuple[BootstrapIsoforms, IsoformGuide]:
+def build(pooling: str = "mean", **options) -> tuple[BootstrapIsoforms, PaperGuide]:
     model = BootstrapIsoforms(
         ISOFORMS, BATCHES, latent_size=3, noise_latent_size=2, hidden_sizes=(8,), **options
     )
     fractions = torch.full((ISOFORMS,), 1 / ISOFORMS)
     model.initialise(ExpressionScales(torch.full((2,), 4.0), torch.full((2,), 0.5), fractions))
     model.initialise_noise(torch.ones(ISOFORMS))
-    return model, IsoformGuide(model, pooling=pooling, **SIZES)
+    return model, PaperGuide(model, pooling=pooling, **SIZES)
 
 
 def summary_of(sets: list[Tensor]) -> BootstrapSummary:
@@ -195,7 +195,7 @@ def test_what_the_model_generates_is_recovered() -> None:
         BootstrapSummary.of(bootstraps),
     )
     model, _ = build(dropout="none", noise="relative")
-    guide = IsoformGuide(model, input_dropout=0.0)  # of five isoforms all are needed
+    guide = PaperGuide(model, input_dropout=0.0)  # of five isoforms all are needed
     guide.initialise(input_scales(csr_matrix(bootstraps.mean(-1).numpy())))
     svi = SVI(model, guide, ClippedAdam({"lr": 2e-2}), TraceMeanField_ELBO())
     losses = [svi.step(*batch) for _ in range(120)]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from exvae.data.cell_batches import CellBatch
 from exvae.data.initial_values import ExpressionScales
-from exvae.models.decoders import BatchedNetwork, inverse_softplus
+from exvae.models.decoders import NetworkDecoder, inverse_softplus
 from exvae.models.distributions.posteriors import SampledPosterior
 from exvae.models.scvi import DISPERSIONS, DROPOUTS, SCVI
 
@@ -243,7 +243,7 @@ def test_ranks_in_sampled_posteriors() -> None:
 
 
 def test_networks_read_the_batch() -> None:
-    network = BatchedNetwork(3, BATCHES, 5, hidden_sizes=(8, 8))
+    network = NetworkDecoder(3, BATCHES, 5, hidden_sizes=(8, 8))
     latent = torch.randn(3).expand(4, 3)
     batches = torch.tensor([0, 1, 0, 1])
     same = network(latent, batches)
@@ -253,11 +253,11 @@ def test_networks_read_the_batch() -> None:
     told_apart = network(latent, batches)
     assert torch.equal(told_apart[0], told_apart[2])
     assert not torch.allclose(told_apart[0], told_apart[1])
-    assert BatchedNetwork(3, 1, 5, hidden_sizes=())(latent, batches * 0).shape == (4, 5)
+    assert NetworkDecoder(3, 1, 5, hidden_sizes=())(latent, batches * 0).shape == (4, 5)
 
 
 def test_networks_are_hidden_layers_that_are_normalised_and_rectified() -> None:
-    network = BatchedNetwork(3, BATCHES, 5, hidden_sizes=(8, 7))
+    network = NetworkDecoder(3, BATCHES, 5, hidden_sizes=(8, 7))
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter)
     batches = torch.tensor([1, 0, 1, 1])

@@ -14,8 +14,9 @@ from exvae.data.simulators.documents import simulate_corpus
 from exvae.experiments.demo import simulate_isoforms
 from exvae.experiments.fitting.training import TrainingConfig
 from exvae.experiments.isoforms import fitting as isoforms
-from exvae.experiments.isoforms.settings import MODELS, IsoformConfig
+from exvae.experiments.isoforms.settings import IsoformConfig
 from exvae.experiments.lda import fitting as lda
+from exvae.models import MODELS
 
 TRAINING = TrainingConfig(epochs=1, batch_size=16, learning_rate=5e-3, device="cpu")
 

@@ -20,7 +20,8 @@ from exvae.data.errors import DataError
 from exvae.experiments.commands import isoforms as isoform_commands
 from exvae.experiments.fitting import fits
 from exvae.experiments.isoforms import fitting
-from exvae.experiments.isoforms.settings import MODELS, IsoformConfig
+from exvae.experiments.isoforms.settings import IsoformConfig
+from exvae.models import MODELS
 from exvae.models.isoforms import EffectiveReadIsoforms
 
 # Of the cells that are simulated.
@@ -220,20 +221,6 @@ def test_training_stops_when_patience_runs_out(fit_here, folder: Path, tmp_path:
     losses = fits.read_metrics(tmp_path / "fit")["held_out_loss_per_cell"].to_numpy()
     assert len(losses) < 500
     assert np.argmin(losses) == len(losses) - 4
-
-
-# Pictures
-
-
-def test_principal_components() -> None:
-    states = np.random.default_rng(0).normal(size=(50, 4)) * [5.0, 1.0, 0.1, 0.1] + 7.0
-    components, shares = isoform_pictures.principal_components(states)
-    covariance = np.cov(states.T)
-    variances = np.linalg.eigvalsh(covariance)[::-1]
-    np.testing.assert_allclose(components.var(0, ddof=1), variances[:2])
-    np.testing.assert_allclose(shares, variances[:2] / variances.sum())
-    flat, _ = isoform_pictures.principal_components(states[:, :1])
-    np.testing.assert_array_equal(flat[:, 1], 0.0)
 
 
 # Bad input

@@ -13,7 +13,7 @@ from exvae.data.cells import Cells
 from exvae.data.initial_values import noise_variances
 from exvae.data.overdispersion import inferential_dispersions
 from exvae.experiments.isoforms.fitting import IsoformFit, split_cells
-from exvae.guides.cells import SCVIGuide
+from exvae.guides.cells import CellGuide
 
 FitCells = Callable[..., IsoformFit]
 KINDS = {
@@ -185,13 +185,13 @@ def test_bootstraps_are_read_in_training_as_many_as_told(
 ) -> None:
     """And of cells held out all; scVI has one vector of each cell."""
     seen: dict[bool, list[tuple[int, int]]] = {True: [], False: []}
-    posteriors = SCVIGuide.posteriors
+    posteriors = CellGuide.posteriors
 
-    def note(self: SCVIGuide, bootstraps: Tensor, offsets: Tensor, batches: Tensor) -> dict:
+    def note(self: CellGuide, bootstraps: Tensor, offsets: Tensor, batches: Tensor) -> dict:
         seen[self.training] += offsets.diff().tolist()
         return posteriors(self, bootstraps, offsets, batches)
 
-    monkeypatch.setattr(SCVIGuide, "posteriors", note)
+    monkeypatch.setattr(CellGuide, "posteriors", note)
     fit_cells(training={"epochs": 1}, encoder_bootstraps=number, **KINDS[kind])
     has = np.ones(24, int) if kind == "scvi" else small_cells.num_bootstraps
     assert sorted(seen[False]) == sorted(has[HELD_OUT])

@@ -14,7 +14,7 @@ from exvae.experiments.fitting import fits
 from exvae.experiments.isoforms import inference
 from exvae.experiments.isoforms.fitting import IsoformFit, split_cells, tensors_of
 from exvae.experiments.isoforms.settings import IsoformConfig
-from exvae.guides.cells import SCVIGuide
+from exvae.guides.cells import CellGuide
 
 FitCells = Callable[..., IsoformFit]
 KINDS = {"effective": {}, "scvi": {"model": "scvi"}}
@@ -38,14 +38,14 @@ def test_minibatches_are_of_the_training_cells(
 ) -> None:
     """Each once in an epoch, with all that it has, and scaled to as many as there are."""
     seen: list[tuple] = []
-    forward = SCVIGuide.forward
+    forward = CellGuide.forward
 
-    def note(self: SCVIGuide, *arguments: object) -> None:
+    def note(self: CellGuide, *arguments: object) -> None:
         if self.training:
             seen.append(arguments)
         forward(self, *arguments)
 
-    monkeypatch.setattr(SCVIGuide, "forward", note)
+    monkeypatch.setattr(CellGuide, "forward", note)
     fit_cells(training={"epochs": 1}, encoder_bootstraps=0, **KINDS[kind])
     assert [len(arguments[2]) for arguments in seen] == [5, 5, 5, 3]
     tensors = tensors_of(IsoformConfig(**KINDS[kind]), small_cells, "cpu")
