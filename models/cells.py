@@ -20,7 +20,7 @@ and everything behind it asks a model for nothing but the methods of this page:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import pyro
@@ -171,18 +171,21 @@ class CellModel(UniquelyNamedModule):
             The observations, or generated values: bootstraps (reads), shape (cells, isoforms,
             bootstraps), or counts and estimates, shape (cells, isoforms).
         """
-        isoforms = nullcontext()
-        if self.independent_isoforms:
-            isoforms = pyro.plate("isoforms", self.num_isoforms, dim=-1)
         with pyro.plate("cells", num_cells, subsample=indices, dim=-2):
             latents = {
                 name: pyro.sample(name, prior) for name, prior in self.priors(batches).items()
             }
             likelihood = self.likelihood(latents, batches, int(offsets.diff().max()))
-            with isoforms:
+            with self.isoforms():
                 if obs is not None:
                     likelihood = self.observed(likelihood)
                 return pyro.sample(self.site, likelihood, obs=obs)
+
+    def isoforms(self) -> AbstractContextManager:
+        """Plate of the isoforms, where they are independent."""
+        if self.independent_isoforms:
+            return pyro.plate("isoforms", self.num_isoforms, dim=-1)
+        return nullcontext()
 
     def observed(self, likelihood: TorchDistribution) -> TorchDistribution:
         """Distribution of observations where they are not what is generated, but its statistics."""

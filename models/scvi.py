@@ -19,6 +19,9 @@ from .cells import CellModel, gene_codes_of
 from .distributions.gamma_poisson import EffectiveReads, draw_rates
 from .distributions.negative_binomial import ZINB
 
+DISPERSIONS = ("constant", "batch", "cell")
+DROPOUTS = ("network", "constant", "none")
+
 # Where the logarithm of theta is kept: a negative binomial is a Poisson well before the upper end.
 _LOG_DISPERSION_RANGE = (-5.0, 12.0)
 # Dropout before anything is learned: about one count in twenty.
@@ -44,7 +47,7 @@ class Dispersion(nn.Module):
 
     def __init__(self, size: int, num_batches: int, kind: str) -> None:
         super().__init__()
-        require("dispersion", kind, ("constant", "batch", "cell"))
+        require("dispersion", kind, DISPERSIONS)
         self.kind = kind
         self.heads = {"dispersion": size} if kind == "cell" else {}
         if kind != "cell":
@@ -77,7 +80,7 @@ class Dropout(nn.Module):
 
     def __init__(self, size: int, kind: str) -> None:
         super().__init__()
-        require("dropout", kind, ("network", "constant", "none"))
+        require("dropout", kind, DROPOUTS)
         self.kind = kind
         self.heads = {"dropout": size} if kind == "network" else {}
         if kind == "constant":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pyro
@@ -27,7 +28,8 @@ SIZES = {"element_sizes": (8,), "readout_sizes": (8,)}
 def build(pooling: str = "mean", input_dropout: float = 0.0, **options) -> tuple[SCVI, CellGuide]:
     model = SCVI(ISOFORMS, BATCHES, latent_size=3, hidden_sizes=(8,), **options)
     fractions = torch.full((ISOFORMS,), 1 / ISOFORMS)
-    model.initialise(ExpressionScales(torch.full((2,), 4.0), torch.full((2,), 0.5), fractions))
+    scales = ExpressionScales(torch.full((2,), 4.0), torch.full((2,), 0.5), fractions)
+    model.initialise(SimpleNamespace(expression=scales))
     return model, CellGuide(model, pooling=pooling, input_dropout=input_dropout, **SIZES)
 
 
@@ -102,7 +104,7 @@ def test_a_hidden_isoform_reads_as_its_mean() -> None:
     _, guide = build(input_dropout=0.5)
     batch = batch_of([1, 1, 1])
     counts = csr_matrix(batch.bootstraps.numpy())
-    guide.initialise(input_scales(counts))
+    guide.initialise(SimpleNamespace(inputs=input_scales(counts)))
     centred = guide.centred(batch.bootstraps)
     torch.testing.assert_close(centred.mean(0), torch.zeros(ISOFORMS), atol=1e-5, rtol=0)
     read = guide.elements(centred, batch.offsets, batch.batches)[:, :ISOFORMS]
@@ -168,7 +170,7 @@ def test_vectors_are_read_at_one_depth() -> None:
     _, guide = build()
     counts = torch.poisson(torch.full((9, ISOFORMS), 12.0))
     scales = input_scales(csr_matrix(counts.numpy()))
-    guide.initialise(scales)
+    guide.initialise(SimpleNamespace(inputs=scales))
     shallow = counts / 30
     scaled = shallow / shallow.sum(-1, keepdim=True).clamp(min=1.0) * scales.reads
     torch.testing.assert_close(guide.centred(shallow), scaled.log1p() - scales.log1p_means)
@@ -279,7 +281,7 @@ def test_it_learns_the_states_of_cells() -> None:
     with torch.no_grad():
         posteriors = guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)
         latents = {name: posterior.mean for name, posterior in posteriors.items()}
-        decoded = model.decode(batches=batch.batches, **latents).mean
+        decoded = model.count_parameters(latents, batch.batches).mean
     for kind in (0, 1):
         found = decoded[kinds == kind].mean(0)
         seen = counts[kinds == kind].mean(0)

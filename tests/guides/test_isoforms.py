@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import torch
 from pyro import poutine
@@ -10,7 +12,7 @@ from pyro.optim import ClippedAdam
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from exvae.data.bootstraps import BootstrapSummary
+from exvae.data.bootstraps import BootstrapMean
 from exvae.data.cell_batches import CellBatch
 from exvae.data.initial_values import ExpressionScales, expression_scales, input_scales
 from exvae.data.overdispersion import InferentialDispersions
@@ -28,22 +30,21 @@ SIZES = {"element_sizes": (8,), "readout_sizes": (8,)}
 def build(**options) -> tuple[EffectiveReadIsoforms, CellGuide]:
     model = EffectiveReadIsoforms(GENES, BATCHES, latent_size=3, hidden_sizes=(8,))
     fractions = torch.full((ISOFORMS,), 1 / ISOFORMS)
-    model.initialise(ExpressionScales(torch.full((2,), 4.0), torch.full((2,), 0.5), fractions))
-    ones = torch.ones(4)
-    model.initialise_noise(InferentialDispersions(ones, torch.tensor([1.0, 1.0, 1.0, 9.0])))
+    scales = ExpressionScales(torch.full((2,), 4.0), torch.full((2,), 0.5), fractions)
+    measured = InferentialDispersions(torch.ones(4), torch.tensor([1.0, 1.0, 1.0, 9.0]))
+    model.initialise(SimpleNamespace(expression=scales, overdispersion=lambda codes: measured))
     return model, CellGuide(model, **SIZES, **options)
 
 
 def batch_of(sets: list[Tensor], batches: Tensor | None = None) -> CellBatch:
     """Make a minibatch of sets of bootstraps, each of shape (bootstraps, isoforms)."""
-    parts = [BootstrapSummary.of(own.T) for own in sets]
     return CellBatch(
         torch.cat(sets),
         torch.tensor([0, *np.cumsum([len(own) for own in sets])]),
         torch.arange(len(sets)) % BATCHES if batches is None else batches,
         torch.arange(len(sets)),
         len(sets),
-        BootstrapSummary(*map(torch.stack, zip(*parts, strict=True))),
+        torch.stack([BootstrapMean.of(own.T).stacked() for own in sets]),
     )
 
 
@@ -105,9 +106,14 @@ def test_expression_of_ambiguous_isoforms_leans_on_other_cells() -> None:
     means = torch.stack([own.mean(0) for own in sets])
     model, guide = build(input_dropout=0.0)
     counts = csr_matrix(means.numpy())
-    model.initialise(expression_scales(counts, np.zeros(cells, np.int64), BATCHES))
-    guide.initialise(input_scales(counts))
-    model.initialise_noise(InferentialDispersions(torch.ones(4), dispersion))
+    measured = InferentialDispersions(torch.ones(4), dispersion)
+    values = SimpleNamespace(
+        expression=expression_scales(counts, np.zeros(cells, np.int64), BATCHES),
+        inputs=input_scales(counts),
+        overdispersion=lambda codes: measured,
+    )
+    model.initialise(values)
+    guide.initialise(values)
     svi = SVI(model, guide, ClippedAdam({"lr": 1e-2}), TraceMeanField_ELBO())
     for _ in range(300):
         svi.step(*batch)

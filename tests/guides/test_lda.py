@@ -140,7 +140,7 @@ def test_the_warm_up_starts_at_random_and_not_from_the_encoder() -> None:
         pyro.set_rng_seed(seed)
         words, offsets = batch.words, batch.offsets
         concentration = guide.document_topics(words, offsets).concentration.detach()
-        guide.learn(words, offsets, 12, concentration)
+        guide.learn_from(words, offsets, 12, concentration)
         topics.append(guide.topics.concentration)
     torch.testing.assert_close(topics[0], topics[1])
     assert (topics[1] - topics[2]).abs().max() > 0.01
@@ -221,13 +221,16 @@ def test_inference_is_the_encoder_and_then_the_fixed_point(kind: str) -> None:
     make_expressive(guide)
     words, offsets, *_ = corpus_of(random_documents()).batch(range(12))
     start = guide.document_topics(words, offsets).concentration
-    torch.testing.assert_close(guide.infer(words, offsets), start)
+    torch.testing.assert_close(guide.infer_concentration(words, offsets), start)
+    torch.testing.assert_close(guide.infer(words, offsets), start / start.sum(-1, keepdim=True))
     assert not guide.infer(words, offsets).requires_grad
     expected = refine(
         start, model.document_concentration, guide.topics.mean(), words, offsets, steps=4
     )
-    actual = guide.infer(words, offsets, steps=4)
+    actual = guide.infer_concentration(words, offsets, steps=4)
     torch.testing.assert_close(actual, expected.concentration)
+    proportions = actual / actual.sum(-1, keepdim=True)
+    torch.testing.assert_close(guide.infer(words, offsets, steps=4), proportions)
 
 
 @every_kind

@@ -55,9 +55,9 @@ def test_the_kind_of_fixed_point_is_that_of_the_guide(
 ) -> None:
     svi = learner(update=update)
     words, offsets = documents.words, documents.offsets
-    start = svi.guide.infer(words, offsets)
+    start = svi.guide.infer_concentration(words, offsets)
     alpha, topic_words = svi.model.document_concentration, svi.guide.topics.mean()
-    found = svi.guide.infer(words, offsets, steps=3)
+    found = svi.guide.infer_concentration(words, offsets, steps=3)
     for kind in UPDATES:
         wanted = refine(start, alpha, topic_words, words, offsets, steps=3, update=kind)
         assert torch.allclose(found, wanted.concentration) == (kind == update)
@@ -67,7 +67,7 @@ def test_the_collapsed_fixed_point_is_the_default(
     learner: Callable[..., SVI], documents: DocumentBatch
 ) -> None:
     found = [
-        learner(**options).guide.infer(documents.words, documents.offsets, steps=3)
+        learner(**options).guide.infer_concentration(documents.words, documents.offsets, steps=3)
         for options in ({}, {"update": "collapsed"})
     ]
     assert torch.equal(*found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,15 +31,16 @@ def build(pooling: str = "mean", **options) -> tuple[BootstrapIsoforms, PaperGui
         ISOFORMS, BATCHES, latent_size=3, noise_latent_size=2, hidden_sizes=(8,), **options
     )
     fractions = torch.full((ISOFORMS,), 1 / ISOFORMS)
-    model.initialise(ExpressionScales(torch.full((2,), 4.0), torch.full((2,), 0.5), fractions))
-    model.initialise_noise(torch.ones(ISOFORMS))
+    scales = ExpressionScales(torch.full((2,), 4.0), torch.full((2,), 0.5), fractions)
+    ones = torch.ones(ISOFORMS)
+    model.initialise(SimpleNamespace(expression=scales, noise_variances=lambda relative: ones))
     return model, PaperGuide(model, pooling=pooling, **SIZES)
 
 
-def summary_of(sets: list[Tensor]) -> BootstrapSummary:
+def summary_of(sets: list[Tensor]) -> Tensor:
     """Summarise sets of bootstraps, each of shape (bootstraps, isoforms)."""
     parts = [BootstrapSummary.of(own.T) for own in sets]
-    return BootstrapSummary(*map(torch.stack, zip(*parts, strict=True)))
+    return torch.stack([own.stacked() for own in parts])
 
 
 def batch_of(sizes: list[int]) -> CellBatch:
@@ -69,15 +71,11 @@ def evaluated(svi: SVI, batch: CellBatch) -> float:
 
 
 @pytest.mark.parametrize(
-    ("error", "zeros", "noise"),
-    list(
-        itertools.product(
-            ("shared", "independent"), ("rectified", "atom"), ("adaptive", "relative", "absolute")
-        )
-    ),
+    ("error", "noise"),
+    list(itertools.product(("independent", "shared"), ("absolute", "relative"))),
 )
-def test_every_model_learns_with_the_guide(error: str, zeros: str, noise: str) -> None:
-    model, guide = build(error=error, zeros=zeros, noise=noise)
+def test_every_model_learns_with_the_guide(error: str, noise: str) -> None:
+    model, guide = build(error=error, noise=noise)
     svi = SVI(model, guide, ClippedAdam({"lr": 1e-2}), TraceMeanField_ELBO())
     modules = (model, guide)
     before = [
@@ -192,11 +190,12 @@ def test_what_the_model_generates_is_recovered() -> None:
         torch.zeros(cells, dtype=torch.int64),
         torch.arange(cells),
         cells,
-        BootstrapSummary.of(bootstraps),
+        BootstrapSummary.of(bootstraps).stacked(),
     )
-    model, _ = build(dropout="none", noise="relative")
+    model, _ = build(error="shared", noise="relative")
     guide = PaperGuide(model, input_dropout=0.0)  # of five isoforms all are needed
-    guide.initialise(input_scales(csr_matrix(bootstraps.mean(-1).numpy())))
+    counts = csr_matrix(bootstraps.mean(-1).numpy())
+    guide.initialise(SimpleNamespace(inputs=input_scales(counts)))
     svi = SVI(model, guide, ClippedAdam({"lr": 2e-2}), TraceMeanField_ELBO())
     losses = [svi.step(*batch) for _ in range(120)]
     assert np.mean(losses[-10:]) < losses[0]

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor
 
-from exvae.data.bootstraps import BootstrapSummary
+from exvae.data.bootstraps import BootstrapMean
 from exvae.data.cell_batches import CellBatch
 from exvae.data.initial_values import ExpressionScales
 from exvae.data.overdispersion import InferentialDispersions
+from exvae.models.cells import CellModel
 from exvae.models.isoforms import EffectiveReadIsoforms
 from exvae.models.scvi import SCVI
 
 LATENT_SIZE = 3
 
 
-def observation(bootstraps: Tensor) -> BootstrapSummary:
+def observation(bootstraps: Tensor) -> Tensor:
     """Turn bootstraps (reads), shape (..., isoforms, bootstraps), into what a model observes."""
-    return BootstrapSummary.of(bootstraps)
+    return BootstrapMean.of(bootstraps).stacked()
 
 
 def minibatch(obs: object, batches: Tensor, *, num_bootstraps: int = 1) -> CellBatch:
@@ -35,12 +37,11 @@ def minibatch(obs: object, batches: Tensor, *, num_bootstraps: int = 1) -> CellB
     )
 
 
-def initialised(model: SCVI, fractions: Sequence[float]) -> SCVI:
+def initialised(model: CellModel, fractions: Sequence[float], **measured: object) -> CellModel:
     """Give a model these fractions, and batches library sizes that differ."""
     numbers = torch.arange(model.num_batches)
-    model.initialise(
-        ExpressionScales(4.0 + numbers, 0.3 + 0.3 * numbers, torch.tensor(list(fractions)))
-    )
+    scales = ExpressionScales(4.0 + numbers, 0.3 + 0.3 * numbers, torch.tensor(list(fractions)))
+    model.initialise(SimpleNamespace(expression=scales, **measured))
     return model
 
 
@@ -56,11 +57,9 @@ def effective_reads(
     """Build the model of effective reads with these dispersions of genes."""
     codes = torch.tensor(genes)
     sizes = {"latent_size": LATENT_SIZE, "hidden_sizes": (8,)}
-    model = initialised(
-        EffectiveReadIsoforms(codes, num_batches, **{**sizes, **options}), fractions
-    )
-    model.initialise_noise(InferentialDispersions(torch.tensor(totals), torch.tensor(divisions)))
-    return model
+    measured = InferentialDispersions(torch.tensor(totals), torch.tensor(divisions))
+    model = EffectiveReadIsoforms(codes, num_batches, **{**sizes, **options})
+    return initialised(model, fractions, overdispersion=lambda codes: measured)
 
 
 def scvi(fractions: Sequence[float], *, num_batches: int = 1, **options: object) -> SCVI:

@@ -28,7 +28,7 @@ def model(request, small_models: ModuleType) -> SCVI:
             [1, 0, 2, 2, 2], FRACTIONS, totals=dispersions, divisions=dispersions, num_batches=2
         )
     # Rates that the observations say little of.
-    built.log_inverse_dispersion.data.fill_(3.0)
+    built.dispersion.log_inverse_dispersion.data.fill_(3.0)
     return small_models.with_batches(built).eval()
 
 

@@ -61,7 +61,7 @@ def posterior_of(
         GENES, FRACTIONS, totals=TOTALS, divisions=DIVISIONS, **options
     )
     small_models.without_states(model)
-    model.log_inverse_dispersion.data.fill_(log_theta)
+    model.dispersion.log_inverse_dispersion.data.fill_(log_theta)
     samples = [small_models.latents_of([LIBRARY])] * LATENT_DRAWS
     obs = small_models.observation(bootstraps)
     with torch.no_grad():
@@ -137,9 +137,9 @@ def test_each_draw_has_a_share_of_its_own(small_models: ModuleType) -> None:
 
 def test_genes_are_off_as_often_as_zeros_are_dropouts(small_models: ModuleType) -> None:
     posterior, model = posterior_of(
-        small_models, 2.0, torch.zeros_like(BOOTSTRAPS), dropout="isoform"
+        small_models, 2.0, torch.zeros_like(BOOTSTRAPS), dropout="constant"
     )
-    dropped, theta = torch.sigmoid(model.dropout_logits).tolist(), np.exp(2.0)
+    dropped, theta = torch.sigmoid(model.dropout.dropout_logits).tolist(), np.exp(2.0)
     for gene, isoforms in enumerate(([1, 2], [0])):
         own = own_dispersion(TOTALS[gene])
         exposure = (1 - np.exp(-B * own / TOTALS[gene])) / own
@@ -164,7 +164,7 @@ def test_all_draws_of_the_latent_variables_count_alike(small_models: ModuleType,
         )
         obs = small_models.observation(BOOTSTRAPS.expand(cells, -1, -1))
     small_models.without_states(model)
-    model.log_inverse_dispersion.data.fill_(2.0)
+    model.dispersion.log_inverse_dispersion.data.fill_(2.0)
     batches = torch.zeros(cells, dtype=torch.int64)
 
     def mean(*libraries: float) -> Tensor:

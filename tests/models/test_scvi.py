@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pyro
@@ -40,7 +41,7 @@ def build(**options) -> SCVI:
     scales = ExpressionScales(
         torch.tensor([4.0, 5.0]), torch.tensor([0.3, 0.6]), torch.tensor([0.4, 0.3, 0.2, 0.1])
     )
-    model.initialise(scales)
+    model.initialise(SimpleNamespace(expression=scales))
     return model
 
 
@@ -63,10 +64,10 @@ def test_counts_are_zinb_of_what_is_decoded(dispersion: str, dropout: str) -> No
         torch.nn.init.normal_(parameter, std=0.5)
     batches = batch_of().batches
     latents = draw_latents(model)
-    mean, theta, logits = model.decode(batches=batches, **latents)
+    mean, theta, logits = model.count_parameters(latents, batches)
     torch.testing.assert_close(mean.sum(-1, keepdim=True), latents["library"])
     counts = torch.poisson(mean.detach())
-    log_prob = model.counts(batches=batches, **latents).log_prob(counts)
+    log_prob = model.likelihood(latents, batches).log_prob(counts)
     assert log_prob.shape == (CELLS, ISOFORMS)
     mean, theta, dropped = (
         part.detach().expand(CELLS, ISOFORMS).double().numpy()
@@ -83,7 +84,7 @@ def test_counts_are_zinb_of_what_is_decoded(dispersion: str, dropout: str) -> No
 def test_every_parameter_is_used(dispersion: str, dropout: str) -> None:
     model = build(dispersion=dispersion, dropout=dropout)
     batch = batch_of()
-    counts = model.counts(batches=batch.batches, **draw_latents(model))
+    counts = model.likelihood(draw_latents(model), batch.batches)
     counts.log_prob(torch.ones(CELLS, ISOFORMS)).sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
@@ -97,18 +98,18 @@ def test_theta_and_dropout_vary_as_told() -> None:
         model = build(dispersion=dispersion, dropout=dropout)
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter)
-        _, theta, logits = model.decode(batches=batches, **draw_latents(model))
+        _, theta, logits = model.count_parameters(draw_latents(model), batches)
         theta, logits = theta.expand(CELLS, -1), logits.expand(CELLS, ISOFORMS)
         same_batch, other_batch = (0, 2), (0, 1)
-        assert torch.equal(*theta[list(same_batch)]) == (dispersion != "isoform-cell")
-        assert torch.equal(*theta[list(other_batch)]) == (dispersion == "isoform")
+        assert torch.equal(*theta[list(same_batch)]) == (dispersion != "cell")
+        assert torch.equal(*theta[list(other_batch)]) == (dispersion == "constant")
         assert torch.equal(*logits[list(same_batch)]) == (dropout != "network")
         if dropout == "none":
             assert (logits.sigmoid() < 1e-20).all()
 
 
 def test_options_that_do_not_exist_are_refused() -> None:
-    with pytest.raises(ValueError, match="dispersion is 'gene'; choose one of isoform"):
+    with pytest.raises(ValueError, match="dispersion is 'gene'; choose one of constant"):
         SCVI(ISOFORMS, dispersion="gene")
     with pytest.raises(ValueError, match="dropout is 'some'; choose one of network"):
         SCVI(ISOFORMS, dropout="some")
@@ -118,7 +119,7 @@ def test_the_start_is_what_the_counts_tell() -> None:
     model = build()
     latents = {"z": torch.zeros(CELLS, 1, 3), "library": torch.full((CELLS, 1), 200.0)}
     torch.nn.init.zeros_(model.decoder.output.weight)
-    mean, _, logits = model.decode(batches=batch_of().batches, **latents)
+    mean, _, logits = model.count_parameters(latents, batch_of().batches)
     torch.testing.assert_close(mean, torch.tensor([80.0, 60.0, 40.0, 20.0]).expand(CELLS, -1))
     assert (logits.sigmoid() < 0.06).all()
     prior = model.library_prior(torch.tensor([1, 0]))
@@ -163,8 +164,8 @@ def test_generated_counts_have_the_moments_of_their_probabilities(
     generation, dispersion: str, dropout: str
 ) -> None:
     model = build(dispersion=dispersion, dropout=dropout)
-    if dropout == "isoform":
-        model.dropout_logits.data.fill_(-1.0)
+    if dropout == "constant":
+        model.dropout.dropout_logits.data.fill_(-1.0)
     latents = draw_latents(model)
     draws = generation.generate(model, batch_of(), 2000, latents, parallel=True)["counts"]
     assert draws.shape == (2000, CELLS, ISOFORMS)
@@ -177,13 +178,12 @@ def test_generated_counts_have_the_moments_of_their_probabilities(
 
 
 def test_vectorised_samples_decode_as_single_ones() -> None:
-    model = build(dispersion="isoform-cell").eval()
+    model = build(dispersion="cell").eval()
     latents = draw_latents(model, 5)
-    together = model.decode(batches=batch_of().batches, **latents)
+    together = model.count_parameters(latents, batch_of().batches)
     for sample in range(5):
-        single = model.decode(
-            batches=batch_of().batches, **{name: value[sample] for name, value in latents.items()}
-        )
+        own = {name: value[sample] for name, value in latents.items()}
+        single = model.count_parameters(own, batch_of().batches)
         for all_samples, one in zip(together, single, strict=True):
             torch.testing.assert_close(all_samples[sample], one)
 
@@ -192,19 +192,19 @@ def test_means_stay_positive_however_far_the_states() -> None:
     model = build()
     latents = draw_latents(model)
     latents["z"] = latents["z"] * 1e4
-    counts = model.counts(batches=batch_of().batches, **latents)
+    counts = model.likelihood(latents, batch_of().batches)
     assert counts.log_prob(torch.full((CELLS, ISOFORMS), 30.0)).isfinite().all()
 
 
 def test_the_posterior_of_rates_is_that_of_the_gamma_mixture() -> None:
-    model = build(dropout="isoform")
-    model.dropout_logits.data.fill_(0.5)
+    model = build(dropout="constant")
+    model.dropout.dropout_logits.data.fill_(0.5)
     batches = batch_of().batches
     latents = {"z": torch.zeros(CELLS, 1, 3), "library": torch.full((CELLS, 1), 8.0)}
     counts = torch.tensor([0.0, 0.0, 3.0, 12.0]).expand(CELLS, -1)
     with torch.no_grad():
         posterior = model.expression([latents] * 200, batches, counts)
-        mean, theta, logits = model.decode(batches=batches, **latents)
+        mean, theta, logits = model.count_parameters(latents, batches)
     kept_zero = torch.sigmoid(-logits) * (theta / (theta + mean)) ** theta
     dropped = torch.where(counts == 0, logits.sigmoid() / (logits.sigmoid() + kept_zero), 0.0)
     means = dropped * mean + (1 - dropped) * (theta + counts) / (theta / mean + 1)
@@ -288,15 +288,15 @@ def test_dispersions_and_small_means_arrive() -> None:
     torch.nn.init.zeros_(model.decoder.output.weight)
     model.decoder.output.bias.data = torch.tensor([0.0, -10.0, -8.0, -1.0])
     logs = torch.tensor([-4.0, 0.0, 5.0, 9.0])
-    model.log_inverse_dispersion.data[:] = logs
+    model.dispersion.log_inverse_dispersion.data[:] = logs
     latents = {"z": torch.zeros(CELLS, 1, 3), "library": torch.full((CELLS, 1), 8.0)}
-    mean, theta, _ = model.decode(batches=batch_of().batches, **latents)
+    mean, theta, _ = model.count_parameters(latents, batch_of().batches)
     torch.testing.assert_close(theta[0], logs.exp())
     expected = 8 * torch.tensor([0.0, -10.0, -8.0, -1.0]).softmax(-1)
     torch.testing.assert_close(mean[0], expected)
     # A softmax alone would give zero here, which is no mean.
     model.decoder.output.bias.data[1] = -200.0
-    mean, _, _ = model.decode(batches=batch_of().batches, **latents)
+    mean, _, _ = model.count_parameters(latents, batch_of().batches)
     assert (mean > 0).all()
 
 
@@ -305,8 +305,8 @@ def test_parameters_of_isoforms_learn_faster(dispersion: str, dropout: str) -> N
     model = build(dispersion=dispersion, dropout=dropout)
     factors = {name: model.learning_rate_factor(name) for name, _ in model.named_parameters()}
     fast = {"decoder.output.bias"}
-    fast |= {"log_inverse_dispersion"} if dispersion != "isoform-cell" else set()
-    fast |= {"dropout_logits"} if dropout == "isoform" else set()
+    fast |= {"dispersion.log_inverse_dispersion"} if dispersion != "cell" else set()
+    fast |= {"dropout.dropout_logits"} if dropout == "constant" else set()
     assert factors == {name: 5.0 if name in fast else 1.0 for name in factors}
     assert fast < set(factors)
 

@@ -10,7 +10,7 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from exvae.data.bootstraps import BootstrapSummary
+from exvae.data.bootstraps import BootstrapMean
 from exvae.models.distributions.gamma_poisson import (
     BootstrapGammaPoisson,
     EffectiveReads,
@@ -37,12 +37,9 @@ def build(num_bootstraps: int = 3, **changes: object) -> BootstrapGammaPoisson:
     )
 
 
-def many(number: int) -> BootstrapSummary:
+def many(number: int) -> BootstrapMean:
     """Summarise a million bootstraps, all alike: the estimate is known."""
-    zero = torch.zeros(4)
-    count = torch.full((4,), float(number))
-    size = torch.full((4,), 1e6)
-    return BootstrapSummary(size * (count == 0), size * (count > 0), count, zero)
+    return BootstrapMean(torch.full((4,), 1e6), torch.full((4,), float(number)))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -141,14 +138,14 @@ def test_multiples_of_less_than_a_read_are_rounded_to_the_nearest(dispersion: fl
 def test_effective_reads_are_fewer_where_estimates_scatter() -> None:
     distribution = build()
     bootstraps = torch.tensor([[0.0, 3.0, 6.0]]).expand(4, -1)
-    for value in (bootstraps, BootstrapSummary.of(bootstraps)):
+    for value in (bootstraps, BootstrapMean.of(bootstraps)):
         count, exposure = distribution.effective_reads(value)
         scatter = distribution.error_dispersion + distribution.bootstrap_dispersion / 3
         torch.testing.assert_close(exposure, 1 / scatter)
         torch.testing.assert_close(count, 3.0 / scatter)
     torch.testing.assert_close(
         distribution.log_prob(bootstraps),
-        distribution.log_prob(BootstrapSummary.of(bootstraps)),
+        distribution.log_prob(BootstrapMean.of(bootstraps)),
     )
 
 
@@ -164,12 +161,13 @@ def test_all_bootstraps_are_zero_as_often_as_in_samples(num_bootstraps: int) -> 
 
 
 def test_bootstraps_of_different_numbers() -> None:
-    summary = BootstrapSummary.of(torch.tensor([[2.0, 0.0], [4.0, 1.0]]).repeat_interleave(2, 0))
-    summary = summary._replace(zeros=summary.zeros + torch.tensor([0.0, 3.0, 0.0, 7.0]))
+    summary = BootstrapMean.of(torch.tensor([[2.0, 0.0], [4.0, 1.0]]).repeat_interleave(2, 0))
+    number = summary.number + torch.tensor([0.0, 3.0, 0.0, 7.0])
+    summary = BootstrapMean(number, summary.mean * 2 / number)
     together = build().log_prob(summary)
     for entry in range(4):
         alone = build(**{name: [value[entry]] for name, value in PARAMETERS.items()})
-        own = BootstrapSummary(*(part[entry : entry + 1] for part in summary))
+        own = BootstrapMean(*(part[entry : entry + 1] for part in summary))
         torch.testing.assert_close(alone.log_prob(own)[0], together[entry])
 
 

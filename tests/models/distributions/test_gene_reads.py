@@ -11,7 +11,7 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from exvae.data.bootstraps import BootstrapSummary
+from exvae.data.bootstraps import BootstrapMean
 from exvae.models.distributions.gamma_poisson import BootstrapGammaPoisson
 from exvae.models.distributions.gene_reads import (
     BootstrapGeneReads,
@@ -47,11 +47,9 @@ def build(num_bootstraps: int = 4, genes: Genes = GENES, **changes: object) -> B
     return BootstrapGeneReads(totals, Division(*parts[5:]), genes, validate_args=True)
 
 
-def known(estimates: Tensor) -> BootstrapSummary:
+def known(estimates: Tensor) -> BootstrapMean:
     """Summarise a million bootstraps, all alike: the estimate is known."""
-    size = torch.full_like(estimates, 1e6)
-    positive = (estimates > 0).to(estimates.dtype)
-    return BootstrapSummary(size * (1 - positive), size * positive, estimates, 0 * estimates)
+    return BootstrapMean(torch.full_like(estimates, 1e6), estimates)
 
 
 def test_genes_of_one_isoform_are_counted_by_themselves() -> None:
@@ -113,7 +111,7 @@ def test_slopes_are_those_of_finite_differences() -> None:
     bootstraps[0, 1] = bootstraps[1, 2] = 0.0
     logits = torch.randn(2, 6, dtype=torch.float64, requires_grad=True)
     concentration = torch.rand(3, dtype=torch.float64, requires_grad=True)
-    summary = BootstrapSummary.of(bootstraps)
+    summary = BootstrapMean.of(bootstraps)
     totals = build(3).totals
 
     def log_prob(logits: Tensor, concentration: Tensor) -> Tensor:
@@ -161,10 +159,10 @@ AMBIGUOUS = {
 }
 
 
-def observed_sets() -> BootstrapSummary:
+def observed_sets() -> BootstrapMean:
     """Summarise the sets of both cells."""
-    parts = [BootstrapSummary.of(torch.tensor(own).float()) for own in SETS]
-    return BootstrapSummary(*map(torch.stack, zip(*parts, strict=True)))
+    parts = [BootstrapMean.of(torch.tensor(own).float()) for own in SETS]
+    return BootstrapMean(*map(torch.stack, zip(*parts, strict=True)))
 
 
 def effective(cell: int, of_genes: bool) -> np.ndarray:
@@ -304,7 +302,7 @@ def test_bootstraps_and_their_statistics_in_any_order() -> None:
     assert expected.shape == (2,)
     shuffled = bootstraps[..., torch.tensor([2, 0, 3, 1])]
     torch.testing.assert_close(distribution.log_prob(shuffled), expected)
-    torch.testing.assert_close(distribution.log_prob(BootstrapSummary.of(bootstraps)), expected)
+    torch.testing.assert_close(distribution.log_prob(BootstrapMean.of(bootstraps)), expected)
     order = torch.randperm(6)
     moved = build(genes=Genes(GENES.codes[order], 3), usage=USAGE[order].tolist())
     torch.testing.assert_close(moved.log_prob(bootstraps[:, order]), expected)
