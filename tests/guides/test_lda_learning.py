@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pyro
 import pytest
 import torch
-from pyro.infer import SVI
+from pyro import poutine
+from pyro.infer import SVI, Importance
 from torch import Tensor
 
 from exvae.data.corpora import DocumentBatch
@@ -260,3 +261,22 @@ def test_beta_has_a_floor() -> None:
 
 def test_beta_is_a_tenth_by_default() -> None:
     assert LDA(5, 4).topic_concentration == pytest.approx(0.1)
+
+
+def test_topics_move_only_where_the_guide_learns(
+    learner: Callable[..., SVI], documents: DocumentBatch
+) -> None:
+    """A trace, or Importance, runs the guide under gradients, too."""
+    guide = learner().guide
+    before = guide.topics.concentration.clone()
+    guide.learn = False
+    poutine.trace(guide).get_trace(*documents)
+    Importance(guide.model, guide, num_samples=3).run(*documents)
+    assert torch.equal(guide.topics.concentration, before)
+    guide.learn = True
+    poutine.trace(guide).get_trace(*documents)
+    assert not torch.equal(guide.topics.concentration, before)
+    frozen = learner(learn=False)
+    before = frozen.guide.topics.concentration.clone()
+    frozen.step(*documents)
+    assert torch.equal(frozen.guide.topics.concentration, before)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,7 +16,6 @@ from torch import Tensor
 
 from exvae.data.cell_batches import CellBatch
 from exvae.data.initial_values import ExpressionScales
-from exvae.models.decoders import NetworkDecoder, inverse_softplus
 from exvae.models.distributions.posteriors import SampledPosterior
 from exvae.models.scvi import DISPERSIONS, DROPOUTS, SCVI
 
@@ -242,40 +240,6 @@ def test_ranks_in_sampled_posteriors() -> None:
     assert up_to.tolist() == [0.5, 0.5, 0.5, 0.75, 1.0, 1.0]
 
 
-def test_networks_read_the_batch() -> None:
-    network = NetworkDecoder(3, BATCHES, 5, hidden_sizes=(8, 8))
-    latent = torch.randn(3).expand(4, 3)
-    batches = torch.tensor([0, 1, 0, 1])
-    same = network(latent, batches)
-    assert torch.equal(same[0], same[1])  # until something is learned
-    for table in network.batches:
-        torch.nn.init.normal_(table.weight)
-    told_apart = network(latent, batches)
-    assert torch.equal(told_apart[0], told_apart[2])
-    assert not torch.allclose(told_apart[0], told_apart[1])
-    assert NetworkDecoder(3, 1, 5, hidden_sizes=())(latent, batches * 0).shape == (4, 5)
-
-
-def test_networks_are_hidden_layers_that_are_normalised_and_rectified() -> None:
-    network = NetworkDecoder(3, BATCHES, 5, hidden_sizes=(8, 7))
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter)
-    batches = torch.tensor([1, 0, 1, 1])
-    latent = torch.randn(6, 4, 3)
-    state = {name: value.double().numpy() for name, value in network.state_dict().items()}
-    hidden = latent.double().numpy()
-    for layer in "01":
-        hidden = hidden @ state[f"layers.{layer}.weight"].T + state[f"layers.{layer}.bias"]
-        hidden = hidden + state[f"batches.{layer}.weight"][batches.numpy()]
-        hidden = hidden - hidden.mean(-1, keepdims=True)
-        hidden = hidden / np.sqrt((hidden**2).mean(-1, keepdims=True) + 1e-5)
-        hidden = hidden * state[f"normalise.{layer}.weight"] + state[f"normalise.{layer}.bias"]
-        hidden = np.maximum(hidden, 0.0)
-    expected = hidden @ state["output.weight"].T + state["output.bias"]
-    found = network(latent, batches).detach()
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
-
-
 def test_hidden_layers_have_the_sizes_that_are_told() -> None:
     model = SCVI(ISOFORMS, BATCHES, latent_size=3, hidden_sizes=(9, 6), dropout="none")
     shapes = [tuple(part.weight.shape) for part in model.modules() if type(part) is torch.nn.Linear]
@@ -309,13 +273,6 @@ def test_parameters_of_isoforms_learn_faster(dispersion: str, dropout: str) -> N
     fast |= {"dropout.dropout_logits"} if dropout == "constant" else set()
     assert factors == {name: 5.0 if name in fast else 1.0 for name in factors}
     assert fast < set(factors)
-
-
-def test_inverse_softplus() -> None:
-    values = torch.tensor([1e-3, 0.1, 1.0, 30.0, 300.0])
-    found = torch.nn.functional.softplus(inverse_softplus(values))
-    torch.testing.assert_close(found, values, rtol=1e-4, atol=1e-6)
-    assert math.isclose(float(inverse_softplus(torch.tensor(math.log(2.0)))), 0.0, abs_tol=1e-6)
 
 
 def test_two_models_do_not_share_parameters() -> None:
