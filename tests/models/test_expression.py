@@ -82,7 +82,7 @@ def test_reads_of_a_gene_have_mean_variance_and_quantiles_of_the_closed_form(
     scatter = float((draws - mean).square().std())
     assert abs(float(posterior.variance[0, 0]) - variance) < ALLOWED * scatter / root
     # The distribution function, for every rate and every share.
-    rates, shares = midpoints(rate, 300)[:, None], midpoints(SHARE, 1000)
+    rates, shares = midpoints(rate, 150)[:, None], midpoints(SHARE, 500)
     scale = np.maximum(shares * ambiguity, 1e-3)
     for level in (0.025, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 0.975):
         value = float(posterior.quantile(level)[0, 0])
@@ -96,8 +96,8 @@ def test_reads_of_isoforms_have_mean_and_variance_of_the_closed_form(
 ) -> None:
     posterior, _ = posterior_of(small_models, log_theta)
     rate = rate_of(0, 34.0, np.exp(log_theta))
-    rates = midpoints(rate, 60)[:, None, None]
-    shares, levels = midpoints(SHARE, 300)[:, None], (np.arange(60) + 0.5) / 60
+    rates = midpoints(rate, 40)[:, None, None]
+    shares, levels = midpoints(SHARE, 150)[:, None], (np.arange(40) + 0.5) / 40
     scale = np.maximum(shares * (TOTALS[0] - 1), 1e-3)
     totals = scipy.stats.gamma.ppf(levels, rates / scale, scale=scale)
     reads = totals / np.maximum(shares * (DIVISIONS[0] - 1), 1e-3)
