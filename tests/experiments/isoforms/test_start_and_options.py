@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -207,6 +208,21 @@ def test_batches_are_those_of_the_key(fit_cells: FitCells, small_cells: Cells) -
         mean, *_ = decoded(fit, torch.ones(2, 10), torch.tensor([0, 1]))
     assert not torch.allclose(*z)
     assert not torch.allclose(*mean, rtol=1e-5)
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_there_are_as_many_batches_as_the_cells_have(
+    fit_cells: FitCells, small_cells: Cells, number: int
+) -> None:
+    names = tuple(f"donor{batch}" for batch in range(number))
+    cells = replace(small_cells, batches=np.arange(24) % number, batch_names=names)
+    fit = fit_cells(cells=cells, training={"epochs": 1})
+    assert fit.model.library_prior(torch.arange(number)).batch_shape == (number, 1)
+    with pytest.raises(IndexError):
+        fit.model.library_prior(torch.tensor([number]))
+    # Codes are those of the fit, whatever the order in the file.
+    other = replace(cells, batch_names=names[::-1])
+    assert fit.conform(other).batches.tolist() == (number - 1 - cells.batches).tolist()
 
 
 def test_the_seed_decides_where_a_fit_starts_and_on_what(fit_cells: FitCells) -> None:
