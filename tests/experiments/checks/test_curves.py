@@ -96,6 +96,17 @@ def test_isoforms_of_few_reads_are_not_asked_for_their_variance() -> None:
         assert statistics[0].scalars()[name] == statistics[1].scalars()[name]
 
 
+def test_entries_of_few_reads_are_not_asked_for_their_variance() -> None:
+    bursts = np.zeros((40, 10, 5))
+    bursts[:, :, 0] = 4.0  # 0.8 on average, with five times the variance of counting
+    bursts[:, 0] = [8.0, 12.0, 10.0, 10.0, 10.0]
+    statistics = CellStatistics(10, True)
+    statistics.add(BootstrapSummary.of(torch.from_numpy(bursts)))
+    for level in ("50%", "90%"):
+        name = f"variance / mean of bootstraps, {level} quantile of entries (reads)"
+        assert np.isclose(statistics.scalars()[name], 2.0 / 10.0, rtol=0.05)
+
+
 def test_curves_of_documents() -> None:
     corpus = simulate_corpus(80, 3, 40, 30, lengths="heavy-tailed", seed=1).corpus
     statistics = DocumentStatistics(40, (20.0, 40.0))
