@@ -62,6 +62,20 @@ def test_curves_of_cells() -> None:
     assert_curve(curves["zeros of bootstraps"], mean_of_bins(own, zeros, *reads), -2, 4)
 
 
+def test_two_bootstraps_have_a_variance_and_one_has_none() -> None:
+    draws = bootstraps_of_cells()[:, :, :2]
+    statistics = CellStatistics(25, True)
+    statistics.add(BootstrapSummary.of(torch.from_numpy(draws)))
+    own = draws.mean(-1)
+    seen = own > 0
+    noise = draws.var(-1, ddof=1)[seen] / own[seen]
+    expected = mean_of_bins(own[seen], noise, -2, 4, 32)
+    assert_curve(statistics.curves()["variance of bootstraps"], expected, -2, 4)
+    alone = CellStatistics(25, True)
+    alone.add(BootstrapSummary.of(torch.from_numpy(draws[:, :, :1])))
+    assert np.isnan(alone.curves()["variance of bootstraps"][1]).all()
+
+
 def test_the_curve_of_libraries_is_a_density() -> None:
     draws = bootstraps_of_cells()
     statistics = CellStatistics(25, True)

@@ -236,10 +236,10 @@ def test_the_seed_decides_where_a_fit_starts_and_on_what(fit_cells: FitCells) ->
         assert not torch.equal(starts["one"][part], starts["other"][part]), part
 
 
-@pytest.mark.parametrize(("fraction", "seed"), [(0.75, 0), (0.5, 0), (0.5, 8)])
+@pytest.mark.parametrize(("fraction", "seed"), [(0.75, 0), (0.5, 8), (0.7, 0)])
 def test_cells_are_split_by_fraction_and_seed(fraction: float, seed: int) -> None:
     trained_on, held_out = split_cells(24, fraction, seed)
-    assert len(trained_on) == 24 * fraction
+    assert len(trained_on) == {0.75: 18, 0.5: 12, 0.7: 17}[fraction]
     assert sorted([*trained_on, *held_out]) == list(range(24))
     order = np.random.default_rng(seed).permutation(24)
     assert [*trained_on, *held_out] == order.tolist()
