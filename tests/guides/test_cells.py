@@ -156,9 +156,12 @@ def test_the_batch_is_never_hidden() -> None:
     assert not torch.allclose(location[0], location[1])
 
 
-@pytest.mark.parametrize("share", [0.2, 0.7])
-def test_the_share_that_is_hidden(share: float) -> None:
-    _, guide = build(input_dropout=share)
+@pytest.mark.parametrize("share", [0.2, None])
+def test_the_share_that_is_hidden(share: float | None) -> None:
+    """Seven of ten unless it is told."""
+    options = {} if share is None else {"input_dropout": share}
+    guide = SCVIGuide(SCVI(ISOFORMS, BATCHES), **options)
+    share = 0.7 if share is None else share
     cells = 2000
     values, batches = torch.ones(cells, ISOFORMS), torch.zeros(cells, dtype=torch.int64)
     read = guide.elements(values, torch.arange(cells + 1), batches)[:, :ISOFORMS]
@@ -170,6 +173,9 @@ def test_vectors_are_read_at_one_depth() -> None:
     _, guide = build()
     counts = torch.poisson(torch.full((9, ISOFORMS), 12.0))
     scales = input_scales(csr_matrix(counts.numpy()))
+    # Ten thousand reads before anything is known of the cells.
+    at_first = (counts / counts.sum(-1, keepdim=True) * 1e4).log1p()
+    torch.testing.assert_close(guide.centred(counts), at_first)
     guide.initialise(SimpleNamespace(inputs=scales))
     shallow = counts / 30
     scaled = shallow / shallow.sum(-1, keepdim=True).clamp(min=1.0) * scales.reads
@@ -190,6 +196,8 @@ def test_sizes_of_layers_are_those_asked_for() -> None:
     shapes = [tuple(value.shape) for value in guide.parameters() if value.dim() == 2]
     # f reads the batch, too; h the size of the set.
     assert shapes == [(7, ISOFORMS + BATCHES), (6, 7), (4, 7), (8, 4)]
+    shapes = [tuple(value.shape) for value in SCVIGuide(model).parameters() if value.dim() == 2]
+    assert shapes == [(64, ISOFORMS + BATCHES), (8, 65)]
 
 
 def test_scales_stay_positive_and_finite() -> None:

@@ -58,10 +58,11 @@ def test_the_kind_of_fixed_point_is_that_of_the_guide(
     words, offsets = documents.words, documents.offsets
     start = svi.guide.infer_concentration(words, offsets)
     alpha, topic_words = svi.model.document_concentration, svi.guide.topics.mean()
-    found = svi.guide.infer_concentration(words, offsets, steps=3)
-    for kind in UPDATES:
-        wanted = refine(start, alpha, topic_words, words, offsets, steps=3, update=kind)
-        assert torch.allclose(found, wanted.concentration) == (kind == update)
+    for steps in (1, 3):
+        found = svi.guide.infer_concentration(words, offsets, steps=steps)
+        for kind in UPDATES:
+            wanted = refine(start, alpha, topic_words, words, offsets, steps=steps, update=kind)
+            assert torch.allclose(found, wanted.concentration) == (kind == update)
 
 
 def test_the_collapsed_fixed_point_is_the_default(
@@ -120,6 +121,16 @@ def test_the_warm_up_has_refinement_steps_of_its_own(
     assert not differ("refinement_steps", 1)
     assert not differ("warm_up_refinement_steps", 0)
     assert differ("refinement_steps", 0)
+
+
+@pytest.mark.parametrize(
+    ("warm_up", "named"), [(0, {"refinement_steps": 5}), (1, {"warm_up_refinement_steps": 20})]
+)
+def test_refinement_steps_that_are_not_told(
+    learner: Callable[..., SVI], documents: DocumentBatch, warm_up: int, named: dict[str, int]
+) -> None:
+    plain = topics_after_one_step(learner, documents, warm_up=warm_up)
+    assert torch.equal(plain, topics_after_one_step(learner, documents, warm_up=warm_up, **named))
 
 
 def test_a_random_start_is_as_sure_as_the_words_are_many(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -224,3 +224,30 @@ def test_the_cells_of_a_subset_are_checked(fit_cells, small_cells: Cells) -> Non
         observed = check.statistics.set_index("statistic")["observed"]
         expected = np.log10(means[chosen].sum(1)).mean()
         assert observed["mean log10 library size"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_batches_in_another_order_are_those_of_the_fit(fit_cells, small_cells: Cells) -> None:
+    fit = fit_cells(training={"epochs": 1})
+    names = small_cells.batch_names[::-1]
+    other = replace(small_cells, batches=1 - small_cells.batches, batch_names=names)
+    for latents in ("prior", "posterior"):
+        found = [
+            check_cells(fit, cells, latents=latents, num_replicates=3).statistics
+            for cells in (small_cells, other)
+        ]
+        pd.testing.assert_frame_equal(*found)
+
+
+def test_replicates_from_the_posterior_are_of_the_very_cells() -> None:
+    """The deep ones are deep again; from the prior they are others."""
+    fit = truth(noise="poisson")
+    cells = generated(fit, 0, num_cells=30)
+    depth = np.where(np.arange(30) % 2, 20.0, 1.0)[:, None]
+    layers = [csr_matrix(layer.multiply(depth)) for layer in cells.bootstraps]
+    cells = replace(cells, bootstraps=tuple(layers), summary=summarise(layers))
+    tensors = checks.tensors_of(IsoformConfig(**fit.config["model"]), cells, fit.device)
+    batch = tensors.batch(np.arange(30))
+    for latents, follows in (("posterior", True), ("prior", False)):
+        for _, each in checks.replicate_cells(fit, batch, latents, 3):
+            reads = each.mean_of_all.sum(-1)
+            assert (reads[1::2].mean() > 5 * reads[::2].mean()) == follows

@@ -62,6 +62,20 @@ def test_curves_of_cells() -> None:
     assert_curve(curves["zeros of bootstraps"], mean_of_bins(own, zeros, *reads), -2, 4)
 
 
+def test_two_bootstraps_have_a_variance_and_one_has_none() -> None:
+    draws = bootstraps_of_cells()[:, :, :2]
+    statistics = CellStatistics(25, True)
+    statistics.add(BootstrapSummary.of(torch.from_numpy(draws)))
+    own = draws.mean(-1)
+    seen = own > 0
+    noise = draws.var(-1, ddof=1)[seen] / own[seen]
+    expected = mean_of_bins(own[seen], noise, -2, 4, 32)
+    assert_curve(statistics.curves()["variance of bootstraps"], expected, -2, 4)
+    alone = CellStatistics(25, True)
+    alone.add(BootstrapSummary.of(torch.from_numpy(draws[:, :, :1])))
+    assert np.isnan(alone.curves()["variance of bootstraps"][1]).all()
+
+
 def test_the_curve_of_libraries_is_a_density() -> None:
     draws = bootstraps_of_cells()
     statistics = CellStatistics(25, True)
@@ -94,6 +108,17 @@ def test_isoforms_of_few_reads_are_not_asked_for_their_variance() -> None:
     for level in ("50%", "90%"):
         name = f"variance / mean over cells, {level} quantile of isoforms (reads)"
         assert statistics[0].scalars()[name] == statistics[1].scalars()[name]
+
+
+def test_entries_of_few_reads_are_not_asked_for_their_variance() -> None:
+    bursts = np.zeros((40, 10, 5))
+    bursts[:, :, 0] = 4.0  # 0.8 on average, with five times the variance of counting
+    bursts[:, 0] = [8.0, 12.0, 10.0, 10.0, 10.0]
+    statistics = CellStatistics(10, True)
+    statistics.add(BootstrapSummary.of(torch.from_numpy(bursts)))
+    for level in ("50%", "90%"):
+        name = f"variance / mean of bootstraps, {level} quantile of entries (reads)"
+        assert np.isclose(statistics.scalars()[name], 2.0 / 10.0, rtol=0.05)
 
 
 def test_curves_of_documents() -> None:

@@ -17,7 +17,6 @@ from exvae.experiments.fitting import fits
 from exvae.experiments.lda import fitting
 from exvae.experiments.lda.completion import infer, perplexity
 from exvae.experiments.lda.fitting import LDAFit
-from exvae.guides.lda import LEARN_DOCUMENT_CONCENTRATION
 from exvae.models.lda import LDA
 
 FitTopics = Callable[..., LDAFit]
@@ -37,25 +36,28 @@ def encoded(fit: LDAFit, corpus: Corpus, *documents: list[int]) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("guide", "learn"),
-    [*(("exchangeable", learn) for learn in LEARN_DOCUMENT_CONCENTRATION)]
-    + [("fixed-length", "symmetric")],
+    ("guide", "alpha", "beta"),
+    [
+        ("exchangeable", "asymmetric", False),
+        ("exchangeable", "fixed", True),
+        ("fixed-length", "symmetric", True),
+    ],
 )
-def test_alpha_is_learned_as_told(fit_topics: FitTopics, guide: str, learn: str) -> None:
-    options = {"learn_document_concentration": learn, "guide": guide, "length": 3}
-    model = fit_topics(**options, training=LONG).guide.model
-    alpha = model.document_concentration
-    assert (alpha.max() == alpha.min()) == (learn != "asymmetric")
-    assert torch.allclose(alpha, torch.full((3,), 1 / 3)) == (learn == "fixed")
-
-
-@pytest.mark.parametrize(
-    ("guide", "learn"), [("exchangeable", False), ("exchangeable", True), ("fixed-length", True)]
-)
-def test_beta_starts_and_is_learned_as_told(fit_topics: FitTopics, guide: str, learn: bool) -> None:
-    options = {"learn_topic_concentration": learn, "guide": guide, "length": 3}
-    model = fit_topics(topic_concentration=0.7, training=LONG, **options).guide.model
-    assert (model.topic_concentration == pytest.approx(0.7)) != learn
+def test_concentrations_start_and_are_learned_as_told(
+    fit_topics: FitTopics, guide: str, alpha: str, beta: bool
+) -> None:
+    model = fit_topics(
+        guide=guide,
+        length=3,
+        topic_concentration=0.7,
+        learn_document_concentration=alpha,
+        learn_topic_concentration=beta,
+        training=LONG,
+    ).guide.model
+    found = model.document_concentration
+    assert (found.max() == found.min()) == (alpha != "asymmetric")
+    assert torch.allclose(found, torch.full((3,), 1 / 3)) == (alpha == "fixed")
+    assert (model.topic_concentration == pytest.approx(0.7)) != beta
 
 
 @pytest.mark.parametrize("pooling", ["max", "mean"])
