@@ -160,7 +160,7 @@ def test_the_batch_is_never_hidden() -> None:
 def test_the_share_that_is_hidden(share: float | None) -> None:
     """Seven of ten unless it is told."""
     options = {} if share is None else {"input_dropout": share}
-    guide = SCVIGuide(SCVI(ISOFORMS, BATCHES), **options)
+    guide = CellGuide(SCVI(ISOFORMS, BATCHES), **options)
     share = 0.7 if share is None else share
     cells = 2000
     values, batches = torch.ones(cells, ISOFORMS), torch.zeros(cells, dtype=torch.int64)
@@ -196,7 +196,7 @@ def test_sizes_of_layers_are_those_asked_for() -> None:
     shapes = [tuple(value.shape) for value in guide.parameters() if value.dim() == 2]
     # f reads the batch, too; h the size of the set.
     assert shapes == [(7, ISOFORMS + BATCHES), (6, 7), (4, 7), (8, 4)]
-    shapes = [tuple(value.shape) for value in SCVIGuide(model).parameters() if value.dim() == 2]
+    shapes = [tuple(value.shape) for value in CellGuide(model).parameters() if value.dim() == 2]
     assert shapes == [(64, ISOFORMS + BATCHES), (8, 65)]
 
 
