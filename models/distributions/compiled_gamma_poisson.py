@@ -8,7 +8,6 @@ from functools import cache
 import numba
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .. import entry_blocks, float32_math
 from ..entry_blocks import prior_constant
@@ -21,12 +20,13 @@ from ..float32_math import (
     stirling_remainder_of_small,
 )
 from ..native_driver import spread, stamp_of
+from .gamma_poisson import torch_log_gamma_poisson
 
 
 def native_log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -> Tensor:
     """Compute :func:`~.gamma_poisson.log_gamma_poisson` of tensors of one shape.
 
-    Differentiable once, in the mean and the inverse dispersion.
+    Second derivatives, in the mean and the inverse dispersion, are plain torch.
     """
     return _LogGammaPoisson.apply(count, mean, inverse_dispersion)
 
@@ -42,14 +42,20 @@ class _LogGammaPoisson(torch.autograd.Function):
         loop = _compiled()
         spread(lambda own: loop(*(part[own] for part in (*inputs, *flat))), mean.numel())
         value, *slopes = outputs
-        ctx.save_for_backward(*slopes)
+        ctx.save_for_backward(count, mean, inverse_dispersion, *slopes)
         return value
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, cotangent: Tensor) -> tuple[Tensor | None, ...]:
-        by_mean, by_dispersion = ctx.saved_tensors
-        return None, cotangent * by_mean, cotangent * by_dispersion
+        count, mean, inverse_dispersion, by_mean, by_dispersion = ctx.saved_tensors
+        if not torch.is_grad_enabled():
+            return None, cotangent * by_mean, cotangent * by_dispersion
+        # The gradient is to be differentiated: the compiled slopes do not say how they depend.
+        value = torch_log_gamma_poisson(count, mean, inverse_dispersion)
+        wanted = [part for part in (mean, inverse_dispersion) if part.requires_grad]
+        slopes = iter(torch.autograd.grad(value, wanted, cotangent, create_graph=True))
+        parts = (mean, inverse_dispersion)
+        return None, *(next(slopes) if part.requires_grad else None for part in parts)
 
 
 @cache

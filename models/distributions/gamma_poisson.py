@@ -293,6 +293,11 @@ def log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -
         from .compiled_gamma_poisson import native_log_gamma_poisson  # loads numba
 
         return native_log_gamma_poisson(*broadcast_all(count, mean, inverse_dispersion))
+    return torch_log_gamma_poisson(count, mean, inverse_dispersion)
+
+
+def torch_log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -> Tensor:
+    """Compute :func:`log_gamma_poisson` by operations of torch, for any number of derivatives."""
     at_zero = -inverse_dispersion * (mean / inverse_dispersion).log1p()
     # At zero the formula of the others has no finite gradient.
     positive = torch.where(count > 0, count, 1.0)
