@@ -75,28 +75,32 @@ class Pooling(nn.Module):
         raise NotImplementedError
 
 
-class SumPooling(Pooling):
+class _Reduction(Pooling):
+    """Sum, mean or largest value of each feature."""
+
+    mode: str
+
+    def forward(self, table: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
+        """Pool sets, arguments as for :func:`pool`; shape (sets, size)."""
+        return pool(table, rows, offsets, self.mode)
+
+
+class SumPooling(_Reduction):
     """Sum of the elements."""
 
-    def forward(self, table: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
-        """Pool sets, arguments as for :func:`pool`; shape (sets, output_size)."""
-        return pool(table, rows, offsets, "sum")
+    mode = "sum"
 
 
-class MeanPooling(Pooling):
+class MeanPooling(_Reduction):
     """Mean of the elements."""
 
-    def forward(self, table: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
-        """Pool sets, arguments as for :func:`pool`; shape (sets, output_size)."""
-        return pool(table, rows, offsets, "mean")
+    mode = "mean"
 
 
-class MaxPooling(Pooling):
+class MaxPooling(_Reduction):
     """Largest value of each feature."""
 
-    def forward(self, table: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
-        """Pool sets, arguments as for :func:`pool`; shape (sets, output_size)."""
-        return pool(table, rows, offsets, "max")
+    mode = "max"
 
 
 class MomentsPooling(Pooling):
