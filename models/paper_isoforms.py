@@ -4,9 +4,10 @@ z_n, l_n, y_ng, u_ng as in :mod:`exvae.models.scvi`; u is now latent too
 a_n     ~ Normal(0, I)                           quality of cell n's quantification
 x_ng1.. ~ noise of scale f_sigma(a_n, s_n) around u_ng, each zero with probability f_h'(a_n, s_n)
 
-The bootstraps x of one isoform in one cell share u, which is summed out, and by default the error
-of the estimate, which is integrated out: they are exchangeable and not independent. The options of
-the noise are explained with :class:`~exvae.models.distributions.bootstrap_zinb.BootstrapZINB`.
+The bootstraps x of one isoform in one cell share u, which is summed out, and, if they have one in
+common, the error of the estimate, which is integrated out: they are exchangeable and not
+independent. The options of the noise are explained with
+:class:`~exvae.models.distributions.bootstrap_zinb.BootstrapZINB`.
 """
 
 from __future__ import annotations
@@ -18,21 +19,18 @@ from typing import NamedTuple
 import pyro
 import torch
 from pyro.distributions import TorchDistribution
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from ..data.bootstraps import BootstrapSummary
-from .bootstrap_likelihood import BootstrapSetting
 from .decoders import BatchedNetwork, inverse_softplus
-from .distributions.bootstrap_zinb import BootstrapZINB, CountPosterior
+from .distributions.bootstrap_zinb import BootstrapSetting, BootstrapZINB, CountPosterior
 from .scvi import SCVI
 
 # Least noise scale: bootstraps that agree to all digits would otherwise have an infinite density.
 _LEAST_NOISE = 1e-2
 # Logit of the probability that a bootstrap is zero whatever u is, before anything is learned.
 _FIRST_BOOTSTRAP_DROPOUT = -4.0
-# nu before anything is learned, and its least value.
-_FIRST_CONCENTRATION, _LEAST_CONCENTRATION = 5.0, 0.5
 
 
 class NoiseParameters(NamedTuple):
@@ -44,13 +42,10 @@ class NoiseParameters(NamedTuple):
         f_sigma (reads for absolute noise).
     bootstrap_dropout_logits
         Logit of the probability that a bootstrap is zero whatever u is.
-    noise_concentration
-        nu, of adaptive noise alone.
     """
 
     noise_scale: Tensor
     bootstrap_dropout_logits: Tensor
-    noise_concentration: Tensor | None
 
 
 class BootstrapIsoforms(SCVI):
@@ -64,11 +59,9 @@ class BootstrapIsoforms(SCVI):
         A, the dimensions of a.
     noise_hidden_sizes
         Sizes of the hidden layers behind a.
-    error, zeros, noise
+    error, noise
         Of :class:`~exvae.models.distributions.bootstrap_zinb.BootstrapZINB`.
     """
-
-    isoform_parameters = (*SCVI.isoform_parameters, "raw_concentration")
 
     def __init__(
         self,
@@ -77,20 +70,16 @@ class BootstrapIsoforms(SCVI):
         *,
         noise_latent_size: int = 5,
         noise_hidden_sizes: Sequence[int] = (32,),
-        error: str = "shared",
-        zeros: str = "rectified",
-        noise: str = "adaptive",
+        error: str = "independent",
+        noise: str = "absolute",
         **options,
     ) -> None:
         super().__init__(num_isoforms, num_batches, **options)
         self.noise_latent_size = noise_latent_size
-        self.likelihood = asdict(BootstrapSetting(error, zeros, noise))
+        self.likelihood = asdict(BootstrapSetting(error, noise))
         self.noise_decoder = BatchedNetwork(
             noise_latent_size, num_batches, 2 * num_isoforms, hidden_sizes=noise_hidden_sizes
         )
-        if noise == "adaptive":
-            first = inverse_softplus(torch.tensor(_FIRST_CONCENTRATION - _LEAST_CONCENTRATION))
-            self.raw_concentration = nn.Parameter(first.repeat(num_isoforms))
 
     @torch.no_grad()
     def initialise_noise(self, variances: Tensor) -> None:
@@ -161,7 +150,6 @@ class BootstrapIsoforms(SCVI):
             noise.noise_scale,
             noise.bootstrap_dropout_logits,
             num_bootstraps=num_bootstraps,
-            noise_concentration=noise.noise_concentration,
             **self.likelihood,
         )
 
@@ -207,7 +195,4 @@ class BootstrapIsoforms(SCVI):
     def decode_noise(self, a: Tensor, batches: Tensor) -> NoiseParameters:
         """Turn a, shape (..., cells, 1, noise_latent_size), into the parameters of the noise."""
         scale, dropout = self.noise_decoder(a.squeeze(-2), batches).chunk(2, -1)
-        concentration = None
-        if self.likelihood["noise"] == "adaptive":
-            concentration = functional.softplus(self.raw_concentration) + _LEAST_CONCENTRATION
-        return NoiseParameters(functional.softplus(scale) + _LEAST_NOISE, dropout, concentration)
+        return NoiseParameters(functional.softplus(scale) + _LEAST_NOISE, dropout)

@@ -15,7 +15,7 @@ from torch.distributions.utils import broadcast_all, lazy_property
 from torch.nn import functional
 
 from ...data.bootstraps import BootstrapSummary
-from ..native_driver import uses_native
+from ..compiled_loops import uses_compiled
 from .compiled_gamma_poisson import native_log_gamma_poisson
 from .gamma_draws import standard_gamma
 from .negative_binomial import (
@@ -266,7 +266,7 @@ def log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -
     inverse_dispersion
         theta > 0; the variance is mu + mu^2 / theta.
     """
-    if uses_native(mean):
+    if uses_compiled(mean):
         return native_log_gamma_poisson(*broadcast_all(count, mean, inverse_dispersion))
     at_zero = -inverse_dispersion * (mean / inverse_dispersion).log1p()
     # At zero the formula of the others has no finite gradient.

@@ -18,12 +18,8 @@ from exvae.models.paper_isoforms import BootstrapIsoforms
 CELLS, ISOFORMS, BATCHES, BOOTSTRAPS = 6, 4, 2, 3
 
 every_likelihood = pytest.mark.parametrize(
-    ("error", "zeros", "noise"),
-    list(
-        itertools.product(
-            ("shared", "independent"), ("rectified", "atom"), ("adaptive", "relative", "absolute")
-        )
-    ),
+    ("error", "noise"),
+    list(itertools.product(("shared", "independent"), ("relative", "absolute"))),
 )
 
 
@@ -67,8 +63,8 @@ def draw_latents(model: BootstrapIsoforms) -> dict[str, Tensor]:
 
 
 @every_likelihood
-def test_bootstraps_are_those_of_the_distribution(error: str, zeros: str, noise: str) -> None:
-    model = build(error=error, zeros=zeros, noise=noise).eval()
+def test_bootstraps_are_those_of_the_distribution(error: str, noise: str) -> None:
+    model = build(error=error, noise=noise).eval()
     latents = draw_latents(model)
     batch = batch_of()
     with torch.no_grad():
@@ -78,17 +74,14 @@ def test_bootstraps_are_those_of_the_distribution(error: str, zeros: str, noise:
         assert bootstraps.shape == (CELLS, ISOFORMS, BOOTSTRAPS)
         state = {name: latents[name] for name in ("z", "library")}
         counts = model.decode(batches=batch.batches, **state)
-        scale, dropout, concentration = model.decode_noise(latents["a"], batch.batches)
-        assert (concentration is not None) == (noise == "adaptive")
+        scale, dropout = model.decode_noise(latents["a"], batch.batches)
         expected = BootstrapZINB(
             *counts,
             scale,
             dropout,
             num_bootstraps=BOOTSTRAPS,
             error=error,
-            zeros=zeros,
             noise=noise,
-            noise_concentration=concentration,
         ).log_prob(bootstraps)
         assert expected.shape == (CELLS, ISOFORMS)
         for obs in (bootstraps, BootstrapSummary.of(bootstraps)):
@@ -99,8 +92,8 @@ def test_bootstraps_are_those_of_the_distribution(error: str, zeros: str, noise:
 
 
 @every_likelihood
-def test_every_parameter_is_used(error: str, zeros: str, noise: str) -> None:
-    model = build(error=error, zeros=zeros, noise=noise)
+def test_every_parameter_is_used(error: str, noise: str) -> None:
+    model = build(error=error, noise=noise)
     batch = batch_of()
     bootstraps = torch.rand(CELLS, ISOFORMS, BOOTSTRAPS) * 30
     bootstraps[:, :, 0] = 0.0
@@ -117,11 +110,10 @@ def test_every_parameter_is_used(error: str, zeros: str, noise: str) -> None:
 def test_the_noise_starts_at_the_variance_of_the_bootstraps() -> None:
     model = build()
     torch.nn.init.zeros_(model.noise_decoder.output.weight)
-    scale, dropout, concentration = model.decode_noise(torch.randn(CELLS, 1, 2), batch_of().batches)
+    scale, dropout = model.decode_noise(torch.randn(CELLS, 1, 2), batch_of().batches)
     expected = torch.tensor([1.0, 2.0, 0.5, 3.0]).expand(CELLS, -1)
     torch.testing.assert_close(scale, expected, rtol=1e-4, atol=1e-4)
     assert (dropout.sigmoid() < 0.03).all()
-    torch.testing.assert_close(concentration, torch.full((ISOFORMS,), 5.0))
 
 
 def test_the_trace_is_the_graphical_model() -> None:
@@ -153,11 +145,10 @@ def test_predictive_draws_all_sites_from_their_priors(generation, parallel: bool
         generation.check_moments(draws[name], prior.mean, prior.stddev)
 
 
-def nodes_of_reads(negative: bool) -> tuple[Tensor, Tensor]:
+def nodes_of_reads() -> tuple[Tensor, Tensor]:
     """Nodes and weights over what a bootstrap can be; the first is zero, an atom."""
     edges = np.concatenate([np.arange(0, 8, 0.5), np.geomspace(8, 1000, 30)])
-    if negative:
-        edges = np.concatenate([-edges[edges < 300][:0:-1], edges])
+    edges = np.concatenate([-edges[edges < 300][:0:-1], edges])
     abscissas, shares = np.polynomial.legendre.leggauss(8)
     low, width = edges[:-1, None], np.diff(edges)[:, None]
     nodes, weights = low + width * (abscissas + 1) / 2, width * shares / 2
@@ -167,22 +158,19 @@ def nodes_of_reads(negative: bool) -> tuple[Tensor, Tensor]:
 
 @every_likelihood
 def test_generated_bootstraps_have_the_moments_of_their_density(
-    generation, error: str, zeros: str, noise: str
+    generation, error: str, noise: str
 ) -> None:
-    model = build(error=error, zeros=zeros, noise=noise).eval()
+    model = build(error=error, noise=noise).eval()
     # Noise as large as the counts themselves, so that both show.
     model.initialise_noise(
         torch.tensor([4.0, 9.0, 16.0, 25.0]) * (20 if noise == "absolute" else 1)
     )
     model.log_inverse_dispersion.data.fill_(2.0)
-    if noise == "adaptive":
-        # Else moments are of tails so heavy that no number of draws would show them.
-        model.raw_concentration.data.fill_(30.0)
     latents = draw_latents(model)
     number = 5000
     draws = generation.generate(model, batch_of(), number, latents, parallel=True)["bootstraps"]
     assert draws.shape == (number, CELLS, ISOFORMS, BOOTSTRAPS)
-    nodes, weights = nodes_of_reads(negative=zeros == "atom")
+    nodes, weights = nodes_of_reads()
     obs = nodes[:, None, None, None].expand(-1, CELLS, ISOFORMS, 1)
     density = generation.score(model, batch_of(obs), latents, "bootstraps").exp()
     masses = density * weights[:, None, None]
@@ -233,6 +221,6 @@ def test_expression_averages_the_posteriors_of_the_samples() -> None:
 
 
 def test_options_that_do_not_exist_are_refused_at_once() -> None:
-    for option in ("error", "zeros", "noise"):
+    for option in ("error", "noise"):
         with pytest.raises(ValueError, match=f"{option} is 'nothing'; choose one of"):
             build(**{option: "nothing"})
