@@ -22,7 +22,7 @@ from torch.nn import functional
 from ..data.bootstraps import BootstrapSummary
 from .base import require
 from .decoders import NetworkDecoder, inverse_softplus
-from .distributions.bootstrap_zinb import BootstrapZINB
+from .distributions.bootstrap_zinb import ERRORS, NOISES, BootstrapZINB
 from .distributions.count_posterior import CountPosterior
 from .distributions.posteriors import SampledPosterior
 from .distributions.statistics import StatisticsOfBootstraps
@@ -87,8 +87,8 @@ class BootstrapIsoforms(ZeroInflatedCells):
         super().__init__(genes, num_batches, dropout=dropout, **options)
         if noise_latent_size < 1:
             raise ValueError(f"noise_latent_size is {noise_latent_size}; give at least 1")
-        require("error", error, ("independent", "shared"))
-        require("noise", noise, ("absolute", "relative"))
+        require("error", error, ERRORS)
+        require("noise", noise, NOISES)
         self.noise_latent_size = noise_latent_size
         self.error, self.noise = error, noise
         self.noise_decoder = NetworkDecoder(

@@ -2,20 +2,65 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import torch
 from pyro.distributions import TorchDistribution, constraints
 from torch import Tensor
 from torch.distributions.utils import broadcast_all, lazy_property
 
 from ...data.bootstraps import BootstrapSummary
-from ..bootstrap_likelihood import BootstrapParameters, BootstrapSetting, squared_noise
-from ..marginal import count_posterior, grid_log_prob, marginal_log_prob
-from ..single_bootstrap import log_bin_mass, moments
+from ..bootstrap_sum.blocks import Rules
+from ..bootstrap_sum.driver import log_likelihood
+from ..bootstrap_sum.grid import grid_log_likelihood
+from ..bootstrap_sum.posterior import count_posterior
+from ..bootstrap_sum.single import log_bin_mass, moments
 from .count_posterior import CountPosterior
 from .negative_binomial import ZINB, check_positive
 
-QUADRATURES = ("adaptive", "grid")
-DEFAULT_NOISE_CONCENTRATION = 5.0
+ERRORS = ("independent", "shared")
+NOISES = ("absolute", "relative")
+QUADRATURES = ("sum", "grid")
+
+
+@dataclass(frozen=True)
+class BootstrapSetting:
+    """Which likelihood: error of the estimate and noise scale; by default, the paper's.
+
+    Raises
+    ------
+    ValueError
+        If there is no such choice.
+    """
+
+    error: str = "independent"
+    noise: str = "absolute"
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        _check_choice("error", self.error, ERRORS)
+        _check_choice("noise", self.noise, NOISES)
+
+    @property
+    def rules(self) -> Rules:
+        """What the sums over counts need to know."""
+        return Rules(shared=self.error == "shared", relative=self.noise == "relative")
+
+
+class BootstrapParameters(NamedTuple):
+    """Parameters of every entry, of one shape; see :class:`BootstrapZINB`."""
+
+    mean: Tensor
+    inverse_dispersion: Tensor
+    dropout_logits: Tensor
+    noise_scale: Tensor
+    bootstrap_dropout_logits: Tensor
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; choose one of {', '.join(choices)}")
 
 
 class BootstrapZINB(TorchDistribution):
@@ -26,9 +71,10 @@ class BootstrapZINB(TorchDistribution):
     .. math::
         p(x_1, ..., x_B) = \sum_u P(u) \prod_b p(x_b \mid u),
 
-    with x_b = u + noise, or 0 (Chan, Spence & Song, section 4; see
-    :mod:`exvae.models.bootstrap_likelihood` for what is beyond the paper). The sum is one over u
-    for all bootstraps together; its cost does not depend on their number.
+    with x_b = u + noise, or 0 (Chan, Spence & Song, section 4). The sum is one over u for all
+    bootstraps together; its cost does not depend on their number. A bootstrap is 0 only by dropout
+    of its own: the density of negative bootstraps is counted, and samples are set to 0 where they
+    are negative, as in the paper.
 
     Parameters
     ----------
@@ -39,25 +85,19 @@ class BootstrapZINB(TorchDistribution):
     dropout_logits
         Logit of P(h = 1), the probability that u is 0 whatever the negative binomial says.
     noise_scale
-        f > 0; the standard deviation of a bootstrap (reads) is f (``absolute``), f sqrt(1 + u)
-        (``relative``), or has a prior around that (``adaptive``).
+        f > 0; the standard deviation of a bootstrap (reads) is f (``absolute``) or f sqrt(1 + u)
+        (``relative``).
     bootstrap_dropout_logits
         Logit of pi = P(h' = 1), the probability that a bootstrap is 0 whatever u is.
     num_bootstraps
         B, the event's size.
     error
-        ``shared``: the bootstraps scatter around the estimate as the estimate scatters around the
-        truth; ``independent``: around the truth itself, the paper.
-    zeros
-        ``rectified``: negative bootstraps are 0; ``atom``: only h' makes zeros, and the density of
-        negative bootstraps is counted, the paper (samples are set to 0 all the same).
+        ``independent``: the bootstraps scatter around the truth itself, the paper; ``shared``:
+        around the estimate as the estimate scatters around the truth.
     noise
-        ``adaptive``, ``relative`` or ``absolute``, the paper.
-    noise_concentration
-        nu > 0 of the adaptive scale: sigma^2 | u ~ Inverse-Gamma(nu / 2, nu f^2 (1 + u) / 2).
-        5 where it is not given.
+        ``absolute``, the paper, or ``relative``.
     quadrature
-        ``adaptive``: nodes where the summand is; ``grid``: u = 0, ..., grid_size - 1, the paper.
+        ``sum``: over all counts; ``grid``: over u = 0, ..., grid_size - 1, the paper.
     grid_size
         Counts on the grid.
 
@@ -73,18 +113,10 @@ class BootstrapZINB(TorchDistribution):
         "dropout_logits": constraints.real,
         "noise_scale": constraints.positive,
         "bootstrap_dropout_logits": constraints.real,
-        "noise_concentration": constraints.positive,
     }
-
     statistics = BootstrapSummary
-
-    @constraints.dependent_property(is_discrete=False, event_dim=1)
-    def support(self) -> constraints.Constraint:
-        """Bootstraps that have a density; read as an atom, zero is no bound of theirs."""
-        rectified = self.setting.zeros == "rectified"
-        return constraints.independent(
-            constraints.nonnegative if rectified else constraints.real, 1
-        )
+    # Zero is an atom, and no bound of the density.
+    support = constraints.independent(constraints.real, 1)
 
     def __init__(
         self,
@@ -96,31 +128,19 @@ class BootstrapZINB(TorchDistribution):
         *,
         num_bootstraps: int,
         error: str = "independent",
-        zeros: str = "atom",
         noise: str = "absolute",
-        noise_concentration: Tensor | float | None = None,
-        quadrature: str = "adaptive",
+        quadrature: str = "sum",
         grid_size: int = 10001,
         validate_args: bool | None = None,
     ) -> None:
-        if quadrature not in QUADRATURES:
-            raise ValueError(
-                f"quadrature is {quadrature!r}; choose one of {', '.join(QUADRATURES)}"
-            )
-        if noise_concentration is None:
-            noise_concentration = DEFAULT_NOISE_CONCENTRATION
-        self.setting = BootstrapSetting(error, zeros, noise)
+        _check_choice("quadrature", quadrature, QUADRATURES)
+        self.setting = BootstrapSetting(error, noise)
         self.num_bootstraps = num_bootstraps
         self.quadrature = quadrature
         self.grid_size = grid_size
         self.parameters = BootstrapParameters(
             *broadcast_all(
-                mean,
-                inverse_dispersion,
-                dropout_logits,
-                noise_scale,
-                bootstrap_dropout_logits,
-                noise_concentration,
+                mean, inverse_dispersion, dropout_logits, noise_scale, bootstrap_dropout_logits
             )
         )
         for name, value in self.parameters._asdict().items():
@@ -137,15 +157,12 @@ class BootstrapZINB(TorchDistribution):
     ) -> BootstrapZINB:
         """Repeat the distribution over a larger batch."""
         new = self._get_checked_instance(BootstrapZINB, _instance)
-        *tensors, noise_concentration = (part.expand(batch_shape) for part in self.parameters)
         BootstrapZINB.__init__(
             new,
-            *tensors,
+            *(part.expand(batch_shape) for part in self.parameters),
             num_bootstraps=self.num_bootstraps,
             error=self.setting.error,
-            zeros=self.setting.zeros,
             noise=self.setting.noise,
-            noise_concentration=noise_concentration,
             quadrature=self.quadrature,
             grid_size=self.grid_size,
             validate_args=False,
@@ -154,7 +171,7 @@ class BootstrapZINB(TorchDistribution):
         return new
 
     def log_prob(self, value: Tensor | BootstrapSummary) -> Tensor:
-        """Log density in nats, shape batch_shape.
+        """Log density in nats, shape batch_shape; differentiable once, in the parameters.
 
         Parameters
         ----------
@@ -166,10 +183,10 @@ class BootstrapZINB(TorchDistribution):
 
     def log_prob_summary(self, summary: BootstrapSummary) -> Tensor:
         """Log density of bootstraps given by their sufficient statistics, in nats."""
-        parameters, summary = self._broadcast(summary)
+        parts = self._with(summary)
         if self.quadrature == "grid":
-            return grid_log_prob(parameters, summary, self.setting, self.grid_size)
-        return marginal_log_prob(parameters, summary, self.setting)
+            return grid_log_likelihood(parts, self.setting.rules, self.grid_size)
+        return log_likelihood(parts, self.setting.rules)
 
     def posterior(self, value: Tensor | BootstrapSummary, *, of: str = "u") -> CountPosterior:
         """Distribution of the count given its bootstraps, exact given the parameters.
@@ -186,13 +203,12 @@ class BootstrapZINB(TorchDistribution):
         ValueError
             If ``of`` is neither.
         """
-        if of not in ("u", "y"):
-            raise ValueError(f"of is {of!r}; choose u or y")
-        parameters, summary = self._broadcast(self._summary(value))
-        return count_posterior(parameters, summary, self.setting, before_dropout=of == "y")
+        _check_choice("of", of, ("u", "y"))
+        parts = self._with(self._summary(value))
+        return count_posterior(parts, self.setting.rules, before_dropout=of == "y")
 
     def log_prob_of_bin(self, k: Tensor) -> Tensor:
-        """Log probability that one bootstrap, rounded, is k, in nats.
+        """Log probability that one bootstrap, rounded, is k, in nats. Not differentiable.
 
         The mass of k - 1/2 to k + 1/2; k = 0 takes everything below 1/2.
 
@@ -202,7 +218,7 @@ class BootstrapZINB(TorchDistribution):
             Counts (reads), broadcasting with the batch shape.
         """
         k, *parts = torch.broadcast_tensors(k, *self.parameters)
-        return log_bin_mass(k, BootstrapParameters(*parts), self.setting)
+        return log_bin_mass(k, tuple(parts), self.setting.rules)
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
         """Draw bootstraps (reads), shape sample_shape + batch_shape + (B,)."""
@@ -210,12 +226,8 @@ class BootstrapZINB(TorchDistribution):
         with torch.no_grad():
             parameters = BootstrapParameters(*(part.expand(shape) for part in self.parameters))
             u = ZINB(*parameters[:3], validate_args=False).sample()
-            variance = squared_noise(u, parameters.noise_scale, self.setting.noise)
-            if self.setting.noise == "adaptive":
-                shape_of_noise = 0.5 * parameters.noise_concentration
-                precision = torch._standard_gamma(shape_of_noise) / shape_of_noise
-                variance = variance / precision.clamp(min=torch.finfo(u.dtype).tiny)
-            scale = variance.sqrt()
+            scale = parameters.noise_scale
+            scale = scale * (1 + u).sqrt() if self.setting.noise == "relative" else scale
             estimate = u
             if self.setting.error == "shared":
                 estimate = u + scale * torch.randn_like(u)
@@ -227,7 +239,7 @@ class BootstrapZINB(TorchDistribution):
 
     @lazy_property
     def mean(self) -> Tensor:
-        """Mean of each bootstrap (reads), shape batch_shape + (B,)."""
+        """Mean of each bootstrap (reads) as sampled, shape batch_shape + (B,)."""
         return self._moments[0].unsqueeze(-1).expand(self.batch_shape + self.event_shape)
 
     @lazy_property
@@ -237,7 +249,7 @@ class BootstrapZINB(TorchDistribution):
 
     @lazy_property
     def _moments(self) -> tuple[Tensor, Tensor]:
-        return moments(self.parameters, self.setting)
+        return moments(self.parameters, self.setting.rules)
 
     def _summary(self, value: Tensor | BootstrapSummary) -> BootstrapSummary:
         if isinstance(value, BootstrapSummary):
@@ -246,9 +258,11 @@ class BootstrapZINB(TorchDistribution):
             self._validate_sample(value)
         return BootstrapSummary.of(value)
 
-    def _broadcast(self, summary: BootstrapSummary) -> tuple[BootstrapParameters, BootstrapSummary]:
+    def _with(self, summary: BootstrapSummary) -> tuple[Tensor, ...]:
+        """Parameters, then statistics, of one shape and of the parameters' precision."""
         dtype = self.parameters.mean.dtype
-        parts = torch.broadcast_tensors(
-            *self.parameters, *(statistic.to(dtype) for statistic in summary)
+        return tuple(
+            torch.broadcast_tensors(
+                *self.parameters, *(statistic.to(dtype) for statistic in summary)
+            )
         )
-        return BootstrapParameters(*parts[:6]), BootstrapSummary(*parts[6:])

@@ -9,17 +9,17 @@ import numba
 import torch
 from torch import Tensor
 
-from .. import entry_blocks, float32_math
-from ..entry_blocks import prior_constant
-from ..float32_math import (
+from . import float32_math
+from .compiled_loops import spread, stamp_of
+from .float32_math import (
     digamma_excess,
     f,
     log1p,
     log_ratio,
+    negative_binomial_constant,
     reciprocal_and_remainder,
     stirling_remainder_of_small,
 )
-from ..native_driver import spread, stamp_of
 from .gamma_poisson import torch_log_gamma_poisson
 
 
@@ -61,7 +61,7 @@ class _LogGammaPoisson(torch.autograd.Function):
 @cache
 def _compiled() -> Callable:
     """Compile the loop, or load what was compiled from the same sources."""
-    stamp = stamp_of([float32_math, entry_blocks])
+    stamp = stamp_of([float32_math])
 
     @numba.njit(cache=True, **float32_math.OPTIONS)
     def loop(counts, means, dispersions, values, by_mean, by_dispersion):
@@ -81,7 +81,7 @@ def _compiled() -> Callable:
             value = (u + f(0.5)) * step + (dispersion - f(1)) * gamma_ratio
             value += stirling_remainder_of_small(successes)
             value -= reciprocal_and_remainder(u + f(1))[1]
-            value += prior_constant(mean, dispersion)
+            value += negative_binomial_constant(mean, dispersion)
             spread_ = log1p(mean / dispersion)
             slope = gamma_ratio - relative
             slope += digamma_excess(successes) - digamma_excess(dispersion)

@@ -6,10 +6,13 @@ the processors that this runs on, one costs as much as the rest of a logarithm.
 
 from __future__ import annotations
 
+import math
+
 import numba
 import numpy as np
 
 f = np.float32
+_LOG_TWO_PI = math.log(2 * math.pi)
 _i = np.int32
 
 # Division by zero gives an infinity, as in numpy: a check of every divisor is a branch.
@@ -44,32 +47,10 @@ def log(x):
 
 
 @inlined
-def exp(x):
-    """Exponential, to rounding between -87 and 88; what lies beyond is as at these."""
-    x = max(f(-87), min(f(x), f(88)))
-    power = np.floor(x * f(1.44269504089) + f(0.5))
-    rest = x - power * f(0.693359375) + power * f(2.12194440e-4)
-    p = f(1.9875691500e-4)
-    p = p * rest + f(1.3981999507e-3)
-    p = p * rest + f(8.3334519073e-3)
-    p = p * rest + f(4.1665795894e-2)
-    p = p * rest + f(1.6666665459e-1)
-    p = p * rest + f(5.0000001201e-1)
-    value = p * rest * rest + rest + f(1)
-    return _i(f(value).view(np.int32) + _i(_i(power) << _i(23))).view(np.float32)
-
-
-@inlined
 def log1p(x):
     """Logarithm of 1 + x, x > -1, also where x is small."""
     whole = f(1) + x
     return log(whole) + (x - (whole - f(1))) / whole
-
-
-@inlined
-def asinh(x):
-    """Inverse of the hyperbolic sine for x >= 0."""
-    return log(x + np.sqrt(x * x + f(1)))
 
 
 @inlined
@@ -78,32 +59,6 @@ def log_ratio(ratio, difference):
     rounded = ratio - f(1)
     lost = difference - rounded
     return log(ratio) + (lost * (f(1) - rounded) if abs(rounded) < f(0.5) else f(0))
-
-
-@inlined
-def softplus(x):
-    """Logarithm of 1 + exp(x)."""
-    return max(x, f(0)) + log(f(1) + exp(-abs(x)))
-
-
-@inlined
-def logaddexp(x, y):
-    """Logarithm of exp(x) + exp(y)."""
-    return max(x, y) + log(f(1) + exp(-abs(x - y)))
-
-
-@inlined
-def softplus_and_slope(x):
-    """Logarithm of 1 + exp(x) and its derivative, at the price of one exponential."""
-    small = exp(-abs(x))
-    whole = f(1) + small
-    return max(x, f(0)) + log(whole), (f(1) if x > f(0) else small) / whole
-
-
-@inlined
-def sigmoid(x):
-    """Inverse of the logit."""
-    return f(1) / (f(1) + exp(-x))
 
 
 @inlined
@@ -127,12 +82,6 @@ def stirling_remainder_of_small(x):
 
 
 @inlined
-def log_gamma(x):
-    """Log Gamma(x) for x > 0 in nats, within 1e-5; a few roundings where it is large."""
-    return (x - f(0.5)) * log(x) - x + f(0.918938533) + stirling_remainder_of_small(x)
-
-
-@inlined
 def digamma_excess(x):
     """Digamma(x) - log(x) for x > 0, within 1e-5 of it: by the recurrence, then the series."""
     inverse = f(1) / (x + f(2))
@@ -143,7 +92,10 @@ def digamma_excess(x):
 
 
 @inlined
-def digamma_excess_of_large(inverse):
-    """As :func:`digamma_excess` for 1 / x, x >= 1, within 2e-3; 5e-5 of it from x = 2 on."""
-    square = inverse * inverse
-    return f(-0.5) * inverse - square * (f(1 / 12) - square * (f(1 / 120) - square * f(1 / 252)))
+def negative_binomial_constant(mean, dispersion):
+    """Part of the log mass of a negative binomial that is the same for all counts above zero."""
+    return (
+        f(1)
+        - f(0.5) * (f(_LOG_TWO_PI) + log1p(mean / dispersion) + log(mean))
+        - stirling_remainder_of_small(dispersion)
+    )

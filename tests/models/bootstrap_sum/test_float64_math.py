@@ -1,0 +1,98 @@
+"""Functions for compiled loops have the accuracy that they promise, inlined into such a loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numba
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import digamma, gammaln
+
+from exvae.models.bootstrap_sum import float64_math
+
+MANY = 20_001
+
+
+def in_loop(function: Callable, x: NDArray) -> NDArray:
+    """Apply a function in a loop into which it is inlined and that is vectorised."""
+
+    @numba.njit(**float64_math.OPTIONS)
+    def loop(x):
+        result = np.empty_like(x)
+        for i in range(len(x)):
+            result[i] = function(x[i])
+        return result
+
+    return loop(x)
+
+
+def check(function: Callable, expected: NDArray, x: NDArray, **tolerance: float) -> None:
+    np.testing.assert_allclose(in_loop(function, x), expected, **{"rtol": 0, **tolerance})
+
+
+def test_log() -> None:
+    x = np.concatenate([np.geomspace(1e-300, 1e300, MANY), np.linspace(0.5, 2.0, MANY)])
+    check(float64_math.log, np.log(x), x, rtol=1e-13, atol=1e-15)
+
+
+def test_log1p() -> None:
+    x = np.concatenate([np.geomspace(1e-30, 1e30, MANY), -np.geomspace(1e-30, 0.9999, MANY)])
+    check(float64_math.log1p, np.log1p(x), x, rtol=1e-13)
+
+
+def test_exp() -> None:
+    x = np.linspace(-708.0, 708.0, MANY)
+    check(float64_math.exp, np.exp(x), x, rtol=1e-9)
+
+
+def test_exp_is_finite_and_positive_beyond() -> None:
+    x = np.array([-np.inf, -1e30, 1e30, np.inf])
+    check(float64_math.exp, np.exp(np.clip(x, -708.0, 708.0)), x, rtol=1e-9)
+
+
+def test_softplus_and_sigmoid() -> None:
+    x = np.linspace(-40.0, 40.0, MANY)
+    check(float64_math.softplus, np.logaddexp(0.0, x), x, rtol=1e-9)
+    check(float64_math.sigmoid, 1 / (1 + np.exp(-x)), x, rtol=1e-9)
+
+
+def stirling_remainder(x: NDArray) -> NDArray:
+    """By its series where it is a difference of large terms."""
+    far, near = np.maximum(x, 30.0), np.minimum(x, 30.0)
+    series = 1 / (12 * far) - 1 / (360 * far**3) + 1 / (1260 * far**5)
+    stirling = (near - 0.5) * np.log(near) - near + 0.5 * np.log(2 * np.pi)
+    return np.where(x < 30, gammaln(near) - stirling, series)
+
+
+def digamma_deficit(x: NDArray) -> NDArray:
+    """By its series where it is a difference of large terms."""
+    far, near = np.maximum(x, 100.0), np.minimum(x, 100.0)
+    series = 1 / (2 * far) + 1 / (12 * far**2) - 1 / (120 * far**4)
+    return np.where(x < 100, np.log(near) - digamma(near), series)
+
+
+def test_remainder_of_stirlings_formula() -> None:
+    x = np.geomspace(3.0, 1e12, MANY)
+    check(float64_math.stirling_remainder, stirling_remainder(x), 1 / x, atol=2e-7)
+    x = np.geomspace(1e-6, 1e9, MANY)
+    check(float64_math.remainder_of_any, stirling_remainder(x), x, atol=1e-7)
+
+
+def test_logarithm_less_digamma() -> None:
+    """Also to a share of it: it is multiplied by the number itself."""
+    x = np.geomspace(3.0, 1e12, MANY)
+    check(float64_math.digamma_deficit, digamma_deficit(x), 1 / x, rtol=1e-6)
+    x = np.geomspace(1e-6, 1e9, MANY)
+    check(float64_math.digamma_deficit_of_any, digamma_deficit(x), x, rtol=1e-6)
+
+
+@pytest.mark.parametrize("first", [-1e3, 0.0, 1e3])
+def test_logaddexp(first: float) -> None:
+    @numba.njit(inline="always")
+    def added(x):
+        return float64_math.logaddexp(first, x)
+
+    x = np.concatenate([first + np.linspace(-50, 50, MANY), np.linspace(-2e3, 2e3, MANY)])
+    check(added, np.logaddexp(first, x), x, rtol=1e-9, atol=1e-9)
