@@ -184,3 +184,22 @@ def test_quantiles_of_single_counts(examples) -> None:
     posterior = CountPosterior(torch.Size([]), torch.zeros(4).long(), u, torch.ones(4), mass)
     levels = [0.0, 0.4999, 0.5, 0.5001, 0.7, 0.70001, 1.0]
     assert posterior.quantile(levels).tolist() == [0, 0, 0, 1, 1, 3, 3]
+
+
+def test_draws_have_the_probabilities_of_the_nodes() -> None:
+    probability = torch.tensor([0.2, 0.5, 0.3, 1.0, 0.4, 0.6])
+    posterior = CountPosterior(
+        torch.Size([3]),
+        torch.tensor([0, 0, 0, 1, 2, 2]),
+        torch.tensor([0.0, 3.0, 9.0, 5.0, 1.0, 50.0]),
+        torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 9.0]),
+        probability,
+    )
+    draws = posterior.sample(40_000)
+    assert draws.shape == (40_000, 3)
+    assert (draws[:, 1] == 5).all()
+    for count, share in ((0.0, 0.2), (3.0, 0.5), (9.0, 0.3)):
+        assert (draws[:, 0] == count).double().mean() == pytest.approx(share, abs=0.012)
+    # A node that stands for nine counts gives each of them the same.
+    for count in range(46, 55):
+        assert (draws[:, 2] == count).double().mean() == pytest.approx(0.6 / 9, abs=0.007)
