@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exvae.data.bootstraps import BootstrapSummary
+from exvae.data.bootstraps import BootstrapMean, BootstrapSummary
 
 reads = st.one_of(st.just(0.0), st.floats(-1e3, 1e6, width=32))
 bootstraps = st.lists(reads, min_size=1, max_size=12)
@@ -62,3 +62,45 @@ def test_small_scatter_of_large_counts_is_kept_in_float32() -> None:
     torch.testing.assert_close(
         summary.sum_of_squares.double(), exact.sum_of_squares, rtol=1e-2, atol=0
     )
+
+
+def test_number_and_mean() -> None:
+    values = torch.tensor([[[0.0, 3.0, 6.0], [0.0, 0.0, 0.0]]])
+    found = BootstrapMean.of(values)
+    assert found.number.tolist() == [[3.0, 3.0]]
+    assert found.mean.tolist() == [[3.0, 0.0]]
+
+
+@pytest.mark.parametrize("kind", [BootstrapMean, BootstrapSummary])
+def test_statistics_are_stacked_in_a_last_dimension(kind: type) -> None:
+    statistics = kind.of(torch.rand(4, 3, 5))
+    stacked = statistics.stacked()
+    assert stacked.shape == (4, 3, len(kind._fields))
+    for found, expected in zip(kind.unstacked(stacked), statistics, strict=True):
+        assert torch.equal(found, expected)
+    # What all entries have in common may be one number.
+    one = statistics._replace(**{kind._fields[0]: torch.tensor(7.0)}).stacked()
+    assert (one[..., 0] == 7).all()
+    assert torch.equal(one[..., 1:], stacked[..., 1:])
+
+
+@pytest.mark.parametrize(
+    ("statistics", "message"),
+    [
+        (BootstrapMean(torch.tensor([2.0, 0.0]), torch.ones(2)), "no bootstraps"),
+        (BootstrapMean(torch.tensor([2.0, 1.5]), torch.ones(2)), "whole"),
+        (BootstrapMean(torch.ones(2), torch.tensor([0.0, -0.5])), "negative or missing"),
+        (BootstrapMean(torch.ones(2), torch.tensor([0.0, torch.nan])), "negative or missing"),
+        (BootstrapSummary(*torch.tensor([0.0, 0.0, 0.0, 0.0])), "no bootstraps"),
+        (BootstrapSummary(*torch.tensor([-1.0, 4.0, 2.0, 1.0])), "zeros must not be negative"),
+        (BootstrapSummary(*torch.tensor([4.0, -1.0, 0.0, 1.0])), "positives must not be negative"),
+        (BootstrapSummary(*torch.tensor([1.0, 2.0, 3.0, -1.0])), "sum_of_squares must not be"),
+        (BootstrapSummary(*torch.tensor([1.0, 2.5, 3.0, 1.0])), "whole"),
+        (BootstrapSummary(*torch.tensor([3.0, 0.0, 2.0, 0.0])), "mean must be 0"),
+    ],
+)
+def test_impossible_statistics_are_refused(statistics: tuple, message: str) -> None:
+    kind = type(statistics)
+    kind.of(torch.tensor([[0.0, 2.0, 3.5], [0.0, 0.0, 0.0]])).check()
+    with pytest.raises(ValueError, match=message):
+        statistics.check()

@@ -54,7 +54,10 @@ class ItemGuide(UniquelyNamedModule):
 
 
 class Items:
-    """Values to train on; remembers the minibatches that were asked for."""
+    """Values to train on; remembers the minibatches that were asked for.
+
+    The first of all is no step: the trainer looks with it for parameters.
+    """
 
     unit = "items"
     element = "element"
@@ -66,13 +69,18 @@ class Items:
         self.modes: list[bool] = []
         self.guide: nn.Module | None = None
 
+    @property
+    def steps(self) -> list[list[int]]:
+        """Positions of the minibatches of the steps."""
+        return self.seen[1:]
+
     def __len__(self) -> int:
         return len(self.values)
 
     def batch(self, positions: np.ndarray) -> tuple:
         self.seen.append(positions.tolist())
         self.modes.append(self.guide.training)
-        if len(self.seen) == self.interrupt_at:
+        if self.interrupt_at is not None and len(self.steps) == self.interrupt_at:
             os.kill(os.getpid(), signal.SIGINT)
         indices = torch.as_tensor(positions)
         return self.values[indices], indices, len(self)

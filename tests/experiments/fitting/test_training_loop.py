@@ -50,8 +50,8 @@ def test_every_epoch_has_an_order_of_its_own(item_trainer: MakeTrainer) -> None:
     for name, seed in (("one", 0), ("same", 0), ("other", 1)):
         trainer = item_trainer(name, seed=seed)
         trainer.train()
-        assert [len(batch) for batch in trainer.data.seen] == [3, 3, 1] * 3
-        seen = sum(trainer.data.seen, [])
+        assert [len(batch) for batch in trainer.data.steps] == [3, 3, 1] * 3
+        seen = sum(trainer.data.steps, [])
         orders[name] = [tuple(seen[start : start + 7]) for start in (0, 7, 14)]
     assert all(sorted(order) == list(range(7)) for order in orders["one"])
     assert orders["one"] == orders["same"]
@@ -91,7 +91,7 @@ def test_steps_are_in_training_mode_and_monitors_in_evaluation_mode(
         monitor=lambda: modes.append([m.training for m in trainer.modules.values()]) or {}
     )
     trainer.train()
-    assert trainer.data.modes == [True] * 9
+    assert trainer.data.modes == [False] + [True] * 9
     assert modes == [[False, False]] * 3
 
 
@@ -144,7 +144,7 @@ def test_a_fit_that_is_interrupted_goes_on_exactly(item_trainer: MakeTrainer, st
     spent = fits.read_checkpoint(resumed.folder)["progress"]["seconds"]
     result = resumed.train(resume=True)
     assert result.seconds > spent > 0
-    assert stopped.data.seen + resumed.data.seen == straight.data.seen
+    assert stopped.data.steps + resumed.data.steps == straight.data.steps
     for name, value in parameters_of(straight).items():
         assert torch.equal(value, parameters_of(resumed)[name]), name
     tables = [fits.read_metrics(trainer.folder) for trainer in (straight, resumed)]
