@@ -153,13 +153,6 @@ def test_resuming_nothing_is_refused(corpus_file: Path, tmp_path: Path) -> None:
         fit_here(corpus_file, tmp_path / "fit", resume=True)
 
 
-def test_training_stops_when_patience_runs_out(corpus_file: Path, tmp_path: Path) -> None:
-    fit_here(corpus_file, tmp_path / "fit", epochs=200, patience=2, learning_rate=0.02)
-    perplexity = fits.read_metrics(tmp_path / "fit")["perplexity"].to_numpy()
-    assert len(perplexity) < 200
-    assert np.argmin(perplexity) == len(perplexity) - 3
-
-
 def test_the_seed_decides_everything(corpus_file: Path, tmp_path: Path) -> None:
     for name, seed in (("one", 3), ("same", 3), ("other", 4)):
         fit_here(corpus_file, tmp_path / name, seed=seed)
