@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from exvae.data.bootstraps import BootstrapSummary
+from exvae.data.bootstraps import BootstrapMean, BootstrapSummary
 from exvae.models.distributions.bootstrap_zinb import BootstrapZINB
 from exvae.models.distributions.gamma_poisson import BootstrapGammaPoisson
 from exvae.models.distributions.gene_reads import BootstrapGeneReads, Division
@@ -75,13 +75,15 @@ def seconds(runs: dict[str, Callable[[], None]], repeats: int) -> dict[str, floa
 
 
 def run_of_bootstraps(
-    parameters: list[Tensor], distribution: Callable[..., Distribution], summary: BootstrapSummary
+    parameters: list[Tensor],
+    distribution: Callable[..., Distribution],
+    statistics: BootstrapMean | BootstrapSummary,
 ) -> Callable[[], None]:
     """Likelihood of bootstraps from their sufficient statistics."""
 
     def log_prob(*parts: Tensor) -> Tensor:
         # Statistics say themselves how many bootstraps there are.
-        return distribution(*parts, num_bootstraps=1).log_prob(summary)
+        return distribution(*parts, num_bootstraps=1).log_prob(statistics)
 
     return partial(value_and_gradient, parameters, log_prob)
 
@@ -157,16 +159,15 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     parameters = draw_parameters(options.cells, options.isoforms)
-    summaries = {
-        number: BootstrapSummary.of(draw_bootstraps(parameters, number)) for number in (2, 30, 100)
-    }
+    drawn = {number: draw_bootstraps(parameters, number) for number in (2, 30, 100)}
     runs = {}
-    for name, distribution, parts in (
-        ("normal noise", BootstrapZINB, parameters),
-        ("effective reads", effective_reads, parameters_of_genes(parameters)),
+    for name, distribution, statistics, parts in (
+        ("normal noise", BootstrapZINB, BootstrapSummary, parameters),
+        ("effective reads", effective_reads, BootstrapMean, parameters_of_genes(parameters)),
     ):
-        for number, summary in summaries.items():
-            runs[f"{name}, {number}"] = run_of_bootstraps(parts, distribution, summary)
+        for number, bootstraps in drawn.items():
+            own = statistics.of(bootstraps)
+            runs[f"{name}, {number}"] = run_of_bootstraps(parts, distribution, own)
     peer = run_of_scvi(parameters)
     if peer is not None:
         runs[PEER] = peer
