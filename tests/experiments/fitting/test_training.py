@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pyro
 import pytest
 import torch
@@ -101,12 +100,6 @@ def test_resumed_fit_equals_an_uninterrupted_one(
     assert_same(fits.read_checkpoint(straight), fits.read_checkpoint(stopped))
     columns = ["epoch", "loss_per_token", "perplexity", "perplexity_amortised"]
     assert fits.read_metrics(straight)[columns].equals(fits.read_metrics(stopped)[columns])
-
-
-def test_metrics_are_read_as_they_were_written(tmp_path: Path) -> None:
-    losses = np.random.default_rng(0).uniform(1, 50, 100).tolist()
-    fits.write_metrics(tmp_path, [{"epoch": i, "loss": loss} for i, loss in enumerate(losses)])
-    assert fits.read_metrics(tmp_path)["loss"].tolist() == losses
 
 
 def fit_here(corpus_file: Path, folder: Path, resume: bool = False, **settings: object) -> None:
