@@ -62,6 +62,8 @@ class CellGuide(Guide):
         input_dropout: float = 0.7,
     ) -> None:
         super().__init__(model)
+        if not 0 <= input_dropout < 1:
+            raise ValueError(f"input_dropout is {input_dropout}; give at least 0 and less than 1")
         self.input_dropout = input_dropout
         self.register_buffer("reads", torch.tensor(_FIRST_READS))
         self.register_buffer("log1p_means", torch.zeros(model.num_isoforms))

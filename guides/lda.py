@@ -24,7 +24,7 @@ from .conjugate import (
     document_concentration_fixed_point,
     topic_concentration_fixed_point,
 )
-from .fixed_point import LocalPosterior, refine
+from .fixed_point import UPDATES, LocalPosterior, refine
 from .sets import Pooling, SetEncoder, multilayer_perceptron
 
 # Natural-gradient steps of the warm-up between two searches for dead topics.
@@ -81,6 +81,7 @@ class LDAGuide(Guide):
             learn_document_concentration,
             LEARN_DOCUMENT_CONCENTRATION,
         )
+        require("update", update, UPDATES)
         self.learn_document_concentration = learn_document_concentration
         self.learn_topic_concentration = learn_topic_concentration
         self.refinement_steps = refinement_steps

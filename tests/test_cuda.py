@@ -10,6 +10,7 @@ import torch
 from pyro.infer import SVI, TraceMeanField_ELBO
 
 from exvae.data.simulators.documents import simulate_corpus
+from exvae.experiments.fitting.training import TrainingConfig
 from exvae.experiments.lda import completion, fitting
 from exvae.guides.lda import ExchangeableGuide
 from exvae.models.distributions.bootstrap_zinb import BootstrapZINB
@@ -51,7 +52,7 @@ def test_training_steps_stay_on_the_device(corpus) -> None:
 def test_a_fit_of_the_gpu_resumes_and_loads_on_the_cpu(corpus, tmp_path: Path) -> None:
     config = fitting.LDAConfig(num_topics=4)
     for epochs, resume in ((1, False), (2, True)):
-        training = fitting.TrainingConfig(epochs, 64, 5e-3, device="cuda")
+        training = TrainingConfig(epochs, 64, 5e-3, device="cuda")
         fitting.fit(corpus, config, training, tmp_path / "fit", resume=resume)
     on_cpu, on_gpu = (fitting.load(tmp_path / "fit", device) for device in ("cpu", "cuda"))
     one, other = (completion.infer(fit.guide, corpus, steps=5) for fit in (on_cpu, on_gpu))

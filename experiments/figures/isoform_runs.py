@@ -100,7 +100,8 @@ def fitted(
         fitting.fit(known.cells, config, training, folder, train_fraction=train_fraction)
         return fitting.load(folder, "cpu")
 
-    key = ("isoforms", known.cells.fingerprint, config, epochs, seed, train_fraction)
+    # Options are a dictionary, which is no key.
+    key = ("isoforms", known.cells.fingerprint, repr(config), epochs, seed, train_fraction)
     return workshop.once(key, fit)
 
 

@@ -145,6 +145,7 @@ class Trainer:
         self.callbacks = callbacks
         self.metrics: list[dict[str, float]] = []
         self.optimizer = optimizer or optimizers.optimizer(model, guide, config.learning_rate)
+        self.loaded_optimizer: dict[str, Any] = {}
         self.svi = SVI(model, guide, self.optimizer, elbo or TraceMeanField_ELBO())
         self.epoch = 0
         self.batches_done = 0
@@ -311,7 +312,9 @@ class Trainer:
         return {
             **{name: module.state_dict() for name, module in self.modules.items()},
             "param_store": {n: own.detach() for n, own in self._loose_parameters().items()},
-            "optimizer": self._renamed(self.optimizer.get_state(), to_disk=True),
+            # What was loaded for a parameter stands until its first step.
+            "optimizer": self.loaded_optimizer
+            | self._renamed(self.optimizer.get_state(), to_disk=True),
             "random": random,
             "progress": {name: getattr(self, name) for name in PROGRESS},
             "data_order_seed": self.config.seed,
@@ -335,15 +338,20 @@ class Trainer:
         with torch.no_grad():
             for name, own in self._loose_parameters().items():
                 own.copy_(state["param_store"][name])
+        self.loaded_optimizer = state["optimizer"]
+        # An optimiser takes its state when it is made, at the next step.
+        self.optimizer.optim_objs.clear()
         self.optimizer.set_state(self._renamed(state["optimizer"], to_disk=False))
         torch.set_rng_state(state["random"]["cpu"])
         if "cuda" in state["random"] and torch.cuda.is_available():
             torch.cuda.set_rng_state(state["random"]["cuda"])
         for name in PROGRESS:
             setattr(self, name, state["progress"][name])
-        recorded = read_metrics(self.folder)
+        rows = self.metrics
+        if self.folder is not None:
+            rows = read_metrics(self.folder).to_dict("records")
         # An epoch whose row was written but whose checkpoint was not will be trained again.
-        self.metrics = recorded[recorded["epoch"] <= self.epoch].to_dict("records")
+        self.metrics = [row for row in rows if row["epoch"] <= self.epoch]
 
     def _renamed(self, states: dict[str, Any], *, to_disk: bool) -> dict[str, Any]:
         """Exchange the names that modules have in this process for those in the checkpoint."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,8 @@ def exvae(monkeypatch, capsys) -> Callable[..., Result]:
 
 @pytest.fixture
 def fit_cells(small_cells: Cells, tmp_path: Path) -> Callable[..., IsoformFit]:
-    """Fit a model of isoforms and load the fit; options of the model, and of the training."""
+    """Fit a model and load the fit; fields and options of IsoformConfig, and of the training."""
+    names = {field.name for field in fields(IsoformConfig)}
 
     def fit(
         name: str = "fit",
@@ -54,10 +56,11 @@ def fit_cells(small_cells: Cells, tmp_path: Path) -> Callable[..., IsoformFit]:
         training: dict | None = None,
         **options,
     ) -> IsoformFit:
+        chosen = {key: options.pop(key) for key in names & options.keys()}
         defaults = {"epochs": 2, "batch_size": 5, "learning_rate": 5e-3, "device": "cpu"}
         fitting.fit(
             cells,
-            IsoformConfig(**options),
+            IsoformConfig(**chosen, options=options),
             TrainingConfig(**{**defaults, **(training or {})}),
             tmp_path / name,
             train_fraction=train_fraction,

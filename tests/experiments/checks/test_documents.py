@@ -145,8 +145,9 @@ def test_replicates_follow_the_seed() -> None:
     found = []
     for seed in (1, 1, 2):
         torch.rand(3)
-        options = {"split": "all", "num_replicates": 3, "seed": seed}
-        found.append(check_documents(fit, corpus, **options).statistics)
+        replication = Replication(num_replicates=3, seed=seed)
+        check = check_documents(fit, corpus, split="all", replication=replication)
+        found.append(check.statistics)
     pd.testing.assert_frame_equal(found[0], found[1])
     assert not found[0]["replicated_mean"].equals(found[2]["replicated_mean"])
     assert found[0]["observed"].equals(found[2]["observed"])
@@ -156,10 +157,11 @@ def test_the_documents_of_a_split_are_checked_by_their_own_thirds() -> None:
     fit = truth(simulated().topic_words)
     corpus = simulated(1, lengths="heavy-tailed").corpus
     corpus = replace(corpus, splits=np.array(["train", "test", "val"]).repeat(20))
+    replication = Replication(num_replicates=2)
     for split in ("train", "test", "val", "all"):
         own = corpus if split == "all" else select_split(corpus, split)
-        check = check_documents(fit, own, split="all", num_replicates=2)
-        same = check_documents(fit, corpus, split=split, num_replicates=2)
+        check = check_documents(fit, own, split="all", replication=replication)
+        same = check_documents(fit, corpus, split=split, replication=replication)
         pd.testing.assert_frame_equal(check.statistics, same.statistics)
         bounds = tuple(np.quantile(own.lengths, (1 / 3, 2 / 3)))
         statistics = DocumentStatistics(50, bounds)

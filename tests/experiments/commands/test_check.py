@@ -40,8 +40,9 @@ def folder(tmp_path_factory) -> Path:
     [
         ("lda", "lda", "corpus.npz", "--split", "all"),
         ("lda", "lda", "corpus.npz", "--latents", "prior"),
-        ("isoforms", "bootstrap", "cells.h5ad", "--subset", "held-out"),
-        ("isoforms", "bootstrap", "cells.h5ad", "--latents", "prior"),
+        ("isoforms", "effective-reads", "cells.h5ad", "--subset", "held-out"),
+        ("isoforms", "effective-reads", "cells.h5ad", "--latents", "prior"),
+        ("isoforms", "paper", "cells.h5ad"),
         ("isoforms", "scvi", "cells.h5ad"),
     ],
 )

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from exvae.data.errors import DataError
 from exvae.experiments.fitting import fits
 from exvae.experiments.fitting.errors import LossNotFinite, TrainingInterrupted
 from exvae.experiments.fitting.training import Trainer
@@ -50,8 +48,8 @@ def test_every_epoch_has_an_order_of_its_own(item_trainer: MakeTrainer) -> None:
     for name, seed in (("one", 0), ("same", 0), ("other", 1)):
         trainer = item_trainer(name, seed=seed)
         trainer.train()
-        assert [len(batch) for batch in trainer.data.seen] == [3, 3, 1] * 3
-        seen = sum(trainer.data.seen, [])
+        assert [len(batch) for batch in trainer.data.steps] == [3, 3, 1] * 3
+        seen = sum(trainer.data.steps, [])
         orders[name] = [tuple(seen[start : start + 7]) for start in (0, 7, 14)]
     assert all(sorted(order) == list(range(7)) for order in orders["one"])
     assert orders["one"] == orders["same"]
@@ -91,7 +89,7 @@ def test_steps_are_in_training_mode_and_monitors_in_evaluation_mode(
         monitor=lambda: modes.append([m.training for m in trainer.modules.values()]) or {}
     )
     trainer.train()
-    assert trainer.data.modes == [True] * 9
+    assert trainer.data.modes == [False] + [True] * 9
     assert modes == [[False, False]] * 3
 
 
@@ -144,7 +142,7 @@ def test_a_fit_that_is_interrupted_goes_on_exactly(item_trainer: MakeTrainer, st
     spent = fits.read_checkpoint(resumed.folder)["progress"]["seconds"]
     result = resumed.train(resume=True)
     assert result.seconds > spent > 0
-    assert stopped.data.seen + resumed.data.seen == straight.data.seen
+    assert stopped.data.steps + resumed.data.steps == straight.data.steps
     for name, value in parameters_of(straight).items():
         assert torch.equal(value, parameters_of(resumed)[name]), name
     tables = [fits.read_metrics(trainer.folder) for trainer in (straight, resumed)]
@@ -192,51 +190,3 @@ def test_data_that_cannot_be_scored_are_not_taken_for_a_bad_learning_rate(
     trainer = item_trainer(values=torch.full((7,), torch.nan))
     with pytest.raises(ValueError, match="value"):
         trainer.train()
-
-
-# What must not change when a fit goes on
-
-DESCRIPTION = {
-    "kind": "lda",
-    "model": {"pooling": "mean", "size": 4},
-    "training": {"epochs": 2, "device": "cpu", "learning_rate": 0.1, "seed": 0},
-    "split": {"seed": 1},
-    "data": {"source": "here", "fingerprint": "abc"},
-}
-
-
-def changed(part: str, key: str) -> dict:
-    return {**DESCRIPTION, part: {**DESCRIPTION[part], key: "another"}}
-
-
-@pytest.mark.parametrize(
-    ("part", "key"),
-    [("model", "pooling"), ("model", "size"), ("training", "learning_rate")]
-    + [("training", "seed"), ("split", "seed"), ("data", "fingerprint")],
-)
-def test_a_fit_goes_on_as_it_was_begun(tmp_path: Path, part: str, key: str) -> None:
-    fits.write_config(tmp_path, DESCRIPTION)
-    fits.check_same_fit(tmp_path, DESCRIPTION)
-    with pytest.raises(DataError, match=f"begun with {key}"):
-        fits.check_same_fit(tmp_path, changed(part, key))
-
-
-@pytest.mark.parametrize(
-    ("part", "key"), [("training", "epochs"), ("training", "device"), ("data", "source")]
-)
-def test_where_and_how_long_may_change(tmp_path: Path, part: str, key: str) -> None:
-    fits.write_config(tmp_path, DESCRIPTION)
-    fits.check_same_fit(tmp_path, changed(part, key))
-
-
-def test_a_fit_of_another_kind_is_refused(tmp_path: Path) -> None:
-    fits.write_config(tmp_path, DESCRIPTION)
-    assert fits.read_config(tmp_path) == fits.read_config(tmp_path, "lda") == DESCRIPTION
-    with pytest.raises(DataError, match="fit of 'lda', not of 'isoforms'"):
-        fits.read_config(tmp_path, "isoforms")
-
-
-def test_words_are_read_as_they_were_written(tmp_path: Path) -> None:
-    words = ["a b", "", "é", ""]
-    fits.write_vocabulary(tmp_path, words, "words.txt")
-    assert fits.read_vocabulary(tmp_path, "words.txt") == words

@@ -14,7 +14,7 @@ import torch
 from pyro.distributions import LogNormal, Normal
 from torch import Tensor
 
-from exvae.data.cell_batches import CellTensors, CountTensors
+from exvae.data.cell_batches import BatchSource
 from exvae.data.cells import Cells
 from exvae.data.h5ad.reading import read_cells
 from exvae.data.isoform_truth import IsoformTruth, read_truth
@@ -25,7 +25,7 @@ from exvae.models.distributions.posteriors import SampledPosterior
 
 CELLS, ISOFORMS, BOOTSTRAPS = 30, 6, 5
 # Every kind of model: of effective reads, of latent counts, and of the rounded counts.
-FITS = {"effective": {}, "adaptive": {"noise": "adaptive"}, "scvi": {"model": "scvi"}}
+FITS = {"effective": {}, "paper": {"model": "paper"}, "scvi": {"model": "scvi"}}
 # Standard deviation of posteriors of the latent variables that are as good as known.
 KNOWN = 1e-4
 # Of a posterior that :class:`KnownExpression` gives: draws by library size.
@@ -154,9 +154,9 @@ class LoadedFit:
         self.truth: IsoformTruth = read_truth(source.with_name("truth.npz"), self.cells)
 
     @property
-    def tensors(self) -> CellTensors | CountTensors:
+    def tensors(self) -> BatchSource:
         """Give what the model reads and observes of the cells."""
-        return fitting.tensors_of(IsoformConfig(**self.fit.config["model"]), self.cells, "cpu")
+        return self.fit.source(self.cells)
 
     def with_batches(self) -> LoadedFit:
         """Let the decoder tell batches apart far better than it has learned to."""
@@ -187,7 +187,7 @@ class LoadedFit:
         self.with_known_latents()
         self.asked: list[int] = []
 
-        def expression(samples: list, batches: Tensor, obs: object) -> SampledPosterior:
+        def expression(samples: list, batches: Tensor, obs: Tensor) -> SampledPosterior:
             self.asked.append(len(samples))
             return SampledPosterior(torch.cat([self._draws(own, batches) for own in samples]))
 

@@ -33,10 +33,9 @@ def test_export_adds_to_a_copy_of_the_cells(
         assert (before.layers[name] != after.layers[name]).nnz == 0
     assert after.obsm["X_exvae"].shape == (CELLS, 10)
     config = json.loads(after.uns["exvae"]["config"])
-    assert config["model"]["model"] == ("scvi" if kind == "scvi" else "bootstrap")
+    assert config["model"]["model"] == {"effective": "effective-reads"}.get(kind, kind)
     layers = {"expression", "expression_sd", "expression_log1p"}
     layers |= {f"expression_q{level}" for level in (0.025, 0.1, 0.25, 0.75, 0.9, 0.975)}
-    layers |= {"expression_observed"} if kind == "adaptive" else set()
     assert set(after.layers) - set(before.layers) == layers == set(result.json["layers"])
     for name in layers:
         values = after.layers[name]

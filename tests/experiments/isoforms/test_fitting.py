@@ -22,7 +22,6 @@ from exvae.experiments.fitting import fits
 from exvae.experiments.isoforms import fitting
 from exvae.experiments.isoforms.settings import IsoformConfig
 from exvae.models import MODELS
-from exvae.models.isoforms import EffectiveReadIsoforms
 
 # Of the cells that are simulated.
 CELLS, ISOFORMS = 30, 6
@@ -37,11 +36,12 @@ FEW = ("--likelihood-samples", 2, "--samples", 2)
     "options",
     [
         (),
-        ("--model", "scvi", "--label", "cell_type", "--dispersion", "isoform-cell"),
-        ("--error", "independent", "--zeros", "atom", "--noise", "absolute", "--latent", 3),
-        ("--batch-key", "donor", "--encoder-bootstraps", 0, "--dispersion", "isoform-batch"),
-        ("--patience", 1, "--pooling", "moments", "--dropout", "isoform"),
-        ("--train-fraction", 1.0, "--noise", "relative"),
+        ("--model", "scvi", "--label", "cell_type", "--set", "dispersion=cell"),
+        ("--model", "paper", "--error", "shared", "--noise", "absolute", "--set", "latent_size=3"),
+        ("--batch-key", "donor", "--encoder-bootstraps", 0, "--set", "dispersion=batch"),
+        ("--patience", 1, "--pooling", "moments", "--set", "dropout=constant"),
+        ("--train-fraction", 1.0, "--model", "paper", "--noise", "relative"),
+        ("--decoder", "linear", "--guide", "cells", "--set", "readout_sizes=[8, 4]"),
     ],
 )
 def test_fit_writes_a_fit_and_pictures(exvae, folder: Path, tmp_path: Path, options) -> None:
@@ -66,29 +66,28 @@ def test_defaults_of_the_command_are_those_of_the_configuration() -> None:
     signature = inspect.signature(isoform_commands.fit).parameters
     fit = {name: value.default for name, value in signature.items()}
     config = asdict(IsoformConfig())
-    assert fit["latent"] == config["latent_size"]
+    assert config.keys() - fit.keys() == {"options"}
     assert config == config | {name: fit[name] for name in config.keys() & fit.keys()}
+    assert not fit["set_"]
+    assert not config["options"]
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, "poisson"),
-        ({"error": "independent"}, "adaptive"),
-        ({"zeros": "atom"}, "adaptive"),
-        ({"zeros": "atom", "noise": "absolute"}, "absolute"),
-        ({"noise": "relative"}, "relative"),
+        ((), {"error": "independent", "noise": "absolute"}),
+        (("--error", "shared"), {"error": "shared", "noise": "absolute"}),
+        (("--noise", "relative"), {"error": "independent", "noise": "relative"}),
+        (("--set", "error=shared"), {"error": "shared", "noise": "absolute"}),
     ],
 )
-def test_options_of_the_paper_choose_normal_noise(options: dict[str, str], expected: str) -> None:
-    config = IsoformConfig(**options)
-    assert config.chosen_noise() == expected
-    model, _ = fitting.build(config, ["a", "b", "a", "c"], 1)
-    if expected == "poisson":
-        assert isinstance(model, EffectiveReadIsoforms)
-    else:
-        wanted = {"error": "shared", "zeros": "rectified", **options, "noise": expected}
-        assert model.likelihood == wanted
+def test_options_of_the_paper_arrive(
+    exvae, folder: Path, tmp_path: Path, options: tuple, expected: dict[str, str]
+) -> None:
+    arguments = ["isoforms", "fit", folder / "cells.h5ad", "--out", tmp_path / "fit"]
+    assert exvae(*arguments, "--model", "paper", "--epochs", 1, *options).status == 0
+    model = fitting.load(tmp_path / "fit", "cpu").model
+    assert {"error": model.error, "noise": model.noise} == expected
 
 
 def test_a_fit_goes_on_with_the_same_genes_alone(
@@ -130,7 +129,7 @@ def test_scvi_says_that_it_rounds(exvae, folder: Path, tmp_path: Path) -> None:
         model: exvae(*arguments, tmp_path / model, "--model", model).err.count("rounded")
         for model in MODELS
     }
-    assert notes == {"bootstrap": 0, "scvi": 1}
+    assert notes == {"effective-reads": 0, "paper": 0, "scvi": 1}
 
 
 def test_training_lowers_the_loss_of_cells_held_out(fitted: dict[str, Path], kind: str) -> None:
@@ -205,24 +204,6 @@ def test_a_fit_that_was_stopped_goes_on_exactly(folder: Path, tmp_path: Path) ->
     assert fits.read_metrics(straight)[columns].equals(fits.read_metrics(stopped)[columns])
 
 
-def test_more_epochs_can_be_asked_for_when_resuming(fit_here, folder: Path, tmp_path: Path) -> None:
-    source = folder / "cells.h5ad"
-    fit_here(source, tmp_path / "fit", model="scvi")
-    fit_here(source, tmp_path / "fit", model="scvi", epochs=4, resume=True)
-    fit_here(source, tmp_path / "straight", model="scvi", epochs=4)
-    one, other = (fits.read_checkpoint(tmp_path / name) for name in ("fit", "straight"))
-    assert_same(one["model"], other["model"])
-    assert_same(one["guide"], other["guide"])
-
-
-def test_training_stops_when_patience_runs_out(fit_here, folder: Path, tmp_path: Path) -> None:
-    settings = {"model": "scvi", "epochs": 500, "patience": 3, "learning_rate": 0.02}
-    fit_here(folder / "cells.h5ad", tmp_path / "fit", **settings)
-    losses = fits.read_metrics(tmp_path / "fit")["held_out_loss_per_cell"].to_numpy()
-    assert len(losses) < 500
-    assert np.argmin(losses) == len(losses) - 4
-
-
 # Bad input
 
 
@@ -235,13 +216,17 @@ def test_training_stops_when_patience_runs_out(fit_here, folder: Path, tmp_path:
         (["fit", "{cells}", "--out", "{out}", "--resume"], "resume"),
         (["fit", "{cells}", "--out", "{scvi}", "--resume", "--batch-size", 7], "was begun with"),
         (["fit", "{cells}", "--out", "{out}", "--model", "vae"], "model"),
+        (["fit", "{cells}", "--out", "{out}", "--model", "paper", "--noise", "poisson"], "--noise"),
+        (["fit", "{cells}", "--out", "{out}", "--noise", "absolute"], "no option noise"),
+        (["fit", "{cells}", "--out", "{out}", "--set", "latent_size"], "NAME=VALUE"),
+        (["fit", "{cells}", "--out", "{out}", "--set", "latent_size=0"], "latent_size is 0"),
         (
-            ["fit", "{cells}", "--out", "{out}", *["--noise", "poisson", "--zeros", "atom"]],
-            "--noise",
+            ["fit", "{cells}", "--out", "{out}", "--decoder", "deep"],
+            "choose one of network, linear",
         ),
         (["fit", "{cells}", "--out", "{out}", "--batch-key", "day"], "batch_key must be one of"),
         (["fit", "{cells}", "--out", "{out}", "--label", "day"], "--label must be one of"),
-        (["fit", "{cells}", "--out", "{out}", "--train-fraction", 0], "--train-fraction"),
+        (["fit", "{cells}", "--out", "{out}", "--train-fraction", 0], "train_fraction 0.0"),
         (
             ["fit", "{cells}", "--out", "{out}", "--train-fraction", 1, "--patience", 2],
             "0 held out",

@@ -11,9 +11,8 @@ import torch
 
 from exvae.data.cells import Cells
 from exvae.experiments.fitting import fits
-from exvae.experiments.isoforms import fitting, inference
-from exvae.experiments.isoforms.fitting import IsoformFit, split_cells, tensors_of
-from exvae.experiments.isoforms.settings import IsoformConfig
+from exvae.experiments.isoforms import inference
+from exvae.experiments.isoforms.fitting import IsoformFit, split_cells
 from exvae.guides.cells import CellGuide
 
 FitCells = Callable[..., IsoformFit]
@@ -26,10 +25,9 @@ FAST = {"learning_rate": 0.03, "epochs": 3}
 
 def loss_of(fit: IsoformFit, cells: Cells, positions: np.ndarray) -> float:
     """Loss per cell of a fit with the draws that its monitor has."""
-    tensors = tensors_of(IsoformConfig(**fit.config["model"]), cells, fit.device)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return inference.loss_per_cell(fit.model, fit.guide, tensors, positions)
+        return inference.loss_per_cell(fit.model, fit.guide, fit.source(cells), positions)
 
 
 @every_kind
@@ -46,9 +44,9 @@ def test_minibatches_are_of_the_training_cells(
         forward(self, *arguments)
 
     monkeypatch.setattr(CellGuide, "forward", note)
-    fit_cells(training={"epochs": 1}, encoder_bootstraps=0, **KINDS[kind])
+    fit = fit_cells(training={"epochs": 1}, encoder_bootstraps=0, **KINDS[kind])
     assert [len(arguments[2]) for arguments in seen] == [5, 5, 5, 3]
-    tensors = tensors_of(IsoformConfig(**KINDS[kind]), small_cells, "cpu")
+    tensors = fit.source(small_cells)
     positions = []
     for bootstraps, offsets, batches, indices, num_cells, _ in seen:
         own = tensors.batch(TRAINED_ON[indices.numpy()])

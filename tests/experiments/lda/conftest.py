@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +48,8 @@ def expressive_fit() -> fitting.LDAFit:
 
 @pytest.fixture
 def fit_topics(corpus: Corpus, tmp_path: Path) -> Callable[..., fitting.LDAFit]:
-    """Fit three topics and load the fit; options of the model, and of the training."""
+    """Fit three topics and load the fit; fields and options of LDAConfig, and of the training."""
+    names = {field.name for field in fields(fitting.LDAConfig)}
 
     def fit(
         name: str = "fit",
@@ -59,9 +60,10 @@ def fit_topics(corpus: Corpus, tmp_path: Path) -> Callable[..., fitting.LDAFit]:
         **options,
     ) -> fitting.LDAFit:
         defaults = {"epochs": 2, "batch_size": 8, "learning_rate": 5e-3, "device": "cpu"}
+        chosen = {"num_topics": 3} | {name: options.pop(name) for name in names & options.keys()}
         fitting.fit(
             documents,
-            fitting.LDAConfig(**{"num_topics": 3, **options}),
+            fitting.LDAConfig(**chosen, options=options),
             TrainingConfig(**{**defaults, **(training or {})}),
             tmp_path / name,
             split=split or fitting.SplitConfig(),

@@ -20,6 +20,11 @@ from exvae.experiments.lda.fitting import LDAFit
 from exvae.models.lda import LDA
 
 FitTopics = Callable[..., LDAFit]
+# Of each guide, what it needs for documents as short as these.
+GUIDES = {
+    "exchangeable": {"guide": "exchangeable"},
+    "fixed-length": {"guide": "fixed-length", "length": 3},
+}
 # So many steps that the warm-up of a hundred is over.
 LONG = {"epochs": 7, "batch_size": 2, "learning_rate": 0.02}
 
@@ -43,21 +48,21 @@ def encoded(fit: LDAFit, corpus: Corpus, *documents: list[int]) -> Tensor:
         ("fixed-length", "symmetric", True),
     ],
 )
-def test_concentrations_start_and_are_learned_as_told(
-    fit_topics: FitTopics, guide: str, alpha: str, beta: bool
-) -> None:
-    model = fit_topics(
-        guide=guide,
-        length=3,
-        topic_concentration=0.7,
-        learn_document_concentration=alpha,
-        learn_topic_concentration=beta,
-        training=LONG,
-    ).guide.model
-    found = model.document_concentration
-    assert (found.max() == found.min()) == (alpha != "asymmetric")
-    assert torch.allclose(found, torch.full((3,), 1 / 3)) == (alpha == "fixed")
-    assert (model.topic_concentration == pytest.approx(0.7)) != beta
+def test_alpha_is_learned_as_told(fit_topics: FitTopics, guide: str, learn: str) -> None:
+    options = {"learn_document_concentration": learn, **GUIDES[guide]}
+    model = fit_topics(**options, training=LONG).guide.model
+    alpha = model.document_concentration
+    assert (alpha.max() == alpha.min()) == (learn != "asymmetric")
+    assert torch.allclose(alpha, torch.full((3,), 1 / 3)) == (learn == "fixed")
+
+
+@pytest.mark.parametrize(
+    ("guide", "learn"), [("exchangeable", False), ("exchangeable", True), ("fixed-length", True)]
+)
+def test_beta_starts_and_is_learned_as_told(fit_topics: FitTopics, guide: str, learn: bool) -> None:
+    options = {"learn_topic_concentration": learn, **GUIDES[guide]}
+    model = fit_topics(topic_concentration=0.7, training=LONG, **options).guide.model
+    assert (model.topic_concentration == pytest.approx(0.7)) != learn
 
 
 @pytest.mark.parametrize("pooling", ["max", "mean"])
@@ -148,7 +153,8 @@ def test_minibatches_are_of_the_training_documents(
     forward = LDA.forward
 
     def note(self: LDA, *arguments: object) -> Tensor:
-        seen.append(arguments)
+        if self.training:
+            seen.append(arguments)
         return forward(self, *arguments)
 
     monkeypatch.setattr(LDA, "forward", note)
