@@ -144,6 +144,36 @@ def test_a_variant_of_topic_models_works_from_the_command_line(
         np.testing.assert_allclose(shares.sum(1), 1, atol=1e-4)
 
 
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Write the files that the page names."""
+    draw_cells().write_h5ad(tmp_path / "cells.h5ad")
+    corpus = draw_corpus()
+    words = np.split(corpus.vocabulary[corpus.words], corpus.offsets[1:-1])
+    (tmp_path / "corpus.tsv").write_text("".join(" ".join(own) + "\n" for own in words))
+    for path in FILES:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    return tmp_path
+
+
+@pytest.mark.parametrize("line", re.findall(r"^exvae (.+)$", PAGE, re.MULTILINE))
+def test_the_commands_of_the_page_run(run: Run, data: Path, monkeypatch, line: str) -> None:
+    monkeypatch.chdir(data)
+    words = line.split()
+    run(*words, "--epochs", 1)
+    options = json.loads((data / words[words.index("--out") + 1] / "config.json").read_text())
+    set_ = dict(word.split("=") for word in words if "=" in word)
+    assert options["model"]["options"] == {name: json.loads(own) for name, own in set_.items()}
+
+
+@pytest.mark.parametrize("code", re.findall(r"```python\n(import exvae\n.*?)```", PAGE, re.DOTALL))
+def test_the_python_of_the_page_runs(variant, data: Path, monkeypatch, code: str) -> None:
+    monkeypatch.chdir(data)
+    scope: dict[str, object] = {}
+    exec(compile(code, "variants.md", "exec"), scope)
+    assert np.isfinite(losses(scope["data"], scope["model"], scope["guide"])).all()
+
+
 def code_lines(source: str) -> int:
     """Count lines that are no import, docstring, comment or blank."""
     lines = source.splitlines()
