@@ -25,27 +25,27 @@ def prepare(
     device: str = "auto",
     **options: Any,
 ) -> tuple[Subset, nn.Module, nn.Module]:
-    """Build what ``exvae isoforms fit`` or ``exvae lda fit`` would train, ready to be trained.
+    """Build data, model and guide as ``exvae isoforms fit`` and ``exvae lda fit`` do.
 
     Parameters
     ----------
     data
-        Cells: an AnnData with bootstraps, or the path of its ``.h5ad``. Documents: a corpus, or its
-        path, with ``topics``.
+        Cells: an AnnData with bootstraps, or the path of its ``.h5ad``. Documents: a corpus, or the
+        path of one together with ``topics``.
     topics
-        Number of topics, for documents.
+        Number of topics, for documents; 20 by default.
     batch_key
-        Column of ``obs`` that tells the batch of a cell.
+        Column of ``obs`` with the batch of a cell.
     device
-        ``auto`` (CUDA where there is one), ``cpu`` or ``cuda``.
+        ``auto`` (CUDA if there is one), ``cpu`` or ``cuda``.
     **options
         ``model``, ``guide``, ``pooling``, ``decoder``: a registered name, ``module:Class`` or a
-        class; ``encoder_bootstraps``; and keyword arguments of their constructors.
+        class; ``encoder_bootstraps``; and keyword arguments of the constructors.
 
     Returns
     -------
     tuple
-        Training data, whose ``batches(size)`` gives minibatches, model and guide.
+        Training data, whose method ``batches(size)`` gives minibatches; model; guide.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def prepare(
 
 
 def _config(kind: type, options: dict[str, Any], **known: Any) -> Any:
-    """Make a configuration: what is no field of it is an option of a constructor."""
+    """Make a configuration; options that are no field of it go to the constructors."""
     names = {field.name for field in fields(kind)} - {"options"}
     own = {name: value for name, value in options.items() if name in names}
     others = {name: value for name, value in options.items() if name not in names}

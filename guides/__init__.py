@@ -1,7 +1,7 @@
-"""Amortised guides, each the inverse of a model.
+"""Amortised guides; each approximates the posterior of a model.
 
 ==================== =========================================== ==================
-name                 class                                       inverts
+name                 class                                       model
 ==================== =========================================== ==================
 ``cells``            cells.CellGuide                             any model of cells
 ``paper``            paper_isoforms.PaperGuide                   ``paper``

@@ -1,7 +1,8 @@
 """Guide of cell models: q(z, l) of a cell from a permutation-invariant encoder of count vectors.
 
-q(z_n) = Normal, q(l_n) = LogNormal, both amortised. The same guide reads one vector of counts or
-any number of bootstraps, scaled to one library size: how deeply a cell is sequenced is no state.
+q(z_n) = Normal, q(l_n) = LogNormal, both amortised. The guide reads one vector of counts or any
+number of bootstraps. It scales them to one library size, as sequencing depth is no part of a cell's
+state.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ from .sets import Pooling, SetEncoder, pool
 if TYPE_CHECKING:
     from ..data.initial_values import InitialValues
 
-# Standard deviations of q stay above this.
+# Least standard deviation of q.
 _LEAST_SCALE = 1e-3
-# Standard deviation of the log library size before anything is learned.
+# Initial standard deviation of the log library size.
 _FIRST_LIBRARY_SCALE = 0.1
-# Reads to which cells are scaled before anything is known of them.
+# Reads to which cells are scaled before ``initialise``.
 _FIRST_READS = 1e4
 
 
 class CellGuide(Guide):
-    """The inverse of any :class:`~exvae.models.cells.CellModel` with latent variables z and l.
+    """Guide of any :class:`~exvae.models.cells.CellModel` with latent variables z and library.
 
-    Its input is centred, so that a hidden isoform reads as its mean.
+    The input is centred, so that a hidden isoform has the input of its mean.
 
     Parameters
     ----------
@@ -45,8 +46,8 @@ class CellGuide(Guide):
     element_sizes, readout_sizes
         Layer sizes of f and hidden layer sizes of h, see :class:`~exvae.guides.sets.SetEncoder`.
     input_dropout
-        Share of the isoforms of a cell that the encoders do not see in a training step, which keeps
-        them from learning cells by heart.
+        Share of the isoforms of a cell that are hidden from the encoders in a training step, which
+        keeps them from overfitting.
     """
 
     reads: Tensor
@@ -87,7 +88,7 @@ class CellGuide(Guide):
         self.log1p_means.copy_(values.inputs.log1p_means)
 
     def build_encoder(self, output_size: int) -> SetEncoder:
-        """Build an encoder of the vectors of a cell, each with the cell's batch as one-hot."""
+        """Build an encoder of the vectors of a cell, each joined by the one-hot batch."""
         inputs = self.model.num_isoforms + self.model.num_batches
         return SetEncoder(inputs, output_size, **self.networks)
 
@@ -100,7 +101,10 @@ class CellGuide(Guide):
         num_cells: int,
         obs: object = None,
     ) -> None:
-        """Sample the latent variables of a minibatch of cells; arguments as for the model."""
+        """Sample the latent variables of a minibatch of cells, shapes (cells, 1, latent_size), ....
+
+        Arguments as for :meth:`exvae.models.cells.CellModel.forward`; ``obs`` is not used.
+        """
         with pyro.plate("cells", num_cells, subsample=indices, dim=-2):
             for name, distribution in self.posteriors(bootstraps, offsets, batches).items():
                 pyro.sample(name, distribution)
@@ -111,6 +115,15 @@ class CellGuide(Guide):
         """Distributions of the latent variables of cells by site, batch shapes (cells, 1).
 
         The library size starts at the mean number of reads in the vectors of the cell.
+
+        Parameters
+        ----------
+        bootstraps
+            The vectors of all cells (reads), shape (elements, isoforms).
+        offsets
+            Bounds of the cells' vectors, shape (cells + 1,), int64.
+        batches
+            Batch of each cell, shape (cells,), int64.
         """
         encoded = self.z_encoder(self.elements(self.centred(bootstraps), offsets, batches), offsets)
         z, shift, scale = encoded.tensor_split([-2, -1], -1)
@@ -122,17 +135,18 @@ class CellGuide(Guide):
         return {"z": normal(z), "library": library}
 
     def centred(self, bootstraps: Tensor) -> Tensor:
-        """Scale vectors (reads), shape (elements, isoforms), to one library size; centred log1p."""
+        """Centred log1p of vectors (reads) scaled to one library size, (elements, isoforms)."""
         library = bootstraps.sum(-1, keepdim=True).clamp(min=1.0)
         return (bootstraps * (self.reads / library)).log1p() - self.log1p_means
 
     def elements(self, values: Tensor, offsets: Tensor, batches: Tensor) -> Tensor:
-        """Give an encoder values of isoforms and the batch, shape (elements, isoforms + batches).
+        """Join values of isoforms and the one-hot batch, shape (elements, isoforms + batches).
 
-        In training part of the values is hidden: zero.
+        Values have shape (elements, isoforms), batches (cells,). In training a random part of the
+        values is hidden (zero).
         """
         one_hot = functional.one_hot(batches, self.model.num_batches).to(values.dtype)
-        # Isoforms are hidden in all vectors of a cell at once: others would give them away.
+        # Hide an isoform in all vectors of a cell at once: other vectors would reveal it.
         kept = values.new_ones(len(batches), self.model.num_isoforms)
         kept = functional.dropout(kept, self.input_dropout, self.training)
         of_cells = torch.cat([kept, one_hot], -1)
@@ -142,6 +156,6 @@ class CellGuide(Guide):
 
 
 def normal(encoded: Tensor) -> TorchDistribution:
-    """Split locations and raw scales into a Normal, batch shape (cells, 1)."""
+    """Split locations and raw scales, (cells, 2 size), into a Normal, batch shape (cells, 1)."""
     location, scale = encoded.unsqueeze(-2).chunk(2, -1)
     return Normal(location, functional.softplus(scale) + _LEAST_SCALE).to_event(1)

@@ -3,8 +3,8 @@
 q(phi_k)   = Dirichlet(lambda_k)          natural-gradient steps inside ``svi.step``
 q(theta_d) = Dirichlet(network(words_d))  pathwise gradients (Jankowiak & Obermeyer, 2018)
 
-A subclass may read the words in another way (``encode``), or give q(theta_d) another family
-(``document_topics`` and ``mean_topics``); docs/variants.md has an example of each.
+A subclass may encode the words in another way (``encode``), or give q(theta_d) another family
+(``document_topics`` and ``mean_topics``); docs/variants.md has an example.
 """
 
 from __future__ import annotations
@@ -33,30 +33,31 @@ LEARN_DOCUMENT_CONCENTRATION = ("asymmetric", "symmetric", "fixed")
 
 
 class LDAGuide(Guide):
-    """The inverse of :class:`~exvae.models.lda.LDA`; a subclass reads the words of a document.
+    """Guide of :class:`~exvae.models.lda.LDA`; subclasses encode the words of a document.
 
     A forward pass under gradients in training mode (that is, within ``svi.step``) also takes one
-    natural-gradient step on the topics, as batch normalisation updates its statistics; neither
-    ``svi.evaluate_loss`` nor ``Predictive`` does. Set ``guide.learn = False`` where other code runs
-    the guide under gradients, such as ``Importance`` or a trace of your own. The step is fed by the
-    encoder's answer after ``refinement_steps`` of the fixed point. During ``warm_up`` the fixed
-    point starts at random instead, since an untrained encoder gives all documents the same topics,
-    and then all topics become the unigram distribution and never part again.
+    natural-gradient step on the topics, as batch normalisation updates its statistics;
+    ``svi.evaluate_loss`` and ``Predictive`` take none. Set ``guide.learn = False`` if other code
+    runs the guide under gradients, such as ``Importance`` or a trace of your own. The step uses
+    q(theta) after ``refinement_steps`` of the fixed point, started from the encoder's output.
+    During ``warm_up`` the fixed point starts at random instead: an untrained encoder gives all
+    documents the same topics, so that all topics become the unigram distribution and never
+    separate.
 
     Parameters
     ----------
     model
-        The model, whose alpha is learned by this guide.
+        The model; this guide learns its alpha.
     learn_document_concentration
-        alpha: ``asymmetric``, ``symmetric`` or ``fixed``.
+        How alpha is learned: ``asymmetric``, ``symmetric`` or ``fixed``.
     learn_topic_concentration
         Whether beta is learned.
     refinement_steps
-        Of the fixed point, before each step on the topics.
+        Steps of the fixed point before each step on the topics.
     warm_up
-        How many of the first natural-gradient steps start the fixed point at random.
+        Number of first natural-gradient steps whose fixed point starts at random.
     warm_up_refinement_steps
-        Of the fixed point, in each of those.
+        Steps of the fixed point in each of those.
     update
         Kind of fixed point, see :mod:`exvae.guides.fixed_point`.
     learn
@@ -99,12 +100,14 @@ class LDAGuide(Guide):
         num_documents: int,
         obs: Tensor | None = None,
     ) -> None:
-        """Sample topics and topic proportions given the words; arguments as for the model.
+        """Sample topics, (topics, vocabulary), and proportions, (documents, topics), given words.
+
+        Arguments as for :meth:`exvae.models.lda.LDA.forward`; ``obs`` is not used.
 
         Raises
         ------
         RuntimeError
-            If it would learn while torch traces it: a trace holds no steps on the topics.
+            If the guide learns while torch traces it: a trace holds no steps on the topics.
         """
         learning = self.learn and self.training and torch.is_grad_enabled()
         if learning and torch.jit.is_tracing():
@@ -123,10 +126,17 @@ class LDAGuide(Guide):
                 self.learn_from(words, offsets, num_documents, start)
 
     def document_topics(self, words: Tensor, offsets: Tensor) -> TorchDistribution:
-        """q(theta), amortised, batch shape (documents,), event shape (topics,).
+        """Amortised q(theta), batch shape (documents,), event shape (topics,).
 
-        The concentration is alpha + n c s, for n words: the readout's softmax s says which topics,
-        its sigmoid c how much of the words' evidence counts.
+        The concentration is alpha + n c s for n words. The softmax s of the readout gives the
+        topics, its sigmoid c the weight of the words' evidence.
+
+        Parameters
+        ----------
+        words
+            Vocabulary indices, shape (words,), int64.
+        offsets
+            Bounds of the documents' words, shape (documents + 1,), int64.
         """
         encoded = self.encode(words, offsets)
         weight = offsets.diff() * encoded[:, 0].sigmoid()
@@ -139,9 +149,9 @@ class LDAGuide(Guide):
         return document_topics.mean
 
     def concentration_of(self, document_topics: TorchDistribution, offsets: Tensor) -> Tensor:
-        """Start of the fixed point from q, shape (documents, topics).
+        """Concentration from which the fixed point starts, shape (documents, topics).
 
-        Of a family other than Dirichlet alpha + n E[theta], as if all words counted.
+        The concentration of a Dirichlet; for other families alpha + n E[theta] for n words.
         """
         if isinstance(document_topics, Dirichlet):
             return document_topics.concentration
@@ -149,12 +159,18 @@ class LDAGuide(Guide):
         return self.model.document_concentration + weight * self.mean_topics(document_topics)
 
     def encode(self, words: Tensor, offsets: Tensor) -> Tensor:
-        """Read the words, shape (documents, 1 + topics); written by subclasses."""
+        """Encode the words of documents, shape (documents, 1 + topics); for subclasses.
+
+        Arguments as for :meth:`document_topics`.
+        """
         raise NotImplementedError
 
     @torch.no_grad()
     def infer(self, words: Tensor, offsets: Tensor, *, steps: int = 0) -> Tensor:
-        """Posterior mean of theta after steps of refinement, shape (documents, topics)."""
+        """Posterior mean of theta after refinement, shape (documents, topics).
+
+        Arguments as for :meth:`document_topics`, and the number of ``steps`` of refinement.
+        """
         if not steps:
             return self.mean_topics(self.document_topics(words, offsets))
         concentration = self.infer_concentration(words, offsets, steps=steps)
@@ -162,7 +178,7 @@ class LDAGuide(Guide):
 
     @torch.no_grad()
     def infer_concentration(self, words: Tensor, offsets: Tensor, *, steps: int = 0) -> Tensor:
-        """Concentration of theta after steps of refinement, shape (documents, topics)."""
+        """Concentration of theta after refinement, (documents, topics); see :meth:`infer`."""
         start = self.concentration_of(self.document_topics(words, offsets), offsets)
         return self.refined(start, words, offsets, steps).concentration if steps else start
 
@@ -185,7 +201,14 @@ class LDAGuide(Guide):
     ) -> None:
         """Take one step on the topics, alpha and beta, which all documents share.
 
-        ``concentration`` is the start of the fixed point, shape (documents, topics).
+        Parameters
+        ----------
+        words, offsets
+            As for :meth:`document_topics`.
+        num_documents
+            Number of documents in the corpus.
+        concentration
+            Initial concentration of the fixed point, shape (documents, topics).
         """
         warming_up = bool(self.topics.steps < self.warm_up)
         steps = self.refinement_steps
@@ -199,7 +222,7 @@ class LDAGuide(Guide):
             words, local.responsibilities, scale, self.model.topic_concentration
         )
         if not warming_up:
-            # Until here the topics were noise and would have taught alpha and beta nonsense.
+            # Before, topics are noise, which alpha and beta should not learn from.
             self.learn_concentrations(local, offsets, step_size)
         elif self.topics.steps % SPLIT_EVERY == 0 and self.topics.steps < 0.9 * self.warm_up:
             self.topics.split_into_dead(self.model.topic_concentration)
@@ -207,7 +230,10 @@ class LDAGuide(Guide):
     def learn_concentrations(
         self, local: LocalPosterior, offsets: Tensor, step_size: float
     ) -> None:
-        """Move alpha and beta by a step towards their estimates."""
+        """Move alpha and beta by a step towards their estimates.
+
+        ``offsets`` are the bounds of the documents' words, shape (documents + 1,), int64.
+        """
         alpha, beta = self.model.document_concentration, self.model.topic_concentration
         if self.learn_document_concentration != "fixed":
             symmetric = self.learn_document_concentration == "symmetric"
@@ -220,14 +246,14 @@ class LDAGuide(Guide):
             beta.lerp_(estimate, step_size)
 
     def random_concentration(self, offsets: Tensor) -> Tensor:
-        """Start of coordinate ascent that tells the topics apart, shape (documents, topics)."""
+        """Random concentration that separates the topics, shape (documents, topics)."""
         alpha = self.model.document_concentration
         noise = torch.randn(len(offsets) - 1, len(alpha), dtype=alpha.dtype, device=alpha.device)
         return alpha + offsets.diff().unsqueeze(-1) * noise.softmax(-1)
 
 
 class ExchangeableGuide(LDAGuide):
-    """Reads a document as a set of words: no order, any length.
+    """Guide whose encoder reads a document as a set of words of any size, without order.
 
     Parameters
     ----------
@@ -238,9 +264,9 @@ class ExchangeableGuide(LDAGuide):
     element_sizes, readout_sizes
         Layer sizes of f and hidden layer sizes of h, see :class:`~exvae.guides.sets.SetEncoder`.
     output_size
-        Features that ``encode`` gives ``document_topics``; 1 + topics by default.
+        Number of outputs of ``encode``; 1 + topics by default.
     **options
-        Of :class:`LDAGuide`.
+        Arguments of :class:`LDAGuide`.
     """
 
     def __init__(
@@ -268,23 +294,23 @@ class ExchangeableGuide(LDAGuide):
 
 
 class FixedLengthGuide(LDAGuide):
-    """Reads the first words of a document in their order, the paper's non-exchangeable baseline.
+    """The paper's non-exchangeable baseline, which reads the first words of a document in order.
 
-    Each of the first ``length`` words is embedded, the embeddings are concatenated (zeros where the
-    document is shorter; words beyond the length are not seen) and read by a network.
+    A network reads the concatenated embeddings of the first ``length`` words. Shorter documents are
+    padded with zeros, and words beyond the length are ignored.
 
     Parameters
     ----------
     model
         The model.
     length
-        How many words are read.
+        Number of words that the network reads.
     embedding_size
-        Features of a word.
+        Size of a word's embedding.
     readout_sizes
         Sizes of the hidden layers.
     **options
-        Of :class:`LDAGuide`.
+        Arguments of :class:`LDAGuide`.
     """
 
     def __init__(

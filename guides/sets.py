@@ -1,4 +1,4 @@
-"""Permutation-invariant encoder of sets, the heart of every exchangeable guide.
+"""Permutation-invariant encoder of sets, used by every exchangeable guide.
 
 A datapoint is a set X = {x_1, ..., x_n} of any size n >= 1. The encoder is
 
@@ -23,7 +23,7 @@ from ..models.base import chosen
 
 
 def multilayer_perceptron(sizes: Sequence[int]) -> nn.Sequential:
-    """Linear layers of the given sizes with softplus between them, none after the last one."""
+    """Linear layers of the given sizes with softplus between them."""
     layers: list[nn.Module] = []
     for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
         layers += [nn.Linear(inputs, outputs), nn.Softplus()]
@@ -31,14 +31,14 @@ def multilayer_perceptron(sizes: Sequence[int]) -> nn.Sequential:
 
 
 def pool(table: Tensor, rows: Tensor, offsets: Tensor, mode: str) -> Tensor:
-    """Pool rows of a table over sets, without ever holding one row for each element.
+    """Pool rows of a table over sets without storing one row for each element.
 
     Parameters
     ----------
     table
         Element features, shape (entries, features).
     rows
-        The row of the table that each element of each set stands for, shape (elements,), int64.
+        The row of the table for each element of each set, shape (elements,), int64.
     offsets
         Set s consists of ``rows[offsets[s]:offsets[s + 1]]``, shape (sets + 1,), int64.
     mode
@@ -63,7 +63,7 @@ class Pooling(nn.Module):
     Attributes
     ----------
     output_size
-        Features of the result; ``size`` unless a subclass says otherwise.
+        Features of the result; ``size`` unless a subclass changes it.
     """
 
     def __init__(self, size: int) -> None:
@@ -112,11 +112,11 @@ class MomentsPooling(Pooling):
 
     def forward(self, table: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
         """Pool sets, arguments as for :func:`pool`; shape (sets, output_size)."""
-        # Centring first keeps the difference of squares exact where all elements are alike.
+        # Centring keeps the difference of squares exact if all elements are alike.
         centre = table.detach().mean(0)
         mean = pool(table - centre, rows, offsets, "mean")
         squares = pool((table - centre).square(), rows, offsets, "mean")
-        # The root has an infinite slope at zero, where a set of one element always is.
+        # The square root has an infinite slope at zero, the variance of a set of one element.
         variance = (squares - mean.square()).clamp(min=0.0) + torch.finfo(table.dtype).eps
         return torch.cat([mean + centre, variance.sqrt()], -1)
 
@@ -139,7 +139,7 @@ class SetEncoder(nn.Module):
     output_size
         Features of the result.
     element_sizes
-        Layer sizes of f behind the input.
+        Sizes of the layers of f after the input.
     readout_sizes
         Sizes of the hidden layers of h.
     pooling
@@ -198,7 +198,7 @@ class SetEncoder(nn.Module):
         Parameters
         ----------
         elements
-            Shape (sets, length, input_size); what stands in the padding does not matter.
+            Shape (sets, length, input_size); the padding may hold any values.
         mask
             True where an element is real, shape (sets, length).
 
@@ -218,7 +218,7 @@ class SetEncoder(nn.Module):
     def forward_one_hot(self, words: Tensor, offsets: Tensor) -> Tensor:
         """Encode sets of one-hot elements, equal to ``forward(one_hot(words), offsets)``.
 
-        f is evaluated once for each entry of the vocabulary, or once for each distinct word where
+        f is evaluated once for each entry of the vocabulary, or once for each distinct word if
         there are fewer words than entries, so the cost of f does not grow with the sets.
 
         Parameters
@@ -242,7 +242,7 @@ class SetEncoder(nn.Module):
         if len(words) < len(table_of_first_layer):
             distinct, words = words.unique(return_inverse=True)
             table_of_first_layer = table_of_first_layer[distinct]
-        # Rows that lie in one piece: pooling reads them many times.
+        # Contiguous rows, as pooling reads them many times.
         table = self.element[1:]((table_of_first_layer + self.element[0].bias).contiguous())
         return self._read_out(table, words, offsets)
 

@@ -1,13 +1,15 @@
 """Generative models, each a Pyro module.
 
-=================== ============================ ============= ============================
-name                 class                        guide         observes
-=================== ============================ ============= ============================
-``effective-reads``  isoforms.EffectiveReadIsoforms  ``cells``  number and mean of bootstraps
-``paper``            paper_isoforms.BootstrapIsoforms ``paper``  statistics of bootstraps
-``scvi``             scvi.SCVI                    ``cells``     rounded estimates
-``lda``              lda.LDA                      ``exchangeable`` words
-=================== ============================ ============= ============================
+=================== ================================ ================ =============================
+name                class                            guide            observes
+=================== ================================ ================ =============================
+``effective-reads`` isoforms.EffectiveReadIsoforms   ``cells``        number and mean of bootstraps
+``paper``           paper_isoforms.BootstrapIsoforms ``paper``        statistics of bootstraps
+``scvi``            scvi.SCVI                        ``cells``        rounded estimates
+(topic models)      lda.LDA                          ``exchangeable`` words
+=================== ================================ ================ =============================
+
+docs/models.md lists likelihoods and latent variables as well.
 """
 
 # Modules are imported when a class is asked for, so that a topic model loads no isoforms.

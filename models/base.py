@@ -1,4 +1,4 @@
-"""What all models and guides share."""
+"""Base classes of all models and guides."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ _living: weakref.WeakValueDictionary[str, UniquelyNamedModule] = weakref.WeakVal
 
 
 class UniquelyNamedModule(PyroModule):
-    """A Pyro module whose parameters no other module in the process can be given.
+    """A Pyro module with a name that no other module in the process has.
 
-    Pyro's parameter store is global and goes by names: of two modules of one name the second would
-    silently train the parameters of the first. Save and load modules by ``state_dict``.
+    Pyro's parameter store is global and finds parameters by name: if two modules had one name, the
+    second would silently train the parameters of the first. Save and load modules by
+    ``state_dict``.
     """
 
     def __init__(self) -> None:
@@ -36,7 +37,7 @@ class UniquelyNamedModule(PyroModule):
         Raises
         ------
         RuntimeError
-            If Pyro's parameter store was loaded from a file and so holds parameters of another
+            If Pyro's parameter store was loaded from a file: it holds parameters of another
             instance of this class, which would be ignored.
         """
         self._refuse_loaded_parameters()
@@ -45,12 +46,12 @@ class UniquelyNamedModule(PyroModule):
     def _new_name(self) -> str:
         name = f"{type(self).__name__}_{next(_instances)}"
         _living[name] = self
-        # What a module leaves in the parameter store would look like loaded parameters.
+        # Parameters that a deleted module left in the store would look like loaded ones.
         weakref.finalize(self, _forget, name)
         return name
 
     def _refuse_loaded_parameters(self) -> None:
-        """Notice a loaded parameter store: it holds names of this class that no module holds."""
+        """Raise if the parameter store was loaded: it holds names that belong to no module."""
         prefix = f"{type(self).__name__}_"
         others = []
         for full_name, value in pyro.get_param_store().named_parameters():
@@ -91,7 +92,7 @@ def require(argument: str, value: object, choices: Iterable[object]) -> None:
 
 
 def chosen(value: str | type, registered: Mapping[str, type], argument: str) -> type:
-    """Give a registered class by its name, or the class itself; ValueError for no such name."""
+    """Look up a class by its name, or return a class as it is; ValueError for unknown names."""
     if isinstance(value, type):
         return value
     require(argument, value, registered)
@@ -99,12 +100,14 @@ def chosen(value: str | type, registered: Mapping[str, type], argument: str) -> 
 
 
 class Guide(UniquelyNamedModule):
-    """A guide that knows its model, which is no part of it: not of its parameters, nor its copies.
+    """A guide with a reference to its model.
+
+    The model is no submodule: the guide's parameters and copies do not include it.
 
     Parameters
     ----------
     model
-        The model that it inverts.
+        The model that this guide inverts.
     """
 
     def __init__(self, model: UniquelyNamedModule) -> None:

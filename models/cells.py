@@ -2,17 +2,17 @@
 
 z_n  ~ Normal(0, I)                              state of cell n
 l_n  ~ LogNormal(mean and sd of its batch)       library size (reads)
-x_n  ~ likelihood(z_n, l_n, s_n)                 what is observed of its isoforms; s_n its batch
+x_n  ~ likelihood(z_n, l_n, s_n)                 observations of its isoforms; s_n its batch
 
 A model of your own subclasses :class:`CellModel`; docs/variants.md has examples. The command line
-and everything behind it asks a model for nothing but the methods of this page:
+calls only these methods:
 
 ======================== =======================================================================
-``initialise``           start from values of the training cells
+``initialise``           sets parameters from the training cells
 ``forward``              Pyro's model
 ``priors``               distributions of the latent variables by site
 ``likelihood``           distribution of the observations given them
-``log_prob_of_counts``   of whole counts, by which all models can be compared
+``log_prob_of_counts``   log probability of rounded estimates, which compares all models
 ``expression``           posterior of the expression of isoforms or genes
 ======================== =======================================================================
 """
@@ -36,7 +36,7 @@ from .distributions.posteriors import SampledPosterior
 if TYPE_CHECKING:
     from ..data.initial_values import InitialValues
 
-# Least mean (reads): a softmax gives isoforms that are never seen less than a positive float32.
+# Least mean (reads): the softmax of an isoform that is never seen underflows float32.
 _LEAST_MEAN = 1e-5
 # Learning-rate multiplier of per-isoform parameters, which have far to go.
 _ISOFORM_LEARNING = 5.0
@@ -45,25 +45,25 @@ _ISOFORM_LEARNING = 5.0
 class CellModel(UniquelyNamedModule):
     """A model of cells: a latent state and library size, decoded to the expression of isoforms.
 
-    A model of your own says what it observes and writes ``likelihood``; everything else has a
-    default. Latent variables have one value for each cell in dimension -2 and none for isoforms in
-    dimension -1: z has shape (..., cells, 1, latent_size), the library size (..., cells, 1).
+    A subclass sets ``observes`` and writes ``likelihood``; everything else has a default. Latent
+    variables have the cells in dimension -2 and size 1 in dimension -1, the dimension of the
+    isoforms: z has shape (..., cells, 1, latent_size), the library size (..., cells, 1).
 
     Parameters
     ----------
     genes
         Position of the gene of each isoform, shape (isoforms,), int64; or the number of isoforms,
-        of which each is a gene of its own.
+        each then a gene of its own.
     num_batches
         Number of batches of cells.
     latent_size
-        Z, the dimensions of a cell's state.
+        Z, the number of dimensions of a cell's state.
     decoder
         A name in :data:`~exvae.models.decoders.DECODERS`, or a class of your own.
     heads
-        Further outputs of the decoder by name, and their sizes.
+        Further outputs of the decoder: size by name.
     **decoder_options
-        Of the decoder.
+        Keyword arguments of the decoder.
 
     Attributes
     ----------
@@ -74,13 +74,13 @@ class CellModel(UniquelyNamedModule):
     site
         Name of the observed site.
     independent_isoforms
-        Whether isoforms are independent given the latent variables, and so have a plate.
+        Whether isoforms are independent given the latent variables; they then have a plate.
     default_guide
         Name of the guide in :data:`exvae.guides.CELL_GUIDES`.
     isoform_parameters
-        Ends of the names of parameters that have a value of their own for each isoform.
+        Ends of the names of parameters with one value for each isoform or gene, which learn faster.
     head_starts
-        Value from which a head of the decoder starts, where it is not 0.
+        Initial values of heads of the decoder, 0 for those not named.
     """
 
     observes = "estimates"
@@ -129,7 +129,7 @@ class CellModel(UniquelyNamedModule):
 
     @torch.no_grad()
     def initialise(self, values: InitialValues) -> None:
-        """Start from the library sizes and mean expression of the training cells."""
+        """Set priors of library sizes and the decoder's bias from the training cells."""
         self.log_library_mean.copy_(values.expression.log_library_mean)
         self.log_library_sd.copy_(values.expression.log_library_sd)
         starts = [
@@ -154,8 +154,9 @@ class CellModel(UniquelyNamedModule):
         Parameters
         ----------
         bootstraps, offsets
-            Input of the guide, see :class:`~exvae.data.cell_batches.CellBatch`; as many bootstraps
-            as it reads of any cell are generated.
+            Input of the guide (reads), shapes (elements, isoforms) and (cells + 1,), see
+            :class:`~exvae.data.cell_batches.CellBatch`. The model generates as many bootstraps as
+            the largest set has elements.
         batches
             Batch of each cell, shape (cells,), int64.
         indices
@@ -163,7 +164,8 @@ class CellModel(UniquelyNamedModule):
         num_cells
             Number of all cells; scales the minibatch.
         obs
-            Observations as ``observes`` says; None generates them.
+            Observations (reads) of the kind ``observes``, shape (cells, isoforms), or (cells,
+            isoforms, statistics) for statistics of bootstraps; None generates them.
 
         Returns
         -------
@@ -182,13 +184,13 @@ class CellModel(UniquelyNamedModule):
                 return pyro.sample(self.site, likelihood, obs=obs)
 
     def isoforms(self) -> AbstractContextManager:
-        """Plate of the isoforms, where they are independent."""
+        """Plate of the isoforms if they are independent, else an empty context."""
         if self.independent_isoforms:
             return pyro.plate("isoforms", self.num_isoforms, dim=-1)
         return nullcontext()
 
     def observed(self, likelihood: TorchDistribution) -> TorchDistribution:
-        """Distribution of observations where they are not what is generated, but its statistics."""
+        """Turn the likelihood into the distribution of the observed statistics, if any."""
         return likelihood
 
     def priors(self, batches: Tensor) -> dict[str, TorchDistribution]:
@@ -219,16 +221,17 @@ class CellModel(UniquelyNamedModule):
         Parameters
         ----------
         latents
-            A value for each site of :meth:`priors`.
+            A value for each site of :meth:`priors`: z of shape (..., cells, 1, latent_size) and
+            library (reads) of shape (..., cells, 1).
         batches
-            Shape (cells,), int64.
+            Batch of each cell, shape (cells,), int64.
         num_bootstraps
-            Number of bootstraps of each isoform; models of counts and estimates have no use for it.
+            Number of bootstraps of each isoform; models of counts and estimates ignore it.
 
         Returns
         -------
         TorchDistribution
-            Batch shape (..., cells, isoforms); (..., cells, 1) for dependent isoforms.
+            Batch shape (..., cells, isoforms), or (..., cells, 1) if isoforms are dependent.
         """
         raise NotImplementedError
 
@@ -237,15 +240,15 @@ class CellModel(UniquelyNamedModule):
     ) -> Tensor:
         """Log probability (nats) of estimates that round to whole counts, shape (..., cells).
 
-        By default from the likelihood's cumulative distribution function; a count of zero takes
-        everything below one half.
+        By default F(k + 1/2) - F(k - 1/2) of the likelihood's cumulative distribution function F; a
+        count of zero takes all mass below 1/2.
 
         Parameters
         ----------
         latents
-            A value for each site of :meth:`priors`.
+            A value for each site of :meth:`priors`, as for :meth:`likelihood`.
         batches
-            Shape (cells,), int64.
+            Batch of each cell, shape (cells,), int64.
         counts
             Whole reads, shape (cells, isoforms).
         """
@@ -266,19 +269,19 @@ class CellModel(UniquelyNamedModule):
         Parameters
         ----------
         samples
-            Values of the latent variables, drawn from q.
+            Draws of the latent variables from q, each as for :meth:`likelihood`.
         batches
-            Shape (cells,), int64.
+            Batch of each cell, shape (cells,), int64.
         obs
-            Observations, as for :meth:`forward`.
+            Observations (reads), as for :meth:`forward`.
         level
-            ``isoform``, for batch shape (cells, isoforms), or ``gene``, for (cells, genes).
+            ``isoform`` for batch shape (cells, isoforms), ``gene`` for (cells, genes).
         """
         draws = torch.cat([self.draw_expression(latents, batches, obs) for latents in samples])
         return SampledPosterior(self.at_level(draws, level))
 
     def at_level(self, values: Tensor, level: str) -> Tensor:
-        """Leave values of isoforms, shape (..., isoforms), or add them up to (..., genes)."""
+        """Return values of isoforms, shape (..., isoforms), or sums over genes, (..., genes)."""
         if level not in ("isoform", "gene"):
             raise ValueError(f"level is {level!r}; choose isoform or gene")
         return self.genes.sums(values) if level == "gene" else values
@@ -286,7 +289,7 @@ class CellModel(UniquelyNamedModule):
     def draw_expression(self, latents: dict[str, Tensor], batches: Tensor, obs: Tensor) -> Tensor:
         """Draw y (reads) given latent variables and observations, shape (draws, cells, isoforms).
 
-        By default its mean given the latent variables, l f_mu.
+        By default one draw, the mean l f_mu given the latent variables.
         """
         return self.decode_mean(latents, batches).unsqueeze(0)
 
@@ -318,5 +321,5 @@ class CellModel(UniquelyNamedModule):
 
 
 def gene_codes_of(genes: Tensor | int) -> Tensor:
-    """Position of the gene of each isoform, shape (isoforms,); a number: each its own gene."""
+    """Position of the gene of each isoform, shape (isoforms,); a number means distinct genes."""
     return torch.arange(genes) if isinstance(genes, int) else genes

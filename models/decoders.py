@@ -33,7 +33,7 @@ class NetworkDecoder(nn.Module):
     Attributes
     ----------
     output
-        The linear layer, whose bias models start from the mean expression.
+        The linear layer; models set its bias from the mean expression.
 
     Examples
     --------
@@ -84,7 +84,7 @@ class NetworkDecoder(nn.Module):
 
 
 class LinearDecoder(NetworkDecoder):
-    """One linear layer, so that each dimension of the state has a loading for every isoform."""
+    """One linear layer: each dimension of the state has a loading for every isoform."""
 
     def __init__(self, latent_size: int, num_batches: int, output_size: int) -> None:
         super().__init__(latent_size, num_batches, output_size, hidden_sizes=())

@@ -1,31 +1,38 @@
-"""Rates of genes and usage of their isoforms, seen through bootstraps as effective reads.
+"""The default model of isoforms: gene rates and isoform usage, observed as effective reads.
 
-Beyond Chan, Spence & Song.
+This model goes beyond Chan, Spence & Song.
 
 z_n  ~ Normal(0, I), l_n ~ LogNormal             as in :mod:`exvae.models.scvi`
-t_nj ~ Gamma(mean l_n F_mu(z_n, s_n), theta_j)   rate of gene j, F_mu summed over its isoforms,
-       or 0 with probability f_h(z_n, s_n)       where the gene is off
-p_nj ~ Dirichlet(kappa_j f_mu / F_mu)            its usage of isoforms g
-e_nj ~ phi'_j Poisson(t_nj / phi'_j)             the quantifier's estimate of the gene,
-e_ng = e_nj times the shares of effective reads  divided among isoforms: one for each phi'_sj reads
-x_ngb likewise around e_ng, with phi for phi'    its bootstraps, x_ng1, ..., x_ngB
-y_ng                                             the expression that is asked for:
-       T_nj ~ Gamma(mean t_nj, variance c (phi_j - 1) t_nj), divided by
+t_nj ~ Gamma(mean l_n F_mu(z_n, s_n), theta_j)   rate of gene j; F_mu sums f_mu over its isoforms
+       or 0 with probability f_h(z_n, s_n)       if the gene is off
+p_nj ~ Dirichlet(kappa_j f_mu / F_mu)            usage of its isoforms g
+e_nj ~ phi'_j Poisson(t_nj / phi'_j)             the quantifier's estimate of the gene
+e_ng = e_nj times the shares of effective reads  its split, one effective read for phi'_sj reads
+x_ngb likewise around e_ng, with phi for phi'    bootstraps x_ng1, ..., x_ngB of the isoform
+y_ng                                             expression, the result:
+       T_nj ~ Gamma(mean t_nj, variance c (phi_j - 1) t_nj), times
        q_nj ~ Dirichlet(T_nj p_nj / (c (phi_sj - 1)) + 1 / isoforms of j)
-c    ~ Beta(1/2, 1/4)                            share of the ambiguity that cells have in common
+c    ~ Beta(1/2, 1/4)                            share of the ambiguity that all cells share
 
-The bootstraps repeat the drawing of reads, so that they are estimates of a rate and not of a count
-drawn with it. phi, the inferential dispersion, is the variance of bootstraps over that of counts: 1
-where only reads are drawn, and its excess over 1 is ambiguity. A gene's reads have little of it;
-their division has much, as what one isoform is given in error another lacks.
+Bootstraps repeat the drawing of reads. They are therefore estimates of a rate, not of a count.
 
-Reads are drawn for each cell anew, but sequences that cannot be told apart are the same in all
-cells, and other cells do not help: a share of the ambiguity is an error that cells have in common
-and that no cell shows. It is Berkson's: the truth scatters around what is estimated. Its 1 /
-isoforms is Perks' prior of usage (1947): a quantifier that cannot tell isoforms apart gives all
-reads to one, and one that is given nothing may have some. Nothing observed tells the share; that
-two thirds are common is what intervals hold with. The rest is each cell's own error, phi' = phi -
-E[c] (phi - 1).
+phi is the quantification overdispersion: the variance of the bootstraps divided by the variance of
+counts of as many reads (Baldoni, Chen, Hediyeh-zadeh, Liao, Dong, Ritchie, Shi & Smyth, 2024,
+"Dividing out quantification uncertainty allows efficient assessment of differential transcript
+expression with edgeR", Nucleic Acids Research 52(3): e13; similar is the inferential relative
+variance of Zhu, Srivastava, Ibrahim, Patro & Love, 2019, "Nonparametric expression analysis using
+inferential replicate counts", Nucleic Acids Research 47(18): e105). It is 1 if only the drawing of
+reads adds variance; its excess over 1 is ambiguity. Reads wrongly assigned to one isoform are
+missing from its siblings. Gene totals are therefore well determined and the split between isoforms
+is not, so the model treats the two separately.
+
+Each cell draws its reads anew, but the same look-alike sequences mislead the quantifier in every
+cell. Other cells do not help there: a share c of the ambiguity is an error common to all cells. It
+is a Berkson error, as the truth scatters around the estimated rate. 1 / isoforms is Perks' prior of
+usage (1947): a quantifier that cannot tell isoforms apart gives all reads to one of them, and its
+siblings may have some. No observation tells c. Two thirds of the ambiguity, E[c], is assumed to be
+common; with this share intervals hold the truth on simulated cells. The rest is the cell's own
+error, phi' = phi - E[c] (phi - 1).
 """
 
 from __future__ import annotations
@@ -48,9 +55,9 @@ from .scvi import RATES_PER_SAMPLE, ZeroInflatedCells
 if TYPE_CHECKING:
     from ..data.initial_values import InitialValues
 
-# Variance over mean (reads) below which a common error is as good as none.
+# Variance-to-mean ratio (reads) below which a common error is negligible.
 _LEAST_COMMON_DISPERSION = 1e-3
-# Logarithm of kappa before anything is learned, and where it is kept.
+# Initial log kappa, and its bounds.
 _FIRST_LOG_CONCENTRATION = 2.0
 _LOG_CONCENTRATION_RANGE = (-2.0, 12.0)
 
@@ -61,10 +68,11 @@ class EffectiveReadIsoforms(ZeroInflatedCells):
     Parameters
     ----------
     genes, num_batches, **options
-        Of :class:`~exvae.models.scvi.ZeroInflatedCells`; dispersion and dropout are of genes.
+        Arguments of :class:`~exvae.models.scvi.ZeroInflatedCells`; genes, not isoforms, have
+        dispersion and dropout.
     weight_scale
-        Standard deviation of the normal prior of the weights from the decoder's last hidden layer,
-        which keeps the few cells of a rare state from being believed.
+        Standard deviation of the normal prior of the decoder's last weights, which keeps it from
+        overfitting the few cells of a rare state.
     """
 
     observes = "bootstrap_mean"
@@ -90,12 +98,15 @@ class EffectiveReadIsoforms(ZeroInflatedCells):
 
     @staticmethod
     def num_counted(genes: Tensor | int) -> int:
-        """Count the genes, whose reads have a dispersion and dropout each."""
+        """Count the genes, each with a dispersion and a dropout probability.
+
+        ``genes`` has shape (isoforms,), or is the number of isoforms.
+        """
         return int(gene_codes_of(genes).max()) + 1
 
     @torch.no_grad()
     def initialise(self, values: InitialValues) -> None:
-        """Start from the training cells; overdispersion is measured here and never learned."""
+        """Set parameters from the training cells; overdispersion is measured, never learned."""
         super().initialise(values)
         measured = values.overdispersion(self.gene_codes)
         self.total_dispersion.copy_(measured.totals.clamp(min=LEAST_DISPERSION))
@@ -112,9 +123,9 @@ class EffectiveReadIsoforms(ZeroInflatedCells):
     ) -> Tensor:
         """Generate bootstraps of a minibatch of cells, or score their observed means.
 
-        Arguments and result as for :class:`~exvae.models.cells.CellModel`, but that the site
-        ``bootstraps`` has a value for each cell, shape (cells, 1, isoforms, bootstraps): isoforms
-        of a gene are not independent.
+        Arguments and result as for :class:`~exvae.models.cells.CellModel`. Isoforms of a gene are
+        dependent, so the site ``bootstraps`` (reads) has one value for each cell, shape (cells, 1,
+        isoforms, bootstraps).
         """
         if self.training:
             pyro.factor("decoder_weights", self.log_prob_of_weights())
@@ -122,7 +133,7 @@ class EffectiveReadIsoforms(ZeroInflatedCells):
         return super().forward(bootstraps, offsets, batches, indices, num_cells, each).squeeze(-3)
 
     def log_prob_of_weights(self) -> Tensor:
-        """Log density in nats of the decoder's weights under their prior, but for a constant."""
+        """Log prior density (nats) of the decoder's weights up to a constant, shape ()."""
         return -(self.decoder.output.weight / self.weight_scale).square().sum() / 2
 
     def likelihood(
@@ -150,7 +161,7 @@ class EffectiveReadIsoforms(ZeroInflatedCells):
         return StatisticsOfBootstraps(likelihood)
 
     def own_error(self, dispersion: Tensor) -> Tensor:
-        """Overdispersion phi' of a cell's own error: ambiguity less the expected common share."""
+        """Overdispersion phi' of a cell's own error, given phi; both of shape (genes,)."""
         return dispersion - self.common_share_prior().mean * _ambiguity(dispersion)
 
     def common_share_prior(self) -> TorchDistribution:
@@ -165,7 +176,7 @@ class EffectiveReadIsoforms(ZeroInflatedCells):
         return likelihood.log_prob_of_whole(counts.unsqueeze(-2)).squeeze(-1)
 
     def draw_expression(self, latents: dict[str, Tensor], batches: Tensor, obs: Tensor) -> Tensor:
-        """Draw y (reads) behind number and mean of bootstraps, shape (draws, cells, isoforms)."""
+        """Draw y (reads) given number and mean of bootstraps, shape (draws, cells, isoforms)."""
         likelihood = self.likelihood(latents, batches)
         statistics = BootstrapMean.unstacked(obs.unsqueeze(-3))
         rates = likelihood.draw_rates(statistics, RATES_PER_SAMPLE)
@@ -173,7 +184,15 @@ class EffectiveReadIsoforms(ZeroInflatedCells):
         return self.draw_common_error(rates, share).squeeze(-2)
 
     def draw_common_error(self, rates: GeneRates, share: Tensor) -> Tensor:
-        """Draw y (reads) behind rates, shape (..., isoforms); ``share``, c, broadcasts."""
+        """Draw y (reads) given rates, shape (..., isoforms).
+
+        Parameters
+        ----------
+        rates
+            Rates of genes (reads), shape (..., genes), and usage, shape (..., isoforms).
+        share
+            c, broadcasting with (..., genes).
+        """
         scatter = (share * _ambiguity(self.total_dispersion)).clamp(min=_LEAST_COMMON_DISPERSION)
         tiny = torch.finfo(scatter.dtype).tiny
         totals = standard_gamma((rates.totals / scatter).clamp(min=tiny)) * scatter
@@ -184,5 +203,5 @@ class EffectiveReadIsoforms(ZeroInflatedCells):
 
 
 def _ambiguity(dispersion: Tensor) -> Tensor:
-    """Excess of an overdispersion over that of counts."""
+    """Excess of an overdispersion over 1, the value for unambiguous reads; any shape."""
     return (dispersion - 1).clamp(min=0.0)

@@ -1,12 +1,12 @@
-"""The paper's model of isoforms seen through bootstraps (Chan, Spence & Song, section 4).
+"""The paper's bootstrap model of isoforms (Chan, Spence & Song, section 4).
 
 z_n, l_n, y_ng, u_ng as in :mod:`exvae.models.scvi`; u is now latent too
 a_n     ~ Normal(0, I)                           quality of cell n's quantification
 x_ng1.. ~ noise of scale f_sigma(a_n, s_n) around u_ng, each zero with probability f_h'(a_n, s_n)
 
-The bootstraps x of one isoform in one cell share u, which is summed out: they are exchangeable and
-not independent. :class:`~exvae.models.distributions.bootstrap_zinb.BootstrapZINB` explains the
-options of the noise.
+The bootstraps x of one isoform in one cell share u, so they are exchangeable and not independent;
+the likelihood sums u out. :class:`~exvae.models.distributions.bootstrap_zinb.BootstrapZINB`
+explains the options of the noise.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # Least noise scale: bootstraps that agree to all digits would otherwise have an infinite density.
 _LEAST_NOISE = 1e-2
-# Logit of the probability that a bootstrap is zero whatever u is, before anything is learned.
+# Initial logit of the probability that a bootstrap is zero for any u.
 _FIRST_BOOTSTRAP_DROPOUT = -4.0
 
 
@@ -45,7 +45,7 @@ class NoiseParameters(NamedTuple):
     noise_scale
         f_sigma (reads for absolute noise).
     bootstrap_dropout_logits
-        Logit of the probability that a bootstrap is zero whatever u is.
+        Logit of the probability that a bootstrap is zero for any u.
     """
 
     noise_scale: Tensor
@@ -58,15 +58,14 @@ class BootstrapIsoforms(ZeroInflatedCells):
     Parameters
     ----------
     genes, num_batches, **options
-        Of :class:`~exvae.models.scvi.ZeroInflatedCells`. Without dropout unless it is asked for:
-        behind noise it is not identified, and takes isoforms that are hard to tell apart for
-        absent.
+        Arguments of :class:`~exvae.models.scvi.ZeroInflatedCells`. The default has no dropout:
+        noise hides it, and it takes isoforms that are hard to tell apart for absent.
     noise_latent_size
-        A, the dimensions of a.
+        A, the number of dimensions of a.
     noise_hidden_sizes
-        Sizes of the hidden layers behind a.
+        Sizes of the hidden layers that decode a.
     error, noise
-        Of :class:`~exvae.models.distributions.bootstrap_zinb.BootstrapZINB`.
+        Options of :class:`~exvae.models.distributions.bootstrap_zinb.BootstrapZINB`.
     """
 
     observes = "bootstrap_summary"
@@ -97,7 +96,7 @@ class BootstrapIsoforms(ZeroInflatedCells):
 
     @torch.no_grad()
     def initialise(self, values: InitialValues) -> None:
-        """Start from the training cells, the noise from the variance of their bootstraps."""
+        """Set parameters from the training cells, the noise from their bootstraps' variance."""
         super().initialise(values)
         variances = values.noise_variances(relative=self.noise == "relative")
         scales = variances.sqrt().clamp(min=2 * _LEAST_NOISE) - _LEAST_NOISE

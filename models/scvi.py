@@ -22,9 +22,9 @@ from .distributions.negative_binomial import ZINB
 DISPERSIONS = ("constant", "batch", "cell")
 DROPOUTS = ("network", "constant", "none")
 
-# Where the logarithm of theta is kept: a negative binomial is a Poisson well before the upper end.
+# Bounds of log theta; a negative binomial is a Poisson well below the upper one.
 _LOG_DISPERSION_RANGE = (-5.0, 12.0)
-# Dropout before anything is learned: about one count in twenty.
+# Initial logit of the dropout probability: about one count in twenty.
 _FIRST_DROPOUT = -3.0
 # Logit of a probability that is zero for every purpose.
 _NEVER = -50.0
@@ -42,7 +42,8 @@ class Dispersion(nn.Module):
     num_batches
         Number of batches.
     kind
-        ``constant``: learned for each; ``batch``: for each in each batch; ``cell``: decoded.
+        ``constant``: one learned value each; ``batch``: one for each batch; ``cell``: from the
+        decoder.
     """
 
     def __init__(self, size: int, num_batches: int, kind: str) -> None:
@@ -55,7 +56,15 @@ class Dispersion(nn.Module):
             self.log_inverse_dispersion = nn.Parameter(torch.zeros(rows, size))
 
     def forward(self, decoded: dict[str, Tensor], batches: Tensor) -> Tensor:
-        """Theta, broadcasting with (..., cells, size); ``batches`` of shape (cells,), int64."""
+        """Theta, broadcasting with (..., cells, size).
+
+        Parameters
+        ----------
+        decoded
+            Outputs of the decoder by head, each of shape (..., cells, size of the head).
+        batches
+            Batch of each cell, shape (cells,), int64.
+        """
         if self.kind == "cell":
             logarithm = decoded["dispersion"]
         elif self.kind == "batch":
@@ -73,7 +82,7 @@ class Dropout(nn.Module):
     size
         Number of isoforms or genes.
     kind
-        ``network``: decoded; ``constant``: learned for each; ``none``.
+        ``network``: from the decoder; ``constant``: one learned value each; ``none``: never.
     """
 
     never: Tensor
@@ -88,7 +97,11 @@ class Dropout(nn.Module):
         self.register_buffer("never", torch.tensor([_NEVER]), persistent=False)
 
     def forward(self, decoded: dict[str, Tensor]) -> Tensor:
-        """Logit of the probability, broadcasting with (..., cells, size)."""
+        """Logit of the probability, broadcasting with (..., cells, size).
+
+        ``decoded`` holds the outputs of the decoder by head, each of shape (..., cells, size of the
+        head).
+        """
         if self.kind == "network":
             return decoded["dropout"]
         return self.dropout_logits if self.kind == "constant" else self.never
@@ -118,7 +131,7 @@ class ZeroInflatedCells(CellModel):
     Parameters
     ----------
     genes, num_batches, **options
-        Of :class:`~exvae.models.cells.CellModel`.
+        Arguments of :class:`~exvae.models.cells.CellModel`.
     dispersion
         ``constant``, ``batch`` or ``cell``, see :class:`Dispersion`.
     dropout
@@ -150,11 +163,22 @@ class ZeroInflatedCells(CellModel):
 
     @staticmethod
     def num_counted(genes: Tensor | int) -> int:
-        """Count the isoforms, whose counts have a dispersion and dropout each."""
+        """Count the isoforms, each with a dispersion and a dropout probability.
+
+        ``genes`` has shape (isoforms,), or is the number of isoforms.
+        """
         return len(gene_codes_of(genes))
 
     def count_parameters(self, latents: dict[str, Tensor], batches: Tensor) -> CountParameters:
-        """Turn latent variables into the parameters of the counts of cells of batches (cells,)."""
+        """Parameters of the counts, each broadcasting with (..., cells, isoforms).
+
+        Parameters
+        ----------
+        latents
+            z, shape (..., cells, 1, latent_size), and library (reads), shape (..., cells, 1).
+        batches
+            Batch of each cell, shape (cells,), int64.
+        """
         decoded = self.decode(latents["z"], batches)
         return CountParameters(
             self.mean_of(decoded, latents["library"]),

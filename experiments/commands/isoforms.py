@@ -1,6 +1,6 @@
 """The commands ``exvae isoforms ...``."""
 
-# What is heavy is imported where it is used, so that the command line starts at once.
+# Heavy imports are local so that the command line starts fast.
 from __future__ import annotations
 
 import sys
@@ -36,11 +36,9 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Isoform expression of cells from bootstraps.", no_args_is_help=True)
 
 CellsFile = Annotated[
-    Path, typer.Argument(metavar="CELLS.h5ad", help="As exvae isoforms import writes them.")
+    Path, typer.Argument(metavar="CELLS.h5ad", help="Cells, from exvae isoforms import.")
 ]
-Samples = Annotated[
-    int, typer.Option(min=1, help="Draws of the latent variables to average expression over.")
-]
+Samples = Annotated[int, typer.Option(min=1, help="Number of draws of the latent variables.")]
 
 
 class ManyQuantiles(TyperCommand):
@@ -59,15 +57,15 @@ class ManyQuantiles(TyperCommand):
 
 
 def _tell_of_genes(cells: Cells) -> None:
-    """Say so where isoforms cannot be looked at together with those of their gene."""
+    """Tell if each isoform is taken as a gene of its own, and why."""
     if cells.genes is None:
-        reason = "var has no column gene, which exvae isoforms import --t2g makes"
+        reason = "var has no column gene (exvae isoforms import --t2g makes one)"
     elif not cells.keeps_bootstraps:
-        reason = "no two bootstraps are kept beside their statistics (import --layers 5 keeps some)"
+        reason = "no two bootstraps are kept (import --layers 5 keeps some)"
     else:
         return
     print(
-        f"exvae: {cells.source}: each isoform is taken by itself and not with its gene: {reason}",
+        f"exvae: {cells.source}: each isoform is taken as a gene of its own: {reason}",
         file=sys.stderr,
     )
 
@@ -78,48 +76,52 @@ def fit(
     out: NewFit,
     model: Annotated[
         str,
-        typer.Option(
-            metavar="NAME", help="effective-reads, paper, scvi, or your own as module:Class."
-        ),
+        typer.Option(metavar="NAME", help="Model: effective-reads, paper, scvi or module:Class."),
     ] = settings.IsoformConfig.model,
     guide: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="cells, paper, or your own; by default the model's."),
+        typer.Option(
+            metavar="NAME", help="Guide: cells, paper or module:Class; the model's default."
+        ),
     ] = None,
     pooling: Pooling = settings.IsoformConfig.pooling,
     decoder: Annotated[
-        str, typer.Option(metavar="NAME", help="network, linear, or your own as module:Class.")
+        str, typer.Option(metavar="NAME", help="Decoder: network, linear or module:Class.")
     ] = settings.IsoformConfig.decoder,
     set_: Set = [],  # noqa: B006  (read only)
     error: Annotated[
         Literal["independent", "shared"] | None,
-        typer.Option(help="Paper: whether bootstraps scatter around the truth or the estimate."),
+        typer.Option(help="Model paper: bootstraps scatter around the truth, or the estimate."),
     ] = None,
     noise: Annotated[
         Literal["absolute", "relative"] | None,
-        typer.Option(help="Paper: whether the noise grows with the square root of the count."),
+        typer.Option(
+            help="Model paper: noise that is constant, or grows with the root of the count."
+        ),
     ] = None,
     batch_key: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Column of obs with the batch of a cell.")
     ] = None,
     train_fraction: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Of the cells; the others are held out.")
+        float, typer.Option(min=0.0, max=1.0, help="Fraction of the cells to train on.")
     ] = 0.9,
     encoder_bootstraps: Annotated[
         int,
-        typer.Option(min=0, metavar="B", help="That the guide reads of a cell; 0 for all."),
+        typer.Option(
+            min=0, metavar="B", help="Bootstraps per cell that the guide reads in a step; 0: all."
+        ),
     ] = settings.IsoformConfig.encoder_bootstraps,
     label: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column of obs that colours the picture.")
+        str | None, typer.Option(metavar="COLUMN", help="Column of obs that colours the cells.")
     ] = None,
     epochs: Epochs = settings.EPOCHS,
-    batch_size: Annotated[int, typer.Option(min=1, help="Cells.")] = settings.BATCH_SIZE,
+    batch_size: Annotated[int, typer.Option(min=1, help="Cells per step.")] = settings.BATCH_SIZE,
     learning_rate: LearningRate = settings.LEARNING_RATE,
     patience: Annotated[
         int,
         typer.Option(
             min=0,
-            help="Stop after this many epochs without a better loss of the held-out cells; 0 "
+            help="Epochs without a better loss of the held-out cells before training stops; 0 "
             "trains to the end.",
         ),
     ] = 0,
@@ -128,7 +130,7 @@ def fit(
     resume: Resume = False,
     json: Json = False,
 ) -> None:
-    """Fit a model of isoforms; pictures of the training and of the cells are put beside it."""
+    """Fit an isoform model; draw the training and the cells."""
     from ...data.h5ad.reading import read_cells
     from ..fitting.training import TrainingConfig
     from ..isoforms import fitting
@@ -140,7 +142,7 @@ def fit(
     data = read_cells(cells, batch_key)
     groups = _groups(data, label or batch_key)
     if model == "scvi" and (data.counts.data % 1).any():
-        print(f"exvae: {cells}: X is not whole everywhere; scVI takes it rounded", file=sys.stderr)
+        print(f"exvae: {cells}: X holds fractions; scVI rounds them", file=sys.stderr)
     if model == settings.IsoformConfig.model and data.summary is not None:
         _tell_of_genes(data)
     result = fitting.fit(
@@ -164,7 +166,7 @@ def _report_fit(
     *,
     as_json: bool,
 ) -> None:
-    """Draw a fit that has just ended, and report how it ended."""
+    """Draw a finished fit and print its result."""
     import numpy as np
 
     from ..drawing.isoforms import draw_states
@@ -184,7 +186,7 @@ def _report_fit(
 
 
 def _groups(cells: Cells, column: str | None):
-    """Names by which cells are coloured; DataError if there is no such column."""
+    """Values of the column that colours cells; DataError if there is no such column."""
     if column is None:
         return None
     return cells.column(column, "--label").astype(str)
@@ -198,20 +200,26 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="TRUTH",
-            help="An .npz with arrays expected, cell_type and transcripts, or the .h5ad of cells "
-            "that exvae isoforms simulate has written.",
+            help="Truth: an .npz with arrays expected, cell_type and transcripts, or the .h5ad "
+            "from exvae isoforms simulate.",
         ),
     ] = None,
-    subset: Annotated[Literal["all", "train", "held-out"], typer.Option()] = "all",
+    subset: Annotated[
+        Literal["all", "train", "held-out"], typer.Option(help="Cells to measure.")
+    ] = "all",
     likelihood_samples: Annotated[
-        int, typer.Option(min=1, help="Behind the likelihood of the point estimates.")
+        int, typer.Option(min=1, help="Number of samples for nll_point_estimates.")
     ] = settings.LIKELIHOOD_SAMPLES,
     samples: Samples = settings.POSTERIOR_SAMPLES,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Measure loss and likelihood, and accuracy and calibration where the truth is known."""
+    """Measure loss and likelihood and, with a truth, accuracy and calibration.
+
+    The loss of effective reads is a quasi-likelihood and compares only fits of that model;
+    nll_point_estimates compares all models.
+    """
     from ...data.h5ad.reading import read_cells
     from ...data.isoform_truth import read_truth
     from ..isoforms import evaluation, fitting
@@ -237,14 +245,14 @@ def export(
     cells: CellsFile,
     out: Annotated[Path, typer.Option(metavar="OUT.h5ad", help="The file to write.")],
     quantiles: Annotated[
-        list[float], typer.Option(metavar="Q...", help="Of the posterior, between 0 and 1.")
+        list[float], typer.Option(metavar="Q...", help="Probabilities of exported quantiles.")
     ] = list(settings.QUANTILES),  # noqa: B006  (read only)
     samples: Samples = settings.POSTERIOR_SAMPLES,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Write the cells with their states and the posterior of their expression, for scanpy."""
+    """Export cells with their states and expression to an .h5ad for scanpy."""
     from ..isoforms import exporting, fitting
 
     loaded = fitting.load(fit, device)
@@ -257,16 +265,16 @@ def export(
 @app.command()
 def gene(
     exported: Annotated[
-        Path, typer.Argument(metavar="OUT.h5ad", help="As exvae isoforms export writes it.")
+        Path, typer.Argument(metavar="OUT.h5ad", help="Cells, from exvae isoforms export.")
     ],
-    name: Annotated[str, typer.Argument(metavar="GENE", help="A gene, or an isoform.")],
+    name: Annotated[str, typer.Argument(metavar="GENE", help="Name of a gene or isoform.")],
     out: Annotated[Path, typer.Option(metavar="GENE.png", help="The picture to write.")],
     group: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Column of obs to group the cells by.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Draw the isoforms of a gene in every cell, with the intervals of their expression."""
+    """Draw the expression of a gene's isoforms in every cell, with intervals."""
     from ..drawing.isoforms import draw_gene
     from ..drawing.saving import save
     from ..isoforms.exporting import read_gene

@@ -1,6 +1,6 @@
 """The commands ``exvae lda ...``."""
 
-# What is heavy is imported where it is used, so that the command line starts at once.
+# Heavy imports are local so that the command line starts fast.
 from __future__ import annotations
 
 import os
@@ -32,42 +32,43 @@ Corpus = Annotated[
     Path,
     typer.Argument(
         metavar="CORPUS",
-        help="Tab-separated text, UCI bag of words, lda-c, a folder of .txt, .npz, or .h5ad.",
+        help="Corpus: tab-separated text, UCI bag of words, lda-c, folder of .txt, .npz or .h5ad.",
     ),
 ]
-Refine = Annotated[int, typer.Option(min=0, metavar="STEPS", help="Refinement after the encoder.")]
+Refine = Annotated[int, typer.Option(min=0, metavar="STEPS", help="Number of refinement steps.")]
 DropUnknown = Annotated[
-    bool, typer.Option("--drop-unknown", help="Leave out words that the fit does not know.")
+    bool,
+    typer.Option(
+        "--drop-unknown", help="Leave out words that are not in the vocabulary of the fit."
+    ),
 ]
 
 
 @app.command()
 def simulate(
     out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="The corpus to write.")],
-    documents: Annotated[int, typer.Option(min=1)] = 2000,
-    topics: Annotated[int, typer.Option(min=1)] = 10,
-    vocabulary: Annotated[int, typer.Option(min=1)] = 1000,
-    mean_length: Annotated[float, typer.Option(min=1, help="Words of a document.")] = 100.0,
+    documents: Annotated[int, typer.Option(min=1, help="Number of documents.")] = 2000,
+    topics: Annotated[int, typer.Option(min=1, help="Number of topics.")] = 10,
+    vocabulary: Annotated[int, typer.Option(min=1, help="Number of words.")] = 1000,
+    mean_length: Annotated[float, typer.Option(min=1, help="Mean words per document.")] = 100.0,
     lengths: Annotated[
         Literal["fixed", "poisson", "heavy-tailed"],
-        typer.Option(help="How the numbers of words of the documents are distributed."),
+        typer.Option(help="Distribution of the number of words per document."),
     ] = "poisson",
     length_dispersion: Annotated[
         float | None,
-        typer.Option(
-            help="Of heavy-tailed lengths: standard deviation of the logarithm. [default: 1]"
-        ),
+        typer.Option(help="Standard deviation of the log of heavy-tailed lengths. [default: 1]"),
     ] = None,
     document_concentration: Annotated[
-        float, typer.Option(help="Concentration of the documents' topics.")
+        float, typer.Option(help="Dirichlet concentration of topic proportions.")
     ] = 0.1,
     topic_concentration: Annotated[
-        float, typer.Option(help="Concentration of the topics' words.")
+        float, typer.Option(help="Dirichlet concentration of topics.")
     ] = 0.05,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Simulate a corpus; the truth is in its arrays true_topic_words and true_document_topics."""
+    """Simulate a corpus; arrays true_topic_words and true_document_topics hold the truth."""
     from ...data.simulators.documents import CorpusSimulator
 
     try:
@@ -95,35 +96,33 @@ def fit(
     out: NewFit,
     guide: Annotated[
         str,
-        typer.Option(
-            metavar="NAME", help="exchangeable, fixed-length, or your own as module:Class."
-        ),
+        typer.Option(metavar="NAME", help="Guide: exchangeable, fixed-length or module:Class."),
     ] = "exchangeable",
     pooling: Pooling = "mean",
     set_: Set = [],  # noqa: B006  (read only)
     epochs: Epochs = 30,
-    batch_size: Annotated[int, typer.Option(min=1, help="Documents.")] = 128,
+    batch_size: Annotated[int, typer.Option(min=1, help="Documents per step.")] = 128,
     learning_rate: LearningRate = 5e-3,
     patience: Annotated[
         int,
         typer.Option(
             min=0,
-            help="Hold out the split val and stop after this many epochs without a better "
-            "perplexity; 0 trains on train and val to the end.",
+            help="Epochs without a better perplexity of the held-out split val before training "
+            "stops; 0 trains on train and val to the end.",
         ),
     ] = 0,
     test_fraction: Annotated[
-        float, typer.Option(min=0.0, max=0.9, help="Of a corpus without splits.")
+        float, typer.Option(min=0.0, max=0.9, help="Split test of a corpus without splits.")
     ] = 0.15,
     val_fraction: Annotated[
-        float, typer.Option(min=0.0, max=0.9, help="Of a corpus without splits.")
+        float, typer.Option(min=0.0, max=0.9, help="Split val of a corpus without splits.")
     ] = 0.15,
     seed: Seed = 0,
     device: Device = "auto",
     resume: Resume = False,
     json: Json = False,
 ) -> None:
-    """Fit a topic model; pictures of the topics and of the training are put beside it."""
+    """Fit a topic model; draw the topics and the training."""
     from ...data.corpus_formats import read_corpus
     from ..drawing.lda import draw_topics
     from ..drawing.saving import save
@@ -147,7 +146,9 @@ def fit(
 def evaluate(
     fit: Fit,
     corpus: Corpus,
-    split: Annotated[Literal["train", "val", "test", "all"], typer.Option()] = "test",
+    split: Annotated[
+        Literal["train", "val", "test", "all"], typer.Option(help="Documents to measure.")
+    ] = "test",
     refine: Refine = 5,
     drop_unknown: DropUnknown = False,
     seed: Seed = 0,
@@ -173,7 +174,7 @@ def infer(
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Write the posterior mean topic proportions of each document."""
+    """Write the posterior mean topic proportions of each document to a table."""
     from ...data.corpus_formats import read_corpus
     from ..fitting import fits
     from ..lda import fitting
@@ -189,10 +190,10 @@ def infer(
 @app.command()
 def topics(
     fit: Fit,
-    top: Annotated[int, typer.Option(min=1, help="Words of each topic.")] = 10,
+    top: Annotated[int, typer.Option(min=1, help="Words per topic.")] = 10,
     json: Json = False,
 ) -> None:
-    """List the most probable words of each topic, most used topic first."""
+    """List the most probable words of each topic, the most used topic first."""
     from ..lda import fitting
 
     words = fitting.top_words(fitting.load(fit, "cpu"), top)

@@ -12,16 +12,16 @@ from ...data.errors import DataError
 
 Fit = Annotated[Path, typer.Argument(metavar="FIT", help="Folder of a fit.")]
 NewFit = Annotated[Path, typer.Option(metavar="FIT", help="Folder to write.")]
-Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of all random draws.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Device to compute on.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all random draws.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Resume from the checkpoint.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Epochs = Annotated[int, typer.Option(min=1, help="Passes over the data.")]
-LearningRate = Annotated[float, typer.Option(min=0.0, help="Of Adam.")]
+LearningRate = Annotated[float, typer.Option(min=0.0, help="Learning rate of Adam.")]
 Pooling = Annotated[
     str,
     typer.Option(
-        metavar="NAME", help="Of the encoder: sum, mean, max, moments or your own module:Class."
+        metavar="NAME", help="Pooling of the encoder: sum, mean, max, moments or module:Class."
     ),
 ]
 Set = Annotated[
@@ -29,18 +29,18 @@ Set = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Option of the constructor of a model, decoder or guide; may be repeated.",
+        help="Argument of the constructor of a model, decoder or guide; may be repeated.",
     ),
 ]
 
 
 def parse_settings(settings: list[str]) -> dict[str, Any]:
-    """Read options ``name=value``, of which the value is JSON or else a string.
+    """Read options ``name=value``; a value that is not JSON is a string.
 
     Raises
     ------
     DataError
-        If one has no name or no value.
+        If an option has no name or no value.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What commands print: one JSON object, or a table for people."""
+"""Output of commands: one JSON object, or a readable table."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def report_fit(
     *,
     as_json: bool,
 ) -> None:
-    """Print how a fit ended: its folder, the result, the last row of metrics, its pictures."""
+    """Print the end of a fit: its folder, result, last row of metrics, and pictures."""
     last = metrics.iloc[-1].to_dict()
     values = {"fit": str(folder), **result, **last, "epoch": int(last["epoch"])}
     report({**values, "pictures": [str(picture) for picture in pictures]}, as_json=as_json)

@@ -1,4 +1,4 @@
-"""Classes by name, registered ones or anybody's own as ``module:Class``, and their options."""
+"""Classes by registered name or as ``module:Class``, and the options of their constructors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from ...data.errors import DataError
 
-# Arguments of constructors that have an option of their own, or none.
+# Arguments of constructors that --set does not list: they have options of their own, or none.
 _CHOSEN_APART = {"decoder", "heads", "pooling"}
 
 
@@ -21,8 +21,8 @@ def find_class(name: str | type, registered: Mapping[str, str | type], argument:
     Parameters
     ----------
     name
-        A registered name, or ``module:Class``; modules are also looked for in the working folder.
-        A class stands for itself.
+        A registered name, or ``module:Class``, whose module may lie in the working folder. A class
+        is returned as it is.
     registered
         The class, or its ``module:Class``, of each registered name.
     argument
@@ -49,7 +49,7 @@ def find_class(name: str | type, registered: Mapping[str, str | type], argument:
         sys.path.append(os.getcwd())
     try:
         found = getattr(importlib.import_module(module_name), class_name)
-    except Exception as error:  # the module is the user's: anything may happen in it
+    except Exception as error:  # the user's module may raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise DataError(
             f"{argument} {name} cannot be imported ({reason}); run where {module_name}.py lies, or "
@@ -61,7 +61,7 @@ def find_class(name: str | type, registered: Mapping[str, str | type], argument:
 
 
 def options_of(cls: type) -> set[str]:
-    """Names of the keyword-only arguments of a constructor, also of those that it passes on to."""
+    """Names of keyword-only arguments of a constructor and of those it calls with ``**``."""
     names: set[str] = set()
     for base in cls.__mro__:
         if "__init__" not in vars(base):
@@ -81,7 +81,7 @@ def distribute(options: Mapping[str, Any], takers: Sequence[set[str]]) -> list[d
     options
         Values by name.
     takers
-        Names that each constructor takes.
+        Names of the arguments of each constructor.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def distribute(options: Mapping[str, Any], takers: Sequence[set[str]]) -> list[d
 
 
 def construct(cls: type, *arguments: Any, **options: Any) -> Any:
-    """Call a constructor; what it refuses becomes a DataError that names the class."""
+    """Call a constructor; its TypeError or ValueError becomes a DataError that names the class."""
     try:
         return cls(*arguments, **options)
     except (TypeError, ValueError) as error:

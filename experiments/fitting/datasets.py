@@ -10,39 +10,39 @@ import torch
 
 
 class Dataset(Protocol):
-    """What the trainer asks of training data."""
+    """Interface of training data for the trainer."""
 
     unit: str
     """Name of a datapoint, in the plural: documents, cells."""
     element: str
-    """What the loss is reported per: token, cell."""
+    """Unit of the reported loss: token, cell."""
 
     def __len__(self) -> int:
         """Count the datapoints."""
 
     def batch(self, positions: np.ndarray) -> tuple:
-        """Gather the arguments of model and guide for the datapoints at these positions."""
+        """Gather the arguments of model and guide for datapoints at positions, (datapoints,)."""
 
     def size(self, positions: np.ndarray) -> int:
-        """Count the elements of the datapoints at these positions."""
+        """Count the elements of the datapoints at positions, shape (datapoints,)."""
 
 
 class Subset:
-    """Some of the datapoints of a source, as if they were all.
+    """A subset of a source, which model and guide see as the whole data set.
 
     Parameters
     ----------
     source
-        Has ``batch(positions, total, **batch_options)``, which gives a named tuple with
-        ``indices``.
+        Object with a method ``batch(positions, total, **batch_options)`` that returns a named tuple
+        with ``indices``.
     positions
         Positions of the chosen datapoints in the source, shape (datapoints,).
     unit, element
-        Of :class:`Dataset`.
+        As in :class:`Dataset`.
     sizes
-        Elements of each datapoint of the source, shape (all datapoints,); one each by default.
+        Number of elements of each datapoint of the source, shape (all datapoints,); 1 by default.
     **batch_options
-        Of the source's ``batch``.
+        Keyword arguments of the source's ``batch``.
     """
 
     def __init__(
@@ -66,16 +66,16 @@ class Subset:
         return len(self.positions)
 
     def batch(self, positions: np.ndarray) -> tuple:
-        """Gather the arguments of model and guide for the datapoints at these positions."""
+        """Gather the arguments of model and guide for datapoints at positions, (datapoints,)."""
         own = self.source.batch(self.positions[positions], len(self), **self.batch_options)
         return own._replace(indices=torch.as_tensor(positions, device=own.indices.device))
 
     def size(self, positions: np.ndarray) -> int:
-        """Count the elements of the datapoints at these positions."""
+        """Count the elements of the datapoints at positions, shape (datapoints,)."""
         return len(positions) if self.sizes is None else int(self.sizes[positions].sum())
 
     def batches(self, size: int) -> Iterator[tuple]:
-        """Gather all datapoints once, in minibatches of ``size`` and in random order."""
+        """Gather all datapoints once, in random order, in minibatches of ``size``."""
         order = torch.randperm(len(self)).numpy()
         for start in range(0, len(self), size):
             yield self.batch(order[start : start + size])

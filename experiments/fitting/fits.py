@@ -1,14 +1,14 @@
-"""A fit on disk: what was fitted, on what, and the state from which it goes on.
+"""A fit on disk: its configuration, data, and the state from which training resumes.
 
 ``config.json``     model, guide, training, data, versions and seed
 ``checkpoint.pt``   tensors and numbers only, loads with ``weights_only=True``
 ``metrics.csv``     a row for each epoch
-``vocabulary.txt``  of a topic model: a word a line
-``isoforms.txt``    of a model of isoforms: an isoform a line
-``genes.txt``       of a model of isoforms: the gene of each, a line each
+``vocabulary.txt``  topic models: one word per line
+``isoforms.txt``    isoform models: one isoform per line
+``genes.txt``       isoform models: the gene of each isoform, one per line
 
-Every file is written beside its place and then moved there, so that none is ever half-written.
-Only checkpoints need torch, which is loaded with the first of them.
+Every file is written under a temporary name and then moved, so that none is ever half-written.
+Only functions for checkpoints import torch.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def begin(
     *,
     resume: bool,
 ) -> None:
-    """Make the folder of a new fit and describe the fit in it, or check what is resumed.
+    """Make the folder of a new fit and describe the fit in it, or check a fit to resume.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def begin(
     description
         Content of ``config.json``.
     vocabularies
-        Lines of further text files, by name.
+        Lines of further text files, by file name.
     resume
         Whether the folder holds the fit already.
 
@@ -106,7 +106,7 @@ def begin(
 
 
 def versions() -> dict[str, str]:
-    """Versions of what a fit depends on."""
+    """Versions of the packages that a fit depends on."""
     packages = ("exvae", "torch", "pyro-ppl", "numpy")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
@@ -123,14 +123,14 @@ def read_config(folder: Path, kind: str | None = None) -> dict[str, Any]:
     Parameters
     ----------
     folder
-        Of the fit.
+        Folder of the fit.
     kind
-        What the fit must be of: ``lda``, say. None accepts any.
+        Required kind of the fit, ``lda`` or ``isoforms``; None accepts both.
 
     Raises
     ------
     DataError
-        If this is no folder of a fit, or one of another kind.
+        If the folder holds no fit, or one of another kind.
     """
     path = folder / CONFIG
     try:
@@ -178,22 +178,22 @@ def write_metrics(folder: Path, rows: Sequence[dict[str, float]]) -> None:
 
 
 def read_metrics(folder: Path) -> pd.DataFrame:
-    """Read ``metrics.csv``; without epochs yet, an empty table."""
+    """Read ``metrics.csv``; an empty table before the first epoch."""
     path = folder / METRICS
     if not path.exists():
         return pd.DataFrame({"epoch": []})
-    # A fit that goes on writes again what it has read; by default pandas reads floats inexactly.
+    # A resumed fit writes these rows again; by default pandas reads floats inexactly.
     return pd.read_csv(path, float_precision="round_trip")
 
 
 def write_vocabulary(folder: Path, words: Sequence[str], name: str = VOCABULARY) -> None:
-    """Write ``vocabulary.txt``, or what ``name`` says."""
+    """Write ``vocabulary.txt``, or another file by ``name``, one word per line."""
     text = "".join(f"{word}\n" for word in words)
     write_atomically(folder / name, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def read_vocabulary(folder: Path, name: str = VOCABULARY) -> list[str]:
-    """Read ``vocabulary.txt``, or what ``name`` says.
+    """Read ``vocabulary.txt``, or another file by ``name``, one word per line.
 
     Raises
     ------
@@ -208,7 +208,7 @@ def read_vocabulary(folder: Path, name: str = VOCABULARY) -> list[str]:
 
 
 def check_same_fit(folder: Path, description: dict[str, Any]) -> None:
-    """Require that what is resumed is what was begun; only epochs and device may change.
+    """Require that the resumed fit is the one begun; only epochs and device may change.
 
     Raises
     ------
@@ -231,7 +231,7 @@ def config_of(kind: type[Config], folder: Path, config: dict[str, Any]) -> Confi
     Raises
     ------
     DataError
-        If another version of exvae has written it.
+        If another version of exvae wrote it.
     """
     try:
         return kind(**config["model"])
@@ -243,12 +243,12 @@ def config_of(kind: type[Config], folder: Path, config: dict[str, Any]) -> Confi
 
 
 def load_modules(folder: Path, device: torch.device, modules: dict[str, nn.Module]) -> None:
-    """Put freshly built model and guide on a device and in the state of a checkpoint.
+    """Move a new model and guide to a device and load their state from a checkpoint.
 
     Raises
     ------
     DataError
-        If the checkpoint is missing, damaged, or not of these modules.
+        If the checkpoint is missing or damaged, or belongs to other modules.
     """
     state = read_checkpoint(folder, device)
     for name, module in modules.items():
@@ -264,7 +264,7 @@ def load_modules(folder: Path, device: torch.device, modules: dict[str, nn.Modul
 
 
 def _difference(module: nn.Module, saved: dict[str, torch.Tensor]) -> str:
-    """Tell the first difference between the tensors of a module and saved ones, or nothing."""
+    """Name the first difference between tensors of a module and saved ones; empty for none."""
     wanted = module.state_dict()
     for name in wanted:
         if name not in saved:

@@ -1,4 +1,4 @@
-"""Ctrl-C, held back until a step is done."""
+"""Ctrl-C, delayed to the end of a training step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Hold Ctrl-C back until the step under way is done; gives a function that tells of it."""
+    """Delay Ctrl-C; yields a function that tells whether it was pressed."""
     pressed = False
 
     def note(*_: object) -> None:
@@ -18,7 +18,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         pressed = True
 
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: pressed  # signals reach the main thread alone
+        yield lambda: pressed  # only the main thread receives signals
         return
     before = signal.signal(signal.SIGINT, note)
     try:

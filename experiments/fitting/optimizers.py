@@ -1,4 +1,4 @@
-"""The optimizer of all models."""
+"""Default optimizer of all models."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from ...models.base import UniquelyNamedModule
 
 
 def optimizer(model: nn.Module, guide: nn.Module, learning_rate: float) -> PyroOptim:
-    """Make the optimizer that :class:`Trainer` uses: Adam, clipped, faster for some parameters.
+    """Make the optimizer of :class:`~.training.Trainer`: Adam with clipped gradients.
 
     Parameters
     ----------
     model, guide
-        Parameters learn at the rate times the module's ``learning_rate_factor``, if it has one:
-        in models of cells five times as fast where a value belongs to one isoform alone.
+        A module's ``learning_rate_factor`` gives the learning-rate multiplier of each parameter;
+        it is 5 for per-isoform parameters of cell models.
     learning_rate
-        Learning rate of all others.
+        Learning rate of parameters with multiplier 1.
 
     Examples
     --------
@@ -36,5 +36,5 @@ def optimizer(model: nn.Module, guide: nn.Module, learning_rate: float) -> PyroO
 
 
 def root_of(module: nn.Module) -> str:
-    """First part, with its dot, of a uniquely named module's parameters; empty for others."""
+    """Prefix, with its dot, of a uniquely named module's parameters; empty for other modules."""
     return f"{module.root_name}." if isinstance(module, UniquelyNamedModule) else ""

@@ -1,8 +1,8 @@
 """The training loop of all models: ``pyro.infer.SVI`` over explicit minibatches.
 
-The order of the data depends on the seed and the epoch alone, every random draw comes from torch's
-generator, and both are part of the checkpoint. So a run that was stopped anywhere, also by
-``kill -9``, and resumed gives on the CPU the very parameters of a run that was not.
+The order of the data depends only on the seed and the epoch, every random draw comes from torch's
+generator, and the checkpoint holds both. On the CPU a run that was stopped anywhere, even by
+``kill -9``, and resumed therefore ends with exactly the parameters of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class TrainingConfig:
     batch_size
         Datapoints in a minibatch.
     learning_rate
-        Of Adam, for the parameters that have gradients.
+        Learning rate of Adam.
     seed
-        Of the order of the data and of every random draw.
+        Seed of the order of the data and of all random draws.
     device
         ``auto`` (CUDA where there is one), ``cpu`` or ``cuda``.
     patience
@@ -64,14 +64,14 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How training ended: after which epoch, why, and in how many seconds (resumed ones too)."""
+    """How training ended: last epoch, reason, and seconds, those before a resume included."""
 
     epochs: int
     reason: str
     seconds: float
 
 
-# The attributes of the trainer that say how far it is.
+# Attributes of the trainer that record its progress.
 PROGRESS = (
     "epoch",
     "batches_done",
@@ -83,7 +83,7 @@ PROGRESS = (
 
 
 def choose_device(name: str) -> torch.device:
-    """Turn ``auto``, ``cpu`` or ``cuda`` into a device; DataError where it is not to be had."""
+    """Turn ``auto``, ``cpu`` or ``cuda`` into a device; DataError if it is not available."""
     if name not in ("auto", "cpu", "cuda"):
         raise DataError(f"--device is {name!r}; choose one of auto, cpu, cuda")
     if name == "cuda" and not torch.cuda.is_available():
@@ -94,32 +94,32 @@ def choose_device(name: str) -> torch.device:
 
 
 class Trainer:
-    """Trains a model and a guide, both already on the device, and keeps their fit on disk.
+    """Trains a model and a guide, both already on the device, and saves their fit.
 
-    Whatever stands in Pyro's parameter store is trained and kept: parameters of modules, PyroParam,
+    It trains and saves everything in Pyro's parameter store: parameters of modules, PyroParam and
     ``pyro.param``.
 
     Parameters
     ----------
     model, guide
-        Modules that take the arguments that ``data.batch`` gives; the guide may be an AutoGuide.
+        Modules that take the arguments of ``data.batch``; the guide may be an AutoGuide.
     data
         The training data.
     config
         How to train.
     folder
-        Folder, which exists, of checkpoint and metrics; None keeps nothing.
+        Existing folder for checkpoint and metrics; None saves nothing.
     monitor
-        Called after each epoch; gives further columns of the metrics.
+        Called after each epoch; returns further columns of the metrics.
     score
-        The column of the monitor (lower is better) that decides with ``patience`` when to stop.
+        Column of the monitor (lower is better) that stops training by ``patience``.
     elbo
         The loss, TraceMeanField_ELBO by default.
     optimizer
         By default :func:`~exvae.experiments.fitting.optimizers.optimizer`.
     callbacks
-        Called with the trainer after each epoch, of which ``trainer.metrics[-1]`` is the row; one
-        that returns True ends the training.
+        Called with the trainer after each epoch; ``trainer.metrics[-1]`` is the epoch's row. A
+        callback that returns True ends the training.
     """
 
     def __init__(
@@ -156,26 +156,26 @@ class Trainer:
         self.stopped = False
 
     def train(self, *, resume: bool = False) -> TrainingResult:
-        """Train to the end, from the checkpoint if asked.
+        """Train to the end, from the checkpoint if ``resume`` is true.
 
         Raises
         ------
         TrainingInterrupted
-            After Ctrl-C, once the checkpoint is written.
+            After Ctrl-C; the checkpoint is written first.
         LossNotFinite
             If the loss becomes NaN or infinite.
         """
-        # Optimisers load this at their first step: a second that no epoch should be charged with.
+        # Optimisers import this at their first step; import it now so that no epoch includes it.
         importlib.import_module("torch._dynamo")
 
-        # Pyro's parameter store is global; in a scope of its own this run leaves nothing behind.
+        # Pyro's parameter store is global; in its own scope this run leaves nothing behind.
         with pyro.get_param_store().scope(), interruptible() as interrupted:
             pyro.set_rng_seed(self.config.seed)
             self._register_parameters()
             if resume:
                 self.load_state(read_checkpoint(self.folder))
             else:
-                self.save()  # what cannot be saved should fail now and not after hours
+                self.save()  # a fit that cannot be saved should fail now, not after hours
             while self.epoch < self.config.epochs and not (self.out_of_patience or self.stopped):
                 self._train_epoch(interrupted)
         reason = "out of patience" if self.out_of_patience else "all epochs done"
@@ -185,7 +185,7 @@ class Trainer:
 
     @torch.no_grad()
     def _register_parameters(self) -> None:
-        """Run model and guide once, so that all their parameters exist; changes nothing else."""
+        """Run model and guide once so that all their parameters exist; changes nothing else."""
         training = [module.training for module in self.modules.values()]
         with torch.random.fork_rng(), poutine.block():
             for module in self.modules.values():
@@ -204,7 +204,7 @@ class Trainer:
 
     @property
     def out_of_patience(self) -> bool:
-        """Whether the held-out score has not improved for as long as allowed."""
+        """Whether the held-out score has not improved for ``patience`` epochs."""
         return 0 < self.config.patience <= self.epochs_since_best
 
     def _train_epoch(self, interrupted: Callable[[], bool]) -> None:
@@ -216,7 +216,7 @@ class Trainer:
             desc=f"epoch {self.epoch + 1}/{self.config.epochs}",
             unit=f" {self.data.unit}",
             file=sys.stderr,
-            # A log file needs no more than a line now and then.
+            # Log files get a line only now and then.
             mininterval=0.2 if sys.stderr.isatty() else 10.0,
             leave=self.epoch + 1 == self.config.epochs,
         )
@@ -227,7 +227,7 @@ class Trainer:
             for start in range(self.batches_done * batch_size, size, batch_size):
                 positions = order[start : start + batch_size]
                 loss = self._step(positions)
-                # The loss is scaled to all the data; this is what the minibatch adds to it.
+                # The loss is scaled to all data; this is the minibatch's part of it.
                 own_loss = loss * len(positions) / size
                 self.epoch_loss += own_loss
                 self.batches_done += 1
@@ -246,7 +246,7 @@ class Trainer:
         try:
             loss = self.svi.step(*self.data.batch(positions))
         except ValueError:
-            # Parameters that are not finite fail the distributions' checks before there is a loss.
+            # Non-finite parameters fail the distributions' checks before the loss is computed.
             if self._parameters_are_finite():
                 raise
             loss = math.nan
@@ -261,7 +261,7 @@ class Trainer:
         return loss
 
     def _where(self, num_batches: int) -> str:
-        """Tell how far an interrupted training is."""
+        """Describe the progress of an interrupted training."""
         place = f"epoch {self.epoch + 1}, batch {self.batches_done} of {num_batches}"
         if self.folder is None:
             return f"interrupted in {place}"
@@ -305,7 +305,7 @@ class Trainer:
             write_checkpoint(self.folder, self.state())
 
     def state(self) -> dict[str, Any]:
-        """Everything that the rest of the training depends on: tensors, numbers and strings."""
+        """State from which training resumes: tensors, numbers and strings."""
         random = {"cpu": torch.get_rng_state()}
         if torch.cuda.is_available():
             random["cuda"] = torch.cuda.get_rng_state()
@@ -321,7 +321,7 @@ class Trainer:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go back to a state that :meth:`state` gave.
+        """Restore a state from :meth:`state`.
 
         Raises
         ------
@@ -354,7 +354,7 @@ class Trainer:
         self.metrics = [row for row in rows if row["epoch"] <= self.epoch]
 
     def _renamed(self, states: dict[str, Any], *, to_disk: bool) -> dict[str, Any]:
-        """Exchange the names that modules have in this process for those in the checkpoint."""
+        """Translate parameter names between this process and the checkpoint."""
         renamed = {}
         for parameter, state in states.items():
             new_name = parameter

@@ -1,4 +1,4 @@
-"""What a fit says of every cell, as an ``.h5ad`` that scanpy reads."""
+"""Export of states and expression of every cell to an ``.h5ad`` that scanpy reads."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from . import inference
 from .fitting import IsoformFit
 from .settings import POSTERIOR_SAMPLES, QUANTILES
 
-# Cells that a file keeps, and compresses, together.
+# Cells in a compressed chunk of the file.
 _CHUNK = 16
-# Entries, cells times isoforms, that are read at once.
+# Entries (cells x isoforms) that are read at once.
 _READ = 1 << 19
 
 
@@ -41,12 +41,12 @@ def export(
     part: int = _READ,
     block: int = inference.POSTERIOR_BLOCK,
 ) -> dict[str, object]:
-    """Write a copy of the cells with what the fit says of them.
+    """Write a copy of the cells with their states and expression.
 
-    Added are ``obsm["X_exvae"]``, the posterior mean of z, ``uns["exvae"]``, and the layers
+    The copy gets ``obsm["X_exvae"]``, the posterior mean of z, ``uns["exvae"]``, and the layers
     ``expression``, ``expression_sd``, ``expression_log1p`` (posterior mean of log1p) and
     ``expression_q0.025`` ...: the posterior of the expression y (reads) of each isoform at the
-    depth of the cell; for scVI, which takes its counts for exact, of the rate behind the count.
+    depth of the cell. For scVI y is the rate of the count.
 
     Parameters
     ----------
@@ -55,15 +55,15 @@ def export(
     source
         The cells, an ``.h5ad``.
     out
-        The file to write; it is complete when it appears.
+        The file to write; it appears only when it is complete.
     quantiles
         Probabilities between 0 and 1.
     num_samples
-        Draws of the latent variables to average over.
+        Number of draws of the latent variables to average over.
     seed
-        Of these draws.
+        Seed of these draws.
     part, block
-        Entries, cells times isoforms, that are read at once, and whose posteriors are held at once.
+        Entries (cells x isoforms) that are read at once, and whose posteriors are held at once.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def export(
     Raises
     ------
     DataError
-        If the cells are not of the isoforms of the fit, or the file cannot be written.
+        If the isoforms of the cells and the fit differ, or the file cannot be written.
     """
     wrong = [level for level in quantiles if not 0 < level < 1]
     if wrong:
@@ -88,7 +88,7 @@ def export(
         h5py.File(temporary, "w") as new,
     ):
         for _ in _parts(fit, file, "check", part):
-            pass  # what is wrong with the last cell is told before hours are spent
+            pass  # find faults of the last cell before hours are spent
         _copy(file.file, new)
         states, names = [], set()
         for start, own in _parts(fit, file, "export", part):
@@ -115,7 +115,7 @@ def export(
 def _parts(
     fit: IsoformFit, file: CellFile, what: str, part: int
 ) -> Iterator[tuple[int, BatchSource]]:
-    """Read ``part`` entries at a time, with the place of the first cell; show how many are done."""
+    """Read ``part`` entries at a time, with the position of their first cell; show progress."""
     num_cells = file.shape[0]
     with tqdm(total=num_cells, desc=what, unit=" cells", file=sys.stderr) as bar:
         for rows in blocks(*file.shape, part):
@@ -142,7 +142,7 @@ def layers_of(
 
 
 def _copy(old: h5py.File, new: h5py.File) -> None:
-    """Copy all of a file but what is written anew."""
+    """Copy a file without the layers that are written anew."""
     from anndata.io import write_elem  # slow to import, and no other command needs it
 
     for name, value in old.attrs.items():
@@ -158,7 +158,7 @@ def _copy(old: h5py.File, new: h5py.File) -> None:
 
 
 def _write(file: h5py.File, group: str, name: str, value: object) -> None:
-    """Write a value, in the place of one that an earlier export left."""
+    """Write a value, replacing one of an earlier export."""
     from anndata.io import write_elem
 
     if name in file[group]:
@@ -167,7 +167,7 @@ def _write(file: h5py.File, group: str, name: str, value: object) -> None:
 
 
 def _write_rows(file: h5py.File, name: str, rows: slice, values: Tensor, num_cells: int) -> None:
-    """Write some rows of a layer, float32."""
+    """Write rows of a layer (reads), shape (rows, isoforms), as float32."""
     layers = file["layers"]
     if name not in layers:
         layer = layers.create_dataset(
@@ -197,13 +197,14 @@ def read_gene(path: Path, gene: str, group: str | None = None) -> pd.DataFrame:
     gene
         A gene of ``var["gene"]``, or an isoform.
     group
-        Column of ``obs`` to group the cells by; None takes all as one group.
+        Column of ``obs`` to group the cells by; None makes one group.
 
     Returns
     -------
     pandas.DataFrame
         Columns ``isoform``, ``cell``, ``group``, ``expression``, ``low`` and ``high`` (reads), a
-        row for each isoform and cell; ``attrs["interval"]`` are the names of the last two's layers.
+        row for each isoform and cell; ``attrs["interval"]`` names the layers of ``low`` and
+        ``high``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Isoform models from cells to fit, and from fit to figures of merit."""
+"""Fits of isoform models: build, train, save and load."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from ..fitting.training import Trainer, TrainingConfig, TrainingResult, choose_d
 from . import inference
 from .settings import IsoformConfig
 
-# Held-out cells scored after each epoch.
+# Number of held-out cells scored after each epoch.
 MONITORED_CELLS = 500
 
 
 @dataclass(frozen=True)
 class IsoformFit:
-    """A fitted model of isoforms and its guide, both in evaluation mode."""
+    """A fitted isoform model and its guide, both in evaluation mode."""
 
     model: CellModel
     guide: CellGuide
@@ -44,7 +44,7 @@ class IsoformFit:
 
     @property
     def batch_key(self) -> str | None:
-        """Column of ``obs`` that tells the batch of a cell."""
+        """Column of ``obs`` with the batch of a cell."""
         return self.config["data"]["batch_key"]
 
     def source(self, cells: Cells) -> BatchSource:
@@ -52,21 +52,22 @@ class IsoformFit:
         return batch_source(cells, self.model.observes, self.device)
 
     def conform(self, cells: Cells) -> Cells:
-        """Give cells the batch codes of the fit; DataError if they are not of its isoforms."""
+        """Recode batches of cells as in the fit; DataError if the isoforms differ."""
         return cells.recoded(self.isoforms, self.config["data"]["batch_names"])
 
 
 class Monitor:
-    """Loss of held-out cells after each epoch, always with the same random draws.
+    """Loss of held-out cells after each epoch, with the same random draws each time.
 
     Parameters
     ----------
     model, guide
-        Those under training.
+        Model and guide in training.
     source
         All cells.
     positions
-        Positions of the held-out ones; the first :data:`MONITORED_CELLS` are scored.
+        Positions of the held-out cells, shape (cells,); the first :data:`MONITORED_CELLS` are
+        scored.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Monitor:
         self.positions = positions[:MONITORED_CELLS]
 
     def __call__(self) -> dict[str, float]:
-        """Measure; nothing where no cell is held out."""
+        """Compute the loss (nats per cell); an empty dict if no cell is held out."""
         if not len(self.positions):
             return {}
         with torch.random.fork_rng():
@@ -92,10 +93,10 @@ class Monitor:
 
 
 def genes_of(cells: Cells) -> np.ndarray:
-    """Names of the genes within which isoforms are looked at together, shape (isoforms,).
+    """Names of the genes that group isoforms in a model, shape (isoforms,).
 
-    Each isoform is a gene of its own where genes are not known, or no bootstraps are kept beside
-    their statistics to show how isoforms scatter together.
+    Each isoform is a gene of its own if genes are not known, or if the cells hold only statistics
+    of the bootstraps, which lack the covariance between isoforms.
     """
     return cells.genes if cells.genes is not None and cells.keeps_bootstraps else cells.isoforms
 
@@ -110,7 +111,7 @@ def build(
     config
         Their classes and options.
     genes
-        The gene of each isoform, shape (isoforms,).
+        Name of the gene of each isoform, shape (isoforms,).
     num_batches
         Number of batches of cells.
 
@@ -132,7 +133,7 @@ def build(
 
 
 def split_cells(num_cells: int, train_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the cells to train on, and of those held out, both in random order."""
+    """Positions of training and of held-out cells, shapes (cells,), both in random order."""
     order = np.random.default_rng(seed).permutation(num_cells)
     num_train = round(train_fraction * num_cells)
     return order[:num_train], order[num_train:]
@@ -141,23 +142,23 @@ def split_cells(num_cells: int, train_fraction: float, seed: int) -> tuple[np.nd
 def prepare(
     cells: Cells, config: IsoformConfig, positions: np.ndarray, device: torch.device
 ) -> tuple[Subset, CellModel, CellGuide]:
-    """Build model and guide, started from the training cells, and gather these.
+    """Build model and guide, initialise both from the training cells, and gather these.
 
     Parameters
     ----------
     cells
         All cells.
     config
-        Which model and guide.
+        Classes and options of model and guide.
     positions
         Positions of the training cells, shape (cells,).
     device
-        Device of everything.
+        Device of model, guide and minibatches.
 
     Raises
     ------
     DataError
-        If the cells lack what the model needs, or the configuration is wrong.
+        If the cells lack data that the model needs, or the configuration is wrong.
     """
     model, guide = build(config, genes_of(cells), len(cells.batch_names))
     source = batch_source(cells, model.observes, device)
@@ -184,7 +185,7 @@ def fit(
     batch_key: str | None = None,
     resume: bool = False,
 ) -> TrainingResult:
-    """Fit a model of isoforms and keep it in a folder.
+    """Fit an isoform model and save it in a folder.
 
     Trains on a fraction of the cells, chosen by the seed. The loss of the others is recorded after
     each epoch and, with ``training.patience``, decides when to stop.
@@ -192,7 +193,7 @@ def fit(
     Raises
     ------
     DataError
-        If the folder holds another fit, or the cells lack what the model needs.
+        If the folder holds another fit, or the cells lack data that the model needs.
     """
     device = choose_device(training.device)
     torch.manual_seed(training.seed)
@@ -226,7 +227,7 @@ def _describe(
     train_fraction: float,
     batch_key: str | None,
 ) -> dict[str, Any]:
-    """Everything that ``config.json`` says of a fit."""
+    """Content of ``config.json``."""
     return {
         "kind": "isoforms",
         "model": asdict(config),
@@ -252,7 +253,7 @@ def load(folder: Path, device: str = "auto") -> IsoformFit:
     Raises
     ------
     DataError
-        If the folder holds no fit of a model of isoforms, or a damaged one.
+        If the folder holds no fit of an isoform model, or a damaged one.
     """
     chosen = choose_device(device)
     config = fits.read_config(folder, "isoforms")

@@ -1,4 +1,4 @@
-"""What a fitted model says of cells, block by block, so that memory stays bounded."""
+"""Inference with a fitted model, block by block so that memory stays bounded."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ...data.cell_batches import BatchSource, CellBatch
 from ...guides.cells import CellGuide
 from ...models.cells import CellModel
 
-# Entries, cells times isoforms, that are worked on at once.
+# Entries (cells x isoforms) per block.
 BLOCK = 1 << 19
-# The same where the posteriors of several draws of the latent variables are held together.
+# The same for functions that hold posteriors of several draws of the latent variables.
 POSTERIOR_BLOCK = 1 << 15
 
 
 def batches_of(
     source: BatchSource, positions: np.ndarray, size: int = BLOCK
 ) -> Iterator[CellBatch]:
-    """Gather cells in their order, with all their bootstraps, about ``size`` entries at once."""
+    """Gather cells at positions, shape (cells,), with all bootstraps, ``size`` entries at once."""
     rows = max(1, size // source.cells.num_isoforms)
     for start in range(0, len(positions), rows):
         own = positions[start : start + rows]
@@ -39,9 +39,9 @@ def loss_per_cell(
     *,
     block: int = BLOCK,
 ) -> float:
-    """Negative ELBO in nats per cell, one sample of the latent variables.
+    """Negative ELBO (nats per cell) of cells at positions, shape (cells,), from one latent sample.
 
-    Cells are scored ``block`` entries, cells times isoforms, at a time.
+    ``block`` entries (cells x isoforms) are scored at a time.
     """
     loss = TraceMeanField_ELBO().loss
     total = sum(loss(model, guide, *batch) for batch in batches_of(source, positions, block))
@@ -56,7 +56,7 @@ def mean_states(
     *,
     block: int = BLOCK,
 ) -> np.ndarray:
-    """Posterior mean of z, shape (cells, latent_size); ``block`` entries are read at once."""
+    """Posterior mean of z of cells at positions, (cells,); shape (cells, latent_size)."""
     means = [
         guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)["z"].mean.squeeze(-2)
         for batch in batches_of(source, positions, block)
@@ -74,12 +74,24 @@ def log_prob_of_point_estimates(
     num_samples: int,
     block: int = BLOCK,
 ) -> float:
-    """Lower bound on the log probability (nats) of all cells' rounded estimates.
+    """Lower bound on the log probability (nats) of the rounded estimates of cells.
 
-    The guide reads them as a set of one vector, and its samples are importance-weighted (Burda,
-    Grosse & Salakhutdinov, 2016), so that models of counts and of bootstraps can be compared: both
-    bounds are of the probability of the same whole counts. Cells are scored ``block`` entries,
-    cells times isoforms, at a time.
+    It compares models of counts and of bootstraps, as both bound the probability of the same whole
+    counts. The guide reads a cell's estimates as a set of one vector, and its samples are
+    importance-weighted (Burda, Grosse & Salakhutdinov, 2016).
+
+    Parameters
+    ----------
+    model, guide
+        A fitted model and its guide.
+    source
+        Cells with their rounded estimates.
+    positions
+        Positions of the cells to score, shape (cells,).
+    num_samples
+        Number of samples of the latent variables.
+    block
+        Entries (cells x isoforms) that are scored at a time.
     """
     total = 0.0
     for batch in batches_of(source, positions, block):
@@ -107,12 +119,15 @@ def draw_latents(
     *,
     block: int = POSTERIOR_BLOCK,
 ) -> Iterator[tuple[slice, CellBatch, list[dict[str, Tensor]]]]:
-    """Draw the latent variables of cells several times from q, ``block`` entries at a time.
+    """Draw the latent variables of cells at positions, shape (cells,), several times from q.
+
+    ``block`` entries (cells x isoforms) are gathered at a time.
 
     Yields
     ------
     tuple
-        Which of the positions, their minibatch, and the draws.
+        Slice of the positions, their minibatch, and the draws: for each of ``num_samples`` a value
+        for each site, z of shape (cells, 1, latent_size) and library (reads) of shape (cells, 1).
     """
     start = 0
     for batch in batches_of(source, positions, block):

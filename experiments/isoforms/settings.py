@@ -1,6 +1,6 @@
 """Configuration and defaults of the isoform models.
 
-Kept apart from everything that needs torch, so that the command line can tell its defaults at once.
+This module imports no torch, so that the command line can show its defaults fast.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ SUBSETS = ("all", "train", "held-out")
 # Training.
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 60, 32, 5e-3
 
-# Draws of the latent variables behind a bound on a likelihood, and behind a posterior.
+# Draws of the latent variables for likelihood bounds, and for posteriors.
 LIKELIHOOD_SAMPLES = 100
 POSTERIOR_SAMPLES = 10
 # Exported quantiles of the posterior of expression.
@@ -22,23 +22,23 @@ QUANTILES = (0.025, 0.1, 0.25, 0.75, 0.9, 0.975)
 
 @dataclass(frozen=True)
 class IsoformConfig:
-    """Which model and guide, by registered name or as ``module:Class``, and their options.
+    """Model and guide by registered name or as ``module:Class``, and their options.
 
     Attributes
     ----------
     model
-        In :data:`exvae.models.MODELS`.
+        Name in :data:`exvae.models.MODELS`.
     guide
-        In :data:`exvae.guides.CELL_GUIDES`; None for the model's own.
+        Name in :data:`exvae.guides.CELL_GUIDES`; None for the model's default guide.
     pooling
-        In :data:`exvae.guides.sets.POOLINGS`.
+        Name in :data:`exvae.guides.sets.POOLINGS`.
     decoder
-        In :data:`exvae.models.decoders.DECODERS`.
+        Name in :data:`exvae.models.decoders.DECODERS`.
     options
         Keyword arguments of the constructors of model, decoder and guide.
     encoder_bootstraps
-        Number of bootstraps of a cell, drawn anew each time, that the guide reads in training; 0
-        for all.
+        Number of bootstraps of a cell that the guide reads in a training step, drawn anew each
+        time; 0 reads all.
     """
 
     model: str = "effective-reads"

@@ -1,4 +1,4 @@
-"""Topic models from corpus to fit, and from fit to perplexity, topics and proportions."""
+"""Fits of topic models: build, train, save, load, evaluate, and list topics."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from .completion import INFERENCE_BATCH, Monitor, batches, infer, perplexity
 
 @dataclass(frozen=True)
 class LDAConfig:
-    """Which topic model and guide, by registered name or as ``module:Class``, and their options.
+    """Guide of a topic model by registered name or as ``module:Class``, and options of both.
 
     Attributes
     ----------
     num_topics
-        K.
+        K, the number of topics.
     guide
-        In :data:`exvae.guides.LDA_GUIDES`.
+        Name in :data:`exvae.guides.LDA_GUIDES`.
     pooling
-        In :data:`exvae.guides.sets.POOLINGS`, for guides that pool.
+        Name in :data:`exvae.guides.sets.POOLINGS`, for guides that pool.
     options
         Keyword arguments of the constructors of model and guide.
     """
@@ -49,7 +49,7 @@ class LDAConfig:
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """How a corpus without splits is split: by seed, into fractions."""
+    """Seed and fractions by which a corpus without splits is split at random."""
 
     seed: int = 0
     test_fraction: float = 0.15
@@ -96,11 +96,11 @@ def prepare(
     corpus
         All documents.
     config
-        Which model and guide.
+        Classes and options of model and guide.
     positions
         Positions of the training documents, shape (documents,).
     device
-        Device of everything.
+        Device of model, guide and minibatches.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def prepare(
 
 
 def subset(corpus: Corpus, positions: np.ndarray, device: torch.device) -> Subset:
-    """Put a corpus on a device and choose documents at positions of shape (documents,)."""
+    """Move a corpus to a device and select documents at positions, shape (documents,)."""
     return Subset(
         corpus.tensors(device), positions, unit="documents", element="token", sizes=corpus.lengths
     )
@@ -127,15 +127,15 @@ def fit(
     split: SplitConfig = SplitConfig(),  # noqa: B008  (frozen)
     resume: bool = False,
 ) -> TrainingResult:
-    """Fit a topic model and keep it in a folder.
+    """Fit a topic model and save it in a folder.
 
-    Trains on all documents but the split ``test``, whose perplexity is only recorded after each
-    epoch. With ``training.patience`` the split ``val`` is held out too, and decides when to stop.
+    Trains on all documents except the split ``test``, whose perplexity is recorded after each
+    epoch. With ``training.patience`` the split ``val`` is held out too and decides when to stop.
 
     Raises
     ------
     DataError
-        If the folder holds another fit or the corpus has nothing to train on.
+        If the folder holds another fit or the corpus has no document to train on.
     """
     device = choose_device(training.device)
     torch.manual_seed(training.seed)
@@ -196,12 +196,12 @@ def load(folder: Path, device: str = "auto") -> LDAFit:
 
 
 def chosen_documents(fit: LDAFit, corpus: Corpus, split: str) -> Corpus:
-    """Documents of a split as the fit saw it; ``all`` takes every document.
+    """Documents of a split of the fit; ``all`` takes every document.
 
     Raises
     ------
     DataError
-        If the corpus has no splits and is not the one that the fit has split.
+        If the corpus has no splits and the fit was made of another corpus.
     """
     if split == "all":
         return corpus
@@ -217,9 +217,9 @@ def chosen_documents(fit: LDAFit, corpus: Corpus, split: str) -> Corpus:
 def loss_per_token(
     fit: LDAFit, corpus: Corpus, seed: int, *, block_size: int = INFERENCE_BATCH
 ) -> float:
-    """Negative ELBO in nats per token, one sample of the latents for each block of documents.
+    """Negative ELBO (nats per token), with one latent sample for each block of documents.
 
-    The topics' share is spread over the training corpus, as in the loss of the training.
+    The divergence of the topics is spread over the training corpus, as in the training loss.
     """
     torch.manual_seed(seed)
     loss = TraceMeanField_ELBO().loss
@@ -235,27 +235,27 @@ def loss_per_token(
 def evaluate(
     fit: LDAFit, corpus: Corpus, *, split: str = "test", steps: int = 5, seed: int = 0
 ) -> dict[str, float | int]:
-    """Measure a fit on documents that it has not seen.
+    """Measure a fit on documents.
 
     Parameters
     ----------
     fit
         The fit.
     corpus
-        In the vocabulary of the fit.
+        Documents in the vocabulary of the fit.
     split
         ``train``, ``val``, ``test`` or ``all``.
     steps
-        Refinement steps behind ``perplexity``.
+        Number of refinement steps for ``perplexity``.
     seed
-        Of the halving and of the samples behind the loss.
+        Seed of the halves and of the samples for the loss.
 
     Returns
     -------
     dict
         ``perplexity`` and ``perplexity_amortised`` by document completion, ``loss_per_token``
-        (nats), ``documents`` and ``tokens`` of the split, ``inference_seconds`` (refined, all
-        documents' first halves).
+        (nats), ``documents`` and ``tokens`` of the split, ``inference_seconds`` (refined inference
+        of all first halves).
     """
     corpus = chosen_documents(fit, corpus, split)
     observed, held_out = halve(corpus, seed)
@@ -275,13 +275,13 @@ def evaluate(
 
 
 def top_words(fit: LDAFit, count: int) -> pd.DataFrame:
-    """Most probable words of each topic, most used topic first.
+    """Most probable words of each topic, the most used topic first.
 
     Returns
     -------
     pandas.DataFrame
-        Columns ``topic``, ``weight`` (share of the expected words), ``rank`` (from 1), ``word``,
-        ``probability``.
+        Columns ``topic``, ``weight`` (the topic's expected share of all words), ``rank`` (from 1),
+        ``word``, ``probability``.
     """
     concentration = fit.guide.topics.concentration.cpu()
     weight = concentration.sum(-1) / concentration.sum()
@@ -295,7 +295,7 @@ def top_words(fit: LDAFit, count: int) -> pd.DataFrame:
 
 
 def topic_table(fit: LDAFit, corpus: Corpus, *, steps: int) -> pd.DataFrame:
-    """Posterior mean topic proportions, one row a document, indexed by its name or number."""
+    """Posterior mean topic proportions, one row per document, indexed by name or number."""
     proportions = infer(fit.guide, corpus, steps=steps)
     names = corpus.names if corpus.names is not None else np.arange(corpus.num_documents)
     columns = [f"topic_{topic}" for topic in range(proportions.shape[1])]

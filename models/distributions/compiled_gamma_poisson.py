@@ -1,4 +1,4 @@
-"""The negative binomial continued to real counts, as a compiled loop on the CPU, for float32."""
+"""Compiled loop of the negative binomial continued to real counts, on the CPU in float32."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .gamma_poisson import torch_log_gamma_poisson
 
 
 def native_log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -> Tensor:
-    """Compute :func:`~.gamma_poisson.log_gamma_poisson` of tensors of one shape.
+    """Compute :func:`~.gamma_poisson.log_gamma_poisson` of tensors of one shape (...).
 
     Second derivatives, in the mean and the inverse dispersion, are plain torch.
     """
@@ -60,7 +60,7 @@ class _LogGammaPoisson(torch.autograd.Function):
 
 @cache
 def _compiled() -> Callable:
-    """Compile the loop, or load what was compiled from the same sources."""
+    """Compile the loop, or load it from disk if its sources are the same."""
     stamp = stamp_of([float32_math])
 
     @numba.njit(cache=True, **float32_math.OPTIONS)

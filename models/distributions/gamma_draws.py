@@ -1,4 +1,4 @@
-"""Draws from gamma distributions, for which torch needs one core and several times as long."""
+"""Gamma draws on all cores; torch uses one and takes several times as long."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Draws that have a generator of their own, so that the number of threads changes nothing.
+# Draws per generator; the result does not depend on the number of threads.
 _CHUNK = 1 << 20
 
 
@@ -30,5 +30,5 @@ def standard_gamma(concentration: Tensor) -> Tensor:
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         for _ in pool.map(fill, range(0, len(shapes), _CHUNK)):
-            pass  # raises what a thread has raised
+            pass  # raises the error of a thread
     return torch.from_numpy(drawn).view_as(concentration)

@@ -1,7 +1,7 @@
-"""Bootstraps of a rate: a gamma prior, and estimates that scatter as counts of effective reads do.
+"""Bootstraps of a rate with a gamma prior; estimates scatter like counts of effective reads.
 
-An estimate whose variance is phi times its mean knows as much as a count phi times smaller would:
-its effective reads. With a gamma prior of the rate everything is in closed form.
+An estimate with overdispersion phi (variance over mean) carries the information of a count that is
+phi times smaller: its effective reads. With a gamma prior of the rate everything is in closed form.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from .negative_binomial import (
     stirling_remainder_of_small,
 )
 
-# Least reads whose error is independent that one effective read can stand for: two steps of the
-# scale on which estimates are spread over whole counts.
+# Least overdispersion: one effective read stands for at least half a read, two steps of the scale
+# on which estimates are spread over whole counts.
 LEAST_DISPERSION = 0.5
-# Steps of that scale, those of LEAST_DISPERSION, that a whole count can meet.
+# Steps of LEAST_DISPERSION that can overlap the bin of one whole count.
 _STEPS = 4
 
 
 class EffectiveReads(NamedTuple):
-    """What bootstraps tell of a rate: as much as this count of a Poisson of exposure times rate.
+    """Information of bootstraps on a rate: a count with distribution Poisson(exposure x rate).
 
     Attributes
     ----------
@@ -53,17 +53,21 @@ class BootstrapGammaPoisson(TorchDistribution):
         e \mid r \sim \phi' Poisson(r / \phi'), \quad
         x_b \mid e \sim \phi Poisson(e / \phi)
 
-    The drawing of reads is part of both errors, so that r is a rate and no count; with
-    phi = phi' = 1 the estimates are counts of reads and the bootstraps draw them anew. Given r the
-    mean of the bootstraps has mean r and variance r (phi' + phi / B), as phi'' = phi' + phi / B
-    times a Poisson has.
+    The drawing of reads is part of both errors, so r is a rate and not a count. With phi = phi' = 1
+    the estimates are counts of reads, and the bootstraps draw them anew. Given r the mean of the
+    bootstraps has mean r and variance r phi'', where phi'' = phi' + phi / B: it scatters like phi''
+    times a Poisson.
 
-    ``log_prob`` is the quasi-likelihood of that mean (Wedderburn, 1974): the Poisson's probability
-    continued to real counts of effective reads, so that the marginal is the negative binomial, so
-    continued. Its total mass is 1.00 at a mean of 100 reads, but up to 1.28 below one read, and
-    rises without bound in phi: compare losses only between fits of this model, and measure the
-    overdispersions, as they cannot be learned. That all bootstraps are zero has its exact
-    probability. How the bootstraps scatter around their mean adds nothing, phi being given.
+    ``log_prob`` is the quasi-likelihood of that mean (Wedderburn, 1974): the Poisson probability
+    continued to real counts of effective reads. Its marginal over r is the negative binomial,
+    continued likewise. The total mass is 1.00 at a mean of 100 reads, but up to 1.28 below one
+    read, and rises without bound in phi. Compare losses only between fits of this model, and
+    measure the overdispersions from the bootstraps: they cannot be learned. If all bootstraps are
+    zero the probability is exact. The scatter of the bootstraps around their mean adds no
+    information, as phi is given.
+
+    phi is the quantification overdispersion of edgeR's catchSalmon and catchKallisto (Baldoni et
+    al., 2024); :mod:`exvae.data.overdispersion` measures it.
 
     Parameters
     ----------
@@ -74,11 +78,11 @@ class BootstrapGammaPoisson(TorchDistribution):
     dropout_logits
         Logit of P(h = 1), the probability that the rate behind the estimate is 0.
     error_dispersion
-        phi' > 0, variance over mean of an estimate (reads).
+        Overdispersion phi' > 0 of the estimate around the rate, variance over mean (reads).
     bootstrap_dispersion
-        phi > 0, variance over mean of a bootstrap around the estimate (reads).
+        Overdispersion phi > 0 of a bootstrap around the estimate, variance over mean (reads).
     num_bootstraps
-        B, the event's size.
+        B, the size of the event.
 
     Raises
     ------
@@ -149,7 +153,7 @@ class BootstrapGammaPoisson(TorchDistribution):
         return new
 
     def effective_reads(self, value: Tensor | BootstrapMean) -> EffectiveReads:
-        """Turn bootstraps into counts of effective reads.
+        """Turn bootstraps into counts of effective reads, each of shape (...).
 
         Parameters
         ----------
@@ -170,9 +174,9 @@ class BootstrapGammaPoisson(TorchDistribution):
         return EffectiveReads(exposure * value.mean, exposure)
 
     def log_prob(self, value: Tensor | BootstrapMean) -> Tensor:
-        """Log quasi-likelihood in nats of the mean of bootstraps, shape batch_shape.
+        """Log quasi-likelihood (nats) of the mean of bootstraps, shape batch_shape.
 
-        A density where the mean is positive, a probability where it is zero; ``value`` as for
+        A density if the mean is positive, a probability if it is zero; ``value`` as for
         :meth:`effective_reads`.
         """
         count, exposure = self.effective_reads(value)
@@ -182,7 +186,7 @@ class BootstrapGammaPoisson(TorchDistribution):
         return torch.where(count > 0, kept + exposure.log(), at_zero)
 
     def draw_rates(self, value: Tensor | BootstrapMean, number: int) -> Tensor:
-        """Draw rates (reads) given bootstraps, zero where dropped, shape (number, *batch_shape).
+        """Draw rates (reads) given bootstraps, zero if dropped, shape (number, *batch_shape).
 
         ``value`` as for :meth:`effective_reads`.
         """
@@ -193,11 +197,11 @@ class BootstrapGammaPoisson(TorchDistribution):
         return rates * (1 - dropped)
 
     def log_prob_of_bin(self, k: Tensor) -> Tensor:
-        """Log probability in nats that the estimate, rounded, is k.
+        """Log probability (nats) that the rounded estimate is k, shape batch_shape.
 
-        The mass of k - 1/2 to k + 1/2; k = 0 takes everything below 1/2. A positive multiple of
-        phi' is spread evenly from halfway to the one before to halfway to the next, and the first
-        from half a read on, so that there are no gaps and the masses sum to one.
+        The mass from k - 1/2 to k + 1/2; k = 0 takes all mass below 1/2. Estimates are multiples of
+        phi'. The mass of a positive multiple is spread evenly between the midpoints to its
+        neighbours, and the mass of the first from half a read on, so the masses sum to one.
 
         Parameters
         ----------
@@ -269,7 +273,7 @@ def refuse_learning(*dispersions: Tensor) -> None:
 
 
 def is_traced() -> bool:
-    """Tell whether operations are recorded, which compiled loops would escape."""
+    """Tell whether torch records operations; it cannot record compiled loops."""
     return (
         torch.jit.is_tracing()
         or torch.compiler.is_compiling()
@@ -278,14 +282,14 @@ def is_traced() -> bool:
 
 
 def log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -> Tensor:
-    """Log probability in nats of a negative binomial's counts, continued to all real ones >= 0.
+    """Log probability (nats) of a negative binomial, continued to all real counts >= 0.
 
     Parameters
     ----------
     count
-        Broadcasts with the others.
+        Effective reads; all arguments broadcast to the shape of the result.
     mean
-        mu > 0.
+        mu > 0 (effective reads).
     inverse_dispersion
         theta > 0; the variance is mu + mu^2 / theta.
     """
@@ -299,7 +303,7 @@ def log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -
 def torch_log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -> Tensor:
     """Compute :func:`log_gamma_poisson` by operations of torch, for any number of derivatives."""
     at_zero = -inverse_dispersion * (mean / inverse_dispersion).log1p()
-    # At zero the formula of the others has no finite gradient.
+    # At zero the formula for positive counts has no finite gradient.
     positive = torch.where(count > 0, count, 1.0)
     parts = split_negative_binomial(positive, mean, inverse_dispersion, stirling_remainder_of_small)
     return torch.where(count > 0, parts.varying + parts.constant, at_zero)
@@ -317,16 +321,18 @@ def draw_rates(
     Parameters
     ----------
     mean, inverse_dispersion
-        Of the prior, mu and theta.
+        mu (reads) and theta of the prior, broadcasting with (...).
     dropout_logits
-        Logit of the probability that the count says nothing of the rate, but is zero.
+        Logit of the probability that the count is zero for any rate, broadcasting with (...).
     reads
-        Counts and exposures, shape (...).
+        Counts and exposures, each of shape (...).
+    number
+        Number of draws.
 
     Returns
     -------
     tuple of Tensor
-        Rates, and 1 where dropped and 0 elsewhere, each of shape (number, ...).
+        Rates (reads), and 1 if dropped, else 0; each of shape (number, ...).
     """
     shape = torch.broadcast_shapes(mean.shape, reads.count.shape)
     kept = -inverse_dispersion * (mean * reads.exposure / inverse_dispersion).log1p()

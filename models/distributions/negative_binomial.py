@@ -1,8 +1,8 @@
-"""The negative binomial by mean and inverse dispersion, and with dropout to zero.
+"""Negative binomial by mean and inverse dispersion, and zero-inflated negative binomial.
 
 A gamma mixture of Poissons (Chan, Spence & Song, appendix B): mean mu, variance
-mu + mu^2 / theta. Written so that float32 keeps its digits where theta or the counts are large,
-where differences of ``lgamma`` lose them.
+mu + mu^2 / theta. Differences of ``lgamma`` lose digits in float32 where theta or the counts are
+large; these formulas keep them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.distributions.utils import broadcast_all, lazy_property
 from torch.nn import functional
 
-# Of Stieltjes' continued fraction for the remainder of Stirling's formula.
+# Coefficients of Stieltjes' continued fraction for the remainder of Stirling's formula.
 _STIELTJES = (1 / 12, 1 / 30, 53 / 210, 195 / 371, 22999 / 22737)
 
 
@@ -33,7 +33,10 @@ def stirling_remainder(x: Tensor) -> Tensor:
 
 
 def stirling_remainder_of_small(x: Tensor) -> Tensor:
-    """Extend :func:`stirling_remainder` to any x > 0 by the recurrence of Gamma, within 1e-8."""
+    """Extend :func:`stirling_remainder` to any x > 0, within 1e-8; elementwise, any shape.
+
+    Uses the recurrence of Gamma.
+    """
     shifted = (
         (x + 0.5) * (1 / x).log1p()
         + (x + 1.5) * (1 / (x + 1)).log1p()
@@ -49,7 +52,7 @@ def log_gamma(x: Tensor) -> Tensor:
 
 
 def digamma(x: Tensor) -> Tensor:
-    """Differentiate log Gamma at x > 0, within 1e-7; vectorised like :func:`log_gamma`."""
+    """Slope of log Gamma at x > 0, within 1e-7; elementwise, any shape."""
     far = x + 4
     square = 1 / far.square()
     series = square * (1 / 12 - square * (1 / 120 - square / 252))
@@ -58,38 +61,38 @@ def digamma(x: Tensor) -> Tensor:
 
 
 def log_ratio(ratio: Tensor, difference: Tensor) -> Tensor:
-    """Logarithm of a ratio that is known twice, exact to rounding also where it is almost one.
+    """Logarithm of a ratio, exact to rounding even near one; elementwise, any shape.
 
-    ``difference`` is ratio - 1, from terms that have not been rounded yet.
+    ``difference`` is ratio - 1, computed from unrounded terms.
     """
-    # What rounding took from the ratio; where it is far from one that does not matter.
+    # The rounding error of the ratio matters only near one.
     lost = difference - (ratio - 1)
     return ratio.log() + torch.where((ratio - 1).abs() < 0.5, lost / ratio, 0.0)
 
 
 def log_negative_binomial(u: Tensor, mean: Tensor, inverse_dispersion: Tensor) -> Tensor:
-    """Log probability in nats of counts u >= 0; real ones interpolate smoothly from 1 on.
+    """Log probability (nats) of counts u >= 0, continued smoothly to real u >= 1.
 
     Parameters
     ----------
     u
-        Counts (reads), broadcasting with the others.
+        Counts (reads); all arguments broadcast to the shape of the result.
     mean
         mu > 0 (reads).
     inverse_dispersion
         theta > 0; the variance is mu + mu^2 / theta.
     """
     at_zero = -inverse_dispersion * (mean / inverse_dispersion).log1p()
-    # Where u is zero the formula of the others is not defined, and its gradient must be finite.
+    # At zero the formula for positive counts is undefined, but its gradient must be finite.
     positive = torch.where(u > 0, u, 1.0)
     parts = split_negative_binomial(positive, mean, inverse_dispersion)
     return torch.where(u > 0, parts.varying + parts.constant, at_zero)
 
 
 class Split(NamedTuple):
-    """A function of the count in two parts, of which one is the same for all counts.
+    """A function of the count as a sum of two parts, each broadcasting with the count.
 
-    That one is worth computing once, also where a compiler would repeat it.
+    The constant part does not depend on the count and is worth computing once.
     """
 
     varying: Tensor
@@ -102,9 +105,10 @@ def split_negative_binomial(
     inverse_dispersion: Tensor,
     remainder: Callable[[Tensor], Tensor] = stirling_remainder,
 ) -> Split:
-    """Log probability in nats of counts u > 0.
+    """Log probability (nats) of counts u > 0; arguments as for :func:`log_negative_binomial`.
 
-    ``remainder`` is of u + theta; :func:`stirling_remainder_of_small` where u may be below one.
+    ``remainder`` computes Stirling's remainder of u + theta; give
+    :func:`stirling_remainder_of_small` if u may be below one.
     """
     excess = u - mean
     successes, total = u + inverse_dispersion, mean + inverse_dispersion
@@ -131,21 +135,24 @@ def split_negative_binomial(
 def slope_of_negative_binomial(
     u: Tensor, mean: Tensor, inverse_dispersion: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """First and second derivative of the log probability in u >= 1, within a few percent."""
+    """First and second derivative of the log probability in u >= 1, within a few percent.
+
+    Arguments as for :func:`log_negative_binomial`; each result has their broadcast shape.
+    """
     above, below = u + (inverse_dispersion - 0.5), u + 0.5
     slope = (above / below).log() - (inverse_dispersion / mean).log1p()
     return slope, 1 / above - 1 / below
 
 
 class ZINB(TorchDistribution):
-    r"""Counts of a negative binomial, set to zero with some probability.
+    r"""Zero-inflated negative binomial: counts that are set to zero with some probability.
 
     .. math:: P(u) = P(h) [u = 0] + (1 - P(h)) NB(u; \mu, \theta), Var[NB] = \mu + \mu^2 / \theta
 
     Parameters
     ----------
     mean
-        mu (reads), broadcasting with the others.
+        mu (reads); all parameters broadcast to the batch shape.
     inverse_dispersion
         theta.
     dropout_logits
@@ -188,7 +195,7 @@ class ZINB(TorchDistribution):
         return new
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log probability of counts in nats."""
+        """Log probability (nats) of counts (reads), both broadcasting with batch_shape."""
         if self._validate_args:
             self._validate_sample(value)
         kept = functional.logsigmoid(-self.dropout_logits)
@@ -197,7 +204,7 @@ class ZINB(TorchDistribution):
         return torch.where(value > 0, kept, torch.logaddexp(kept, dropped))
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
-        """Draw counts, shape sample_shape + batch_shape."""
+        """Draw counts (reads), shape sample_shape + batch_shape."""
         shape = self._extended_shape(sample_shape)
         with torch.no_grad():
             counts = sample_negative_binomial(
@@ -207,12 +214,12 @@ class ZINB(TorchDistribution):
 
     @lazy_property
     def mean(self) -> Tensor:
-        """(1 - P(h)) mu, shape batch_shape."""
+        """Mean count (1 - P(h)) mu (reads), shape batch_shape."""
         return torch.sigmoid(-self.dropout_logits) * self.count_mean
 
     @property
     def variance(self) -> Tensor:
-        """Shape batch_shape."""
+        """Variance of a count (reads squared), shape batch_shape."""
         kept = torch.sigmoid(-self.dropout_logits)
         dropped = torch.sigmoid(self.dropout_logits)
         extra = 1 / self.inverse_dispersion + dropped
@@ -220,17 +227,16 @@ class ZINB(TorchDistribution):
 
 
 def sample_negative_binomial(mean: Tensor, inverse_dispersion: Tensor) -> Tensor:
-    """Draw counts (reads) of a negative binomial; the two have the shape of the result."""
-    # A rate of zero is drawn where theta is tiny; its Poisson is zero, as it should be.
+    """Draw counts (reads) of a negative binomial, of the common shape of the two arguments."""
+    # If theta is tiny the rate can be zero; its Poisson draw is then zero, as it should be.
     rate = torch._standard_gamma(inverse_dispersion) * (mean / inverse_dispersion)
     return torch.poisson(rate)
 
 
 def check_positive(name: str, value: Tensor) -> None:
-    """Raise ValueError unless all of a parameter is positive.
+    """Raise ValueError unless all values of a parameter, of any shape, are positive.
 
-    For a parameter called ``mean``, which torch does not check: it takes the name for the
-    distribution's own mean.
+    torch does not check a parameter called ``mean``: it takes the name for the distribution's mean.
     """
     if not (value > 0).all():
         raise ValueError(f"{name} must be positive; least value {float(value.min())}")

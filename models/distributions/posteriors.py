@@ -1,4 +1,4 @@
-"""What draws from a posterior say of it."""
+"""Summaries of a posterior from its draws."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _HALF_A_READ = 0.5
 
 
 class SampledPosterior:
-    """Posterior of expression that is known by its draws.
+    """Posterior of expression (reads), represented by draws.
 
     Parameters
     ----------
     draws
-        Shape (draws, ...).
+        Expression (reads), shape (draws, ...).
     """
 
     def __init__(self, draws: Tensor) -> None:
@@ -26,12 +26,12 @@ class SampledPosterior:
 
     @property
     def mean(self) -> Tensor:
-        """Shape (...)."""
+        """Posterior mean (reads), shape (...)."""
         return self.draws.mean(0)
 
     @property
     def variance(self) -> Tensor:
-        """Shape (...)."""
+        """Posterior variance (reads squared), shape (...)."""
         return self.draws.var(0)
 
     @property
@@ -40,14 +40,14 @@ class SampledPosterior:
         return self.draws.log1p().mean(0)
 
     def rank(self, value: Tensor) -> tuple[Tensor, Tensor]:
-        """P(X < value) and P(X <= value), between which the rank of a true value lies.
+        """P(X < value) and P(X <= value), the bounds of the rank of a true value.
 
-        As of counts: what is below half a read counts as zero.
+        Values and draws below half a read count as zero.
 
         Parameters
         ----------
         value
-            Shape (...), in reads.
+            True expression (reads), shape (...).
 
         Returns
         -------
@@ -66,17 +66,17 @@ class SampledPosterior:
         return self.draws.sort(0).values
 
     def quantile(self, q: float | Sequence[float]) -> Tensor:
-        """Interpolate between the draws next to a probability, or several.
+        """Quantiles (reads), interpolated between the nearest draws.
 
         Parameters
         ----------
         q
-            Probability, or several.
+            One probability, or several.
 
         Returns
         -------
         Tensor
-            Shape (...), or (quantiles, ...) for several.
+            Shape (...) for one probability, (probabilities, ...) for several.
         """
         if isinstance(q, Sequence):
             return torch.stack([self.quantile(level) for level in q])

@@ -12,8 +12,8 @@ from torch import Tensor
 class StatisticsOfBootstraps(TorchDistribution):
     """Distribution of the sufficient statistics of bootstraps.
 
-    Its log density is that of bootstraps with these statistics, by the bootstraps' own measure, and
-    each entry's statistics say how many bootstraps there were.
+    ``log_prob`` is the log density of bootstraps with these statistics. The statistics of an entry
+    contain its number of bootstraps.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class StatisticsOfBootstraps(TorchDistribution):
 
     @constraints.dependent_property(is_discrete=False)
     def support(self) -> constraints.Constraint:
-        """Any statistics; impossible ones raise when they are scored."""
+        """All real numbers; ``log_prob`` refuses impossible statistics."""
         return constraints.independent(constraints.real, len(self.event_shape))
 
     def expand(
@@ -47,12 +47,12 @@ class StatisticsOfBootstraps(TorchDistribution):
         return new
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log density in nats of statistics, shape (..., number of statistics), by entry.
+        """Log density (nats) of statistics (reads), shape (..., statistics); shape batch_shape.
 
         Raises
         ------
         ValueError
-            If validation is on and no bootstraps could have these statistics.
+            If validation is on and no bootstraps can have these statistics.
         """
         if self._validate_args:
             self._validate_sample(value)
@@ -62,5 +62,5 @@ class StatisticsOfBootstraps(TorchDistribution):
         return self.bootstraps.log_prob(statistics)
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
-        """Draw the statistics of bootstraps, shape sample_shape + batch_shape + event_shape."""
+        """Draw statistics of bootstraps (reads), shape sample_shape + batch_shape + event_shape."""
         return self.bootstraps.statistics.of(self.bootstraps.sample(sample_shape)).stacked()

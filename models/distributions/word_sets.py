@@ -1,4 +1,4 @@
-"""The words of documents given their topics, with the topic of each word summed out."""
+"""Words of documents given topic proportions and topics; the topic of each word is summed out."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import torch
 
 from exvae.data.cells import Cells
 from exvae.experiments.fitting import fits
-from exvae.experiments.isoforms import inference
+from exvae.experiments.isoforms import fitting, inference
 from exvae.experiments.isoforms.fitting import IsoformFit, split_cells
 from exvae.guides.cells import CellGuide
 
