@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -46,3 +48,12 @@ def draw_corpus(seed: int = 0) -> Corpus:
         offsets=np.concatenate([[0], np.cumsum(lengths)]),
         vocabulary=np.array([f"word{number}" for number in range(20)]),
     )
+
+
+def write_data(folder: Path) -> None:
+    """Write ``cells.h5ad`` and ``corpus.tsv``, which pages name, with the data drawn above."""
+    draw_cells().write_h5ad(folder / "cells.h5ad")
+    corpus = draw_corpus()
+    words = np.split(corpus.vocabulary[corpus.words], corpus.offsets[1:-1])
+    lines = [" ".join(own) + "\n" for own in words]
+    (folder / "corpus.tsv").write_text("".join(lines), encoding="utf-8")

@@ -29,9 +29,19 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def links(page: Path) -> list[str]:
+    """Give the links to other pages and to headings."""
+    return re.findall(r"\]\((?!https?://)([^)\s]+)\)", without_code(TEXTS[page.name]))
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    linked = {ROOT / link for link in links(PAGES[0])}
+    assert set(PAGES[1:]) <= linked
+
+
 @OF_A_PAGE
 def test_links_lead_somewhere(page: Path) -> None:
-    for link in re.findall(r"\]\((?!https?://)([^)\s]+)\)", without_code(TEXTS[page.name])):
+    for link in links(page):
         place, _, anchor = link.partition("#")
         target = page.parent / place if place else page
         assert target.exists(), link

@@ -15,7 +15,7 @@ from torch import nn
 import exvae
 from exvae.experiments.fitting.datasets import Subset
 
-from .small_data import draw_cells, draw_corpus
+from .small_data import write_data
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -26,10 +26,7 @@ MOST_LINES, MOST_LINES_OF_A_LOOP, MOST_BYTES_OF_THE_PICTURE = 200, 15, 150_000
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in a folder with the cells and the corpus that the README names."""
-    draw_cells().write_h5ad(tmp_path / "cells.h5ad")
-    corpus = draw_corpus()
-    words = np.split(corpus.vocabulary[corpus.words], corpus.offsets[1:-1])
-    (tmp_path / "corpus.tsv").write_text("".join(" ".join(own) + "\n" for own in words))
+    write_data(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

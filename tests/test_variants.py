@@ -21,7 +21,7 @@ import exvae
 from exvae.data.corpora import write_corpus
 from exvae.experiments import cli
 
-from .small_data import draw_cells, draw_corpus
+from .small_data import draw_cells, draw_corpus, write_data
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 FILES = sorted((DOCS / "variants").glob("*.py"))
@@ -147,10 +147,7 @@ def test_a_variant_of_topic_models_works_from_the_command_line(
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """Write the files that the page names."""
-    draw_cells().write_h5ad(tmp_path / "cells.h5ad")
-    corpus = draw_corpus()
-    words = np.split(corpus.vocabulary[corpus.words], corpus.offsets[1:-1])
-    (tmp_path / "corpus.tsv").write_text("".join(" ".join(own) + "\n" for own in words))
+    write_data(tmp_path)
     for path in FILES:
         (tmp_path / path.name).write_bytes(path.read_bytes())
     return tmp_path

@@ -142,7 +142,7 @@ def fit(
     data = read_cells(cells, batch_key)
     groups = _groups(data, label or batch_key)
     if model == "scvi" and (data.counts.data % 1).any():
-        print(f"exvae: {cells}: X holds fractions; scVI rounds them", file=sys.stderr)
+        print(f"exvae: {cells}: X holds fractions; scVI takes them rounded", file=sys.stderr)
     if model == settings.IsoformConfig.model and data.summary is not None:
         _tell_of_genes(data)
     result = fitting.fit(
