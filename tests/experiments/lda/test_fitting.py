@@ -17,6 +17,7 @@ from exvae.experiments.fitting import fits
 from exvae.experiments.lda import fitting
 from exvae.experiments.lda.completion import infer, perplexity
 from exvae.experiments.lda.fitting import LDAFit
+from exvae.guides.lda import LEARN_DOCUMENT_CONCENTRATION
 from exvae.models.lda import LDA
 
 FitTopics = Callable[..., LDAFit]
@@ -41,12 +42,9 @@ def encoded(fit: LDAFit, corpus: Corpus, *documents: list[int]) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("guide", "alpha", "beta"),
-    [
-        ("exchangeable", "asymmetric", False),
-        ("exchangeable", "fixed", True),
-        ("fixed-length", "symmetric", True),
-    ],
+    ("guide", "learn"),
+    [*(("exchangeable", learn) for learn in LEARN_DOCUMENT_CONCENTRATION)]
+    + [("fixed-length", "symmetric")],
 )
 def test_alpha_is_learned_as_told(fit_topics: FitTopics, guide: str, learn: str) -> None:
     options = {"learn_document_concentration": learn, **GUIDES[guide]}
