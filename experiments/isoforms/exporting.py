@@ -75,12 +75,7 @@ def export(
     DataError
         If the isoforms of the cells and the fit differ, or the file cannot be written.
     """
-    wrong = [level for level in quantiles if not 0 < level < 1]
-    if wrong:
-        raise DataError(f"--quantiles holds {wrong[0]:g}; give probabilities between 0 and 1")
-    require_h5ad(out, "choose another --out")
-    if out.resolve() == source.resolve():
-        raise DataError(f"{out}: is the file that is read; choose another --out")
+    _check(source, out, quantiles)
     torch.manual_seed(seed)
     with (
         open_cells(source) as file,
@@ -104,12 +99,18 @@ def export(
         config = {"config": json.dumps(fit.config), "num_samples": num_samples, "seed": seed}
         _write(new, "uns", "exvae", config)
         num_cells, num_isoforms = file.shape
-    return {
-        "out": str(out),
-        "cells": num_cells,
-        "isoforms": num_isoforms,
-        "layers": sorted(names),
-    }
+    layers = sorted(names)
+    return {"out": str(out), "cells": num_cells, "isoforms": num_isoforms, "layers": layers}
+
+
+def _check(source: Path, out: Path, quantiles: Sequence[float]) -> None:
+    """Raise a DataError unless quantiles and the file to write make sense."""
+    wrong = [level for level in quantiles if not 0 < level < 1]
+    if wrong:
+        raise DataError(f"--quantiles holds {wrong[0]:g}; give probabilities between 0 and 1")
+    require_h5ad(out, "choose another --out")
+    if out.resolve() == source.resolve():
+        raise DataError(f"{out}: is the file that is read; choose another --out")
 
 
 def _parts(
