@@ -6,10 +6,11 @@ name                class                            guide            observes
 ``effective-reads`` isoforms.EffectiveReadIsoforms   ``cells``        number and mean of bootstraps
 ``paper``           paper_isoforms.BootstrapIsoforms ``paper``        statistics of bootstraps
 ``scvi``            scvi.SCVI                        ``cells``        rounded estimates
-(topic models)      lda.LDA                          ``exchangeable`` words
+``lda``             lda.LDA                          ``exchangeable`` words
 =================== ================================ ================ =============================
 
-docs/models.md lists likelihoods and latent variables as well.
+``exvae lda`` fits topic models, ``exvae isoforms`` the others. docs/models.md lists likelihoods and
+latent variables as well.
 """
 
 # Modules are imported when a class is asked for, so that a topic model loads no isoforms.

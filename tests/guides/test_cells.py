@@ -149,7 +149,8 @@ def test_a_mask_is_of_a_cell_and_not_of_a_bootstrap() -> None:
 
 
 def test_the_batch_is_never_hidden() -> None:
-    _, guide = build(input_dropout=1.0)
+    _, guide = build()
+    guide.input_dropout = 1.0
     batch = batch_of([2, 2, 2])
     location = parameters_of(guide, batch)[0]
     torch.testing.assert_close(location[0], location[2])

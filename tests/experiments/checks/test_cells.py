@@ -239,7 +239,7 @@ def test_batches_in_another_order_are_those_of_the_fit(fit_cells, small_cells: C
     other = replace(small_cells, batches=1 - small_cells.batches, batch_names=names)
     for latents in ("prior", "posterior"):
         found = [
-            check_cells(fit, cells, latents=latents, num_replicates=3).statistics
+            check_cells(fit, cells, replication=Replication(latents, 3)).statistics
             for cells in (small_cells, other)
         ]
         pd.testing.assert_frame_equal(*found)
@@ -247,14 +247,13 @@ def test_batches_in_another_order_are_those_of_the_fit(fit_cells, small_cells: C
 
 def test_replicates_from_the_posterior_are_of_the_very_cells() -> None:
     """The deep ones are deep again; from the prior they are others."""
-    fit = truth(noise="poisson")
+    fit = truth(model="effective-reads")
     cells = generated(fit, 0, num_cells=30)
     depth = np.where(np.arange(30) % 2, 20.0, 1.0)[:, None]
     layers = [csr_matrix(layer.multiply(depth)) for layer in cells.bootstraps]
     cells = replace(cells, bootstraps=tuple(layers), summary=summarise(layers))
-    tensors = checks.tensors_of(IsoformConfig(**fit.config["model"]), cells, fit.device)
-    batch = tensors.batch(np.arange(30))
+    batch = batch_source(cells, "bootstrap_summary").batch(np.arange(30))
     for latents, follows in (("posterior", True), ("prior", False)):
         for _, each in checks.replicate_cells(fit, batch, latents, 3):
-            reads = each.mean_of_all.sum(-1)
+            reads = (each.positives * each.mean).sum(-1)
             assert (reads[1::2].mean() > 5 * reads[::2].mean()) == follows
