@@ -9,8 +9,8 @@ name                class                            guide            observes
 ``lda``             lda.LDA                          ``exchangeable`` words
 =================== ================================ ================ =============================
 
-``exvae lda`` fits topic models, ``exvae isoforms`` the others. docs/models.md lists likelihoods and
-latent variables as well.
+Topic models belong to ``exvae lda``, the others to ``exvae isoforms``. docs/models.md lists
+likelihoods and latent variables as well.
 """
 
 # Modules are imported when a class is asked for, so that a topic model loads no isoforms.

@@ -30,7 +30,7 @@ COLUMNS = (
     ("simulation_seconds", "seconds to simulate", "{:.1f}"),
     ("simulation_memory_mib", "its peak memory (MiB)", "{:.0f}"),
     ("tokens", "tokens trained on", "{:.0f}"),
-    ("seconds_per_epoch", "seconds per epoch", "{:.1f}"),
+    ("seconds_per_epoch", "seconds per epoch", "{:.3f}"),
     ("tokens_per_second", "tokens per second", "{:.0f}"),
     ("peak_memory_mib", "peak memory (MiB)", "{:.0f}"),
     ("words_mib", "including mapped words (MiB)", "{:.0f}"),
