@@ -9,19 +9,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..distributions.negative_binomial import ZINB
-from .blocks import Rules
+from .summand import Rules
 
 
 def grid_log_likelihood(parts: tuple[Tensor, ...], rules: Rules, grid_size: int) -> Tensor:
-    """Log density of bootstraps, summed over u = 0, ..., grid_size - 1 (section 4 of the paper).
-
-    Parameters
-    ----------
-    parts, rules
-        As for :func:`~.driver.log_likelihood`.
-    grid_size
-        Counts on the grid.
-    """
+    """Log density of bootstraps, summed over u = 0, ..., grid_size - 1 (section 4 of the paper)."""
     mean, inverse_dispersion, dropout, scale, logits, zeros, m, centre, squares = (
         part.unsqueeze(-1) for part in parts
     )

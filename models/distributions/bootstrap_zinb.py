@@ -11,11 +11,10 @@ from torch import Tensor
 from torch.distributions.utils import broadcast_all, lazy_property
 
 from ...data.bootstraps import BootstrapSummary
-from ..bootstrap_sum.blocks import Rules
+from ..bootstrap_sum.counts import count_posterior, log_bin_mass, moments
 from ..bootstrap_sum.driver import log_likelihood
 from ..bootstrap_sum.grid import grid_log_likelihood
-from ..bootstrap_sum.posterior import count_posterior
-from ..bootstrap_sum.single import log_bin_mass, moments
+from ..bootstrap_sum.summand import Rules
 from .count_posterior import CountPosterior
 from .negative_binomial import ZINB, check_positive
 

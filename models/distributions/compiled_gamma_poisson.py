@@ -1,4 +1,4 @@
-"""The negative binomial continued to real counts, as a compiled loop on the CPU, for float32."""
+"""The negative binomial continued to real counts, as a compiled loop on the CPU."""
 
 from __future__ import annotations
 
@@ -6,20 +6,13 @@ from collections.abc import Callable
 from functools import cache
 
 import numba
+import numpy as np
 import torch
 from torch import Tensor
 
-from . import float32_math
+from . import float64_math
 from .compiled_loops import spread, stamp_of
-from .float32_math import (
-    digamma_excess,
-    f,
-    log1p,
-    log_ratio,
-    negative_binomial_constant,
-    reciprocal_and_remainder,
-    stirling_remainder_of_small,
-)
+from .float64_math import HALF_LOG_2_PI, log, log1p, stirling_of_any, stirling_remainder
 from .gamma_poisson import torch_log_gamma_poisson
 
 
@@ -61,33 +54,25 @@ class _LogGammaPoisson(torch.autograd.Function):
 @cache
 def _compiled() -> Callable:
     """Compile the loop, or load what was compiled from the same sources."""
-    stamp = stamp_of([float32_math])
+    stamp = stamp_of([float64_math])
 
-    @numba.njit(cache=True, **float32_math.OPTIONS)
+    @numba.njit(cache=True, **float64_math.OPTIONS)
     def loop(counts, means, dispersions, values, by_mean, by_dispersion):
         assert stamp
         for i in range(len(counts)):
-            count, mean, dispersion = counts[i], means[i], dispersions[i]
-            # The formula of positive counts holds from any on; at zero it is not used.
-            u = count if count > f(0) else f(1)
-            excess, total, successes = u - mean, mean + dispersion, u + dispersion
-            per_total, per_above = f(1) / total, f(1) / (u + f(1))
-            ratio, relative = successes * per_total, excess * per_total
-            gamma_ratio = log_ratio(ratio, relative)
-            step = log_ratio(
-                ratio * (mean * per_above),
-                -(dispersion * (excess + f(1)) + mean) * (per_total * per_above),
-            )
-            value = (u + f(0.5)) * step + (dispersion - f(1)) * gamma_ratio
-            value += stirling_remainder_of_small(successes)
-            value -= reciprocal_and_remainder(u + f(1))[1]
-            value += negative_binomial_constant(mean, dispersion)
-            spread_ = log1p(mean / dispersion)
-            slope = gamma_ratio - relative
-            slope += digamma_excess(successes) - digamma_excess(dispersion)
-            some = count > f(0)
-            values[i] = value if some else -dispersion * spread_
-            by_mean[i] = (excess / mean if some else f(-1)) * dispersion * per_total
-            by_dispersion[i] = slope if some else mean * per_total - spread_
+            u, mean, theta = np.float64(counts[i]), np.float64(means[i]), np.float64(dispersions[i])
+            log_above, per_total = log1p(u), 1 / (mean + theta)
+            relative, log_spread = (u - mean) * per_total, log1p(mean / theta)
+            log_ratio = log1p(relative)
+            remainder, deficit = stirling_of_any(theta)
+            above_remainder, above_deficit = stirling_of_any(u + theta)
+            value = (u + theta - 0.5) * log_ratio - u * (log_above - log(mean)) - 0.5 * log_above
+            value += above_remainder - stirling_remainder(1 / (u + 1)) - remainder
+            value += (1 - HALF_LOG_2_PI) - 0.5 * log_spread
+            some = u > 0
+            values[i] = value if some else -theta * log_spread
+            by_mean[i] = (u - mean) / mean * theta * per_total
+            slope = log_ratio - relative + deficit - above_deficit
+            by_dispersion[i] = slope if some else mean * per_total - log_spread
 
     return loop

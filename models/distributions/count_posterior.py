@@ -125,7 +125,7 @@ class CountPosterior:
         return found.view(levels.shape + self.batch_shape)
 
     def _at(self, levels: Tensor) -> Tensor:
-        """Counts at probabilities of shape (n, entries), shape (n, *batch_shape)."""
+        """Find counts at probabilities of shape (n, entries), shape (n, *batch_shape)."""
         ends, reached, last = self._cumulative_at_ends()
         first = torch.cat([last.new_zeros(1), last[:-1] + 1])
         # Of all entries one after another: entry e runs from e to e + 1.
