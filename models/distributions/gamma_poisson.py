@@ -16,12 +16,7 @@ from torch.nn import functional
 
 from ...data.bootstraps import BootstrapMean
 from .gamma_draws import standard_gamma
-from .negative_binomial import (
-    check_positive,
-    log_negative_binomial,
-    split_negative_binomial,
-    stirling_remainder_of_small,
-)
+from .negative_binomial import check_positive, log_negative_binomial, stirling_remainder_of_small
 
 # Least reads whose error is independent that one effective read can stand for: two steps of the
 # scale on which estimates are spread over whole counts.
@@ -298,11 +293,7 @@ def log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -
 
 def torch_log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -> Tensor:
     """Compute :func:`log_gamma_poisson` by operations of torch, for any number of derivatives."""
-    at_zero = -inverse_dispersion * (mean / inverse_dispersion).log1p()
-    # At zero the formula of the others has no finite gradient.
-    positive = torch.where(count > 0, count, 1.0)
-    parts = split_negative_binomial(positive, mean, inverse_dispersion, stirling_remainder_of_small)
-    return torch.where(count > 0, parts.varying + parts.constant, at_zero)
+    return log_negative_binomial(count, mean, inverse_dispersion, stirling_remainder_of_small)
 
 
 def draw_rates(

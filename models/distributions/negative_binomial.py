@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from pyro.distributions import TorchDistribution, constraints
@@ -42,21 +41,6 @@ def stirling_remainder_of_small(x: Tensor) -> Tensor:
     return stirling_remainder(x + 3) + shifted - 3
 
 
-def log_gamma(x: Tensor) -> Tensor:
-    """Log Gamma(x) for x > 0, within 1e-7 nats; unlike ``lgamma`` compilers can vectorise it."""
-    remainder = stirling_remainder_of_small(x)
-    return (x - 0.5) * x.log() - x + 0.5 * math.log(2 * math.pi) + remainder
-
-
-def digamma(x: Tensor) -> Tensor:
-    """Differentiate log Gamma at x > 0, within 1e-7; vectorised like :func:`log_gamma`."""
-    far = x + 4
-    square = 1 / far.square()
-    series = square * (1 / 12 - square * (1 / 120 - square / 252))
-    shifted = 1 / x + 1 / (x + 1) + 1 / (x + 2) + 1 / (x + 3)
-    return far.log() - 0.5 / far - series - shifted
-
-
 def log_ratio(ratio: Tensor, difference: Tensor) -> Tensor:
     """Logarithm of a ratio that is known twice, exact to rounding also where it is almost one.
 
@@ -67,7 +51,12 @@ def log_ratio(ratio: Tensor, difference: Tensor) -> Tensor:
     return ratio.log() + torch.where((ratio - 1).abs() < 0.5, lost / ratio, 0.0)
 
 
-def log_negative_binomial(u: Tensor, mean: Tensor, inverse_dispersion: Tensor) -> Tensor:
+def log_negative_binomial(
+    u: Tensor,
+    mean: Tensor,
+    inverse_dispersion: Tensor,
+    remainder: Callable[[Tensor], Tensor] = stirling_remainder,
+) -> Tensor:
     """Log probability in nats of counts u >= 0; real ones interpolate smoothly from 1 on.
 
     Parameters
@@ -78,63 +67,24 @@ def log_negative_binomial(u: Tensor, mean: Tensor, inverse_dispersion: Tensor) -
         mu > 0 (reads).
     inverse_dispersion
         theta > 0; the variance is mu + mu^2 / theta.
+    remainder
+        Of u + theta; with :func:`stirling_remainder_of_small` real counts may be below one.
     """
     at_zero = -inverse_dispersion * (mean / inverse_dispersion).log1p()
     # Where u is zero the formula of the others is not defined, and its gradient must be finite.
     positive = torch.where(u > 0, u, 1.0)
-    parts = split_negative_binomial(positive, mean, inverse_dispersion)
-    return torch.where(u > 0, parts.varying + parts.constant, at_zero)
-
-
-class Split(NamedTuple):
-    """A function of the count in two parts, of which one is the same for all counts.
-
-    That one is worth computing once, also where a compiler would repeat it.
-    """
-
-    varying: Tensor
-    constant: Tensor
-
-
-def split_negative_binomial(
-    u: Tensor,
-    mean: Tensor,
-    inverse_dispersion: Tensor,
-    remainder: Callable[[Tensor], Tensor] = stirling_remainder,
-) -> Split:
-    """Log probability in nats of counts u > 0.
-
-    ``remainder`` is of u + theta; :func:`stirling_remainder_of_small` where u may be below one.
-    """
-    excess = u - mean
-    successes, total = u + inverse_dispersion, mean + inverse_dispersion
+    excess = positive - mean
+    successes, total = positive + inverse_dispersion, mean + inverse_dispersion
     gamma_ratio = log_ratio(successes / total, excess / total)
     step = log_ratio(
-        (successes / total) * (mean / (u + 1)),
-        -(inverse_dispersion * (excess + 1) + mean) / (total * (u + 1)),
+        (successes / total) * (mean / (positive + 1)),
+        -(inverse_dispersion * (excess + 1) + mean) / (total * (positive + 1)),
     )
-    varying = (
-        (u + 0.5) * step
-        + (inverse_dispersion - 1) * gamma_ratio
-        + remainder(successes)
-        - stirling_remainder(u + 1)
-    )
-    constant = (
-        -stirling_remainder_of_small(inverse_dispersion)
-        - 0.5 * (total / inverse_dispersion).log()
-        - 0.5 * mean.log()
-        + (1 - 0.5 * math.log(2 * math.pi))
-    )
-    return Split(varying, constant)
-
-
-def slope_of_negative_binomial(
-    u: Tensor, mean: Tensor, inverse_dispersion: Tensor
-) -> tuple[Tensor, Tensor]:
-    """First and second derivative of the log probability in u >= 1, within a few percent."""
-    above, below = u + (inverse_dispersion - 0.5), u + 0.5
-    slope = (above / below).log() - (inverse_dispersion / mean).log1p()
-    return slope, 1 / above - 1 / below
+    value = (positive + 0.5) * step + (inverse_dispersion - 1) * gamma_ratio
+    value = value + remainder(successes) - stirling_remainder(positive + 1)
+    value = value - stirling_remainder_of_small(inverse_dispersion)
+    value = value - 0.5 * (2 * math.pi * mean * (total / inverse_dispersion)).log() + 1
+    return torch.where(u > 0, value, at_zero)
 
 
 class ZINB(TorchDistribution):
