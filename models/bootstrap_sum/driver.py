@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import NamedTuple
@@ -14,13 +15,13 @@ from torch.nn import functional
 
 from ..distributions import float64_math
 from ..distributions.compiled_loops import spread, stamp_of
-from . import entries, panels, summand
-from .entries import RESULTS
-from .panels import FIELDS, gram_rule
+from ..distributions.negative_binomial import ZINB
+from . import panels, summand
+from .panels import FIELDS, RESULTS, gram_rule
 from .summand import Rules
 
 # All modules whose code or constants are compiled.
-_SOURCES = (float64_math, summand, panels, entries)
+_SOURCES = (float64_math, summand, panels)
 
 
 def log_likelihood(parts: tuple[Tensor, ...], rules: Rules) -> Tensor:
@@ -35,6 +36,25 @@ def log_likelihood(parts: tuple[Tensor, ...], rules: Rules) -> Tensor:
     value = _LogSum.apply(rules, *parameters, positives, mean, squares)
     dropped, kept = functional.logsigmoid(logits), functional.logsigmoid(-logits)
     return value + zeros * dropped + positives * kept
+
+
+def grid_log_likelihood(parts: tuple[Tensor, ...], rules: Rules, grid_size: int) -> Tensor:
+    """Log density of bootstraps, summed over u = 0, ..., grid_size - 1 (section 4 of the paper)."""
+    mean, inverse_dispersion, dropout, scale, logits, zeros, m, centre, squares = (
+        part.unsqueeze(-1) for part in parts
+    )
+    u = torch.arange(grid_size, dtype=mean.dtype, device=mean.device)
+    variance = scale.square() * (1 + u if rules.relative else 1)
+    precision_left = 1 / (1 + m) if rules.shared else torch.ones_like(m)
+    distances = squares + m * precision_left * (centre - u).square()
+    log_density = 0.5 * (precision_left.log() - distances / variance)
+    log_density = log_density - 0.5 * m * (2 * math.pi * variance).log()
+    # Without a bootstrap that is not zero there is nothing to sum.
+    prior = ZINB(mean, inverse_dispersion, dropout, validate_args=False)
+    terms = prior.log_prob(u) + log_density
+    total = torch.where(m > 0, terms.logsumexp(-1, keepdim=True), 0.0)
+    total = total + zeros * functional.logsigmoid(logits) + m * functional.logsigmoid(-logits)
+    return total.squeeze(-1)
 
 
 class _LogSum(torch.autograd.Function):
@@ -117,12 +137,12 @@ def _arrays(parts: Iterable[Tensor]) -> tuple[np.ndarray, ...]:
 
 @cache
 def _compiled() -> Callable:
-    """Compile :func:`~.entries.sum_entries`, or load what was compiled from the same sources."""
+    """Compile :func:`~.panels.sum_entries`, or load what was compiled from the same sources."""
     stamp = stamp_of(_SOURCES)
 
     @numba.njit(nogil=True, cache=True)
     def sum_entries(inputs, every, share, rule, rules, results, noted):
         assert stamp
-        return entries.sum_entries(inputs, every, share, rule, rules, results, noted)
+        return panels.sum_entries(inputs, every, share, rule, rules, results, noted)
 
     return sum_entries

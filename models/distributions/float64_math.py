@@ -5,6 +5,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from .negative_binomial import REMAINDER
+
 # Nothing that undoes compensated differences; division by zero gives an infinity, as in numpy.
 OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "nsz"}, "nogil": True}
 inlined = numba.njit(forceinline=True, **OPTIONS)
@@ -16,10 +18,16 @@ _LOG_2 = 0.6931471805599453
 _LOG_2_HIGH, _LOG_2_LOW = 0.693145751953125, 1.42860682030941723212e-6
 _LARGEST_EXPONENT = 708.0
 HALF_LOG_2_PI = 0.9189385332046727
-# Of polynomials, but for the first: (remainder of Stirling's formula) x and (log(x) - digamma(x) -
-# 1 / (2 x)) x^2 in 1 / x.
-_REMAINDER = (-6.45669863e-4, 1.06353309e-3, -6.09097331e-5, -2.77068811e-3, -3.49734534e-7, 1 / 12)
-_DEFICIT = (-3.60144258e-3, 5.0515829e-3, -1.27361975e-4, -8.33399653e-3, 6.91236176e-7, 1 / 12)
+# Of a polynomial in 1 / x for (log(x) - digamma(x) - 1 / (2 x)) x^2, as ``REMAINDER`` is.
+_DEFICIT = (
+    8.92912516e-4,
+    -3.60144258e-3,
+    5.0515829e-3,
+    -1.27361975e-4,
+    -8.33399653e-3,
+    6.91236176e-7,
+    1 / 12,
+)
 
 
 @inlined
@@ -66,11 +74,10 @@ def log1p(x):
 def stirling_remainder(inverse):
     """Remainder of Stirling's formula for log Gamma(1 / inverse), within 1e-8 for inverse <= 1.
 
-    The formula is log Gamma(x) = (x - 1/2) log x - x + log(2 pi) / 2 + remainder. The polynomial
-    interpolates at Chebyshev's points.
+    The formula is log Gamma(x) = (x - 1/2) log x - x + log(2 pi) / 2 + remainder.
     """
-    series = 1.42218941e-4
-    for coefficient in _REMAINDER:
+    series = 0.0
+    for coefficient in REMAINDER:
         series = series * inverse + coefficient
     return series * inverse
 
@@ -78,7 +85,7 @@ def stirling_remainder(inverse):
 @inlined
 def digamma_deficit(inverse):
     """log(x) - digamma(x) for x = 1 / inverse, within 1e-7 for inverse <= 1, likewise."""
-    series = 8.92912516e-4
+    series = 0.0
     for coefficient in _DEFICIT:
         series = series * inverse + coefficient
     return (0.5 + series * inverse) * inverse

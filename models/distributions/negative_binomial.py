@@ -16,29 +16,31 @@ from torch import Tensor
 from torch.distributions.utils import broadcast_all, lazy_property
 from torch.nn import functional
 
-# Of Stieltjes' continued fraction for the remainder of Stirling's formula.
-_STIELTJES = (1 / 12, 1 / 30, 53 / 210, 195 / 371, 22999 / 22737)
+# Of a polynomial in 1 / x that interpolates x times the remainder of Stirling's formula between
+# x = 1 and infinity at Chebyshev's points.
+REMAINDER = (
+    1.42218941e-4,
+    -6.45669863e-4,
+    1.06353309e-3,
+    -6.09097331e-5,
+    -2.77068811e-3,
+    -3.49734534e-7,
+    1 / 12,
+)
 
 
 def stirling_remainder(x: Tensor) -> Tensor:
-    """Remainder log Gamma(x) - [(x - 1/2) log x - x + log(2 pi) / 2], within 2e-5 nats for x >= 1.
-
-    Stieltjes' continued fraction; within 1e-7 from x = 2 on.
-    """
-    remainder = torch.zeros_like(x)
-    for coefficient in reversed(_STIELTJES):
-        remainder = coefficient / (x + remainder)
-    return remainder
+    """Remainder log Gamma(x) - [(x - 1/2) log x - x + log(2 pi) / 2], within 1e-8 for x >= 1."""
+    inverse = 1 / x
+    series = REMAINDER[0] * inverse
+    for coefficient in REMAINDER[1:]:
+        series = (series + coefficient) * inverse
+    return series
 
 
 def stirling_remainder_of_small(x: Tensor) -> Tensor:
-    """Extend :func:`stirling_remainder` to any x > 0 by the recurrence of Gamma, within 1e-8."""
-    shifted = (
-        (x + 0.5) * (1 / x).log1p()
-        + (x + 1.5) * (1 / (x + 1)).log1p()
-        + (x + 2.5) * (1 / (x + 2)).log1p()
-    )
-    return stirling_remainder(x + 3) + shifted - 3
+    """Extend :func:`stirling_remainder` to any x > 0 by the recurrence of Gamma."""
+    return stirling_remainder(x + 1) + (x + 0.5) * (1 / x).log1p() - 1
 
 
 def log_ratio(ratio: Tensor, difference: Tensor) -> Tensor:
