@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from pyro.distributions import TorchDistribution, constraints
+from pyro.distributions import constraints
 from torch import Tensor
 from torch.distributions.utils import broadcast_all, lazy_property
 
@@ -13,14 +13,14 @@ from ..bootstrap_sum.counts import count_posterior, log_bin_mass, moments
 from ..bootstrap_sum.driver import grid_log_likelihood, log_likelihood
 from ..bootstrap_sum.summand import Rules
 from .count_posterior import CountPosterior
-from .negative_binomial import ZINB, check_positive
+from .negative_binomial import ZINB, OfEntries, check_positive
 
 ERRORS = ("independent", "shared")
 NOISES = ("absolute", "relative")
 QUADRATURES = ("sum", "grid")
 
 
-class BootstrapZINB(TorchDistribution):
+class BootstrapZINB(OfEntries):
     r"""B bootstraps of one count, which are exchangeable but not independent.
 
     The count u is zero-inflated negative binomial and shared by the bootstraps,
@@ -93,42 +93,26 @@ class BootstrapZINB(TorchDistribution):
         require("error", error, ERRORS)
         require("noise", noise, NOISES)
         require("quadrature", quadrature, QUADRATURES)
-        self.error, self.noise = error, noise
-        self.num_bootstraps = num_bootstraps
+        self.options = {
+            "num_bootstraps": num_bootstraps,
+            "error": error,
+            "noise": noise,
+            "quadrature": quadrature,
+            "grid_size": grid_size,
+        }
+        self.num_bootstraps, self.error, self.noise = num_bootstraps, error, noise
         self.quadrature, self.grid_size = quadrature, grid_size
-        # The distribution's own mean has that name.
-        self.parameters = (
-            self.count_mean,
-            self.inverse_dispersion,
-            self.dropout_logits,
-            self.noise_scale,
-            self.bootstrap_dropout_logits,
-        ) = broadcast_all(
+        self.parameters = broadcast_all(
             mean, inverse_dispersion, dropout_logits, noise_scale, bootstrap_dropout_logits
         )
+        # The distribution's own mean has the name of the first.
+        self.count_mean, self.inverse_dispersion, self.dropout_logits = self.parameters[:3]
+        self.noise_scale, self.bootstrap_dropout_logits = self.parameters[3:]
         super().__init__(
             self.count_mean.shape, torch.Size([num_bootstraps]), validate_args=validate_args
         )
         if self._validate_args:
             check_positive("mean", self.count_mean)
-
-    def expand(
-        self, batch_shape: torch.Size, _instance: BootstrapZINB | None = None
-    ) -> BootstrapZINB:
-        """Repeat the distribution over a larger batch."""
-        new = self._get_checked_instance(BootstrapZINB, _instance)
-        BootstrapZINB.__init__(
-            new,
-            *(part.expand(batch_shape) for part in self.parameters),
-            num_bootstraps=self.num_bootstraps,
-            error=self.error,
-            noise=self.noise,
-            quadrature=self.quadrature,
-            grid_size=self.grid_size,
-            validate_args=False,
-        )
-        new._validate_args = self._validate_args
-        return new
 
     def log_prob(self, value: Tensor | BootstrapSummary) -> Tensor:
         """Log density in nats, shape batch_shape; differentiable once, in the parameters.

@@ -9,14 +9,19 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from pyro.distributions import TorchDistribution, constraints
+from pyro.distributions import constraints
 from torch import Tensor
 from torch.distributions.utils import broadcast_all, lazy_property
 from torch.nn import functional
 
 from ...data.bootstraps import BootstrapMean
 from .gamma_draws import standard_gamma
-from .negative_binomial import check_positive, log_negative_binomial, stirling_remainder_of_small
+from .negative_binomial import (
+    OfEntries,
+    check_positive,
+    log_negative_binomial,
+    stirling_remainder_of_small,
+)
 
 # Least reads whose error is independent that one effective read can stand for: two steps of the
 # scale on which estimates are spread over whole counts.
@@ -40,7 +45,7 @@ class EffectiveReads(NamedTuple):
     exposure: Tensor
 
 
-class BootstrapGammaPoisson(TorchDistribution):
+class BootstrapGammaPoisson(OfEntries):
     r"""B bootstraps of an estimate of a rate, which share the estimate's error.
 
     .. math::
@@ -103,45 +108,18 @@ class BootstrapGammaPoisson(TorchDistribution):
         validate_args: bool | None = None,
     ) -> None:
         refuse_learning(error_dispersion, bootstrap_dispersion)
-        (
-            self.rate_mean,
-            self.inverse_dispersion,
-            self.dropout_logits,
-            self.error_dispersion,
-            self.bootstrap_dispersion,
-        ) = broadcast_all(
+        self.parameters = broadcast_all(
             mean, inverse_dispersion, dropout_logits, error_dispersion, bootstrap_dispersion
         )
+        self.rate_mean, self.inverse_dispersion, self.dropout_logits = self.parameters[:3]
+        self.error_dispersion, self.bootstrap_dispersion = self.parameters[3:]
         self.num_bootstraps = num_bootstraps
+        self.options = {"num_bootstraps": num_bootstraps}
         super().__init__(
             self.rate_mean.shape, torch.Size([num_bootstraps]), validate_args=validate_args
         )
         if self._validate_args:
             check_positive("mean", self.rate_mean)
-
-    @property
-    def _parameters(self) -> tuple[Tensor, ...]:
-        return (
-            self.rate_mean,
-            self.inverse_dispersion,
-            self.dropout_logits,
-            self.error_dispersion,
-            self.bootstrap_dispersion,
-        )
-
-    def expand(
-        self, batch_shape: torch.Size, _instance: BootstrapGammaPoisson | None = None
-    ) -> BootstrapGammaPoisson:
-        """Repeat the distribution over a larger batch."""
-        new = self._get_checked_instance(BootstrapGammaPoisson, _instance)
-        BootstrapGammaPoisson.__init__(
-            new,
-            *(part.expand(batch_shape) for part in self._parameters),
-            num_bootstraps=self.num_bootstraps,
-            validate_args=False,
-        )
-        new._validate_args = self._validate_args
-        return new
 
     def effective_reads(self, value: Tensor | BootstrapMean) -> EffectiveReads:
         """Turn bootstraps into counts of effective reads.
@@ -199,7 +177,7 @@ class BootstrapGammaPoisson(TorchDistribution):
         k
             Counts (reads), broadcasting with the batch shape.
         """
-        k, mean, theta, logits, step, _ = torch.broadcast_tensors(k, *self._parameters)
+        k, mean, theta, logits, step, _ = torch.broadcast_tensors(k, *self.parameters)
         step = step.clamp(min=LEAST_DISPERSION)
         low = torch.where(k > 0, k - 0.5, -torch.inf)
         kept = functional.logsigmoid(-logits)
@@ -226,7 +204,7 @@ class BootstrapGammaPoisson(TorchDistribution):
     def sample_estimates(self, sample_shape: torch.Size) -> Tensor:
         """Draw the quantifier's estimates (reads), shape sample_shape + batch_shape."""
         shape = torch.Size(sample_shape) + self.batch_shape
-        mean, theta, logits, error, _ = (part.expand(shape) for part in self._parameters)
+        mean, theta, logits, error, _ = (part.expand(shape) for part in self.parameters)
         rate = torch._standard_gamma(theta) * (mean / theta)
         rate = rate * torch.bernoulli(torch.sigmoid(-logits))
         return error * torch.poisson(rate / error)

@@ -78,7 +78,7 @@ def digamma_deficit(x: NDArray) -> NDArray:
 
 def test_remainder_of_stirlings_formula() -> None:
     x = np.geomspace(1.0, 1e12, MANY)
-    check(float64_math.stirling_remainder, stirling_remainder(x), 1 / x, atol=1e-8)
+    check(float64_math.stirling_remainder, stirling_remainder(x), 1 / x, atol=1e-7)
     x = np.geomspace(1e-6, 1e9, MANY)
     check(part(float64_math.stirling_of_any, 0), stirling_remainder(x), x, atol=1e-7)
 
@@ -86,6 +86,6 @@ def test_remainder_of_stirlings_formula() -> None:
 def test_logarithm_less_digamma() -> None:
     """Also to a share of it: it is multiplied by the number itself."""
     x = np.geomspace(1.0, 1e12, MANY)
-    check(float64_math.digamma_deficit, digamma_deficit(x), 1 / x, rtol=1e-7)
+    check(float64_math.digamma_deficit, digamma_deficit(x), 1 / x, rtol=1e-6)
     x = np.geomspace(1e-6, 1e9, MANY)
-    check(part(float64_math.stirling_of_any, 1), digamma_deficit(x), x, rtol=1e-7)
+    check(part(float64_math.stirling_of_any, 1), digamma_deficit(x), x, rtol=1e-6)
