@@ -13,22 +13,18 @@ from torch import Tensor
 from . import float64_math
 from .compiled_loops import spread, stamp_of
 from .float64_math import HALF_LOG_2_PI, log, log1p, stirling_of_any, stirling_remainder
-from .gamma_poisson import torch_log_gamma_poisson
+from .negative_binomial import log_negative_binomial, stirling_remainder_of_small
 
 
-def native_log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -> Tensor:
-    """Compute :func:`~.gamma_poisson.log_gamma_poisson` of tensors of one shape.
+class LogGammaPoisson(torch.autograd.Function):
+    """:func:`~.gamma_poisson.log_gamma_poisson` of tensors of one shape, with slopes.
 
     Second derivatives, in the mean and the inverse dispersion, are plain torch.
     """
-    return _LogGammaPoisson.apply(count, mean, inverse_dispersion)
-
-
-class _LogGammaPoisson(torch.autograd.Function):
-    """Value and slopes from the same loop."""
 
     @staticmethod
     def forward(ctx, count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -> Tensor:
+        """Compute values, and keep the slopes."""
         inputs = [part.detach().reshape(-1).numpy() for part in (count, mean, inverse_dispersion)]
         outputs = [torch.empty_like(mean, memory_format=torch.contiguous_format) for _ in range(3)]
         flat = [part.view(-1).numpy() for part in outputs]
@@ -40,14 +36,15 @@ class _LogGammaPoisson(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, cotangent: Tensor) -> tuple[Tensor | None, ...]:
+        """Multiply by the slopes, or differentiate the value anew."""
         count, mean, inverse_dispersion, by_mean, by_dispersion = ctx.saved_tensors
         if not torch.is_grad_enabled():
             return None, cotangent * by_mean, cotangent * by_dispersion
         # The gradient is to be differentiated: the compiled slopes do not say how they depend.
-        value = torch_log_gamma_poisson(count, mean, inverse_dispersion)
-        wanted = [part for part in (mean, inverse_dispersion) if part.requires_grad]
+        parts = mean, inverse_dispersion
+        value = log_negative_binomial(count, *parts, stirling_remainder_of_small)
+        wanted = [part for part in parts if part.requires_grad]
         slopes = iter(torch.autograd.grad(value, wanted, cotangent, create_graph=True))
-        parts = (mean, inverse_dispersion)
         return None, *(next(slopes) if part.requires_grad else None for part in parts)
 
 

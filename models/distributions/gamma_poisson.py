@@ -263,14 +263,9 @@ def log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -
         theta > 0; the variance is mu + mu^2 / theta.
     """
     if mean.is_cpu and mean.dtype == torch.float32 and not is_traced():
-        from .compiled_gamma_poisson import native_log_gamma_poisson  # loads numba
+        from .compiled_gamma_poisson import LogGammaPoisson  # loads numba
 
-        return native_log_gamma_poisson(*broadcast_all(count, mean, inverse_dispersion))
-    return torch_log_gamma_poisson(count, mean, inverse_dispersion)
-
-
-def torch_log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -> Tensor:
-    """Compute :func:`log_gamma_poisson` by operations of torch, for any number of derivatives."""
+        return LogGammaPoisson.apply(*broadcast_all(count, mean, inverse_dispersion))
     return log_negative_binomial(count, mean, inverse_dispersion, stirling_remainder_of_small)
 
 
