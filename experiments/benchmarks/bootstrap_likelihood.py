@@ -2,8 +2,8 @@
 
 Prints seconds and ratios for normal noise, with all combinations of error and noise, the paper's
 first, and for effective reads: many bootstraps against few, and against a zero-inflated negative
-binomial, that of scvi-tools where it is installed, else the same formula; and for normal noise the
-paper's grid (extrapolated from a slice) against the sums of the package.
+binomial, that of scvi-tools, which must be installed; and for normal noise the paper's grid
+(extrapolated from a slice) against the sums of the package.
 
     python experiments/benchmarks/bootstrap_likelihood.py --cells 128 --isoforms 5000
 """
@@ -17,11 +17,11 @@ from functools import partial
 from itertools import product
 
 import torch
+from scvi.distributions import ZeroInflatedNegativeBinomial
 from torch import Tensor
 from torch.distributions import Distribution
-from torch.nn import functional
 
-from exvae.data.bootstraps import BootstrapSummary
+from exvae.data.bootstraps import BootstrapMean, BootstrapSummary
 from exvae.models.distributions.bootstrap_zinb import ERRORS, NOISES, BootstrapZINB
 from exvae.models.distributions.gamma_poisson import BootstrapGammaPoisson
 from exvae.models.distributions.gene_reads import BootstrapGeneReads, Division
@@ -34,8 +34,6 @@ SLICE = 200
 ISOFORMS_OF_A_GENE = 3
 PEER, GRID = "plain ZINB", "paper's grid, 30"
 PAPER, READS = "independent, absolute", "effective reads"
-# Of scvi-tools, for logarithms of what may be zero.
-_EPSILON = 1e-8
 
 
 def draw_parameters(cells: int, isoforms: int) -> list[Tensor]:
@@ -81,7 +79,9 @@ def seconds(runs: dict[str, Callable[[], None]], repeats: int) -> dict[str, floa
 
 
 def run_of_bootstraps(
-    parameters: list[Tensor], distribution: Callable[..., Distribution], summary: BootstrapSummary
+    parameters: list[Tensor],
+    distribution: Callable[..., Distribution],
+    summary: BootstrapSummary | BootstrapMean,
 ) -> Callable[[], None]:
     """Likelihood of bootstraps from their sufficient statistics."""
 
@@ -138,26 +138,9 @@ def time_grid(parameters: list[Tensor], num_bootstraps: int) -> float:
     return taken["grid"] * entries / SLICE
 
 
-def log_zinb(counts: Tensor, mean: Tensor, inverse_dispersion: Tensor, logits: Tensor) -> Tensor:
-    """Log probability of a zero-inflated negative binomial, written as scvi-tools has it."""
-    log_theta = (inverse_dispersion + _EPSILON).log()
-    log_total = (inverse_dispersion + mean + _EPSILON).log()
-    kept = functional.softplus(-logits)
-    at_zero = -logits + inverse_dispersion * (log_theta - log_total)
-    positive = at_zero - kept + counts * ((mean + _EPSILON).log() - log_total)
-    positive = positive + (counts + inverse_dispersion).lgamma() - inverse_dispersion.lgamma()
-    positive = positive - (counts + 1).lgamma()
-    is_zero = (counts < _EPSILON).to(mean.dtype)
-    return is_zero * (functional.softplus(at_zero) - kept) + (1 - is_zero) * positive
-
-
 def run_of_peer(parameters: list[Tensor]) -> Callable[[], None]:
-    """Zero-inflated negative binomial of scvi-tools, or its formula where it is not installed."""
+    """Zero-inflated negative binomial of scvi-tools."""
     counts = torch.poisson(parameters[0])
-    try:
-        from scvi.distributions import ZeroInflatedNegativeBinomial
-    except ImportError:
-        return partial(value_and_gradient, parameters[:3], partial(log_zinb, counts))
 
     def log_prob(mean: Tensor, inverse_dispersion: Tensor, logits: Tensor) -> Tensor:
         return ZeroInflatedNegativeBinomial(
@@ -172,14 +155,17 @@ def runs_of_bootstraps(parameters: list[Tensor], numbers: list[int]) -> dict[str
     runs = {}
     for noise in NOISES:
         for number in numbers:
-            summary = BootstrapSummary.of(draw_bootstraps(parameters, number, noise))
+            bootstraps = draw_bootstraps(parameters, number, noise)
+            summary = BootstrapSummary.of(bootstraps)
             for error in ERRORS:
                 distribution = partial(BootstrapZINB, error=error, noise=noise)
                 run = run_of_bootstraps(parameters, distribution, summary)
                 runs[f"{error}, {noise}, {number}"] = run
             if noise == "absolute":
                 parts = parameters_of_genes(parameters)
-                runs[f"{READS}, {number}"] = run_of_bootstraps(parts, effective_reads, summary)
+                runs[f"{READS}, {number}"] = run_of_bootstraps(
+                    parts, effective_reads, BootstrapMean.of(bootstraps)
+                )
     return runs
 
 

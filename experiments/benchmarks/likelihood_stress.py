@@ -56,7 +56,7 @@ def evaluate(
     parameters = columns[0].to(dtype, copy=True).requires_grad_()
     statistics = columns[1].to(dtype)
     bootstraps = BootstrapZINB(*parameters, num_bootstraps=1, **kind._asdict())
-    values = bootstraps.log_prob_summary(BootstrapSummary(*statistics))
+    values = bootstraps.log_prob(BootstrapSummary(*statistics))
     values.sum().backward()
     per_unit = columns[0].clone()
     per_unit[[2, 4]] = 1.0

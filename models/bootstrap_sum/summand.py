@@ -1,93 +1,123 @@
 """The summand of the likelihood: mass of a count times density of the bootstraps given it.
 
-Functions are of the i-th entry of a block (:mod:`.blocks`). Densities are without what is the
-same for all counts, the row ``CONSTANT``.
+All numbers are float64. Densities are without what is the same for all counts.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from . import rows
-from .blocks import at
-from .float64_math import (
+from ..distributions.float64_math import (
     HALF_LOG_2_PI,
     digamma_deficit,
     inlined,
     log,
     log1p,
+    stirling_of_any,
     stirling_remainder,
 )
 
 
+class Rules(NamedTuple):
+    """Which likelihood: is the error of the estimate shared, is the noise relative to the count."""
+
+    shared: bool
+    relative: bool
+
+
+class Entry(NamedTuple):
+    """Numbers of an isoform in a cell that the summand is made of."""
+
+    mean: float  # mu (reads)
+    dispersion: float  # theta
+    per_total: float  # 1 / (mu + theta)
+    spread: float  # log(1 + mu / theta)
+    log_mean: float
+    remainder: float  # of Stirling's formula for theta
+    deficit: float  # log(theta) - digamma(theta)
+    half_precision: float  # 1 / (2 f^2), f the noise scale (reads)
+    half_positives: float  # m / 2, m the number of bootstraps that are not zero
+    centre: float  # their mean (reads)
+    weight: float  # kappa m, which multiplies the squared distance of the mean from the count
+    squares: float  # around the mean where the noise depends on the count, elsewhere 0
+    relative: bool  # whether it does
+
+
 @inlined
-def log_density(u, log_above, per_above, block, i, rules):
+def prepare(mean, dispersion, scale, positives, centre, squares, rules):
+    """Compute what the summand needs of an entry."""
+    remainder, deficit = stirling_of_any(dispersion)
+    per_total, spread = 1 / (mean + dispersion), log1p(mean / dispersion)
+    weight = positives / (1 + positives) if rules.shared else positives
+    rest = squares if rules.relative else 0.0
+    own = 0.5 / (scale * scale), 0.5 * positives, centre, weight, rest, rules.relative
+    return Entry(mean, dispersion, per_total, spread, log(mean), remainder, deficit, *own)
+
+
+@inlined
+def log_density(u, log_above, per_above, entry):
     """Log density of the bootstraps, given log(1 + u) and 1 / (1 + u).
 
     Also gives their squared distances from the count in units of twice their variance.
     """
-    distance = u - block[at(rows.CENTRE, i)]
-    squares = block[at(rows.SQUARES, i)] + block[at(rows.WEIGHT, i)] * distance * distance
-    squares *= block[at(rows.HALF_PRECISION, i)] * (per_above if rules.relative else 1.0)
-    log_variance = log_above if rules.relative else 0.0
-    return -squares - block[at(rows.HALF_POSITIVES, i)] * log_variance, squares
+    distance = u - entry.centre
+    squares = entry.squares + entry.weight * distance * distance
+    squares *= entry.half_precision * (per_above if entry.relative else 1.0)
+    log_variance = log_above if entry.relative else 0.0
+    return -squares - entry.half_positives * log_variance, squares
 
 
 @inlined
-def log_mass(u, per_u, log_u, block, i):
-    """Log mass of a count u >= 3 of the negative binomial, and its slope in theta.
+def log_mass(u, log_above, per_above, entry):
+    """Log mass of a count u >= 1 of the negative binomial, and its slope in theta.
 
-    Deviances, so that no digits are lost where counts or theta are large.
+    Deviances, so that few digits are lost where counts or theta are large.
     """
-    successes = u + block[at(rows.DISPERSION, i)]
+    successes = u + entry.dispersion
     per_successes = 1 / successes
-    relative = (u - block[at(rows.MEAN, i)]) * block[at(rows.PER_TOTAL, i)]
+    relative = (u - entry.mean) * entry.per_total
     log_ratio = log1p(relative)
-    value = (successes - 0.5) * log_ratio - u * (log_u - block[at(rows.LOG_MEAN, i)]) - 0.5 * log_u
-    value += stirling_remainder(per_successes) - stirling_remainder(per_u)
-    value -= block[at(rows.REMAINDER, i)] + HALF_LOG_2_PI + 0.5 * block[at(rows.SPREAD, i)]
-    slope = log_ratio - relative + block[at(rows.DEFICIT, i)] - digamma_deficit(per_successes)
-    return value, slope
+    value = (successes - 0.5) * log_ratio - u * (log_above - entry.log_mean) - 0.5 * log_above
+    value += stirling_remainder(per_successes) - stirling_remainder(per_above)
+    value += (1 - HALF_LOG_2_PI) - entry.remainder - 0.5 * entry.spread
+    return value, log_ratio - relative + entry.deficit - digamma_deficit(per_successes)
 
 
 @inlined
-def _inward(block, i):
+def _inward(entry):
     """Factor of -1 / (1 + u) in the log density where the noise is relative."""
-    distance = 1 + block[at(rows.CENTRE, i)]
-    squares = block[at(rows.SQUARES, i)] + block[at(rows.WEIGHT, i)] * distance * distance
-    return squares * block[at(rows.HALF_PRECISION, i)]
+    distance = 1 + entry.centre
+    return (entry.squares + entry.weight * distance * distance) * entry.half_precision
 
 
 @inlined
-def slopes(u, block, i, rules):
+def slope_and_curvature(u, entry):
     """Slope of the log of the summand in a count u >= 1, and a bound on its curvature's size."""
-    above, below = u + (block[at(rows.DISPERSION, i)] - 0.5), u + 0.5
-    per_above, per_below = 1 / above, 1 / below
-    slope = log(above * block[at(rows.MEAN, i)] * block[at(rows.PER_TOTAL, i)] * per_below)
-    curvature = abs(per_below - per_above)
-    rate = block[at(rows.WEIGHT, i)] * block[at(rows.HALF_PRECISION, i)]
-    if rules.relative:
+    above, below = u + (entry.dispersion - 0.5), u + 0.5
+    slope = log(above * entry.mean * entry.per_total / below)
+    curvature = abs(1 / below - 1 / above)
+    rate = entry.weight * entry.half_precision
+    if entry.relative:
         per_above = 1 / (1 + u)
-        inward = _inward(block, i) * per_above * per_above
-        outward = block[at(rows.HALF_POSITIVES, i)] * per_above
-        slope += inward - rate - outward
-        curvature += (2 * inward + outward) * per_above
-    else:
-        slope += 2 * rate * (block[at(rows.CENTRE, i)] - u)
-        curvature += 2 * rate
-    return slope, curvature
+        inward = _inward(entry) * per_above * per_above
+        outward = entry.half_positives * per_above
+        return slope + inward - rate - outward, curvature + (2 * inward + outward) * per_above
+    return slope + 2 * rate * (entry.centre - u), curvature + 2 * rate
 
 
 @inlined
-def mode_of_density(block, i, rules):
+def mode_of_density(entry):
     """Count around which the bootstraps are likely, per factor of 1 + u; the mean if there is none.
 
     Where the noise is relative, the root of inward / v - rate v - m / 2 in v = 1 + u, written
     without a difference.
     """
-    mode, positives = block[at(rows.CENTRE, i)], block[at(rows.HALF_POSITIVES, i)]
-    if rules.relative:
-        inward, half = _inward(block, i), 0.5 * positives
-        rate = block[at(rows.WEIGHT, i)] * block[at(rows.HALF_PRECISION, i)]
-        mode = inward / (half + np.sqrt(half * half + inward * rate)) - 1
-    return mode if positives > 0 else block[at(rows.MEAN, i)]
+    if entry.half_positives == 0:
+        return entry.mean
+    if not entry.relative:
+        return entry.centre
+    inward, half = _inward(entry), 0.5 * entry.half_positives
+    rate = entry.weight * entry.half_precision
+    return inward / (half + np.sqrt(half * half + inward * rate)) - 1

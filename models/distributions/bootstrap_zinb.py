@@ -2,68 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
-
 import torch
-from pyro.distributions import TorchDistribution, constraints
+from pyro.distributions import constraints
 from torch import Tensor
 from torch.distributions.utils import broadcast_all, lazy_property
 
 from ...data.bootstraps import BootstrapSummary
-from ..bootstrap_sum.blocks import Rules
-from ..bootstrap_sum.driver import log_likelihood
-from ..bootstrap_sum.grid import grid_log_likelihood
-from ..bootstrap_sum.posterior import count_posterior
-from ..bootstrap_sum.single import log_bin_mass, moments
+from ..base import require
+from ..bootstrap_sum.counts import count_posterior, log_bin_mass, moments
+from ..bootstrap_sum.driver import grid_log_likelihood, log_likelihood
+from ..bootstrap_sum.summand import Rules
 from .count_posterior import CountPosterior
-from .negative_binomial import ZINB, check_positive
+from .negative_binomial import ZINB, OfEntries, check_positive
 
 ERRORS = ("independent", "shared")
 NOISES = ("absolute", "relative")
 QUADRATURES = ("sum", "grid")
 
 
-@dataclass(frozen=True)
-class BootstrapSetting:
-    """Which likelihood: error of the estimate and noise scale; by default, the paper's.
-
-    Raises
-    ------
-    ValueError
-        If there is no such choice.
-    """
-
-    error: str = "independent"
-    noise: str = "absolute"
-
-    def __post_init__(self) -> None:
-        """Check the names."""
-        _check_choice("error", self.error, ERRORS)
-        _check_choice("noise", self.noise, NOISES)
-
-    @property
-    def rules(self) -> Rules:
-        """What the sums over counts need to know."""
-        return Rules(shared=self.error == "shared", relative=self.noise == "relative")
-
-
-class BootstrapParameters(NamedTuple):
-    """Parameters of every entry, of one shape; see :class:`BootstrapZINB`."""
-
-    mean: Tensor
-    inverse_dispersion: Tensor
-    dropout_logits: Tensor
-    noise_scale: Tensor
-    bootstrap_dropout_logits: Tensor
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} is {value!r}; choose one of {', '.join(choices)}")
-
-
-class BootstrapZINB(TorchDistribution):
+class BootstrapZINB(OfEntries):
     r"""B bootstraps of one count, which are exchangeable but not independent.
 
     The count u is zero-inflated negative binomial and shared by the bootstraps,
@@ -133,42 +90,29 @@ class BootstrapZINB(TorchDistribution):
         grid_size: int = 10001,
         validate_args: bool | None = None,
     ) -> None:
-        _check_choice("quadrature", quadrature, QUADRATURES)
-        self.setting = BootstrapSetting(error, noise)
-        self.num_bootstraps = num_bootstraps
-        self.quadrature = quadrature
-        self.grid_size = grid_size
-        self.parameters = BootstrapParameters(
-            *broadcast_all(
-                mean, inverse_dispersion, dropout_logits, noise_scale, bootstrap_dropout_logits
-            )
+        require("error", error, ERRORS)
+        require("noise", noise, NOISES)
+        require("quadrature", quadrature, QUADRATURES)
+        self.options = {
+            "num_bootstraps": num_bootstraps,
+            "error": error,
+            "noise": noise,
+            "quadrature": quadrature,
+            "grid_size": grid_size,
+        }
+        self.num_bootstraps, self.error, self.noise = num_bootstraps, error, noise
+        self.quadrature, self.grid_size = quadrature, grid_size
+        self.parameters = broadcast_all(
+            mean, inverse_dispersion, dropout_logits, noise_scale, bootstrap_dropout_logits
         )
-        for name, value in self.parameters._asdict().items():
-            if name != "mean":  # the distribution's own mean has that name
-                setattr(self, name, value)
+        # The distribution's own mean has the name of the first.
+        self.count_mean, self.inverse_dispersion, self.dropout_logits = self.parameters[:3]
+        self.noise_scale, self.bootstrap_dropout_logits = self.parameters[3:]
         super().__init__(
-            self.parameters.mean.shape, torch.Size([num_bootstraps]), validate_args=validate_args
+            self.count_mean.shape, torch.Size([num_bootstraps]), validate_args=validate_args
         )
         if self._validate_args:
-            check_positive("mean", self.parameters.mean)
-
-    def expand(
-        self, batch_shape: torch.Size, _instance: BootstrapZINB | None = None
-    ) -> BootstrapZINB:
-        """Repeat the distribution over a larger batch."""
-        new = self._get_checked_instance(BootstrapZINB, _instance)
-        BootstrapZINB.__init__(
-            new,
-            *(part.expand(batch_shape) for part in self.parameters),
-            num_bootstraps=self.num_bootstraps,
-            error=self.setting.error,
-            noise=self.setting.noise,
-            quadrature=self.quadrature,
-            grid_size=self.grid_size,
-            validate_args=False,
-        )
-        new._validate_args = self._validate_args
-        return new
+            check_positive("mean", self.count_mean)
 
     def log_prob(self, value: Tensor | BootstrapSummary) -> Tensor:
         """Log density in nats, shape batch_shape; differentiable once, in the parameters.
@@ -179,14 +123,10 @@ class BootstrapZINB(TorchDistribution):
             Bootstraps (reads), shape (..., B), or their sufficient statistics, each of shape (...),
             whose numbers of bootstraps may differ between entries.
         """
-        return self.log_prob_summary(self._summary(value))
-
-    def log_prob_summary(self, summary: BootstrapSummary) -> Tensor:
-        """Log density of bootstraps given by their sufficient statistics, in nats."""
-        parts = self._with(summary)
+        parts = self._parts(value)
         if self.quadrature == "grid":
-            return grid_log_likelihood(parts, self.setting.rules, self.grid_size)
-        return log_likelihood(parts, self.setting.rules)
+            return grid_log_likelihood(parts, self._rules, self.grid_size)
+        return log_likelihood(parts, self._rules)
 
     def posterior(self, value: Tensor | BootstrapSummary, *, of: str = "u") -> CountPosterior:
         """Distribution of the count given its bootstraps, exact given the parameters.
@@ -203,9 +143,9 @@ class BootstrapZINB(TorchDistribution):
         ValueError
             If ``of`` is neither.
         """
-        _check_choice("of", of, ("u", "y"))
-        parts = self._with(self._summary(value))
-        return count_posterior(parts, self.setting.rules, before_dropout=of == "y")
+        require("of", of, ("u", "y"))
+        parts = self._parts(value)
+        return count_posterior(parts, self._rules, before_dropout=of == "y")
 
     def log_prob_of_bin(self, k: Tensor) -> Tensor:
         """Log probability that one bootstrap, rounded, is k, in nats. Not differentiable.
@@ -218,22 +158,21 @@ class BootstrapZINB(TorchDistribution):
             Counts (reads), broadcasting with the batch shape.
         """
         k, *parts = torch.broadcast_tensors(k, *self.parameters)
-        return log_bin_mass(k, tuple(parts), self.setting.rules)
+        return log_bin_mass(k, tuple(parts), self._rules)
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
         """Draw bootstraps (reads), shape sample_shape + batch_shape + (B,)."""
         shape = torch.Size(sample_shape) + self.batch_shape
         with torch.no_grad():
-            parameters = BootstrapParameters(*(part.expand(shape) for part in self.parameters))
-            u = ZINB(*parameters[:3], validate_args=False).sample()
-            scale = parameters.noise_scale
-            scale = scale * (1 + u).sqrt() if self.setting.noise == "relative" else scale
+            *prior, scale, logits = (part.expand(shape) for part in self.parameters)
+            u = ZINB(*prior, validate_args=False).sample()
+            scale = scale * (1 + u).sqrt() if self.noise == "relative" else scale
             estimate = u
-            if self.setting.error == "shared":
+            if self.error == "shared":
                 estimate = u + scale * torch.randn_like(u)
             event = shape + self.event_shape
             noise = torch.randn(event, dtype=u.dtype, device=u.device)
-            kept = torch.sigmoid(-parameters.bootstrap_dropout_logits).unsqueeze(-1)
+            kept = torch.sigmoid(-logits).unsqueeze(-1)
             draws = (estimate.unsqueeze(-1) + scale.unsqueeze(-1) * noise).clamp(min=0.0)
             return draws * torch.bernoulli(kept.expand(event))
 
@@ -249,20 +188,17 @@ class BootstrapZINB(TorchDistribution):
 
     @lazy_property
     def _moments(self) -> tuple[Tensor, Tensor]:
-        return moments(self.parameters, self.setting.rules)
+        return moments(self.parameters, self._rules)
 
-    def _summary(self, value: Tensor | BootstrapSummary) -> BootstrapSummary:
-        if isinstance(value, BootstrapSummary):
-            return value
-        if self._validate_args:
-            self._validate_sample(value)
-        return BootstrapSummary.of(value)
+    @property
+    def _rules(self) -> Rules:
+        return Rules(shared=self.error == "shared", relative=self.noise == "relative")
 
-    def _with(self, summary: BootstrapSummary) -> tuple[Tensor, ...]:
+    def _parts(self, value: Tensor | BootstrapSummary) -> tuple[Tensor, ...]:
         """Parameters, then statistics, of one shape and of the parameters' precision."""
-        dtype = self.parameters.mean.dtype
-        return tuple(
-            torch.broadcast_tensors(
-                *self.parameters, *(statistic.to(dtype) for statistic in summary)
-            )
-        )
+        if not isinstance(value, BootstrapSummary):
+            if self._validate_args:
+                self._validate_sample(value)
+            value = BootstrapSummary.of(value)
+        statistics = (statistic.to(self.count_mean.dtype) for statistic in value)
+        return torch.broadcast_tensors(*self.parameters, *statistics)

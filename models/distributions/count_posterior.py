@@ -40,17 +40,9 @@ class CountPosterior:
     @classmethod
     def mixture(cls, posteriors: Sequence[CountPosterior]) -> CountPosterior:
         """Average distributions of the same entries, each given other samples of the latents."""
-
-        def joined(name: str) -> Tensor:
-            return torch.cat([getattr(posterior, name) for posterior in posteriors])
-
-        return cls(
-            posteriors[0].batch_shape,
-            joined("entry"),
-            joined("u"),
-            joined("width"),
-            joined("probability") / len(posteriors),
-        )
+        own = ((part.entry, part.u, part.width, part.probability) for part in posteriors)
+        entry, u, width, probability = (torch.cat(columns) for columns in zip(*own, strict=True))
+        return cls(posteriors[0].batch_shape, entry, u, width, probability / len(posteriors))
 
     def expectation(self, values: Tensor) -> Tensor:
         """Average a function of the count that has these values at the nodes."""
@@ -125,7 +117,7 @@ class CountPosterior:
         return found.view(levels.shape + self.batch_shape)
 
     def _at(self, levels: Tensor) -> Tensor:
-        """Invert the cumulative at probabilities of shape (n, entries), to (n, *batch_shape)."""
+        """Find counts at probabilities of shape (n, entries), shape (n, *batch_shape)."""
         ends, reached, last = self._cumulative_at_ends()
         first = torch.cat([last.new_zeros(1), last[:-1] + 1])
         # Of all entries one after another: entry e runs from e to e + 1.
@@ -140,16 +132,10 @@ class CountPosterior:
         return counts.to(self.u.dtype).view(-1, *self.batch_shape)
 
     def _cumulative_at_ends(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Cumulative probability at all ends of the counts that nodes stand for.
+        """Give ends of the counts that nodes stand for in order, an entry's after the one's before.
 
-        Between ends it is linear, also where nodes overlap.
-
-        Returns
-        -------
-        tuple of Tensor
-            Ends in order, of an entry after those of the entry before, cumulative probabilities
-            plus the number of entries before, each of shape (2 nodes,), float64, and the position
-            of the last end of each entry, shape (entries,).
+        Then cumulative probabilities, linear between ends also where nodes overlap, plus the number
+        of entries before, and the position of the last end of each entry; all but that float64.
         """
         u, width = self.u.double(), self.width.double()
         density = self.probability.double() / width

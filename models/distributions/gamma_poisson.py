@@ -1,7 +1,7 @@
-"""Bootstraps of a rate with a gamma prior; estimates scatter like counts of effective reads.
+"""Bootstraps of a rate: a gamma prior, and estimates that scatter as counts of effective reads do.
 
-An estimate with overdispersion phi (variance over mean) carries the information of a count that is
-phi times smaller: its effective reads. With a gamma prior of the rate everything is in closed form.
+An estimate whose variance is phi times its mean knows as much as a count phi times smaller would:
+its effective reads. With a gamma prior of the rate everything is in closed form.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from pyro.distributions import TorchDistribution, constraints
+from pyro.distributions import constraints
 from torch import Tensor
 from torch.distributions.utils import broadcast_all, lazy_property
 from torch.nn import functional
@@ -17,21 +17,21 @@ from torch.nn import functional
 from ...data.bootstraps import BootstrapMean
 from .gamma_draws import standard_gamma
 from .negative_binomial import (
+    OfEntries,
     check_positive,
     log_negative_binomial,
-    split_negative_binomial,
     stirling_remainder_of_small,
 )
 
-# Least overdispersion: one effective read stands for at least half a read, two steps of the scale
-# on which estimates are spread over whole counts.
+# Least reads whose error is independent that one effective read can stand for: two steps of the
+# scale on which estimates are spread over whole counts.
 LEAST_DISPERSION = 0.5
-# Steps of LEAST_DISPERSION that can overlap the bin of one whole count.
+# Steps of that scale, those of LEAST_DISPERSION, that a whole count can meet.
 _STEPS = 4
 
 
 class EffectiveReads(NamedTuple):
-    """Information of bootstraps on a rate: a count with distribution Poisson(exposure x rate).
+    """What bootstraps tell of a rate: as much as this count of a Poisson of exposure times rate.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class EffectiveReads(NamedTuple):
     exposure: Tensor
 
 
-class BootstrapGammaPoisson(TorchDistribution):
+class BootstrapGammaPoisson(OfEntries):
     r"""B bootstraps of an estimate of a rate, which share the estimate's error.
 
     .. math::
@@ -53,21 +53,17 @@ class BootstrapGammaPoisson(TorchDistribution):
         e \mid r \sim \phi' Poisson(r / \phi'), \quad
         x_b \mid e \sim \phi Poisson(e / \phi)
 
-    The drawing of reads is part of both errors, so r is a rate and not a count. With phi = phi' = 1
-    the estimates are counts of reads, and the bootstraps draw them anew. Given r the mean of the
-    bootstraps has mean r and variance r phi'', where phi'' = phi' + phi / B: it scatters like phi''
-    times a Poisson.
+    The drawing of reads is part of both errors, so that r is a rate and no count; with
+    phi = phi' = 1 the estimates are counts of reads and the bootstraps draw them anew. Given r the
+    mean of the bootstraps has mean r and variance r (phi' + phi / B), as phi'' = phi' + phi / B
+    times a Poisson has.
 
-    ``log_prob`` is the quasi-likelihood of that mean (Wedderburn, 1974): the Poisson probability
-    continued to real counts of effective reads. Its marginal over r is the negative binomial,
-    continued likewise. The total mass is 1.00 at a mean of 100 reads, but up to 1.28 below one
-    read, and rises without bound in phi. Compare losses only between fits of this model, and
-    measure the overdispersions from the bootstraps: they cannot be learned. If all bootstraps are
-    zero the probability is exact. The scatter of the bootstraps around their mean adds no
-    information, as phi is given.
-
-    phi is the quantification overdispersion of edgeR's catchSalmon and catchKallisto (Baldoni et
-    al., 2024); :mod:`exvae.data.overdispersion` measures it.
+    ``log_prob`` is the quasi-likelihood of that mean (Wedderburn, 1974): the Poisson's probability
+    continued to real counts of effective reads, so that the marginal is the negative binomial, so
+    continued. Its total mass is 1.00 at a mean of 100 reads, but up to 1.28 below one read, and
+    rises without bound in phi: compare losses only between fits of this model, and measure the
+    overdispersions, as they cannot be learned. That all bootstraps are zero has its exact
+    probability. How the bootstraps scatter around their mean adds nothing, phi being given.
 
     Parameters
     ----------
@@ -78,11 +74,11 @@ class BootstrapGammaPoisson(TorchDistribution):
     dropout_logits
         Logit of P(h = 1), the probability that the rate behind the estimate is 0.
     error_dispersion
-        Overdispersion phi' > 0 of the estimate around the rate, variance over mean (reads).
+        phi' > 0, variance over mean of an estimate (reads).
     bootstrap_dispersion
-        Overdispersion phi > 0 of a bootstrap around the estimate, variance over mean (reads).
+        phi > 0, variance over mean of a bootstrap around the estimate (reads).
     num_bootstraps
-        B, the size of the event.
+        B, the event's size.
 
     Raises
     ------
@@ -112,48 +108,21 @@ class BootstrapGammaPoisson(TorchDistribution):
         validate_args: bool | None = None,
     ) -> None:
         refuse_learning(error_dispersion, bootstrap_dispersion)
-        (
-            self.rate_mean,
-            self.inverse_dispersion,
-            self.dropout_logits,
-            self.error_dispersion,
-            self.bootstrap_dispersion,
-        ) = broadcast_all(
+        self.parameters = broadcast_all(
             mean, inverse_dispersion, dropout_logits, error_dispersion, bootstrap_dispersion
         )
+        self.rate_mean, self.inverse_dispersion, self.dropout_logits = self.parameters[:3]
+        self.error_dispersion, self.bootstrap_dispersion = self.parameters[3:]
         self.num_bootstraps = num_bootstraps
+        self.options = {"num_bootstraps": num_bootstraps}
         super().__init__(
             self.rate_mean.shape, torch.Size([num_bootstraps]), validate_args=validate_args
         )
         if self._validate_args:
             check_positive("mean", self.rate_mean)
 
-    @property
-    def _parameters(self) -> tuple[Tensor, ...]:
-        return (
-            self.rate_mean,
-            self.inverse_dispersion,
-            self.dropout_logits,
-            self.error_dispersion,
-            self.bootstrap_dispersion,
-        )
-
-    def expand(
-        self, batch_shape: torch.Size, _instance: BootstrapGammaPoisson | None = None
-    ) -> BootstrapGammaPoisson:
-        """Repeat the distribution over a larger batch."""
-        new = self._get_checked_instance(BootstrapGammaPoisson, _instance)
-        BootstrapGammaPoisson.__init__(
-            new,
-            *(part.expand(batch_shape) for part in self._parameters),
-            num_bootstraps=self.num_bootstraps,
-            validate_args=False,
-        )
-        new._validate_args = self._validate_args
-        return new
-
     def effective_reads(self, value: Tensor | BootstrapMean) -> EffectiveReads:
-        """Turn bootstraps into counts of effective reads, each of shape (...).
+        """Turn bootstraps into counts of effective reads.
 
         Parameters
         ----------
@@ -174,9 +143,9 @@ class BootstrapGammaPoisson(TorchDistribution):
         return EffectiveReads(exposure * value.mean, exposure)
 
     def log_prob(self, value: Tensor | BootstrapMean) -> Tensor:
-        """Log quasi-likelihood (nats) of the mean of bootstraps, shape batch_shape.
+        """Log quasi-likelihood in nats of the mean of bootstraps, shape batch_shape.
 
-        A density if the mean is positive, a probability if it is zero; ``value`` as for
+        A density where the mean is positive, a probability where it is zero; ``value`` as for
         :meth:`effective_reads`.
         """
         count, exposure = self.effective_reads(value)
@@ -186,7 +155,7 @@ class BootstrapGammaPoisson(TorchDistribution):
         return torch.where(count > 0, kept + exposure.log(), at_zero)
 
     def draw_rates(self, value: Tensor | BootstrapMean, number: int) -> Tensor:
-        """Draw rates (reads) given bootstraps, zero if dropped, shape (number, *batch_shape).
+        """Draw rates (reads) given bootstraps, zero where dropped, shape (number, *batch_shape).
 
         ``value`` as for :meth:`effective_reads`.
         """
@@ -197,18 +166,18 @@ class BootstrapGammaPoisson(TorchDistribution):
         return rates * (1 - dropped)
 
     def log_prob_of_bin(self, k: Tensor) -> Tensor:
-        """Log probability (nats) that the rounded estimate is k, shape batch_shape.
+        """Log probability in nats that the estimate, rounded, is k.
 
-        The mass from k - 1/2 to k + 1/2; k = 0 takes all mass below 1/2. Estimates are multiples of
-        phi'. The mass of a positive multiple is spread evenly between the midpoints to its
-        neighbours, and the mass of the first from half a read on, so the masses sum to one.
+        The mass of k - 1/2 to k + 1/2; k = 0 takes everything below 1/2. A positive multiple of
+        phi' is spread evenly from halfway to the one before to halfway to the next, and the first
+        from half a read on, so that there are no gaps and the masses sum to one.
 
         Parameters
         ----------
         k
             Counts (reads), broadcasting with the batch shape.
         """
-        k, mean, theta, logits, step, _ = torch.broadcast_tensors(k, *self._parameters)
+        k, mean, theta, logits, step, _ = torch.broadcast_tensors(k, *self.parameters)
         step = step.clamp(min=LEAST_DISPERSION)
         low = torch.where(k > 0, k - 0.5, -torch.inf)
         kept = functional.logsigmoid(-logits)
@@ -235,7 +204,7 @@ class BootstrapGammaPoisson(TorchDistribution):
     def sample_estimates(self, sample_shape: torch.Size) -> Tensor:
         """Draw the quantifier's estimates (reads), shape sample_shape + batch_shape."""
         shape = torch.Size(sample_shape) + self.batch_shape
-        mean, theta, logits, error, _ = (part.expand(shape) for part in self._parameters)
+        mean, theta, logits, error, _ = (part.expand(shape) for part in self.parameters)
         rate = torch._standard_gamma(theta) * (mean / theta)
         rate = rate * torch.bernoulli(torch.sigmoid(-logits))
         return error * torch.poisson(rate / error)
@@ -273,7 +242,7 @@ def refuse_learning(*dispersions: Tensor) -> None:
 
 
 def is_traced() -> bool:
-    """Tell whether torch records operations; it cannot record compiled loops."""
+    """Tell whether operations are recorded, which compiled loops would escape."""
     return (
         torch.jit.is_tracing()
         or torch.compiler.is_compiling()
@@ -282,31 +251,22 @@ def is_traced() -> bool:
 
 
 def log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -> Tensor:
-    """Log probability (nats) of a negative binomial, continued to all real counts >= 0.
+    """Log probability in nats of a negative binomial's counts, continued to all real ones >= 0.
 
     Parameters
     ----------
     count
-        Effective reads; all arguments broadcast to the shape of the result.
+        Broadcasts with the others.
     mean
-        mu > 0 (effective reads).
+        mu > 0.
     inverse_dispersion
         theta > 0; the variance is mu + mu^2 / theta.
     """
     if mean.is_cpu and mean.dtype == torch.float32 and not is_traced():
-        from .compiled_gamma_poisson import native_log_gamma_poisson  # loads numba
+        from .compiled_gamma_poisson import LogGammaPoisson  # loads numba
 
-        return native_log_gamma_poisson(*broadcast_all(count, mean, inverse_dispersion))
-    return torch_log_gamma_poisson(count, mean, inverse_dispersion)
-
-
-def torch_log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -> Tensor:
-    """Compute :func:`log_gamma_poisson` by operations of torch, for any number of derivatives."""
-    at_zero = -inverse_dispersion * (mean / inverse_dispersion).log1p()
-    # At zero the formula for positive counts has no finite gradient.
-    positive = torch.where(count > 0, count, 1.0)
-    parts = split_negative_binomial(positive, mean, inverse_dispersion, stirling_remainder_of_small)
-    return torch.where(count > 0, parts.varying + parts.constant, at_zero)
+        return LogGammaPoisson.apply(*broadcast_all(count, mean, inverse_dispersion))
+    return log_negative_binomial(count, mean, inverse_dispersion, stirling_remainder_of_small)
 
 
 def draw_rates(
@@ -321,18 +281,16 @@ def draw_rates(
     Parameters
     ----------
     mean, inverse_dispersion
-        mu (reads) and theta of the prior, broadcasting with (...).
+        Of the prior, mu and theta.
     dropout_logits
-        Logit of the probability that the count is zero for any rate, broadcasting with (...).
+        Logit of the probability that the count says nothing of the rate, but is zero.
     reads
-        Counts and exposures, each of shape (...).
-    number
-        Number of draws.
+        Counts and exposures, shape (...).
 
     Returns
     -------
     tuple of Tensor
-        Rates (reads), and 1 if dropped, else 0; each of shape (number, ...).
+        Rates, and 1 where dropped and 0 elsewhere, each of shape (number, ...).
     """
     shape = torch.broadcast_shapes(mean.shape, reads.count.shape)
     kept = -inverse_dispersion * (mean * reads.exposure / inverse_dispersion).log1p()

@@ -34,7 +34,7 @@ def evaluate(
         **options,
     )
     summary = BootstrapSummary(*torch.tensor(points[1], dtype=dtype))
-    log_prob = bootstraps.log_prob_summary(summary)
+    log_prob = bootstraps.log_prob(summary)
     log_prob.sum().backward()
     per_unit = parameters.detach().double()
     per_unit[[2, 4]] = 1.0

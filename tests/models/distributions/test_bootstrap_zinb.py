@@ -20,12 +20,18 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from exvae.data.bootstraps import BootstrapSummary
-from exvae.models.distributions.bootstrap_zinb import BootstrapParameters, BootstrapZINB
+from exvae.models.distributions.bootstrap_zinb import BootstrapZINB
 from exvae.models.distributions.negative_binomial import log_negative_binomial
 
 # Every test draws with a fixed seed, so this is how unlikely a seed has to be bad.
 SMALLEST_P_VALUE = 1e-3
-NAMES = BootstrapParameters._fields
+NAMES = (
+    "mean",
+    "inverse_dispersion",
+    "dropout_logits",
+    "noise_scale",
+    "bootstrap_dropout_logits",
+)
 
 
 # Mass and samples
@@ -48,7 +54,7 @@ def cells(edges: list[float], order: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def density(bootstraps: BootstrapZINB, value: Tensor) -> Tensor:
-    return bootstraps.log_prob_summary(BootstrapSummary.of(value)).exp()
+    return bootstraps.log_prob(BootstrapSummary.of(value)).exp()
 
 
 def fits(masses: Tensor, observed: Tensor) -> float:
@@ -133,7 +139,7 @@ def test_bootstraps_are_exchangeable(examples, kinds, values, order) -> None:
         permuted = bootstraps.log_prob(value[:, order])
         torch.testing.assert_close(permuted, log_prob, rtol=1e-6, atol=1e-6)
         summary = BootstrapSummary.of(value)
-        assert torch.equal(bootstraps.log_prob_summary(summary), log_prob)
+        assert torch.equal(bootstraps.log_prob(summary), log_prob)
 
 
 def test_entries_with_different_numbers_of_bootstraps(examples, kind) -> None:
@@ -143,7 +149,6 @@ def test_entries_with_different_numbers_of_bootstraps(examples, kind) -> None:
     ragged = BootstrapSummary(*(torch.stack(pair) for pair in zip(*summaries, strict=True)))
     log_prob = bootstraps.log_prob(ragged)
     assert log_prob.shape == (2, 3, 2)
-    assert torch.equal(bootstraps.log_prob_summary(ragged), log_prob)
     for part, summary in zip(log_prob, summaries, strict=True):
         torch.testing.assert_close(part, bootstraps.log_prob(summary), rtol=1e-9, atol=1e-9)
 
@@ -342,7 +347,7 @@ def test_a_known_count_makes_bootstraps_independent(examples, brute_force) -> No
 
 
 def test_observed_as_bootstraps_or_as_their_summary(examples, kind) -> None:
-    arguments = examples.batch(kind).parameters._asdict()
+    arguments = dict(zip(NAMES, examples.batch(kind).parameters, strict=True))
     value = examples.batch(kind).sample()
 
     def model(obs: Tensor | BootstrapSummary | None = None) -> Tensor:

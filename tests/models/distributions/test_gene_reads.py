@@ -116,7 +116,7 @@ def test_slopes_are_those_of_finite_differences() -> None:
 
     def log_prob(logits: Tensor, concentration: Tensor) -> Tensor:
         mean = logits.exp()
-        parts = [part.double() for part in totals._parameters]
+        parts = [part.double() for part in totals.parameters]
         of_genes = BootstrapGammaPoisson(GENES.sums(mean), *parts[1:], num_bootstraps=3)
         ones = torch.ones(3, dtype=torch.float64)
         division = Division(GENES.shares(mean), concentration.exp(), 2 * ones, 5 * ones)

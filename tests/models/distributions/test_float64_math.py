@@ -6,11 +6,10 @@ from collections.abc import Callable
 
 import numba
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 from scipy.special import digamma, gammaln
 
-from exvae.models.bootstrap_sum import float64_math
+from exvae.models.distributions import float64_math
 
 MANY = 20_001
 
@@ -26,6 +25,16 @@ def in_loop(function: Callable, x: NDArray) -> NDArray:
         return result
 
     return loop(x)
+
+
+def part(function: Callable, index: int) -> Callable:
+    """Give one result of a function that has two."""
+
+    @numba.njit(inline="always")
+    def one(x):
+        return function(x)[index]
+
+    return one
 
 
 def check(function: Callable, expected: NDArray, x: NDArray, **tolerance: float) -> None:
@@ -52,12 +61,6 @@ def test_exp_is_finite_and_positive_beyond() -> None:
     check(float64_math.exp, np.exp(np.clip(x, -708.0, 708.0)), x, rtol=1e-9)
 
 
-def test_softplus_and_sigmoid() -> None:
-    x = np.linspace(-40.0, 40.0, MANY)
-    check(float64_math.softplus, np.logaddexp(0.0, x), x, rtol=1e-9)
-    check(float64_math.sigmoid, 1 / (1 + np.exp(-x)), x, rtol=1e-9)
-
-
 def stirling_remainder(x: NDArray) -> NDArray:
     """By its series where it is a difference of large terms."""
     far, near = np.maximum(x, 30.0), np.minimum(x, 30.0)
@@ -74,25 +77,15 @@ def digamma_deficit(x: NDArray) -> NDArray:
 
 
 def test_remainder_of_stirlings_formula() -> None:
-    x = np.geomspace(3.0, 1e12, MANY)
-    check(float64_math.stirling_remainder, stirling_remainder(x), 1 / x, atol=2e-7)
+    x = np.geomspace(1.0, 1e12, MANY)
+    check(float64_math.stirling_remainder, stirling_remainder(x), 1 / x, atol=1e-7)
     x = np.geomspace(1e-6, 1e9, MANY)
-    check(float64_math.remainder_of_any, stirling_remainder(x), x, atol=1e-7)
+    check(part(float64_math.stirling_of_any, 0), stirling_remainder(x), x, atol=1e-7)
 
 
 def test_logarithm_less_digamma() -> None:
     """Also to a share of it: it is multiplied by the number itself."""
-    x = np.geomspace(3.0, 1e12, MANY)
+    x = np.geomspace(1.0, 1e12, MANY)
     check(float64_math.digamma_deficit, digamma_deficit(x), 1 / x, rtol=1e-6)
     x = np.geomspace(1e-6, 1e9, MANY)
-    check(float64_math.digamma_deficit_of_any, digamma_deficit(x), x, rtol=1e-6)
-
-
-@pytest.mark.parametrize("first", [-1e3, 0.0, 1e3])
-def test_logaddexp(first: float) -> None:
-    @numba.njit(inline="always")
-    def added(x):
-        return float64_math.logaddexp(first, x)
-
-    x = np.concatenate([first + np.linspace(-50, 50, MANY), np.linspace(-2e3, 2e3, MANY)])
-    check(added, np.logaddexp(first, x), x, rtol=1e-9, atol=1e-9)
+    check(part(float64_math.stirling_of_any, 1), digamma_deficit(x), x, rtol=1e-6)
