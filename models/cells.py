@@ -32,6 +32,7 @@ from .base import UniquelyNamedModule, chosen
 from .decoders import DECODERS
 from .distributions.genes import Genes
 from .distributions.posteriors import SampledPosterior
+from .distributions.statistics import StatisticsOfBootstraps
 
 if TYPE_CHECKING:
     from ..data.initial_values import InitialValues
@@ -173,25 +174,28 @@ class CellModel(UniquelyNamedModule):
             The observations, or generated values: bootstraps (reads), shape (cells, isoforms,
             bootstraps), or counts and estimates, shape (cells, isoforms).
         """
+        self.sample_parameters()
+        if obs is not None and not self.independent_isoforms:
+            obs = obs.unsqueeze(-3)  # isoforms are in the event, dimension -1 of the batch is free
         with pyro.plate("cells", num_cells, subsample=indices, dim=-2):
             latents = {
                 name: pyro.sample(name, prior) for name, prior in self.priors(batches).items()
             }
             likelihood = self.likelihood(latents, batches, int(offsets.diff().max()))
             with self.isoforms():
-                if obs is not None:
-                    likelihood = self.observed(likelihood)
-                return pyro.sample(self.site, likelihood, obs=obs)
+                if obs is not None and hasattr(likelihood, "statistics"):
+                    likelihood = StatisticsOfBootstraps(likelihood)
+                value = pyro.sample(self.site, likelihood, obs=obs)
+        return value if self.independent_isoforms else value.squeeze(-3)
+
+    def sample_parameters(self) -> None:
+        """Sample or score parameters that have a prior; there are none by default."""
 
     def isoforms(self) -> AbstractContextManager:
         """Plate of the isoforms if they are independent, else an empty context."""
         if self.independent_isoforms:
             return pyro.plate("isoforms", self.num_isoforms, dim=-1)
         return nullcontext()
-
-    def observed(self, likelihood: TorchDistribution) -> TorchDistribution:
-        """Turn the likelihood into the distribution of the observed statistics, if any."""
-        return likelihood
 
     def priors(self, batches: Tensor) -> dict[str, TorchDistribution]:
         """Distributions of the latent variables by site, of cells of batches of shape (cells,)."""

@@ -46,10 +46,9 @@ from torch import Tensor, nn
 
 from ..data.bootstraps import BootstrapMean
 from .cells import gene_codes_of
-from .distributions.gamma_draws import standard_gamma
 from .distributions.gamma_poisson import LEAST_DISPERSION, BootstrapGammaPoisson
 from .distributions.gene_reads import BootstrapGeneReads, Division, GeneRates, draw_dirichlet
-from .distributions.statistics import StatisticsOfBootstraps
+from .distributions.posteriors import standard_gamma
 from .scvi import RATES_PER_SAMPLE, ZeroInflatedCells
 
 if TYPE_CHECKING:
@@ -112,25 +111,10 @@ class EffectiveReadIsoforms(ZeroInflatedCells):
         self.total_dispersion.copy_(measured.totals.clamp(min=LEAST_DISPERSION))
         self.division_dispersion.copy_(measured.divisions.clamp(min=LEAST_DISPERSION))
 
-    def forward(
-        self,
-        bootstraps: Tensor,
-        offsets: Tensor,
-        batches: Tensor,
-        indices: Tensor,
-        num_cells: int,
-        obs: Tensor | None = None,
-    ) -> Tensor:
-        """Generate bootstraps of a minibatch of cells, or score their observed means.
-
-        Arguments and result as for :class:`~exvae.models.cells.CellModel`. Isoforms of a gene are
-        dependent, so the site ``bootstraps`` (reads) has one value for each cell, shape (cells, 1,
-        isoforms, bootstraps).
-        """
+    def sample_parameters(self) -> None:
+        """Score the decoder's weights under their prior while they are learned."""
         if self.training:
             pyro.factor("decoder_weights", self.log_prob_of_weights())
-        each = None if obs is None else obs.unsqueeze(-3)
-        return super().forward(bootstraps, offsets, batches, indices, num_cells, each).squeeze(-3)
 
     def log_prob_of_weights(self) -> Tensor:
         """Log prior density (nats) of the decoder's weights up to a constant, shape ()."""
@@ -155,10 +139,6 @@ class EffectiveReadIsoforms(ZeroInflatedCells):
             self.division_dispersion,
         )
         return BootstrapGeneReads(totals, division, self.genes)
-
-    def observed(self, likelihood: BootstrapGeneReads) -> StatisticsOfBootstraps:
-        """Distribution of number and mean of bootstraps, event shape (isoforms, 2)."""
-        return StatisticsOfBootstraps(likelihood)
 
     def own_error(self, dispersion: Tensor) -> Tensor:
         """Overdispersion phi' of a cell's own error, given phi; both of shape (genes,)."""

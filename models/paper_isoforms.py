@@ -12,7 +12,7 @@ explains the options of the noise.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from pyro.distributions import TorchDistribution
@@ -25,7 +25,6 @@ from .decoders import NetworkDecoder, inverse_softplus
 from .distributions.bootstrap_zinb import ERRORS, NOISES, BootstrapZINB
 from .distributions.count_posterior import CountPosterior
 from .distributions.posteriors import SampledPosterior
-from .distributions.statistics import StatisticsOfBootstraps
 from .scvi import RATES_PER_SAMPLE, ZeroInflatedCells
 
 if TYPE_CHECKING:
@@ -35,21 +34,6 @@ if TYPE_CHECKING:
 _LEAST_NOISE = 1e-2
 # Initial logit of the probability that a bootstrap is zero for any u.
 _FIRST_BOOTSTRAP_DROPOUT = -4.0
-
-
-class NoiseParameters(NamedTuple):
-    """Parameters of the bootstraps given u, each broadcasting with (..., cells, isoforms).
-
-    Attributes
-    ----------
-    noise_scale
-        f_sigma (reads for absolute noise).
-    bootstrap_dropout_logits
-        Logit of the probability that a bootstrap is zero for any u.
-    """
-
-    noise_scale: Tensor
-    bootstrap_dropout_logits: Tensor
 
 
 class BootstrapIsoforms(ZeroInflatedCells):
@@ -119,14 +103,10 @@ class BootstrapIsoforms(ZeroInflatedCells):
             noise=self.noise,
         )
 
-    def decode_noise(self, a: Tensor, batches: Tensor) -> NoiseParameters:
+    def decode_noise(self, a: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:
         """Turn a, shape (..., cells, 1, noise_latent_size), into the parameters of the noise."""
         scale, dropout = self.noise_decoder(a.squeeze(-2), batches).chunk(2, -1)
-        return NoiseParameters(functional.softplus(scale) + _LEAST_NOISE, dropout)
-
-    def observed(self, likelihood: BootstrapZINB) -> StatisticsOfBootstraps:
-        """Distribution of statistics of bootstraps, event shape (4,)."""
-        return StatisticsOfBootstraps(likelihood)
+        return functional.softplus(scale) + _LEAST_NOISE, dropout
 
     def log_prob_of_counts(
         self, latents: dict[str, Tensor], batches: Tensor, counts: Tensor

@@ -128,6 +128,8 @@ class BootstrapZINB(OfEntries):
             return grid_log_likelihood(parts, self._rules, self.grid_size)
         return log_likelihood(parts, self._rules)
 
+    log_prob_summary = log_prob
+
     def posterior(self, value: Tensor | BootstrapSummary, *, of: str = "u") -> CountPosterior:
         """Distribution of the count given its bootstraps, exact given the parameters.
 

@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.distributions.utils import lazy_property
 
 from ...data.bootstraps import BootstrapMean
-from .gamma_draws import standard_gamma
 from .gamma_poisson import BootstrapGammaPoisson, log_gamma_poisson, refuse_learning
 from .genes import Genes
+from .posteriors import standard_gamma
 
 # Added to Dirichlet parameters, so that tiny ones have gradients too.
 _ADDED_SHAPE = 1e-6

@@ -207,7 +207,7 @@ def test_what_the_model_generates_is_recovered() -> None:
             {name: posterior.sample() for name, posterior in posteriors.items()} for _ in range(5)
         ]
         found = model.expression(samples, batch.batches, batch.obs)
-        noise = model.decode_noise(posteriors["a"].mean, batch.batches).noise_scale
+        noise = model.decode_noise(posteriors["a"].mean, batch.batches)[0]
         ends = found.quantile([0.1, 0.9])
     # The states of the kinds lie apart: one line between them tells all cells.
     direction = z[kinds == 0].mean(0) - z[kinds == 1].mean(0)

@@ -109,7 +109,7 @@ def test_noise_starts_as_bootstraps_scatter(
     model = fit_cells(training=START, **options).model
     torch.nn.init.zeros_(model.noise_decoder.output.weight)
     with torch.no_grad():
-        scale = model.decode_noise(torch.zeros(1, 1, 2), torch.tensor([0])).noise_scale[0]
+        scale = model.decode_noise(torch.zeros(1, 1, 2), torch.tensor([0]))[0][0]
     found = {
         name: noise_variances(small_cells, TRAINED_ON, relative=name == "relative").sqrt()
         for name in ("relative", "absolute")

@@ -6,8 +6,8 @@ import pytest
 import scipy.stats
 import torch
 
-from exvae.models.distributions import gamma_draws
-from exvae.models.distributions.gamma_draws import standard_gamma
+from exvae.models.distributions import posteriors
+from exvae.models.distributions.posteriors import standard_gamma
 
 
 @pytest.mark.parametrize("concentration", [0.2, 1.0, 30.0, 1e5])
@@ -20,7 +20,7 @@ def test_draws_have_the_distribution(concentration: float) -> None:
 
 
 def test_a_seed_of_torch_decides_whatever_the_number_of_threads(monkeypatch) -> None:
-    monkeypatch.setattr(gamma_draws, "_CHUNK", 10)
+    monkeypatch.setattr(posteriors, "_CHUNK", 10)
     concentration = torch.full((7, 5), 2.0)
     found = []
     for threads in (1, 3):
