@@ -28,7 +28,7 @@ import torch
 from pyro.distributions import LogNormal, Normal, TorchDistribution
 from torch import Tensor, nn
 
-from .base import UniquelyNamedModule, chosen
+from .base import UniquelyNamedModule, chosen, require
 from .decoders import DECODERS
 from .distributions.genes import Genes
 from .distributions.posteriors import SampledPosterior
@@ -281,14 +281,9 @@ class CellModel(UniquelyNamedModule):
         level
             ``isoform`` for batch shape (cells, isoforms), ``gene`` for (cells, genes).
         """
+        require("level", level, ("isoform", "gene"))
         draws = torch.cat([self.draw_expression(latents, batches, obs) for latents in samples])
-        return SampledPosterior(self.at_level(draws, level))
-
-    def at_level(self, values: Tensor, level: str) -> Tensor:
-        """Return values of isoforms, shape (..., isoforms), or sums over genes, (..., genes)."""
-        if level not in ("isoform", "gene"):
-            raise ValueError(f"level is {level!r}; choose isoform or gene")
-        return self.genes.sums(values) if level == "gene" else values
+        return SampledPosterior(self.genes.sums(draws) if level == "gene" else draws)
 
     def draw_expression(self, latents: dict[str, Tensor], batches: Tensor, obs: Tensor) -> Tensor:
         """Draw y (reads) given latent variables and observations, shape (draws, cells, isoforms).

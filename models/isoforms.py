@@ -17,14 +17,11 @@ c    ~ Beta(1/2, 1/4)                            share of the ambiguity that all
 Bootstraps repeat the drawing of reads. They are therefore estimates of a rate, not of a count.
 
 phi is the quantification overdispersion: the variance of the bootstraps divided by the variance of
-counts of as many reads (Baldoni, Chen, Hediyeh-zadeh, Liao, Dong, Ritchie, Shi & Smyth, 2024,
-"Dividing out quantification uncertainty allows efficient assessment of differential transcript
-expression with edgeR", Nucleic Acids Research 52(3): e13; similar is the inferential relative
-variance of Zhu, Srivastava, Ibrahim, Patro & Love, 2019, "Nonparametric expression analysis using
-inferential replicate counts", Nucleic Acids Research 47(18): e105). It is 1 if only the drawing of
-reads adds variance; its excess over 1 is ambiguity. Reads wrongly assigned to one isoform are
-missing from its siblings. Gene totals are therefore well determined and the split between isoforms
-is not, so the model treats the two separately.
+counts of as many reads (Baldoni et al., 2024; Zhu et al., 2019; see
+:mod:`exvae.data.overdispersion`). It is 1 if only the drawing of reads adds variance; its excess
+over 1 is ambiguity. Reads wrongly assigned to one isoform are missing from its siblings. Gene
+totals are therefore well determined and the split between isoforms is not, so the model treats the
+two separately.
 
 Each cell draws its reads anew, but the same look-alike sequences mislead the quantifier in every
 cell. Other cells do not help there: a share c of the ambiguity is an error common to all cells. It
@@ -45,7 +42,6 @@ from pyro.distributions import Beta, TorchDistribution
 from torch import Tensor, nn
 
 from ..data.bootstraps import BootstrapMean
-from .cells import gene_codes_of
 from .distributions.gamma_poisson import LEAST_DISPERSION, BootstrapGammaPoisson
 from .distributions.gene_reads import BootstrapGeneReads, Division, GeneRates, draw_dirichlet
 from .distributions.posteriors import standard_gamma
@@ -94,14 +90,6 @@ class EffectiveReadIsoforms(ZeroInflatedCells):
         self.log_concentration = nn.Parameter(first)
         self.register_buffer("total_dispersion", torch.ones(self.num_genes))
         self.register_buffer("division_dispersion", torch.ones(self.num_genes))
-
-    @staticmethod
-    def num_counted(genes: Tensor | int) -> int:
-        """Count the genes, each with a dispersion and a dropout probability.
-
-        ``genes`` has shape (isoforms,), or is the number of isoforms.
-        """
-        return int(gene_codes_of(genes).max()) + 1
 
     @torch.no_grad()
     def initialise(self, values: InitialValues) -> None:

@@ -9,8 +9,6 @@ The inverse dispersion theta says how far y is from a Poisson: Var[y] = mu + mu^
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
@@ -107,26 +105,8 @@ class Dropout(nn.Module):
         return self.dropout_logits if self.kind == "constant" else self.never
 
 
-class CountParameters(NamedTuple):
-    """Parameters of the counts.
-
-    Attributes
-    ----------
-    mean
-        mu (reads), shape (..., cells, isoforms).
-    inverse_dispersion
-        theta, broadcasting with the mean.
-    dropout_logits
-        Logit of the probability that a count is set to zero, broadcasting with the mean.
-    """
-
-    mean: Tensor
-    inverse_dispersion: Tensor
-    dropout_logits: Tensor
-
-
 class ZeroInflatedCells(CellModel):
-    """Cells whose isoforms have a dispersion and a probability of dropout.
+    """Cells whose isoforms (genes, if isoforms are dependent) have a dispersion and dropout.
 
     Parameters
     ----------
@@ -154,37 +134,25 @@ class ZeroInflatedCells(CellModel):
         dropout: str = "network",
         **options,
     ) -> None:
-        size = self.num_counted(genes)
+        codes = gene_codes_of(genes)
+        size = len(codes) if self.independent_isoforms else int(codes.max()) + 1
         of_dispersion = Dispersion(size, num_batches, dispersion)
         of_dropout = Dropout(size, dropout)
         heads = {**of_dropout.heads, **of_dispersion.heads}
         super().__init__(genes, num_batches, heads=heads, **options)
         self.dispersion, self.dropout = of_dispersion, of_dropout
 
-    @staticmethod
-    def num_counted(genes: Tensor | int) -> int:
-        """Count the isoforms, each with a dispersion and a dropout probability.
+    def count_parameters(
+        self, latents: dict[str, Tensor], batches: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Decode mu (reads), shape (..., cells, isoforms), theta and the logits of dropout.
 
-        ``genes`` has shape (isoforms,), or is the number of isoforms.
-        """
-        return len(gene_codes_of(genes))
-
-    def count_parameters(self, latents: dict[str, Tensor], batches: Tensor) -> CountParameters:
-        """Parameters of the counts, each broadcasting with (..., cells, isoforms).
-
-        Parameters
-        ----------
-        latents
-            z, shape (..., cells, 1, latent_size), and library (reads), shape (..., cells, 1).
-        batches
-            Batch of each cell, shape (cells,), int64.
+        The last two broadcast with (..., cells, isoforms or genes); arguments as for
+        :meth:`likelihood`.
         """
         decoded = self.decode(latents["z"], batches)
-        return CountParameters(
-            self.mean_of(decoded, latents["library"]),
-            self.dispersion(decoded, batches),
-            self.dropout(decoded),
-        )
+        mean = self.mean_of(decoded, latents["library"])
+        return mean, self.dispersion(decoded, batches), self.dropout(decoded)
 
 
 class SCVI(ZeroInflatedCells):

@@ -118,7 +118,7 @@ def test_expression_has_moments_and_quantiles_in_order(prepared: tuple, level: s
         assert (values >= 0).all()
     below, up_to = posterior.rank(posterior.mean)
     assert ((below >= 0) & (below <= up_to) & (up_to <= 1)).all()
-    with pytest.raises(ValueError, match="choose isoform or gene"):
+    with pytest.raises(ValueError, match="choose one of isoform, gene"):
         model.expression(samples, batch.batches, batch.obs, "exon")
 
 

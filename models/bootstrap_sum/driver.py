@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..distributions import float64_math
-from ..distributions.compiled_loops import spread, stamp_of
+from ..distributions import compiled
+from ..distributions.compiled import spread, stamp_of
 from ..distributions.negative_binomial import ZINB
 from . import panels, summand
 from .panels import FIELDS, RESULTS, gram_rule
 from .summand import Rules
 
 # All modules whose code or constants are compiled.
-_SOURCES = (float64_math, summand, panels)
+_SOURCES = (compiled, summand, panels)
 
 
 def log_likelihood(parts: tuple[Tensor, ...], rules: Rules) -> Tensor:

@@ -16,7 +16,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ..distributions.float64_math import HALF_LOG_2_PI, OPTIONS, exp, inlined, log, log1p
+from ..distributions.compiled import HALF_LOG_2_PI, OPTIONS, exp, inlined, log, log1p
 from .summand import log_density, log_mass, mode_of_density, prepare, slope_and_curvature
 
 NODES = 16

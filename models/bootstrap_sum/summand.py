@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..distributions.float64_math import (
+from ..distributions.compiled import (
     HALF_LOG_2_PI,
     digamma_deficit,
     inlined,

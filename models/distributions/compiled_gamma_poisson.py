@@ -10,9 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import float64_math
-from .compiled_loops import spread, stamp_of
-from .float64_math import HALF_LOG_2_PI, log, log1p, stirling_of_any, stirling_remainder
+from . import compiled
+from .compiled import (
+    HALF_LOG_2_PI,
+    log,
+    log1p,
+    spread,
+    stamp_of,
+    stirling_of_any,
+    stirling_remainder,
+)
 from .negative_binomial import log_negative_binomial, stirling_remainder_of_small
 
 
@@ -51,9 +58,9 @@ class LogGammaPoisson(torch.autograd.Function):
 @cache
 def _compiled() -> Callable:
     """Compile the loop, or load what was compiled from the same sources."""
-    stamp = stamp_of([float64_math])
+    stamp = stamp_of([compiled])
 
-    @numba.njit(cache=True, **float64_math.OPTIONS)
+    @numba.njit(cache=True, **compiled.OPTIONS)
     def loop(counts, means, dispersions, values, by_mean, by_dispersion):
         assert stamp
         for i in range(len(counts)):

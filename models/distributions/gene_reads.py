@@ -1,9 +1,7 @@
 """Bootstraps of the isoforms of genes: reads of genes, and their split between isoforms.
 
-Reads wrongly assigned to one isoform are missing from its siblings. Gene totals are therefore well
-determined and the split between isoforms is not, so the likelihood treats the two separately. Both
-scatter like counts of effective reads, each with an overdispersion of its own. With a gamma prior
-of a gene's rate and a Dirichlet prior of its usage everything is in closed form.
+Both scatter like counts of effective reads, each with an overdispersion of its own. With a gamma
+prior of a gene's rate and a Dirichlet prior of its usage everything is in closed form.
 """
 
 from __future__ import annotations
