@@ -1,1 +1,26 @@
 """Exchangeable variational autoencoders in Pyro."""
+
+from importlib import import_module
+from typing import Any
+
+# Names are imported when they are asked for, so that the package itself loads nothing heavy.
+_PLACES = {
+    "optimizer": "experiments.fitting.optimizers",
+    "prepare": "experiments.preparing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of the package."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("exvae")
+    if name not in _PLACES:
+        raise AttributeError(f"module 'exvae' has no attribute {name!r}")
+    return getattr(import_module(f".{_PLACES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    """List the names of the package."""
+    return sorted([*globals(), *_PLACES, "__version__"])

@@ -1,4 +1,8 @@
-"""Bootstraps of one isoform in one cell, and all that their likelihood needs to know of them."""
+"""Sufficient statistics of bootstraps, one entry for each isoform in each cell.
+
+Likelihoods that are exchangeable over bootstraps need no more of them, and cost the same whatever
+their number. Models observe statistics as one tensor, stacked in a last dimension.
+"""
 
 from __future__ import annotations
 
@@ -8,38 +12,66 @@ import torch
 from torch import Tensor
 
 
-class BootstrapSummary(NamedTuple):
-    """Sufficient statistics of bootstraps, one entry for each isoform in each cell.
+class BootstrapMean(NamedTuple):
+    """Number and mean of bootstraps.
 
-    They tell a likelihood that is exchangeable over bootstraps as much as the bootstraps do, at a
-    cost that does not grow with their number, which may differ between entries.
+    Attributes
+    ----------
+    number
+        Number of bootstraps, shape (...).
+    mean
+        Their mean (reads), shape (...).
+
+    Examples
+    --------
+    >>> BootstrapMean.of(torch.tensor([[0.0, 3.0, 6.0]])).stacked()
+    tensor([[3., 3.]])
+    """
+
+    number: Tensor
+    mean: Tensor
+
+    @classmethod
+    def of(cls, bootstraps: Tensor) -> BootstrapMean:
+        """Summarise bootstraps (reads), shape (..., bootstraps)."""
+        mean = bootstraps.mean(-1)
+        return cls(torch.full_like(mean, bootstraps.shape[-1]), mean)
+
+    @classmethod
+    def unstacked(cls, statistics: Tensor) -> BootstrapMean:
+        """Take the statistics from a tensor of shape (..., 2)."""
+        return cls(*statistics.unbind(-1))
+
+    def stacked(self) -> Tensor:
+        """Stack the statistics, shape (..., 2)."""
+        return torch.stack(torch.broadcast_tensors(*self), -1)
+
+    def check(self) -> None:
+        """Raise ValueError if no bootstraps could have these statistics."""
+        _check(self.number >= 1, "an entry has no bootstraps; leave it out")
+        _check(self.number % 1 == 0, "numbers of bootstraps must be whole")
+        _check(self.mean >= 0, "mean bootstraps must not be negative or missing")
+
+
+class BootstrapSummary(NamedTuple):
+    """Numbers, mean and scatter of bootstraps, those that are zero apart.
 
     Attributes
     ----------
     zeros
-        How many bootstraps are zero, shape (...).
+        Number of bootstraps that are zero, shape (...).
     positives
-        How many are not, shape (...).
+        Number of the others, shape (...).
     mean
-        Mean of those that are not zero (reads), shape (...); 0 where there is none.
+        Mean of the others (reads), shape (...); 0 where there is none.
     sum_of_squares
-        Centred sum of squares of those that are not zero (reads squared), shape (...).
+        Centred sum of squares of the others (reads squared), shape (...).
     """
 
     zeros: Tensor
     positives: Tensor
     mean: Tensor
     sum_of_squares: Tensor
-
-    @property
-    def number(self) -> Tensor:
-        """How many bootstraps there are, shape (...)."""
-        return self.zeros + self.positives
-
-    @property
-    def mean_of_all(self) -> Tensor:
-        """Mean of all bootstraps (reads), those that are zero, too, shape (...)."""
-        return self.positives * self.mean / self.number
 
     @classmethod
     def of(cls, bootstraps: Tensor) -> BootstrapSummary:
@@ -50,3 +82,25 @@ class BootstrapSummary(NamedTuple):
         deviations = torch.where(positive, bootstraps - mean.unsqueeze(-1), 0.0)
         zeros = bootstraps.shape[-1] - positives
         return cls(zeros, positives, mean, deviations.square().sum(-1))
+
+    @classmethod
+    def unstacked(cls, statistics: Tensor) -> BootstrapSummary:
+        """Take the statistics from a tensor of shape (..., 4)."""
+        return cls(*statistics.unbind(-1))
+
+    def stacked(self) -> Tensor:
+        """Stack the statistics, shape (..., 4)."""
+        return torch.stack(torch.broadcast_tensors(*self), -1)
+
+    def check(self) -> None:
+        """Raise ValueError if no bootstraps could have these statistics."""
+        _check(self.zeros + self.positives >= 1, "an entry has no bootstraps; leave it out")
+        for name in ("zeros", "positives", "sum_of_squares"):
+            _check(getattr(self, name) >= 0, f"{name} must not be negative or missing")
+        _check((self.zeros % 1 == 0) & (self.positives % 1 == 0), "numbers must be whole")
+        _check((self.positives > 0) | (self.mean == 0), "without positives the mean must be 0")
+
+
+def _check(holds: Tensor, message: str) -> None:
+    if not holds.all():
+        raise ValueError(f"statistics of bootstraps: {message}")

@@ -1,7 +1,7 @@
 """A corpus of documents, each a set of words, and the batches that models are trained on.
 
 Documents have different lengths, so they are stored one after another: `words` holds the words
-of all documents and `offsets` says where each document begins and ends. Nothing is padded.
+of all documents, and `offsets` the beginning and end of each. Nothing is padded.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class CorpusTensors(NamedTuple):
     ) -> DocumentBatch:
         """Gather the documents `indices`, shape (documents,), on the device of the corpus.
 
-        `num_documents` is the size of the full corpus, by default that of this one.
+        `num_documents` is the size of the full corpus, by default of this one.
         """
         indices = torch.as_tensor(indices, dtype=torch.int64, device=self.offsets.device)
         words, offsets = self.gather(indices)
@@ -112,7 +112,7 @@ class Corpus:
         Shape (documents,), strings, or None: the name of each document, which of "train", "val"
         and "test" it belongs to, and its class.
     source
-        Where the corpus comes from, for messages.
+        Origin of the corpus, for messages.
     """
 
     words: np.ndarray
@@ -170,7 +170,7 @@ class Corpus:
         """Gather the documents `indices`, shape (documents,), and put the batch on `device`.
 
         To draw many batches on an accelerator, call `tensors` once and its `batch` each time.
-        `num_documents` is the size of the full corpus, by default that of this one.
+        `num_documents` is the size of the full corpus, by default of this one.
         """
         batch = self.tensors().batch(torch.as_tensor(indices).cpu(), num_documents)
         words = batch.words.to(device)
@@ -182,7 +182,7 @@ class Corpus:
         )
 
     def select(self, indices: np.ndarray | Sequence[int]) -> Corpus:
-        """Corpus of the documents `indices`: positions in any order, or a boolean mask."""
+        """Corpus of the documents `indices`, shape (documents,): positions or a boolean mask."""
         indices = np.arange(self.num_documents)[indices]
         words, offsets = self.tensors().gather(torch.from_numpy(indices))
         names, splits, labels = (
@@ -239,9 +239,9 @@ def halve(corpus: Corpus, seed: int = 0) -> tuple[Corpus, Corpus]:
     Parameters
     ----------
     corpus
-        The documents; those of fewer than two words cannot be halved and are left out.
+        The documents; documents of fewer than two words cannot be halved and are left out.
     seed
-        Of the shuffle; the same corpus and seed give the same halves.
+        Seed of the shuffle; the same corpus and seed give the same halves.
 
     Returns
     -------
@@ -282,8 +282,8 @@ def offsets_of(lengths: np.ndarray) -> np.ndarray:
 def write_corpus(corpus: Corpus, path: str | os.PathLike[str], **truth: np.ndarray) -> None:
     """Write a corpus as an uncompressed `.npz`, which is read back without loading the words.
 
-    The file appears at `path` only when it is complete; `truth` are further arrays to keep in it,
-    those that a simulator drew. Raises DataError if it cannot be written.
+    The file appears at `path` only when it is complete; `truth` are further arrays of a simulator
+    to keep in it. Raises DataError if it cannot be written.
     """
     arrays = {
         "words": np.asarray(corpus.words, np.int32),

@@ -1,13 +1,50 @@
-"""Files that appear at their place only when they are complete."""
+"""Files that appear only when they are complete, and failures to read a file."""
 
 from __future__ import annotations
 
+import gzip
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import DataError
+
+
+@contextmanager
+def reading(
+    path: Path, missing: str, remedy: str, damage: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Turn failures to read a file into a DataError that names it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    missing
+        Message for a file that does not exist.
+    remedy
+        Advice for a file that is truncated or damaged.
+    damage
+        Further exceptions that are signs of damage, depending on the reader.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: {missing}") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, *damage) as error:
+        raise DataError(f"{path}: truncated or damaged ({error}); {remedy}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text; convert it to UTF-8") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{path}: cannot be read ({reason}); check the file") from error
+    except MemoryError as error:
+        raise DataError(f"{path}: does not fit in memory; give a smaller file") from error
 
 
 @contextmanager
@@ -35,7 +72,7 @@ def written_atomically(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def require_folder(out: Path, remedy: str = "choose another --out") -> None:
+def require_folder(out: Path, remedy: str = "choose another place") -> None:
     """Require that the folder of a new file or folder exists.
 
     Raises

@@ -15,31 +15,31 @@ from .npz import read_npz
 
 @dataclass(frozen=True, eq=False)
 class IsoformTruth:
-    """What bootstraps are estimates of.
+    """Expected counts and types of simulated cells.
 
     Attributes
     ----------
     expected
         Expected counts (reads), shape (cells, isoforms).
     cell_types
-        Shape (cells,), strings.
+        Cell type of each cell, shape (cells,), strings.
     """
 
     expected: np.ndarray
     cell_types: np.ndarray
 
     def select(self, positions: np.ndarray) -> IsoformTruth:
-        """Truth of the cells at these positions."""
+        """Take the cells at these positions, shape (cells,)."""
         return IsoformTruth(self.expected[positions], self.cell_types[positions])
 
 
 def read_truth(path: str | Path, cells: Cells) -> IsoformTruth:
     """Read the truth of cells from an ``.npz``, or from the ``.h5ad`` of simulated cells.
 
-    Of an ``.npz``, the arrays ``expected`` (cells, transcripts), ``cell_type`` and ``transcripts``
-    are read. Its columns are found by transcript; its rows by ``cells``, the names, or, where it
-    has no such array, they are the cells in their order. Of an ``.h5ad``,
-    ``layers["expected_counts"]`` and ``obs["cell_type"]`` are read.
+    An ``.npz`` holds the arrays ``expected`` (cells, transcripts), ``cell_type`` and
+    ``transcripts``. Columns are matched by transcript, rows by the names in ``cells`` or, without
+    that array, by their order. An ``.h5ad`` holds ``layers["expected_counts"]`` and
+    ``obs["cell_type"]``.
 
     Raises
     ------

@@ -2,7 +2,7 @@
 
 They are written uncompressed, array after array and part after part, as numpy writes them. An array
 need not be in memory as a whole, and one that is uncompressed can be mapped when it is read; see
-:mod:`exvae.data.corpus_formats`.
+:mod:`exvae.data.corpus_formats.npz`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class ArrayParts:
     Attributes
     ----------
     shape
-        Of the array, of one dimension or more.
+        Shape of the array, of one dimension or more.
     dtype
-        Of the array.
+        Type of the array.
     parts
         Arrays of shape (rows, ...), in order; together they have as many rows as the array.
     """
@@ -40,7 +40,7 @@ class ArrayParts:
 
     @classmethod
     def of(cls, array: np.ndarray) -> ArrayParts:
-        """Take a whole array as the only part."""
+        """Take a whole array, of any shape, as the only part."""
         return cls(array.shape, array.dtype, [array])
 
     def array(self) -> np.ndarray:
@@ -77,15 +77,15 @@ class ArrayParts:
 def read_npz(
     path: Path, what: str, names: Sequence[str], optional: Sequence[str] = ()
 ) -> dict[str, np.ndarray]:
-    """Read arrays of these names, and of the optional ones those that are there.
+    """Read arrays by name; an optional array may be missing.
 
     Raises
     ------
     DataError
-        If the file cannot be read as ``what`` it should be.
+        If the file cannot be read as ``what``, its description in the message.
     """
     try:
-        # Opened here, as numpy leaves open what it has found to be no archive.
+        # Opened here, as numpy leaves a file open that is no archive.
         with path.open("rb") as file, np.load(file) as arrays:
             found = [name for name in optional if name in arrays]
             return {name: arrays[name] for name in (*names, *found)}

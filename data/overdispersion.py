@@ -1,4 +1,12 @@
-"""How far estimates scatter for each read that they hold, from bootstraps alone."""
+"""Quantification overdispersion: variance per read of the estimates, from bootstraps alone.
+
+The overdispersion of edgeR's catchSalmon and catchKallisto (Baldoni, Chen, Hediyeh-zadeh, Liao,
+Dong, Ritchie, Shi & Smyth, 2024, "Dividing out quantification uncertainty allows efficient
+assessment of differential transcript expression with edgeR", Nucleic Acids Research 52(3): e13),
+here of gene totals and of their split between isoforms. fishpond's inferential relative variance
+(Zhu, Srivastava, Ibrahim, Patro & Love, 2019, "Nonparametric expression analysis using inferential
+replicate counts", Nucleic Acids Research 47(18): e105) measures the same excess, per entry.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +16,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .cells import Cells, blocks
+from .cells import Cells
+from .row_blocks import blocks
 
-# Entries, cells times isoforms, that are worked on at once.
+# Entries (cells x isoforms) per block.
 _BLOCK = 1 << 20
 
 
 class InferentialDispersions(NamedTuple):
-    """Variance of bootstraps divided by that of counts of as many reads.
+    """Overdispersion: variance of the bootstraps over the variance of counts of as many reads.
 
-    One where only the drawing of reads makes estimates scatter, and more where it is not clear
-    what a read is of.
+    It is one if only the drawing of reads adds variance, and larger if reads are ambiguous.
 
     Attributes
     ----------
     totals
-        Of the reads of genes, shape (genes,), float32.
+        Overdispersion of the reads of genes, shape (genes,), float32.
     divisions
-        Of their division among isoforms, shape (genes,), float32; one for genes of one isoform.
+        Overdispersion of their split between isoforms, shape (genes,), float32; one for genes of
+        one isoform.
     """
 
     totals: Tensor
@@ -33,46 +42,45 @@ class InferentialDispersions(NamedTuple):
 
 
 def inferential_dispersions(
-    cells: Cells, positions: np.ndarray, genes: np.ndarray
+    cells: Cells, positions: np.ndarray, genes: np.ndarray, *, block_size: int = _BLOCK
 ) -> InferentialDispersions:
-    """Measure dispersions over cells that have several bootstraps.
+    """Measure overdispersion over the cells that have several bootstraps.
 
-    Genes of several isoforms need bootstraps that are kept beside their statistics, as these do not
-    tell how isoforms scatter together.
+    Genes of several isoforms need the bootstraps themselves: the sufficient statistics lack the
+    covariance between isoforms.
 
     Parameters
     ----------
     cells
         The cells, all with bootstraps.
     positions
-        Of the cells to measure, shape (cells,).
+        Positions of the cells to measure, shape (cells,).
     genes
         Position of the gene of each isoform, shape (isoforms,), int64.
+    block_size
+        Entries (cells x isoforms) per block.
     """
     num_genes = genes.max() + 1
-    # As if one read had been seen to scatter as counts do.
+    # One more read, with the variance of a count, avoids division by zero.
     sums = np.ones((4, num_genes))
     if num_genes == len(genes):
         sums[:2, genes] += _variances_of_isoforms(cells, positions)
     else:
         numbers = np.minimum(cells.num_bootstraps, len(cells.bootstraps))
         chosen = np.sort(positions[numbers[positions] > 1])
-        for block in blocks(len(chosen), cells.num_isoforms, _BLOCK):
+        for block in blocks(len(chosen), cells.num_isoforms, block_size):
             sums += _variances_of_genes(cells, chosen[block], numbers[chosen[block]], genes)
     totals, mean, divisions, counts = torch.tensor(sums, dtype=torch.float32)
     return InferentialDispersions(totals / mean, divisions / counts)
 
 
 def _variances_of_isoforms(cells: Cells, positions: np.ndarray) -> np.ndarray:
-    """Add up variance and mean of the bootstraps, zeros too, over cells, shape (2, isoforms)."""
+    """Sum variance and mean of the bootstraps, zeros included, over cells, (2, isoforms)."""
     chosen = positions[cells.num_bootstraps[positions] > 1]
-    positives, sums, squares = (
-        cells.summary.matrix(name, cells.num_isoforms)[chosen]
-        for name in ("positives", "sum", "sum_of_squares")
-    )
+    positives, sums, squares = cells.statistics(["positives", "sum", "sum_of_squares"], chosen)
     number = np.repeat(cells.num_bootstraps[chosen], np.diff(positives.indptr))
     means = sums.data / number
-    # Those that are not zero scatter around their own mean, which is not that of all.
+    # Stored sums of squares are centred at the mean of the positive bootstraps, not of all.
     squares = squares.data + sums.data * (sums.data / positives.data - means)
     isoform, size = positives.indices, cells.num_isoforms
     variances = np.bincount(isoform, squares / (number - 1), size)
@@ -82,7 +90,7 @@ def _variances_of_isoforms(cells: Cells, positions: np.ndarray) -> np.ndarray:
 def _variances_of_genes(
     cells: Cells, positions: np.ndarray, numbers: np.ndarray, genes: np.ndarray
 ) -> np.ndarray:
-    """Add up over cells what dispersions are ratios of, shape (4, genes).
+    """Sum numerators and denominators of both overdispersions over cells, shape (4, genes).
 
     The variance of genes' reads, their mean, the variance of isoforms' reads around their mean
     share of the gene's, and the variance that a multinomial of the gene's reads would have.

@@ -31,23 +31,23 @@ def num_cores() -> int:
 def map_in_order(
     function: Callable[[Task], Result], tasks: Iterable[Task], num_processes: int
 ) -> Iterator[Result]:
-    """Yield what a function gives for each task, in their order.
+    """Yield the results of a function for tasks, in the order of the tasks.
 
     Few tasks and results are in memory at any time. Close the generator to stop the processes.
 
     Parameters
     ----------
     function
-        Sent to each process once.
+        The function, sent to each process once.
     tasks
-        Taken when their turn comes.
+        The tasks, taken when their turn comes.
     num_processes
-        One is this process.
+        Number of processes; one is this process.
 
     Raises
     ------
     Exception
-        That of the first task for which the function raises one.
+        The exception of the first task that fails.
     DataError
         If a process dies.
     """
@@ -64,7 +64,7 @@ def map_in_order(
             yield from _map(executor, tasks, 2 * num_processes)
         except BrokenProcessPool as error:
             raise DataError(
-                "a process has died; if for want of memory, use fewer with --processes; a script "
+                "a process has died; if it ran out of memory, use fewer processes; a script "
                 "needs if __name__ == '__main__' before what it runs"
             ) from error
         finally:

@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 
 
 def with_progress(cells: Iterable[Item], total: int, what: str) -> Iterator[Item]:
-    """Yield what belongs to each cell and count the cells; in a file every ten seconds."""
+    """Yield items, one for each cell, and show their number; in a file every ten seconds."""
     interval = 0.2 if sys.stderr.isatty() else 10.0
     return iter(
         tqdm(cells, total=total, desc=what, unit=" cells", file=sys.stderr, mininterval=interval)

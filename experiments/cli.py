@@ -1,6 +1,6 @@
 """The command ``exvae``."""
 
-# What is heavy is imported where it is used, so that the command line starts at once.
+# Heavy imports are local so that the command line starts fast.
 from __future__ import annotations
 
 import os
@@ -50,7 +50,7 @@ def info(
     fit: Fit,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Tell what was fitted, on what, with which versions and seeds, and how far it is."""
+    """Show the model, data, versions, seeds and progress of a fit."""
     from .fitting import fits
 
     config = fits.read_config(fit)
@@ -61,9 +61,9 @@ def info(
 
 def main() -> None:
     """Run the command line; status 0, 2 for bad input, 1 for our own faults, 130 for Ctrl-C."""
-    # Before torch is loaded: its threads otherwise spin for long while they wait for each other,
-    # and where another process wants the same cores that makes both ten times slower. Without
-    # spinning at all the many short loops of a compiled likelihood take four times as long.
+    # Set before torch is loaded: its waiting threads otherwise spin for long, which makes processes
+    # that share the cores ten times slower. Without any spinning the short loops of a compiled
+    # likelihood take four times as long.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         status = app(standalone_mode=False)

@@ -1,4 +1,4 @@
-"""The main jobs on simulated data, small enough to watch, with the truth known."""
+"""The main jobs on small simulated data sets with known truth."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ import torch
 from anndata import AnnData
 from scipy.optimize import linear_sum_assignment
 
-from ..data.cells import read_cells
 from ..data.corpora import halve, select_split, split_corpus, write_corpus
 from ..data.corpus_formats import read_corpus
+from ..data.h5ad.reading import read_cells
 from ..data.isoform_truth import read_truth
 from ..data.simulators.cells import SimulationOptions, simulate_cells
 from ..data.simulators.documents import SimulatedCorpus, simulate_corpus
 from ..data.simulators.expression import draw_simple_expression
 from ..data.simulators.gene_structures import draw_transcripts
 from .drawing.isoforms import draw_gene, draw_states
-from .drawing.isoforms import draw_training as draw_isoform_training
-from .drawing.pictures import draw_topics, draw_training
+from .drawing.lda import draw_topics
+from .drawing.saving import save
+from .drawing.training import draw_training
 from .fitting import fits
 from .fitting.training import TrainingConfig
 from .isoforms import evaluation, exporting, inference
@@ -43,8 +44,8 @@ def demo_lda(folder: Path, seed: int) -> dict[str, object]:
     fit = lda.load(fit_folder)
     measured = lda.evaluate(fit, corpus)
     pictures = [folder / "topics.png", folder / "training.png"]
-    draw_topics(lda.top_words(fit, 8), pictures[0])
-    draw_training(fits.read_metrics(fit_folder), pictures[1])
+    save(draw_topics(lda.top_words(fit, 8)), pictures[0])
+    save(draw_training(fits.read_metrics(fit_folder)), pictures[1])
     similarity = matched_topics(simulated.topic_words, fit.guide.topics.mean().cpu().numpy())
     return {
         **measured,
@@ -70,13 +71,11 @@ def demo_isoforms(folder: Path, seed: int) -> dict[str, object]:
     exporting.export(fit, path, exported)
     pictures = [folder / name for name in ("states.png", "gene.png", "training.png")]
     positions = np.arange(cells.num_cells)
-    states = inference.mean_states(
-        fit.guide, isoforms.tensors_of(IsoformConfig(), cells, fit.device), positions
-    )
-    draw_states(states, cells.obs["cell_type"].astype(str), pictures[0])
+    states = inference.mean_states(fit.guide, fit.source(cells), positions)
+    save(draw_states(states, cells.obs["cell_type"].astype(str)).figure, pictures[0])
     gene = most_switching_gene(anndata.read_h5ad(path))
-    draw_gene(exporting.read_gene(exported, gene, "cell_type"), gene, pictures[1])
-    draw_isoform_training(fits.read_metrics(fit_folder), pictures[2])
+    save(draw_gene(exporting.read_gene(exported, gene, "cell_type"), gene), pictures[1])
+    save(draw_training(fits.read_metrics(fit_folder)), pictures[2])
     return {**measured, "pictures": [str(picture) for picture in pictures]}
 
 
@@ -110,14 +109,14 @@ def simulate_isoforms(
 
 
 def most_switching_gene(cells: AnnData) -> str:
-    """Name the gene with most reads among those that switch isoforms between cell types."""
+    """Name the gene with most reads among genes that switch isoforms between cell types."""
     reads = pd.Series(np.asarray(cells.X.sum(0)).ravel(), cells.var_names)
     chosen = cells.var["switching"].to_numpy()
     return str(reads[chosen].groupby(cells.var["gene"][chosen].astype(str)).sum().idxmax())
 
 
 def matched_topics(true_topics: np.ndarray, fitted_topics: np.ndarray) -> np.ndarray:
-    """Cosine of each true topic with the fitted one that it is matched to.
+    """Cosine of each true topic with its matched fitted topic.
 
     Parameters
     ----------
@@ -127,7 +126,7 @@ def matched_topics(true_topics: np.ndarray, fitted_topics: np.ndarray) -> np.nda
     Returns
     -------
     numpy.ndarray
-        Shape (topics,), under the matching of the largest sum.
+        Shape (topics,), under the matching with the largest sum.
     """
     left, right = (
         topics / np.linalg.norm(topics, axis=-1, keepdims=True)

@@ -1,12 +1,14 @@
-"""Guide of scVI: q(z, l) of a cell from a permutation-invariant encoder of count vectors.
+"""Guide of cell models: q(z, l) of a cell from a permutation-invariant encoder of count vectors.
 
-q(z_n) = Normal, q(l_n) = LogNormal, both amortised. The same guide reads one vector of counts or
-any number of bootstraps, scaled to one library size: how deeply a cell is sequenced is no state.
+q(z_n) = Normal, q(l_n) = LogNormal, both amortised. The guide reads one vector of counts or any
+number of bootstraps. It scales them to one library size, as sequencing depth is no part of a cell's
+state.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pyro
 import torch
@@ -14,36 +16,38 @@ from pyro.distributions import LogNormal, Normal, TorchDistribution
 from torch import Tensor
 from torch.nn import functional
 
-from ..data.cells import InputScales
-from ..models.base import UniquelyNamedModule
+from ..models.base import Guide
+from ..models.cells import CellModel
 from ..models.decoders import inverse_softplus
-from ..models.scvi import SCVI
-from .sets import SetEncoder, pool
+from .sets import Pooling, SetEncoder, pool
 
-# Standard deviations of q stay above this.
+if TYPE_CHECKING:
+    from ..data.initial_values import InitialValues
+
+# Least standard deviation of q.
 _LEAST_SCALE = 1e-3
-# Standard deviation of the log library size before anything is learned.
+# Initial standard deviation of the log library size.
 _FIRST_LIBRARY_SCALE = 0.1
-# Reads to which cells are scaled before anything is known of them.
+# Reads to which cells are scaled before ``initialise``.
 _FIRST_READS = 1e4
 
 
-class SCVIGuide(UniquelyNamedModule):
-    """The inverse of :class:`~exvae.models.scvi.SCVI`.
+class CellGuide(Guide):
+    """Guide of any :class:`~exvae.models.cells.CellModel` with latent variables z and library.
 
-    What is read of a cell is centred, so that an isoform that is hidden reads as its mean.
+    The input is centred, so that a hidden isoform has the input of its mean.
 
     Parameters
     ----------
     model
         The model.
     pooling
-        ``sum``, ``mean``, ``max`` or ``moments``.
+        A name in :data:`~exvae.guides.sets.POOLINGS`, or a class of your own.
     element_sizes, readout_sizes
         Layer sizes of f and hidden layer sizes of h, see :class:`~exvae.guides.sets.SetEncoder`.
     input_dropout
-        Share of the isoforms of a cell that the encoders do not see in a training step, so that
-        what they learn holds for other cells too.
+        Share of the isoforms of a cell that are hidden from the encoders in a training step, which
+        keeps them from overfitting.
     """
 
     reads: Tensor
@@ -51,15 +55,16 @@ class SCVIGuide(UniquelyNamedModule):
 
     def __init__(
         self,
-        model: SCVI,
+        model: CellModel,
         *,
-        pooling: str = "mean",
+        pooling: str | type[Pooling] = "mean",
         element_sizes: Sequence[int] = (64,),
         readout_sizes: Sequence[int] = (),
         input_dropout: float = 0.7,
     ) -> None:
-        super().__init__()
-        self._model = (model,)  # in a tuple: the model is no part of the guide
+        super().__init__(model)
+        if not 0 <= input_dropout < 1:
+            raise ValueError(f"input_dropout is {input_dropout}; give at least 0 and less than 1")
         self.input_dropout = input_dropout
         self.register_buffer("reads", torch.tensor(_FIRST_READS))
         self.register_buffer("log1p_means", torch.zeros(model.num_isoforms))
@@ -76,19 +81,14 @@ class SCVIGuide(UniquelyNamedModule):
                 torch.tensor(_FIRST_LIBRARY_SCALE)
             )
 
-    @property
-    def model(self) -> SCVI:
-        """The model that this guide inverts."""
-        return self._model[0]
-
     @torch.no_grad()
-    def initialise(self, scales: InputScales) -> None:
-        """Centre what is read of a cell on what the counts of all cells tell."""
-        self.reads.copy_(scales.reads)
-        self.log1p_means.copy_(scales.log1p_means)
+    def initialise(self, values: InitialValues) -> None:
+        """Centre the input on the mean expression of the training cells."""
+        self.reads.copy_(values.inputs.reads)
+        self.log1p_means.copy_(values.inputs.log1p_means)
 
     def build_encoder(self, output_size: int) -> SetEncoder:
-        """Build an encoder of the vectors of a cell, each with the cell's batch as one-hot."""
+        """Build an encoder of the vectors of a cell, each joined by the one-hot batch."""
         inputs = self.model.num_isoforms + self.model.num_batches
         return SetEncoder(inputs, output_size, **self.networks)
 
@@ -101,7 +101,10 @@ class SCVIGuide(UniquelyNamedModule):
         num_cells: int,
         obs: object = None,
     ) -> None:
-        """Sample the latent variables of a minibatch of cells; arguments as for the model."""
+        """Sample the latent variables of a minibatch of cells, shapes (cells, 1, latent_size), ....
+
+        Arguments as for :meth:`exvae.models.cells.CellModel.forward`; ``obs`` is not used.
+        """
         with pyro.plate("cells", num_cells, subsample=indices, dim=-2):
             for name, distribution in self.posteriors(bootstraps, offsets, batches).items():
                 pyro.sample(name, distribution)
@@ -112,6 +115,15 @@ class SCVIGuide(UniquelyNamedModule):
         """Distributions of the latent variables of cells by site, batch shapes (cells, 1).
 
         The library size starts at the mean number of reads in the vectors of the cell.
+
+        Parameters
+        ----------
+        bootstraps
+            The vectors of all cells (reads), shape (elements, isoforms).
+        offsets
+            Bounds of the cells' vectors, shape (cells + 1,), int64.
+        batches
+            Batch of each cell, shape (cells,), int64.
         """
         encoded = self.z_encoder(self.elements(self.centred(bootstraps), offsets, batches), offsets)
         z, shift, scale = encoded.tensor_split([-2, -1], -1)
@@ -123,17 +135,18 @@ class SCVIGuide(UniquelyNamedModule):
         return {"z": normal(z), "library": library}
 
     def centred(self, bootstraps: Tensor) -> Tensor:
-        """Scale vectors (reads), shape (elements, isoforms), to one library size; centred log1p."""
+        """Centred log1p of vectors (reads) scaled to one library size, (elements, isoforms)."""
         library = bootstraps.sum(-1, keepdim=True).clamp(min=1.0)
         return (bootstraps * (self.reads / library)).log1p() - self.log1p_means
 
     def elements(self, values: Tensor, offsets: Tensor, batches: Tensor) -> Tensor:
-        """Give an encoder values of isoforms and the batch, shape (elements, isoforms + batches).
+        """Join values of isoforms and the one-hot batch, shape (elements, isoforms + batches).
 
-        In training part of the values is hidden: zero.
+        Values have shape (elements, isoforms), batches (cells,). In training a random part of the
+        values is hidden (zero).
         """
         one_hot = functional.one_hot(batches, self.model.num_batches).to(values.dtype)
-        # Isoforms are hidden in all vectors of a cell at once: others would give them away.
+        # Hide an isoform in all vectors of a cell at once: other vectors would reveal it.
         kept = values.new_ones(len(batches), self.model.num_isoforms)
         kept = functional.dropout(kept, self.input_dropout, self.training)
         of_cells = torch.cat([kept, one_hot], -1)
@@ -143,6 +156,6 @@ class SCVIGuide(UniquelyNamedModule):
 
 
 def normal(encoded: Tensor) -> TorchDistribution:
-    """Split locations and raw scales into a Normal, batch shape (cells, 1)."""
+    """Split locations and raw scales, (cells, 2 size), into a Normal, batch shape (cells, 1)."""
     location, scale = encoded.unsqueeze(-2).chunk(2, -1)
     return Normal(location, functional.softplus(scale) + _LEAST_SCALE).to_event(1)

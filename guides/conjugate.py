@@ -1,4 +1,4 @@
-"""Conjugate updates of what all documents share: the topics and the two concentrations."""
+"""Conjugate updates of the topics and of both concentrations, which all documents share."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from .fixed_point import LocalPosterior
 from .sets import pool
 
-# A Dirichlet drawn in float32 degenerates below 1e-3: some draws are exactly uniform.
+# Below 1e-3 Dirichlet draws in float32 degenerate: some are exactly uniform.
 CONCENTRATION_FLOOR = 1e-2
-# A topic is dead if it holds less than this share of what topics hold on average.
+# A topic is dead if it holds less than this share of the mean number of words of a topic.
 DEAD_SHARE = 0.4
 
 
 class TopicPosterior(nn.Module):
-    """q(phi_k) = Dirichlet(lambda_k), moved by stochastic natural-gradient steps.
+    """q(phi_k) = Dirichlet(lambda_k), trained by stochastic natural-gradient steps.
 
     With expected word counts n_kw of a minibatch of B among D documents, a step is
 
@@ -29,7 +29,7 @@ class TopicPosterior(nn.Module):
     num_topics, vocabulary_size
         K and V.
     delay
-        tau, in steps: weakens the first ones.
+        tau, in steps: makes the first steps smaller.
     forgetting_rate
         kappa, in (0.5, 1].
     """
@@ -76,7 +76,7 @@ class TopicPosterior(nn.Module):
         responsibilities
             Topic probabilities of each word, shape (words, topics).
         scale
-            Documents in the corpus for each document of the minibatch.
+            Number of documents in the corpus divided by the number in the minibatch.
         prior
             beta, a scalar.
         """
@@ -88,16 +88,17 @@ class TopicPosterior(nn.Module):
         self.steps += 1
 
     def split_into_dead(self, prior: Tensor) -> None:
-        """Give topics that hold next to nothing a random half of those that hold most.
+        """Replace dead topics by random halves of the largest topics.
 
-        While the topics separate, some come to hold two subjects at once and then others are left
-        without any; coordinate ascent alone never parts the former (as in the split and merge moves
-        of mixture models; Ueda, Nakano, Ghahramani & Hinton, 2000).
+        While the topics separate, some topics take up two subjects and others are left without any.
+        Coordinate ascent alone never separates the two subjects, so dead topics are split off the
+        largest ones (as in the split and merge moves of mixture models; Ueda, Nakano, Ghahramani &
+        Hinton, 2000).
 
         Parameters
         ----------
         prior
-            beta, a scalar.
+            beta, shape ().
         """
         held = (self.concentration - prior).clamp(min=0.0).sum(-1)
         dead = held < DEAD_SHARE * held.mean()
@@ -117,22 +118,23 @@ def document_concentration_fixed_point(
     """Estimate alpha from a minibatch by Minka's fixed point on expected topic counts.
 
     With n_dk words of topic k in document d, the fixed point (Minka, 2000, equation 55) needs
-    E[digamma(alpha_k + n_dk) - digamma(alpha_k)], which is zero for n_dk = 0. Plugging E[n_dk] in
-    spreads every word over all topics and lets alpha run away on short documents. Better is
-    P(n > 0) [digamma(alpha + E[n | n > 0]) - digamma(alpha)] (Teh, Newman & Welling, 2007,
-    equation 17), exact for documents of one word. P(n > 0) takes the words' topics as independent,
-    so where topics overlap much and documents are short the estimate is still too large.
+    E[digamma(alpha_k + n_dk) - digamma(alpha_k)], which is zero for n_dk = 0. With E[n_dk] in place
+    of n_dk every word is spread over all topics, and alpha diverges on short documents. This
+    function uses P(n > 0) [digamma(alpha + E[n | n > 0]) - digamma(alpha)] instead (Teh, Newman &
+    Welling, 2007, equation 17), which is exact for documents of one word. P(n > 0) takes the topics
+    of a document's words as independent, so alpha is still too large where documents are short and
+    topics overlap much.
 
     Parameters
     ----------
     prior
-        alpha now, shape (topics,).
+        Present alpha, shape (topics,).
     local
-        What the fixed point of the documents ended with.
+        Final state of the documents' fixed point.
     offsets
         Bounds of the documents' words, shape (documents + 1,), int64.
     symmetric
-        One value for all topics.
+        Whether all topics have one value.
     steps
         Rounds of the fixed point.
 
@@ -161,15 +163,15 @@ def document_concentration_fixed_point(
 
 
 def topic_concentration_fixed_point(prior: Tensor, concentration: Tensor) -> Tensor:
-    """Take one round of Minka's fixed point for beta on the expected word counts of the topics.
+    """Estimate beta by one round of Minka's fixed point on the expected word counts of topics.
 
-    Counts are summed over the corpus here, so plugging in E[n_kw] = lambda_kw - beta does little
-    harm (Minka, 2000, equation 55).
+    These counts are sums over the corpus, so E[n_kw] = lambda_kw - beta in place of n_kw does
+    little harm (Minka, 2000, equation 55).
 
     Parameters
     ----------
     prior
-        beta now, a scalar.
+        Present beta, shape ().
     concentration
         lambda, shape (topics, vocabulary).
 

@@ -1,11 +1,11 @@
-"""Coordinate ascent on one document's topics, the conjugate half of inference in LDA.
+"""Coordinate ascent on the topic proportions of documents, the conjugate part of LDA inference.
 
-Every word of a document belongs to topic k with a responsibility r, and the responsibilities make
-up the concentration of q(theta_d):
+Every word of a document belongs to topic k with responsibility r. The responsibilities add up to
+the concentration of q(theta_d):
 
     concentration_dk = alpha_k + sum_j r_djk
 
-``collapsed`` integrates theta out and leaves the word itself out of the document it is judged by
+``collapsed`` integrates theta out and judges each word by the other words of its document
 (zeroth-order collapsed variational Bayes; Asuncion, Welling, Smyth & Teh, 2009, equation 11):
 
     r_djk ∝ (concentration_dk - r_djk) E[phi_k,w]
@@ -14,9 +14,9 @@ up the concentration of q(theta_d):
 
     r_djk ∝ exp(E[log theta_dk]) E[phi_k,w]
 
-In mean field a word votes for its own topic: with the two or three words of a title the votes grow
-into certainty, and the predictions are worse than those of the unigram model. Without the word's
-own vote a single word's posterior is exact.
+In mean field a word votes for its own topic. In titles of two or three words these votes grow into
+certainty, and predictions are worse than a unigram model's. Without the word's own vote the
+posterior of a single word is exact.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ UPDATES = ("collapsed", "mean-field")
 
 
 class LocalPosterior(NamedTuple):
-    """What the fixed point knows of a minibatch of documents."""
+    """State of the fixed point for a minibatch of documents."""
 
     concentration: Tensor
-    """Of q(theta), shape (documents, topics)."""
+    """Concentration of q(theta), shape (documents, topics)."""
     responsibilities: Tensor
     """Topic probabilities of each word, shape (words, topics)."""
 
@@ -56,7 +56,7 @@ def refine(
     Parameters
     ----------
     concentration
-        Where to start, shape (documents, topics).
+        Initial concentration, shape (documents, topics).
     prior
         alpha, shape (topics,).
     topic_words
@@ -66,7 +66,7 @@ def refine(
     offsets
         Document d's words are ``words[offsets[d]:offsets[d + 1]]``, shape (documents + 1,), int64.
     steps
-        How many updates of all responsibilities, at least 1.
+        Number of updates of all responsibilities, at least 1.
     update
         One of :data:`UPDATES`.
     """

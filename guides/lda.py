@@ -2,6 +2,9 @@
 
 q(phi_k)   = Dirichlet(lambda_k)          natural-gradient steps inside ``svi.step``
 q(theta_d) = Dirichlet(network(words_d))  pathwise gradients (Jankowiak & Obermeyer, 2018)
+
+A subclass may encode the words in another way (``encode``), or give q(theta_d) another family
+(``document_topics`` and ``mean_topics``); docs/variants.md has an example.
 """
 
 from __future__ import annotations
@@ -10,10 +13,10 @@ from collections.abc import Sequence
 
 import pyro
 import torch
-from pyro.distributions import Dirichlet
+from pyro.distributions import Dirichlet, TorchDistribution
 from torch import Tensor, nn
 
-from ..models.base import UniquelyNamedModule
+from ..models.base import Guide, require
 from ..models.lda import LDA
 from .conjugate import (
     CONCENTRATION_FLOOR,
@@ -21,41 +24,44 @@ from .conjugate import (
     document_concentration_fixed_point,
     topic_concentration_fixed_point,
 )
-from .fixed_point import LocalPosterior, refine
-from .sets import SetEncoder, multilayer_perceptron
+from .fixed_point import UPDATES, LocalPosterior, refine
+from .sets import Pooling, SetEncoder, multilayer_perceptron
 
 # Natural-gradient steps of the warm-up between two searches for dead topics.
 SPLIT_EVERY = 20
-
 LEARN_DOCUMENT_CONCENTRATION = ("asymmetric", "symmetric", "fixed")
 
 
-class LDAGuide(UniquelyNamedModule):
-    """The inverse of :class:`~exvae.models.lda.LDA`; a subclass reads the words of a document.
+class LDAGuide(Guide):
+    """Guide of :class:`~exvae.models.lda.LDA`; subclasses encode the words of a document.
 
     A forward pass under gradients in training mode (that is, within ``svi.step``) also takes one
-    natural-gradient step on the topics, as batch normalisation updates its statistics; neither
-    ``svi.evaluate_loss`` nor ``Predictive`` does. That step is fed by the encoder's answer after
-    ``refinement_steps`` of the fixed point. During ``warm_up`` the fixed point starts at random
-    instead, since an untrained encoder gives all documents the same topics, and then all topics
-    become the unigram distribution and never part again.
+    natural-gradient step on the topics, as batch normalisation updates its statistics;
+    ``svi.evaluate_loss`` and ``Predictive`` take none. Set ``guide.learn = False`` if other code
+    runs the guide under gradients, such as ``Importance`` or a trace of your own. The step uses
+    q(theta) after ``refinement_steps`` of the fixed point, started from the encoder's output.
+    During ``warm_up`` the fixed point starts at random instead: an untrained encoder gives all
+    documents the same topics, so that all topics become the unigram distribution and never
+    separate.
 
     Parameters
     ----------
     model
-        The model, whose alpha is learned by this guide.
+        The model; this guide learns its alpha.
     learn_document_concentration
-        alpha: ``asymmetric``, ``symmetric`` or ``fixed``.
+        How alpha is learned: ``asymmetric``, ``symmetric`` or ``fixed``.
     learn_topic_concentration
         Whether beta is learned.
     refinement_steps
-        Of the fixed point, before each step on the topics.
+        Steps of the fixed point before each step on the topics.
     warm_up
-        How many of the first natural-gradient steps start the fixed point at random.
+        Number of first natural-gradient steps whose fixed point starts at random.
     warm_up_refinement_steps
-        Of the fixed point, in each of those.
+        Steps of the fixed point in each of those.
     update
         Kind of fixed point, see :mod:`exvae.guides.fixed_point`.
+    learn
+        Whether forward passes under gradients move the topics.
     """
 
     def __init__(
@@ -68,26 +74,23 @@ class LDAGuide(UniquelyNamedModule):
         warm_up: int = 100,
         warm_up_refinement_steps: int = 20,
         update: str = "collapsed",
+        learn: bool = True,
     ) -> None:
-        super().__init__()
-        if learn_document_concentration not in LEARN_DOCUMENT_CONCENTRATION:
-            raise ValueError(
-                f"learn_document_concentration is {learn_document_concentration!r}; choose one of "
-                + ", ".join(LEARN_DOCUMENT_CONCENTRATION)
-            )
-        self._model = (model,)  # in a tuple: the model is no part of the guide
+        super().__init__(model)
+        require(
+            "learn_document_concentration",
+            learn_document_concentration,
+            LEARN_DOCUMENT_CONCENTRATION,
+        )
+        require("update", update, UPDATES)
         self.learn_document_concentration = learn_document_concentration
         self.learn_topic_concentration = learn_topic_concentration
         self.refinement_steps = refinement_steps
         self.warm_up = warm_up
         self.warm_up_refinement_steps = warm_up_refinement_steps
         self.update = update
+        self.learn = learn
         self.topics = TopicPosterior(model.num_topics, model.vocabulary_size)
-
-    @property
-    def model(self) -> LDA:
-        """The model that this guide inverts."""
-        return self._model[0]
 
     def forward(
         self,
@@ -97,21 +100,43 @@ class LDAGuide(UniquelyNamedModule):
         num_documents: int,
         obs: Tensor | None = None,
     ) -> None:
-        """Sample topics and topic proportions given the words; arguments as for the model."""
+        """Sample topics, (topics, vocabulary), and proportions, (documents, topics), given words.
+
+        Arguments as for :meth:`exvae.models.lda.LDA.forward`; ``obs`` is not used.
+
+        Raises
+        ------
+        RuntimeError
+            If the guide learns while torch traces it: a trace holds no steps on the topics.
+        """
+        learning = self.learn and self.training and torch.is_grad_enabled()
+        if learning and torch.jit.is_tracing():
+            raise RuntimeError(
+                "topics are not learned by a compiled ELBO; use TraceMeanField_ELBO, or "
+                "guide.learn = False"
+            )
         with pyro.plate("topics", self.model.num_topics):
             pyro.sample("topic_words", self.topics.distribution())
         with pyro.plate("documents", num_documents, subsample=indices):
             document_topics = self.document_topics(words, offsets)
             pyro.sample("document_topics", document_topics)
-        if self.training and torch.is_grad_enabled():
+        if learning:
             with torch.no_grad():
-                self.learn(words, offsets, num_documents, document_topics.concentration)
+                start = self.concentration_of(document_topics, offsets)
+                self.learn_from(words, offsets, num_documents, start)
 
-    def document_topics(self, words: Tensor, offsets: Tensor) -> Dirichlet:
-        """q(theta), amortised, batch shape (documents,), event shape (topics,).
+    def document_topics(self, words: Tensor, offsets: Tensor) -> TorchDistribution:
+        """Amortised q(theta), batch shape (documents,), event shape (topics,).
 
-        The concentration is alpha + n c s, for n words: the readout's softmax s says which topics,
-        its sigmoid c how much of the words' evidence counts.
+        The concentration is alpha + n c s for n words. The softmax s of the readout gives the
+        topics, its sigmoid c the weight of the words' evidence.
+
+        Parameters
+        ----------
+        words
+            Vocabulary indices, shape (words,), int64.
+        offsets
+            Bounds of the documents' words, shape (documents + 1,), int64.
         """
         encoded = self.encode(words, offsets)
         weight = offsets.diff() * encoded[:, 0].sigmoid()
@@ -119,17 +144,43 @@ class LDAGuide(UniquelyNamedModule):
         concentration = self.model.document_concentration + weight.unsqueeze(-1) * proportions
         return Dirichlet(concentration.clamp(min=CONCENTRATION_FLOOR))
 
+    def mean_topics(self, document_topics: TorchDistribution) -> Tensor:
+        """E[theta] under q, shape (documents, topics)."""
+        return document_topics.mean
+
+    def concentration_of(self, document_topics: TorchDistribution, offsets: Tensor) -> Tensor:
+        """Concentration from which the fixed point starts, shape (documents, topics).
+
+        The concentration of a Dirichlet; for other families alpha + n E[theta] for n words.
+        """
+        if isinstance(document_topics, Dirichlet):
+            return document_topics.concentration
+        weight = offsets.diff().unsqueeze(-1)
+        return self.model.document_concentration + weight * self.mean_topics(document_topics)
+
     def encode(self, words: Tensor, offsets: Tensor) -> Tensor:
-        """Read the words, shape (documents, 1 + topics); written by subclasses."""
+        """Encode the words of documents, shape (documents, 1 + topics); for subclasses.
+
+        Arguments as for :meth:`document_topics`.
+        """
         raise NotImplementedError
 
+    @torch.no_grad()
     def infer(self, words: Tensor, offsets: Tensor, *, steps: int = 0) -> Tensor:
-        """Concentration of q(theta), shape (documents, topics), after steps of refinement."""
-        with torch.no_grad():
-            concentration = self.document_topics(words, offsets).concentration
-            if steps:
-                concentration = self.refined(concentration, words, offsets, steps).concentration
-        return concentration
+        """Posterior mean of theta after refinement, shape (documents, topics).
+
+        Arguments as for :meth:`document_topics`, and the number of ``steps`` of refinement.
+        """
+        if not steps:
+            return self.mean_topics(self.document_topics(words, offsets))
+        concentration = self.infer_concentration(words, offsets, steps=steps)
+        return concentration / concentration.sum(-1, keepdim=True)
+
+    @torch.no_grad()
+    def infer_concentration(self, words: Tensor, offsets: Tensor, *, steps: int = 0) -> Tensor:
+        """Concentration of theta after refinement, (documents, topics); see :meth:`infer`."""
+        start = self.concentration_of(self.document_topics(words, offsets), offsets)
+        return self.refined(start, words, offsets, steps).concentration if steps else start
 
     def refined(
         self, concentration: Tensor, words: Tensor, offsets: Tensor, steps: int
@@ -145,12 +196,19 @@ class LDAGuide(UniquelyNamedModule):
             update=self.update,
         )
 
-    def learn(
+    def learn_from(
         self, words: Tensor, offsets: Tensor, num_documents: int, concentration: Tensor
     ) -> None:
-        """Take one step on what all documents share: the topics, alpha and beta.
+        """Take one step on the topics, alpha and beta, which all documents share.
 
-        ``concentration`` is the encoder's answer for these documents, shape (documents, topics).
+        Parameters
+        ----------
+        words, offsets
+            As for :meth:`document_topics`.
+        num_documents
+            Number of documents in the corpus.
+        concentration
+            Initial concentration of the fixed point, shape (documents, topics).
         """
         warming_up = bool(self.topics.steps < self.warm_up)
         steps = self.refinement_steps
@@ -164,7 +222,7 @@ class LDAGuide(UniquelyNamedModule):
             words, local.responsibilities, scale, self.model.topic_concentration
         )
         if not warming_up:
-            # Until here the topics were noise and would have taught alpha and beta nonsense.
+            # Before, topics are noise, which alpha and beta should not learn from.
             self.learn_concentrations(local, offsets, step_size)
         elif self.topics.steps % SPLIT_EVERY == 0 and self.topics.steps < 0.9 * self.warm_up:
             self.topics.split_into_dead(self.model.topic_concentration)
@@ -172,7 +230,10 @@ class LDAGuide(UniquelyNamedModule):
     def learn_concentrations(
         self, local: LocalPosterior, offsets: Tensor, step_size: float
     ) -> None:
-        """Move alpha and beta by a step towards their estimates."""
+        """Move alpha and beta by a step towards their estimates.
+
+        ``offsets`` are the bounds of the documents' words, shape (documents + 1,), int64.
+        """
         alpha, beta = self.model.document_concentration, self.model.topic_concentration
         if self.learn_document_concentration != "fixed":
             symmetric = self.learn_document_concentration == "symmetric"
@@ -185,68 +246,71 @@ class LDAGuide(UniquelyNamedModule):
             beta.lerp_(estimate, step_size)
 
     def random_concentration(self, offsets: Tensor) -> Tensor:
-        """Start of coordinate ascent that tells the topics apart, shape (documents, topics)."""
+        """Random concentration that separates the topics, shape (documents, topics)."""
         alpha = self.model.document_concentration
         noise = torch.randn(len(offsets) - 1, len(alpha), dtype=alpha.dtype, device=alpha.device)
         return alpha + offsets.diff().unsqueeze(-1) * noise.softmax(-1)
 
 
 class ExchangeableGuide(LDAGuide):
-    """Reads a document as a set of words: no order, any length.
+    """Guide whose encoder reads a document as a set of words of any size, without order.
 
     Parameters
     ----------
     model
         The model.
     pooling
-        ``sum``, ``mean``, ``max`` or ``moments``.
+        A name in :data:`~exvae.guides.sets.POOLINGS`, or a class of your own.
     element_sizes, readout_sizes
         Layer sizes of f and hidden layer sizes of h, see :class:`~exvae.guides.sets.SetEncoder`.
+    output_size
+        Number of outputs of ``encode``; 1 + topics by default.
     **options
-        Of :class:`LDAGuide`.
+        Arguments of :class:`LDAGuide`.
     """
 
     def __init__(
         self,
         model: LDA,
         *,
-        pooling: str = "mean",
+        pooling: str | type[Pooling] = "mean",
         element_sizes: Sequence[int] = (64,),
         readout_sizes: Sequence[int] = (64,),
+        output_size: int | None = None,
         **options,
     ) -> None:
         super().__init__(model, **options)
         self.encoder = SetEncoder(
             model.vocabulary_size,
-            1 + model.num_topics,
+            output_size or 1 + model.num_topics,
             element_sizes=element_sizes,
             readout_sizes=readout_sizes,
             pooling=pooling,
         )
 
     def encode(self, words: Tensor, offsets: Tensor) -> Tensor:
-        """Apply the permutation-invariant encoder, shape (documents, 1 + topics)."""
+        """Apply the permutation-invariant encoder, shape (documents, output_size)."""
         return self.encoder.forward_one_hot(words, offsets)
 
 
 class FixedLengthGuide(LDAGuide):
-    """Reads the first words of a document in their order, the paper's non-exchangeable baseline.
+    """The paper's non-exchangeable baseline, which reads the first words of a document in order.
 
-    Each of the first ``length`` words is embedded, the embeddings are concatenated (zeros where the
-    document is shorter; words beyond the length are not seen) and read by a network.
+    A network reads the concatenated embeddings of the first ``length`` words. Shorter documents are
+    padded with zeros, and words beyond the length are ignored.
 
     Parameters
     ----------
     model
         The model.
     length
-        How many words are read.
+        Number of words that the network reads.
     embedding_size
-        Features of a word.
+        Size of a word's embedding.
     readout_sizes
         Sizes of the hidden layers.
     **options
-        Of :class:`LDAGuide`.
+        Arguments of :class:`LDAGuide`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Guide of the model of bootstraps: q(z, l, a) of a cell from the set of its bootstraps."""
+"""Guide of the paper's model: q(z, l, a) of a cell from the set of its bootstraps."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 
 from ..models.paper_isoforms import BootstrapIsoforms
-from .cells import SCVIGuide, normal
+from .cells import CellGuide, normal
 
 
-class IsoformGuide(SCVIGuide):
-    """The inverse of :class:`~exvae.models.paper_isoforms.BootstrapIsoforms`.
+class PaperGuide(CellGuide):
+    """Guide of :class:`~exvae.models.paper_isoforms.BootstrapIsoforms`.
 
-    An encoder of its own gives a: the terms of the noise are large, and would drown z in a shared
-    one. It reads log1p of the bootstraps as they are.
+    A second encoder gives a. The noise terms of the likelihood are large and would dominate z in a
+    shared encoder. It reads log1p of the unscaled bootstraps.
 
     Parameters
     ----------
     model
         The model.
     **options
-        Of :class:`~exvae.guides.cells.SCVIGuide`.
+        Arguments of :class:`~exvae.guides.cells.CellGuide`.
     """
 
     def __init__(self, model: BootstrapIsoforms, **options) -> None:
@@ -30,6 +30,9 @@ class IsoformGuide(SCVIGuide):
     def posteriors(
         self, bootstraps: Tensor, offsets: Tensor, batches: Tensor
     ) -> dict[str, TorchDistribution]:
-        """Distributions of the latent variables of cells by site, batch shapes (cells, 1)."""
+        """Distributions of the latent variables of cells by site, batch shapes (cells, 1).
+
+        Arguments as for :meth:`~exvae.guides.cells.CellGuide.posteriors`.
+        """
         a = self.a_encoder(self.elements(bootstraps.log1p(), offsets, batches), offsets)
         return {**super().posteriors(bootstraps, offsets, batches), "a": normal(a)}

@@ -1,4 +1,4 @@
-"""Permutation-invariant encoder of sets, the heart of every exchangeable guide.
+"""Permutation-invariant encoder of sets, used by every exchangeable guide.
 
 A datapoint is a set X = {x_1, ..., x_n} of any size n >= 1. The encoder is
 
@@ -19,56 +19,114 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-POOLINGS = ("sum", "mean", "max", "moments")
+from ..models.base import chosen
 
 
 def multilayer_perceptron(sizes: Sequence[int]) -> nn.Sequential:
-    """Linear layers of the given sizes with softplus between them, none after the last one."""
+    """Linear layers of the given sizes with softplus between them."""
     layers: list[nn.Module] = []
     for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
         layers += [nn.Linear(inputs, outputs), nn.Softplus()]
     return nn.Sequential(*layers[:-1])
 
 
-def pool(table: Tensor, rows: Tensor, offsets: Tensor, pooling: str) -> Tensor:
-    """Pool rows of a table over sets, without ever holding one row for each element.
+def pool(table: Tensor, rows: Tensor, offsets: Tensor, mode: str) -> Tensor:
+    """Pool rows of a table over sets without storing one row for each element.
 
     Parameters
     ----------
     table
         Element features, shape (entries, features).
     rows
-        The row of the table that each element of each set stands for, shape (elements,), int64.
+        The row of the table for each element of each set, shape (elements,), int64.
     offsets
         Set s consists of ``rows[offsets[s]:offsets[s + 1]]``, shape (sets + 1,), int64.
-    pooling
-        One of :data:`POOLINGS`; ``moments`` is mean and standard deviation side by side.
+    mode
+        ``sum``, ``mean`` or ``max``.
 
     Returns
     -------
     Tensor
-        Shape (sets, features), or (sets, 2 * features) for ``moments``.
+        Shape (sets, features).
+    """
+    return functional.embedding_bag(rows, table, offsets, mode=mode, include_last_offset=True)
 
-    Raises
-    ------
-    ValueError
-        If the pooling is none of these.
+
+class Pooling(nn.Module):
+    """A symmetric function g of the elements of a set; subclass it to add your own.
+
+    Parameters
+    ----------
+    size
+        Features of an element.
+
+    Attributes
+    ----------
+    output_size
+        Features of the result; ``size`` unless a subclass changes it.
     """
 
-    def reduced(values: Tensor, mode: str) -> Tensor:
-        return functional.embedding_bag(rows, values, offsets, mode=mode, include_last_offset=True)
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.output_size = size
 
-    if pooling in ("sum", "mean", "max"):
-        return reduced(table, pooling)
-    if pooling == "moments":
-        # Centring first keeps the difference of squares exact where all elements are alike.
+    def forward(self, table: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
+        """Pool sets, arguments as for :func:`pool`; shape (sets, output_size)."""
+        raise NotImplementedError
+
+
+class _Reduction(Pooling):
+    """Sum, mean or largest value of each feature."""
+
+    mode: str
+
+    def forward(self, table: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
+        """Pool sets, arguments as for :func:`pool`; shape (sets, size)."""
+        return pool(table, rows, offsets, self.mode)
+
+
+class SumPooling(_Reduction):
+    """Sum of the elements."""
+
+    mode = "sum"
+
+
+class MeanPooling(_Reduction):
+    """Mean of the elements."""
+
+    mode = "mean"
+
+
+class MaxPooling(_Reduction):
+    """Largest value of each feature."""
+
+    mode = "max"
+
+
+class MomentsPooling(Pooling):
+    """Mean and standard deviation of the elements, side by side."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.output_size = 2 * size
+
+    def forward(self, table: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
+        """Pool sets, arguments as for :func:`pool`; shape (sets, output_size)."""
+        # Centring keeps the difference of squares exact if all elements are alike.
         centre = table.detach().mean(0)
-        mean = reduced(table - centre, "mean")
-        variance = (reduced((table - centre).square(), "mean") - mean.square()).clamp(min=0.0)
-        # The root has an infinite slope at zero, where a set of one element always is.
-        deviation = (variance + torch.finfo(table.dtype).eps).sqrt()
-        return torch.cat([mean + centre, deviation], -1)
-    raise ValueError(f"pooling is {pooling!r}; choose one of {', '.join(POOLINGS)}")
+        mean = pool(table - centre, rows, offsets, "mean")
+        squares = pool((table - centre).square(), rows, offsets, "mean")
+        # The square root has an infinite slope at zero, the variance of a set of one element.
+        variance = (squares - mean.square()).clamp(min=0.0) + torch.finfo(table.dtype).eps
+        return torch.cat([mean + centre, variance.sqrt()], -1)
+
+
+POOLINGS = {
+    "sum": SumPooling,
+    "mean": MeanPooling,
+    "max": MaxPooling,
+    "moments": MomentsPooling,
+}
 
 
 class SetEncoder(nn.Module):
@@ -81,11 +139,11 @@ class SetEncoder(nn.Module):
     output_size
         Features of the result.
     element_sizes
-        Layer sizes of f behind the input.
+        Sizes of the layers of f after the input.
     readout_sizes
         Sizes of the hidden layers of h.
     pooling
-        g, one of :data:`POOLINGS`.
+        g, a name in :data:`POOLINGS` or a class of your own.
 
     Examples
     --------
@@ -101,14 +159,12 @@ class SetEncoder(nn.Module):
         *,
         element_sizes: Sequence[int] = (64, 64),
         readout_sizes: Sequence[int] = (64,),
-        pooling: str = "mean",
+        pooling: str | type[Pooling] = "mean",
     ) -> None:
         super().__init__()
-        if pooling not in POOLINGS:
-            raise ValueError(f"pooling is {pooling!r}; choose one of {', '.join(POOLINGS)}")
-        self.pooling = pooling
         self.element = multilayer_perceptron([input_size, *element_sizes])
-        pooled_size = element_sizes[-1] * (2 if pooling == "moments" else 1)
+        self.pooling = chosen(pooling, POOLINGS, "pooling")(element_sizes[-1])
+        pooled_size = self.pooling.output_size
         self.normalise = nn.LayerNorm(pooled_size)
         self.readout = multilayer_perceptron([pooled_size + 1, *readout_sizes, output_size])
 
@@ -142,7 +198,7 @@ class SetEncoder(nn.Module):
         Parameters
         ----------
         elements
-            Shape (sets, length, input_size); what stands in the padding does not matter.
+            Shape (sets, length, input_size); the padding may hold any values.
         mask
             True where an element is real, shape (sets, length).
 
@@ -162,7 +218,7 @@ class SetEncoder(nn.Module):
     def forward_one_hot(self, words: Tensor, offsets: Tensor) -> Tensor:
         """Encode sets of one-hot elements, equal to ``forward(one_hot(words), offsets)``.
 
-        f is evaluated once for each entry of the vocabulary, or once for each distinct word where
+        f is evaluated once for each entry of the vocabulary, or once for each distinct word if
         there are fewer words than entries, so the cost of f does not grow with the sets.
 
         Parameters
@@ -186,7 +242,7 @@ class SetEncoder(nn.Module):
         if len(words) < len(table_of_first_layer):
             distinct, words = words.unique(return_inverse=True)
             table_of_first_layer = table_of_first_layer[distinct]
-        # Rows that lie in one piece: pooling reads them many times.
+        # Contiguous rows, as pooling reads them many times.
         table = self.element[1:]((table_of_first_layer + self.element[0].bias).contiguous())
         return self._read_out(table, words, offsets)
 
@@ -195,5 +251,5 @@ class SetEncoder(nn.Module):
         if (sizes < 1).any():
             raise ValueError("a set is empty; every set needs at least one element")
         log_sizes = sizes.to(table.dtype).log()
-        pooled = self.normalise(pool(table, rows, offsets, self.pooling))
+        pooled = self.normalise(self.pooling(table, rows, offsets))
         return self.readout(torch.cat([pooled, log_sizes.unsqueeze(-1)], -1))

@@ -1,189 +1,166 @@
-"""Rates of genes and usage of their isoforms, seen through bootstraps as effective reads.
+"""The default model of isoforms: gene rates and isoform usage, observed as effective reads.
 
-Beyond Chan, Spence & Song.
+This model goes beyond Chan, Spence & Song.
 
 z_n  ~ Normal(0, I), l_n ~ LogNormal             as in :mod:`exvae.models.scvi`
-t_nj ~ Gamma(mean l_n F_mu(z_n, s_n), theta_j)   rate of gene j, F_mu summed over its isoforms,
-       or 0 with probability f_h(z_n, s_n)       where the gene is off
-p_nj ~ Dirichlet(kappa_j f_mu / F_mu)            its usage of isoforms g
-e_nj ~ phi'_j Poisson(t_nj / phi'_j)             the quantifier's estimate of the gene,
-e_ng = e_nj times the shares of effective reads  divided among isoforms: one for each phi'_sj reads
-x_ngb likewise around e_ng, with phi for phi'    its bootstraps, x_ng1, ..., x_ngB
-y_ng                                             the expression that is asked for:
-       T_nj ~ Gamma(mean t_nj, variance c (phi_j - 1) t_nj), divided by
+t_nj ~ Gamma(mean l_n F_mu(z_n, s_n), theta_j)   rate of gene j; F_mu sums f_mu over its isoforms
+       or 0 with probability f_h(z_n, s_n)       if the gene is off
+p_nj ~ Dirichlet(kappa_j f_mu / F_mu)            usage of its isoforms g
+e_nj ~ phi'_j Poisson(t_nj / phi'_j)             the quantifier's estimate of the gene
+e_ng = e_nj times the shares of effective reads  its split, one effective read for phi'_sj reads
+x_ngb likewise around e_ng, with phi for phi'    bootstraps x_ng1, ..., x_ngB of the isoform
+y_ng                                             expression, the result:
+       T_nj ~ Gamma(mean t_nj, variance c (phi_j - 1) t_nj), times
        q_nj ~ Dirichlet(T_nj p_nj / (c (phi_sj - 1)) + 1 / isoforms of j)
-c    ~ Beta(1/2, 1/4)                            share of the ambiguity that cells have in common
+c    ~ Beta(1/2, 1/4)                            share of the ambiguity that all cells share
 
-The bootstraps repeat the drawing of reads, so that they are estimates of a rate and not of a count
-drawn with it. phi, the inferential dispersion, is the variance of bootstraps over that of counts: 1
-where only reads are drawn, and its excess over 1 is ambiguity. A gene's reads have little of it;
-their division has much, as what one isoform is given in error another lacks.
+Bootstraps repeat the drawing of reads. They are therefore estimates of a rate, not of a count.
 
-Reads are drawn for each cell anew, but sequences that cannot be told apart are the same in all
-cells, and other cells do not help: a share of the ambiguity is an error that cells have in common
-and that no cell shows. It is Berkson's: the truth scatters around what is estimated. Its 1 /
-isoforms is Perks' prior of usage (1947): a quantifier that cannot tell isoforms apart gives all
-reads to one, and one that is given nothing may have some. Nothing observed tells the share; that
-two thirds are common is what intervals hold with. The rest is each cell's own error, phi' = phi -
-E[c] (phi - 1).
+phi is the quantification overdispersion: the variance of the bootstraps divided by the variance of
+counts of as many reads (Baldoni et al., 2024; Zhu et al., 2019; see
+:mod:`exvae.data.overdispersion`). It is 1 if only the drawing of reads adds variance; its excess
+over 1 is ambiguity. Reads wrongly assigned to one isoform are missing from its siblings. Gene
+totals are therefore well determined and the split between isoforms is not, so the model treats the
+two separately.
+
+Each cell draws its reads anew, but the same look-alike sequences mislead the quantifier in every
+cell. Other cells do not help there: a share c of the ambiguity is an error common to all cells. It
+is a Berkson error, as the truth scatters around the estimated rate. 1 / isoforms is Perks' prior of
+usage (1947): a quantifier that cannot tell isoforms apart gives all reads to one of them, and its
+siblings may have some. No observation tells c. Two thirds of the ambiguity, E[c], is assumed to be
+common; with this share intervals hold the truth on simulated cells. The rest is the cell's own
+error, phi' = phi - E[c] (phi - 1).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pyro
 import torch
 from pyro.distributions import Beta, TorchDistribution
 from torch import Tensor, nn
 
-from ..data.bootstraps import BootstrapSummary
-from ..data.overdispersion import InferentialDispersions
-from .distributions.gamma_draws import standard_gamma
+from ..data.bootstraps import BootstrapMean
 from .distributions.gamma_poisson import LEAST_DISPERSION, BootstrapGammaPoisson
 from .distributions.gene_reads import BootstrapGeneReads, Division, GeneRates, draw_dirichlet
-from .distributions.genes import Genes
-from .distributions.posteriors import SampledPosterior
-from .scvi import RATES_PER_SAMPLE, SCVI
+from .distributions.posteriors import standard_gamma
+from .scvi import RATES_PER_SAMPLE, ZeroInflatedCells
 
-# Variance over mean (reads) below which a common error is as good as none.
+if TYPE_CHECKING:
+    from ..data.initial_values import InitialValues
+
+# Variance-to-mean ratio (reads) below which a common error is negligible.
 _LEAST_COMMON_DISPERSION = 1e-3
-# Logarithm of kappa before anything is learned, and where it is kept.
+# Initial log kappa, and its bounds.
 _FIRST_LOG_CONCENTRATION = 2.0
 _LOG_CONCENTRATION_RANGE = (-2.0, 12.0)
 
 
-class EffectiveReadIsoforms(SCVI):
-    """The model of effective reads; latent variables as in :class:`~exvae.models.scvi.SCVI`.
+class EffectiveReadIsoforms(ZeroInflatedCells):
+    """The model of effective reads.
 
     Parameters
     ----------
-    genes
-        Position of the gene of each isoform, shape (isoforms,), int64.
-    num_batches, **options
-        Of :class:`~exvae.models.scvi.SCVI`; what they say of isoforms is of genes here.
+    genes, num_batches, **options
+        Arguments of :class:`~exvae.models.scvi.ZeroInflatedCells`; genes, not isoforms, have
+        dispersion and dropout.
     weight_scale
-        Standard deviation of the normal prior of the weights from the decoder's last hidden layer,
-        so that what few cells tell of a gene is not believed.
+        Standard deviation of the normal prior of the decoder's last weights, which keeps it from
+        overfitting the few cells of a rare state.
     """
 
+    observes = "bootstrap_mean"
+    independent_isoforms = False
+    isoform_parameters = (*ZeroInflatedCells.isoform_parameters, "log_concentration")
     total_dispersion: Tensor
     division_dispersion: Tensor
-    isoform_parameters = (*SCVI.isoform_parameters, "log_concentration")
 
     def __init__(
-        self, genes: Tensor, num_batches: int = 1, *, weight_scale: float = 0.2, **options
+        self,
+        genes: Tensor | int,
+        num_batches: int = 1,
+        *,
+        weight_scale: float = 0.2,
+        **options,
     ) -> None:
-        num_genes = int(genes.max()) + 1
-        super().__init__(len(genes), num_batches, num_dispersed=num_genes, **options)
+        super().__init__(genes, num_batches, **options)
         self.weight_scale = weight_scale
-        self.log_concentration = nn.Parameter(torch.full((num_genes,), _FIRST_LOG_CONCENTRATION))
-        self.register_buffer("gene_codes", genes)
-        self.register_buffer("total_dispersion", torch.ones(num_genes))
-        self.register_buffer("division_dispersion", torch.ones(num_genes))
-
-    @property
-    def genes(self) -> Genes:
-        """Those of the isoforms."""
-        return Genes(self.gene_codes, self.num_dispersed)
+        first = torch.full((self.num_genes,), _FIRST_LOG_CONCENTRATION)
+        self.log_concentration = nn.Parameter(first)
+        self.register_buffer("total_dispersion", torch.ones(self.num_genes))
+        self.register_buffer("division_dispersion", torch.ones(self.num_genes))
 
     @torch.no_grad()
-    def initialise_noise(self, dispersions: InferentialDispersions) -> None:
-        """Take the inferential dispersions from the bootstraps themselves; they are not learned."""
-        self.total_dispersion.copy_(dispersions.totals.clamp(min=LEAST_DISPERSION))
-        self.division_dispersion.copy_(dispersions.divisions.clamp(min=LEAST_DISPERSION))
+    def initialise(self, values: InitialValues) -> None:
+        """Set parameters from the training cells; overdispersion is measured, never learned."""
+        super().initialise(values)
+        measured = values.overdispersion(self.gene_codes)
+        self.total_dispersion.copy_(measured.totals.clamp(min=LEAST_DISPERSION))
+        self.division_dispersion.copy_(measured.divisions.clamp(min=LEAST_DISPERSION))
 
-    def common_share_prior(self) -> TorchDistribution:
-        """Distribution of c, batch shape ()."""
-        return Beta(self.total_dispersion.new_tensor(0.5), self.total_dispersion.new_tensor(0.25))
-
-    def forward(
-        self,
-        bootstraps: Tensor,
-        offsets: Tensor,
-        batches: Tensor,
-        indices: Tensor,
-        num_cells: int,
-        obs: BootstrapSummary | Tensor | None = None,
-    ) -> Tensor | BootstrapSummary:
-        """Generate bootstraps of a minibatch of cells, or score those observed.
-
-        Arguments and result as for :class:`~exvae.models.paper_isoforms.BootstrapIsoforms`, but
-        that the site ``bootstraps`` has a value for each cell, shape (cells, 1, isoforms,
-        bootstraps): what the isoforms of a gene are given is not independent.
-        """
-        num_bootstraps = obs.shape[-1] if isinstance(obs, Tensor) else int(offsets.diff().max())
+    def sample_parameters(self) -> None:
+        """Score the decoder's weights under their prior while they are learned."""
         if self.training:
             pyro.factor("decoder_weights", self.log_prob_of_weights())
-        with pyro.plate("cells", num_cells, subsample=indices, dim=-2):
-            z = pyro.sample("z", self.z_prior())
-            library = pyro.sample("library", self.library_prior(batches))
-            distribution = self.bootstraps(z, library, batches, num_bootstraps)
-            value = pyro.sample("bootstraps", distribution, obs=None if obs is None else _each(obs))
-        return value.squeeze(-3) if obs is None else obs
 
     def log_prob_of_weights(self) -> Tensor:
-        """Log density in nats of the decoder's weights under their prior, but for a constant."""
+        """Log prior density (nats) of the decoder's weights up to a constant, shape ()."""
         return -(self.decoder.output.weight / self.weight_scale).square().sum() / 2
 
-    def bootstraps(
-        self, z: Tensor, library: Tensor, batches: Tensor, num_bootstraps: int
+    def likelihood(
+        self, latents: dict[str, Tensor], batches: Tensor, num_bootstraps: int = 1
     ) -> BootstrapGeneReads:
         """Distribution of x (reads), batch shape (..., cells, 1), event (isoforms, bootstraps)."""
-        mean, *of_genes = (part.unsqueeze(-2) for part in self.decode(z, library, batches))
+        mean, *of_genes = (part.unsqueeze(-2) for part in self.count_parameters(latents, batches))
         totals = BootstrapGammaPoisson(
             self.genes.sums(mean),
             *of_genes,
-            self._own(self.total_dispersion),
+            self.own_error(self.total_dispersion),
             self.total_dispersion,
             num_bootstraps=num_bootstraps,
         )
         division = Division(
             self.genes.shares(mean),
             self.log_concentration.clamp(*_LOG_CONCENTRATION_RANGE).exp(),
-            self._own(self.division_dispersion),
+            self.own_error(self.division_dispersion),
             self.division_dispersion,
         )
         return BootstrapGeneReads(totals, division, self.genes)
 
-    def _own(self, dispersion: Tensor) -> Tensor:
-        """Give what is a cell's own error of an inferential dispersion, phi'."""
+    def own_error(self, dispersion: Tensor) -> Tensor:
+        """Overdispersion phi' of a cell's own error, given phi; both of shape (genes,)."""
         return dispersion - self.common_share_prior().mean * _ambiguity(dispersion)
+
+    def common_share_prior(self) -> TorchDistribution:
+        """Distribution of c, batch shape ()."""
+        return Beta(self.total_dispersion.new_tensor(0.5), self.total_dispersion.new_tensor(0.25))
 
     def log_prob_of_counts(
         self, latents: dict[str, Tensor], batches: Tensor, counts: Tensor
     ) -> Tensor:
-        """Log probability (nats) of estimates that round to whole counts, shape (..., cells).
+        """Log probability (nats) of estimates that round to whole counts, shape (..., cells)."""
+        likelihood = self.likelihood(latents, batches)
+        return likelihood.log_prob_of_whole(counts.unsqueeze(-2)).squeeze(-1)
 
-        Arguments as for :meth:`~exvae.models.scvi.SCVI.log_prob_of_counts`.
-        """
-        distribution = self.bootstraps(batches=batches, num_bootstraps=1, **latents)
-        return distribution.log_prob_of_whole(counts.unsqueeze(-2)).squeeze(-1)
+    def draw_expression(self, latents: dict[str, Tensor], batches: Tensor, obs: Tensor) -> Tensor:
+        """Draw y (reads) given number and mean of bootstraps, shape (draws, cells, isoforms)."""
+        likelihood = self.likelihood(latents, batches)
+        statistics = BootstrapMean.unstacked(obs.unsqueeze(-3))
+        rates = likelihood.draw_rates(statistics, RATES_PER_SAMPLE)
+        share = self.common_share_prior().sample((RATES_PER_SAMPLE, 1, 1, 1))
+        return self.draw_common_error(rates, share).squeeze(-2)
 
-    def expression(
-        self, samples: Sequence[dict[str, Tensor]], batches: Tensor, obs: BootstrapSummary
-    ) -> SampledPosterior:
-        """Posterior of the expression y (reads), batch shape (cells, isoforms).
+    def draw_common_error(self, rates: GeneRates, share: Tensor) -> Tensor:
+        """Draw y (reads) given rates, shape (..., isoforms).
 
         Parameters
         ----------
-        samples
-            Values of the latent variables, drawn from q.
-        batches
-            Shape (cells,), int64.
-        obs
-            Summary of the bootstraps, entries of shape (cells, isoforms).
+        rates
+            Rates of genes (reads), shape (..., genes), and usage, shape (..., isoforms).
+        share
+            c, broadcasting with (..., genes).
         """
-        draws = []
-        for latents in samples:
-            distribution = self.bootstraps(batches=batches, num_bootstraps=1, **latents)
-            rates = distribution.draw_rates(_each(obs), RATES_PER_SAMPLE)
-            share = self.common_share_prior().sample((RATES_PER_SAMPLE, 1, 1, 1))
-            draws.append(self.draw_expression(rates, share).squeeze(-2))
-        return SampledPosterior(torch.cat(draws))
-
-    def draw_expression(self, rates: GeneRates, share: Tensor) -> Tensor:
-        """Draw y (reads) behind rates, shape (..., isoforms); ``share``, c, broadcasts."""
         scatter = (share * _ambiguity(self.total_dispersion)).clamp(min=_LEAST_COMMON_DISPERSION)
         tiny = torch.finfo(scatter.dtype).tiny
         totals = standard_gamma((rates.totals / scatter).clamp(min=tiny)) * scatter
@@ -194,12 +171,5 @@ class EffectiveReadIsoforms(SCVI):
 
 
 def _ambiguity(dispersion: Tensor) -> Tensor:
-    """Excess of an inferential dispersion over that of counts."""
+    """Excess of an overdispersion over 1, the value for unambiguous reads; any shape."""
     return (dispersion - 1).clamp(min=0.0)
-
-
-def _each(obs: BootstrapSummary | Tensor) -> BootstrapSummary | Tensor:
-    """Give bootstraps of cells a dimension of one for the plate that isoforms have elsewhere."""
-    if isinstance(obs, Tensor):
-        return obs.unsqueeze(-3)
-    return BootstrapSummary(*(part.unsqueeze(-2) for part in obs))

@@ -62,7 +62,7 @@ class LDA(UniquelyNamedModule):
         Parameters
         ----------
         words
-            What the guide reads, unused here, shape (words,), int64.
+            Input of the guide, unused here, shape (words,), int64.
         offsets
             Document d of the minibatch has ``offsets[d + 1] - offsets[d]`` words, shape
             (documents + 1,), int64.

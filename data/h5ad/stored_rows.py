@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 class StoredRows:
-    """A matrix in an open ``.h5ad`` of which only the rows asked for are read.
+    """A matrix in an open ``.h5ad``, read some rows at a time.
 
-    One that is stored by columns is read whole at once: no row can be read without all of it.
+    A matrix stored by columns is read as a whole, as every row needs all columns.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ class H5adRows:
     path
         The file.
     num_columns
-        Of every matrix.
+        Number of columns of every matrix.
     """
 
     def __init__(self, path: Path, num_columns: int) -> None:
@@ -88,7 +88,7 @@ class H5adRows:
             self._flush()
 
     def finish(self, obs: pd.DataFrame, var: pd.DataFrame, uns: Mapping[str, Any]) -> None:
-        """Write what waits, and what rows, columns and all are."""
+        """Write the rows that wait, and the tables of rows, columns and everything else."""
         self._flush()
         for place in self._sparse:
             shape = np.array([self._num_rows, self._num_columns])
@@ -108,7 +108,7 @@ class H5adRows:
 
 
 def _encode(place: h5py.Group | h5py.Dataset, kind: str, version: str, **attributes: Any) -> None:
-    """Tell anndata what it reads."""
+    """Mark an element as anndata expects it."""
     place.attrs.update({"encoding-type": kind, "encoding-version": version, **attributes})
 
 

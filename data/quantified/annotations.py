@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..errors import DataError
 
-# What follows the first bar of a GENCODE name, and a version.
+# The rest of a GENCODE name from its first bar, and a version.
 _DECORATION = re.compile(r"\|.*|\.\d+(?=\||$)")
 
 
@@ -24,22 +24,22 @@ def read_genes(path: Path, transcripts: Sequence[str]) -> tuple[np.ndarray, tupl
     ----------
     path
         A table without header, separated by tabs (``.csv``: by commas): transcript, gene; further
-        columns and transcripts are ignored. Where names differ only by a version (``.2``), or by
-        what follows a bar, they are matched without it.
+        columns and transcripts are ignored. Names that differ only by a version (``.2``), or from
+        the first bar on, are matched without it.
     transcripts
-        Whose genes are wanted.
+        Names of the transcripts, shape (isoforms,).
 
     Returns
     -------
     genes
-        Shape (isoforms,), strings.
+        Gene of each transcript, shape (isoforms,), strings.
     notes
-        What a reader should know of how they were matched.
+        Remarks on the matching, one line each.
 
     Raises
     ------
     DataError
-        If the table cannot be read, or does not tell the gene of every transcript.
+        If the table cannot be read, or lacks the gene of a transcript.
     """
     separator = "," if path.suffix == ".csv" else "\t"
     table = _read_table(path, separator, header=None, dtype=str, na_filter=False)
@@ -71,6 +71,19 @@ def read_genes(path: Path, transcripts: Sequence[str]) -> tuple[np.ndarray, tupl
     return np.array(found, dtype=str), notes
 
 
+def genes_or_own(
+    path: Path | None, transcripts: Sequence[str]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Find genes by :func:`read_genes`; without a table, a transcript is a gene of its own.
+
+    Genes have shape (isoforms,), strings.
+    """
+    if path is None:
+        note = "without a table of genes (t2g), every transcript is taken for a gene of its own"
+        return np.array(transcripts, dtype=str), (note,)
+    return read_genes(path, transcripts)
+
+
 def _bare(name: str) -> str:
     return _DECORATION.sub("", name)
 
@@ -78,7 +91,7 @@ def _bare(name: str) -> str:
 def _look_up(
     path: Path, names: Sequence[str], genes: Sequence[str], wanted: Sequence[str]
 ) -> list[str | None]:
-    """Look up genes; of names that are wanted none may have two."""
+    """Look up genes; a wanted name with two genes is an error."""
     known: dict[str, str] = {}
     conflicting: dict[str, str] = {}
     for name, gene in zip(names, genes, strict=True):
@@ -104,16 +117,16 @@ def read_cell_table(
         A table with a header, separated by commas (``.tsv``: by tabs); its first column names the
         cells.
     cells
-        Whose rows are wanted, in this order.
+        Names of the cells, in the order of the result.
     reserved
-        Columns that it must not have.
+        Columns that the table must not have.
 
     Returns
     -------
     table
         A row for each of ``cells``.
     notes
-        What a reader should know of rows that are not used.
+        Remarks on rows that are not used, one line each.
 
     Raises
     ------

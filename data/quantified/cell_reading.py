@@ -1,6 +1,6 @@
-"""What reads a cell, in this process or in others.
+"""A reader of cells, for this process or for others.
 
-Every process that reads loads this module, so that it loads neither torch nor anndata.
+Every process that reads cells loads this module, so that it loads neither torch nor anndata.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .cell_rows import CellRows, cell_rows
-from .quantifications import read_quantification
+from .directories import read_quantification
 
 
 class CellReader(NamedTuple):
@@ -20,11 +20,11 @@ class CellReader(NamedTuple):
     Attributes
     ----------
     transcripts
-        That every cell must have, in the order of the columns, shape (isoforms,), bytes.
+        Transcripts of every cell, in the order of the columns, shape (isoforms,), bytes.
     max_bootstraps
-        Read the first so many of each cell; None reads all.
+        Largest number of bootstraps to read; None reads all.
     num_layers
-        Keep the first so many; None keeps all.
+        Largest number of bootstraps to keep; None keeps all.
     """
 
     transcripts: np.ndarray

@@ -11,21 +11,21 @@ import numpy as np
 
 from .quantifications import Quantification
 
-# The share of reads that may be displaced, see `displaced_share`. Of 1740 cells quantified without
-# --bias the worst has 0.0006 with 20 bootstraps and 0.02 with 5, about half of what is allowed or
-# less.
+# Share of reads that may be displaced, see `displaced_share`. Among 1740 cells quantified without
+# kallisto --bias the worst has 0.0006 with 20 bootstraps and 0.02 with 5, at most about half of the
+# allowed share.
 _DISPLACED_SHARE = 1e-3
 
 
 class SparseRow(NamedTuple):
-    """Entries of a row that are not zero.
+    """Entries of a row above zero.
 
     Attributes
     ----------
     indices
-        Of the columns, ascending, shape (entries,), int32.
+        Positions of the columns, ascending, shape (entries,), int32.
     values
-        Shape (entries,), float32.
+        Values of the entries, shape (entries,), float32.
     """
 
     indices: np.ndarray
@@ -33,7 +33,7 @@ class SparseRow(NamedTuple):
 
     @classmethod
     def of(cls, values: np.ndarray, indices: np.ndarray | None = None) -> SparseRow:
-        """Take the non-zero ones of values (columns,), which lie at ``indices`` if given."""
+        """Take values above zero; both shapes are (values,), indices by default 0, 1, ..."""
         values = values.astype(np.float32)
         kept = np.flatnonzero(values)
         columns = kept if indices is None else indices[kept]
@@ -46,23 +46,23 @@ class CellRows(NamedTuple):
     Attributes
     ----------
     counts
-        The estimates (reads).
+        Estimated counts (reads).
     bootstraps
-        As many as are kept (reads).
+        Bootstraps to keep (reads).
     mean, sum_of_squares
-        Of :class:`~exvae.data.bootstraps.BootstrapSummary`, of all bootstraps.
+        Statistics of all bootstraps, see :class:`~exvae.data.bootstraps.BootstrapSummary`.
     zeros
-        How many bootstraps are zero, shape (isoforms,), int16.
+        Number of bootstraps that are zero, shape (isoforms,), int16.
     effective_lengths
-        Shape (isoforms,), float64 (bases).
+        Effective lengths of the transcripts (bases), shape (isoforms,), float64.
     num_bootstraps
-        How many there are, kept or not.
+        Number of bootstraps, kept or not.
     total_counts
         Sum of the estimates (reads).
     displaced
-        Of :func:`displaced_share`.
+        Share of reads, see :func:`displaced_share`.
     quantifier, version, replicates
-        Of :class:`~exvae.data.quantified.quantifications.Quantification`.
+        See :class:`~exvae.data.quantified.quantifications.Quantification`.
     """
 
     counts: SparseRow
@@ -82,12 +82,15 @@ class CellRows(NamedTuple):
     def is_centred(self) -> bool:
         """Whether the bootstraps scatter around the estimates.
 
-        The fewer bootstraps, the less is known of how far they scatter.
+        Few bootstraps leave their scatter uncertain, so that more is allowed.
         """
         return self.displaced <= max(_DISPLACED_SHARE, 1 / self.num_bootstraps**2)
 
     def matrices(self) -> tuple[dict[str, SparseRow], dict[str, np.ndarray]]:
-        """Give the sparse and the dense rows by the place of their matrix in the file."""
+        """Give the sparse and the dense rows by the place of their matrix in the file.
+
+        Dense rows have shape (isoforms,).
+        """
         bootstraps = enumerate(self.bootstraps, start=1)
         sparse = {
             "X": self.counts,
@@ -99,7 +102,7 @@ class CellRows(NamedTuple):
 
 
 def cell_rows(cell: Quantification, num_layers: int | None = None) -> CellRows:
-    """Make the rows of a cell, ``num_layers`` of bootstraps among them (None: of all)."""
+    """Make the rows of a cell, with the first ``num_layers`` bootstraps (None: with all)."""
     num_bootstraps, num_isoforms = cell.bootstraps.shape
     expressed = np.flatnonzero(cell.bootstraps.any(0))
     bootstraps = cell.bootstraps[:, expressed].astype(np.float64)
@@ -127,23 +130,23 @@ def cell_rows(cell: Quantification, num_layers: int | None = None) -> CellRows:
 
 
 def displaced_share(counts: np.ndarray, bootstraps: np.ndarray) -> float:
-    """Measure how far bootstraps are from being centred on the estimates.
+    """Measure the displacement of the bootstraps from the estimates.
 
     Parameters
     ----------
     counts
-        The estimates (reads), shape (isoforms,).
+        Estimated counts (reads), shape (isoforms,).
     bootstraps
-        Shape (bootstraps, isoforms).
+        Bootstrap estimates (reads), shape (bootstraps, isoforms).
 
     Returns
     -------
     float
-        Share of the estimated reads by which means of the bootstraps are off beyond three standard
-        deviations of a bootstrap. Bootstraps of ambiguous isoforms are biased within that.
+        Share of the estimated reads by which bootstrap means miss the estimates, beyond three
+        standard deviations of a bootstrap. Ambiguous isoforms have biases within that limit.
     """
     if len(bootstraps) == 1:
-        return 0.0  # nothing tells how far it scatters
+        return 0.0  # its scatter is unknown
     seen = np.flatnonzero(bootstraps.any(0) | (counts > 0))
     estimates, drawn = counts[seen].astype(np.float64), bootstraps[:, seen].astype(np.float64)
     offset = np.abs(drawn.mean(0) - estimates)

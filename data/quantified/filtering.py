@@ -1,9 +1,10 @@
 """Isoforms without reads left out of cells, in memory that does not grow with the cells.
 
-An isoform has reads in a cell if the mean of the cell's bootstraps, which is what a fit sees of it,
-is above zero; where the file holds no bootstraps, its estimate. The library size of a cell is to a
-fit the sum of the isoforms in the file, so that of a filtered file is the reads of the isoforms
-kept: fractions are of them. ``obs["total_counts"]`` stays what was imported.
+An isoform has reads in a cell if the mean of the cell's bootstraps is above zero; without
+bootstraps in the file, if its estimate is. A fit takes the sum over the isoforms in the file for
+the library size of a cell, so that after filtering fractions refer to the reads of the isoforms
+kept.
+``obs["total_counts"]`` keeps its imported values.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ import pandas as pd
 from anndata.io import read_elem, write_elem
 from scipy.sparse import csr_matrix
 
-from ..cells import CellFile, blocks, dense_rows, open_cells
 from ..errors import DataError
 from ..files import require_h5ad, written_atomically
+from ..h5ad.reading import CellFile, dense_rows, open_cells
 from ..h5ad.writing import H5adRows
 from ..progress import with_progress
+from ..row_blocks import blocks
 from .cell_rows import SparseRow
 
 # Entries, cells times isoforms, of each matrix that are read at once.
@@ -32,16 +34,16 @@ Rows = tuple[dict[str, SparseRow], dict[str, np.ndarray]]
 
 
 class FilterSummary(NamedTuple):
-    """What is left of the cells.
+    """Size of the filtered cells.
 
     Attributes
     ----------
     cells
-        How many.
+        Number of cells.
     isoforms, isoforms_before
-        How many are kept, of how many.
+        Number of isoforms after and before filtering.
     reads_kept
-        Share of the reads of all cells that their isoforms have.
+        Share of the reads of all cells in the isoforms kept.
     """
 
     cells: int
@@ -62,22 +64,23 @@ def filter_isoforms(
     out
         The ``.h5ad`` to write; it appears when it is complete.
     min_cells
-        Cells in which an isoform must have reads to be kept.
+        Number of cells in which an isoform must have reads to be kept.
     min_reads
-        Reads that count, at least so many (the mean of the bootstraps); 0 takes all above zero.
+        Smallest mean of the bootstraps (reads) that counts as reads in a cell; 0 takes all above
+        zero.
 
     Raises
     ------
     DataError
         If the cells cannot be read, no isoform is left, or a cell without reads.
     """
-    require_h5ad(out, "choose another --out")
+    require_h5ad(out)
     if out.resolve() == source.resolve():
-        raise DataError(f"{out}: is the file that is read; choose another --out")
+        raise DataError(f"{out}: is the file that is read; choose another place")
     with open_cells(source) as file:
         num_cells, num_isoforms = file.shape
         if min_cells > num_cells:
-            raise file.error(f"has {num_cells} cells, --min-cells is {min_cells}; give fewer")
+            raise file.error(f"has {num_cells} cells, min_cells is {min_cells}; give fewer")
         seen_in, totals = np.zeros(num_isoforms, np.int64), np.zeros(num_isoforms)
         for reads in with_progress(_mean_reads(file), num_cells, "count"):
             seen_in += (reads > 0) & (reads >= min_reads)
@@ -86,7 +89,7 @@ def filter_isoforms(
         if not kept.any():
             raise file.error(
                 f"no isoform has reads in {min_cells} cells, the most are {seen_in.max(initial=0)};"
-                " lower --min-cells or --min-reads"
+                " lower min_cells or min_reads"
             )
         summary = FilterSummary(
             num_cells, int(kept.sum()), num_isoforms, float(totals[kept].sum() / totals.sum())
@@ -105,7 +108,7 @@ def filter_isoforms(
 
 
 def _mean_reads(file: CellFile) -> Iterator[np.ndarray]:
-    """Mean of the bootstraps of each cell, or where there are none its estimates (isoforms,)."""
+    """Yield the mean bootstraps of each cell, or without bootstraps its counts (isoforms,)."""
     for rows in blocks(*file.shape, _BLOCK):
 
         def read(name: str, rows: slice = rows) -> np.ndarray:
@@ -122,7 +125,7 @@ def _mean_reads(file: CellFile) -> Iterator[np.ndarray]:
 
 
 def _kept_rows(file: CellFile, kept: np.ndarray) -> Iterator[Rows]:
-    """Rows of all matrices of one cell after another, by the place of their matrix."""
+    """Yield the rows of each cell by the place of their matrix."""
     places = ["X", *(f"layers/{name}" for name in file.layers)]
     new_column = np.cumsum(kept, dtype=np.int32) - 1
     for rows in blocks(*file.shape, _BLOCK):
@@ -137,8 +140,8 @@ def _kept_rows(file: CellFile, kept: np.ndarray) -> Iterator[Rows]:
             counts = sparse["X"].values if "X" in sparse else dense["X"]
             if not counts.any():
                 raise file.error(
-                    f"cell {cell} has no reads in the isoforms that are kept; lower --min-cells or "
-                    "--min-reads, or leave the cell out"
+                    f"cell {cell} has no reads in the isoforms that are kept; lower min_cells or "
+                    "min_reads, or leave the cell out"
                 )
             yield sparse, dense
 
@@ -162,7 +165,7 @@ def _rows_of(table: pd.DataFrame, kept: np.ndarray) -> pd.DataFrame:
 
 
 def _copy_others(old: h5py.File, new: h5py.File, kept: np.ndarray) -> None:
-    """Copy what else anndata keeps: of cells as it is, of isoforms those that are kept."""
+    """Copy further elements: of cells unchanged, of isoforms for the isoforms kept."""
     for name in ("obsm", "obsp", "raw"):
         if name in old:
             old.copy(name, new)

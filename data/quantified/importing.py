@@ -1,7 +1,7 @@
 """Many cells' results of kallisto and salmon to one ``.h5ad``.
 
 Cells are read in several processes and written row by row in their order, so that memory grows
-neither with the number of cells nor with that of their bootstraps.
+neither with the number of cells nor with the number of bootstraps.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from ..files import require_h5ad, written_atomically
 from ..h5ad.writing import H5adRows
 from ..processes import map_in_order, num_cores
 from ..progress import with_progress
-from .annotations import read_cell_table, read_genes
+from .annotations import genes_or_own, read_cell_table
 from .cell_reading import CellReader
 from .cell_rows import CellRows
-from .quantifications import Quantification, find_cells, read_quantification, text_of
+from .directories import find_cells, read_quantification
+from .quantifications import Quantification, text_of
 
-# Where reading takes less, further processes would not be ready before it is done.
+# Shorter imports would be over before further processes are ready.
 _SECONDS_WORTH_PROCESSES = 10.0
 
 OBS_COLUMNS = (
@@ -39,17 +40,17 @@ OBS_COLUMNS = (
 
 
 class ImportOptions(NamedTuple):
-    """How cells are imported.
+    """Options of an import.
 
     Attributes
     ----------
     max_bootstraps
-        Read the first so many of each cell; None reads all.
+        Largest number of bootstraps of a cell to read; None reads all.
     num_layers
-        Keep the first so many as layers ``infRep1`` ...; None keeps all. The sufficient statistics
-        are of all that are read.
+        Largest number of bootstraps to keep as layers ``infRep1`` ...; None keeps all. The
+        sufficient statistics use all bootstraps that are read.
     num_processes
-        That read cells; None takes the cores where that pays.
+        Number of processes that read cells; None takes the cores where that pays.
     """
 
     max_bootstraps: int | None = None
@@ -58,20 +59,20 @@ class ImportOptions(NamedTuple):
 
 
 class ImportSummary(NamedTuple):
-    """What was imported.
+    """Size of the imported cells.
 
     Attributes
     ----------
     cells, isoforms, genes
-        How many.
+        Number of each.
     min_bootstraps, max_bootstraps
-        Of a cell.
+        Smallest and largest number of bootstraps of a cell.
     layers
         Number of layers infRep.
     reads
-        Sum of the estimates of all cells.
+        Sum of the estimated counts of all cells (reads).
     notes
-        What a reader should know of it, one line each.
+        Remarks for the user, one line each.
     """
 
     cells: int
@@ -96,7 +97,7 @@ def import_cells(
     Parameters
     ----------
     directories
-        Each of a cell, or searched for such.
+        Directories of cells, or directories to search for them.
     out
         The ``.h5ad`` to write; it appears when it is complete.
     t2g
@@ -104,12 +105,12 @@ def import_cells(
     obs
         Table of cells, see :func:`~exvae.data.quantified.annotations.read_cell_table`.
     options
-        How; by default all bootstraps are kept.
+        Options; by default all bootstraps are kept.
 
     Raises
     ------
     DataError
-        If anything is wrong with what is given; nothing is written then.
+        If anything is wrong with the input; nothing is written then.
     """
     options = options or ImportOptions()
     require_h5ad(out)
@@ -118,7 +119,7 @@ def import_cells(
     table, notes = pd.DataFrame(index=pd.Index(names)), ()
     if obs is not None:
         table, notes = read_cell_table(obs, names, (*OBS_COLUMNS, "_index"))
-    # The first cell tells which transcripts all must have, and how long reading takes.
+    # The first cell sets the transcripts of all, and gives an estimate of the time.
     started = time.perf_counter()
     first = read_quantification(cells[names[0]], options.max_bootstraps)
     seconds = (time.perf_counter() - started) * len(names)
@@ -127,7 +128,7 @@ def import_cells(
     num_processes = options.num_processes
     if num_processes is None:
         num_processes = num_cores() if seconds > _SECONDS_WORTH_PROCESSES else 1
-    about = _About(len(var))
+    known = _KnownOfCells(len(var))
     with (
         written_atomically(out) as path,
         H5adRows(path, len(var)) as file,
@@ -135,23 +136,29 @@ def import_cells(
     ):
         for name, row in zip(names, with_progress(rows, len(names), "import"), strict=True):
             file.append(*row.matrices())
-            about.add(name, row)
-        var["effective_length"] = about.effective_lengths / len(names)
-        table = pd.concat([about.columns(names), table], axis=1)
+            known.add(name, row)
+        var["effective_length"] = known.effective_lengths / len(names)
+        table = pd.concat([known.columns(names), table], axis=1)
         file.finish(table, var, {"exvae_import": _provenance(t2g, obs, options)})
-    num_bootstraps = table["n_bootstraps"]
+    return _summary(table, var, options, (*notes, *gene_notes, *known.notes(len(names))))
+
+
+def _summary(
+    obs: pd.DataFrame, var: pd.DataFrame, options: ImportOptions, notes: tuple[str, ...]
+) -> ImportSummary:
+    num_bootstraps = obs["n_bootstraps"]
     num_layers = num_bootstraps.max()
     if options.num_layers is not None:
         num_layers = min(num_layers, options.num_layers)
     return ImportSummary(
-        cells=len(names),
+        cells=len(obs),
         isoforms=len(var),
         genes=var["gene"].nunique(),
         min_bootstraps=int(num_bootstraps.min()),
         max_bootstraps=int(num_bootstraps.max()),
         layers=int(num_layers),
-        reads=float(table["total_counts"].sum()),
-        notes=(*notes, *gene_notes, *about.notes(len(names))),
+        reads=float(obs["total_counts"].sum()),
+        notes=notes,
     )
 
 
@@ -159,16 +166,13 @@ def _transcript_table(
     first: Quantification, t2g: Path | None
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     names = [text_of(name) for name in first.transcripts]
-    genes: Sequence[str] | np.ndarray = names
-    notes = ("without --t2g, every transcript is taken for a gene of its own",)
-    if t2g is not None:
-        genes, notes = read_genes(t2g, names)
+    genes, notes = genes_or_own(t2g, names)
     columns = {"gene": pd.Categorical(genes), "length": first.lengths}
     return pd.DataFrame(columns, index=pd.Index(names)), notes
 
 
 def _provenance(t2g: Path | None, obs: Path | None, options: ImportOptions) -> dict[str, object]:
-    """Tell how the file was made, without what is not so: h5ad has no None."""
+    """Describe the import, without the options not given: h5ad has no None."""
     values = {
         "exvae_version": version("exvae"),
         "t2g": None if t2g is None else t2g.name,
@@ -179,8 +183,8 @@ def _provenance(t2g: Path | None, obs: Path | None, options: ImportOptions) -> d
     return {name: value for name, value in values.items() if value is not None}
 
 
-class _About:
-    """What is known of each cell, gathered while cells are read."""
+class _KnownOfCells:
+    """Facts about each cell, gathered while cells are read."""
 
     def __init__(self, num_isoforms: int) -> None:
         self.effective_lengths = np.zeros(num_isoforms)

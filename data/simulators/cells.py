@@ -1,15 +1,15 @@
 """A simulator of cells whose isoforms were quantified with bootstraps, as by kallisto.
 
-Molecules of genes are shared out to isoforms, which yield fragments in proportion to molecules and
-effective length, as protocols do that sequence whole transcripts. Fragments fall into equivalence
-classes, and from the counts of classes the counts of isoforms are estimated, once as they are and
-once for each bootstrap, which draws as many fragments again from the classes of the cell.
+Molecules of genes are divided among isoforms, which yield fragments in proportion to molecules and
+effective length, as in protocols that sequence whole transcripts. Fragments fall into equivalence
+classes, and the counts of classes give estimates of the counts of isoforms: one for the cell, and
+one for each bootstrap, which draws as many fragments again from the classes of the cell.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
@@ -38,27 +38,29 @@ _WORTH_PROCESSES = 1 << 22
 
 
 class SimulationOptions(NamedTuple):
-    """How cells are simulated.
+    """Options of a simulation.
 
     Attributes
     ----------
     num_bootstraps
-        Of each cell, at least 1.
+        Number of bootstraps of each cell, at least 1.
     num_layers
-        Keep the first so many bootstraps as layers ``infRep1`` ...; None keeps all. The sufficient
-        statistics are of all.
+        Largest number of bootstraps to keep as layers ``infRep1`` ...; None keeps all. The
+        sufficient statistics use all bootstraps.
     switching_share
-        Share of the genes of several isoforms that use them differently in each cell type.
+        Share of the genes of several isoforms whose usage differs between cell types.
     usage_concentration
-        Of the Dirichlet distribution of the usage of a gene, for each isoform.
+        Concentration of the Dirichlet distribution of a gene's usage, for each isoform.
     usage_noise
-        Of the usage in single cells, see :func:`~exvae.data.simulators.usage.vary_usage`.
+        Noise of the usage in single cells, see
+        :func:`~exvae.data.simulators.usage.vary_usage`.
     fragments
-        How fragments and reads are made.
+        Model of fragments and reads.
     num_processes
-        That estimate; None takes the cores where that pays, and one with a GPU.
+        Number of processes that estimate counts; None takes the cores where that pays, and one
+        with a GPU.
     device
-        Where estimates are computed, ``cpu`` or ``cuda``.
+        Device of the estimates, ``cpu`` or ``cuda``.
     """
 
     num_bootstraps: int = 30
@@ -72,18 +74,18 @@ class SimulationOptions(NamedTuple):
 
 
 class SimulationSummary(NamedTuple):
-    """What was simulated.
+    """Size of the simulated cells.
 
     Attributes
     ----------
     cells, isoforms, genes, bootstraps
-        How many; bootstraps of a cell.
+        Number of each; bootstraps of one cell.
     switching_genes
-        How many genes use their isoforms differently in each cell type.
+        Number of genes whose usage differs between cell types.
     classes
         Number of equivalence classes.
     reads
-        Sum of the estimates of all cells.
+        Sum of the estimated counts of all cells (reads).
     """
 
     cells: int
@@ -108,9 +110,9 @@ def simulate_cells(
 ) -> SimulationSummary:
     """Simulate cells and write them with their truth.
 
-    The truth is ``layers["expected_counts"]``, the fragments that are expected of the molecules
-    that are sequenced, ``layers["true_counts"]``, those really drawn (Poisson),
-    ``obs["cell_type"]`` and ``var["switching"]``.
+    The truth is ``layers["expected_counts"]``, the expected fragments of the sequenced molecules,
+    ``layers["true_counts"]``, the fragments drawn (Poisson), ``obs["cell_type"]`` and
+    ``var["switching"]``.
 
     Parameters
     ----------
@@ -119,20 +121,19 @@ def simulate_cells(
     transcripts
         The isoforms.
     gene_expression
-        Molecules of each gene that are sequenced, the names of genes sorted, shape (cells, genes),
-        in units of which a cell has as many as it has expected fragments: a cell's sum is its
-        depth, and the fragments of an isoform are in proportion to the molecules of its gene, its
-        share of them and its effective length.
+        Sequenced molecules of each gene, the names of genes sorted, shape (cells, genes). A cell's
+        sum is its depth (expected fragments); the fragments of an isoform are in proportion to the
+        molecules of its gene, its share of them and its effective length.
     cell_types
-        Shape (cells,), strings.
+        Cell type of each cell, shape (cells,), strings.
     generator
-        Of the random numbers; the file does not depend on the number of processes.
+        Source of the random numbers; the file does not depend on the number of processes.
     options
-        How.
+        Options; by default the defaults of :class:`SimulationOptions`.
     obs
         Further columns of ``obs``, each of shape (cells,).
     provenance
-        Further entries of ``uns["exvae_simulation"]``, as of where the expression is from.
+        Further entries of ``uns["exvae_simulation"]``, such as the origin of the expression.
 
     Raises
     ------
@@ -145,15 +146,7 @@ def simulate_cells(
     options = options or SimulationOptions()
     require_h5ad(out)
     gene_names, genes = np.unique(transcripts.genes, return_inverse=True)
-    if gene_expression.shape != (len(cell_types), len(gene_names)):
-        raise ValueError(
-            f"gene_expression has shape {gene_expression.shape}, but there are {len(cell_types)} "
-            f"cell types and {len(gene_names)} genes"
-        )
-    if not (gene_expression >= 0).all():
-        raise ValueError("gene_expression must be neither negative nor missing")
-    if options.num_bootstraps < 1:
-        raise ValueError("num_bootstraps must be at least 1")
+    _check_arguments(gene_expression, len(cell_types), len(gene_names), options)
     type_names, types = np.unique(cell_types, return_inverse=True)
     usage, switching = draw_usage(
         genes,
@@ -162,43 +155,26 @@ def simulate_cells(
         concentration=options.usage_concentration,
         switching_share=options.switching_share,
     )
-    classes = build_classes(transcripts.sequences, options.fragments)
-    if classes.probabilities.nnz == 0:
-        raise DataError(
-            f"transcripts: none has {options.fragments.k} known bases in a row, so that no read "
-            "would fit one; give longer ones (--transcripts)"
-        )
+    classes = _build_classes(transcripts, options)
     quantifier = IsoformQuantifier(
         transcripts, classes, options.num_bootstraps, options.num_layers, options.device
     )
     cells = _Cells(gene_expression, genes, usage, types, options.usage_noise, generator)
-    reads = []
     with (
         written_atomically(out) as path,
         H5adRows(path, len(genes)) as file,
         closing(_quantify(quantifier, cells, options)) as rows,
     ):
-        for row, expected, drawn in with_progress(rows, len(types), "simulate"):
-            sparse, dense = row.matrices()
-            sparse["layers/true_counts"] = SparseRow.of(drawn)
-            dense["layers/expected_counts"] = expected.astype(np.float32)
-            file.append(sparse, dense)
-            reads.append(row.total_counts)
-        var = {
-            "gene": pd.Categorical(transcripts.genes),
-            "length": transcripts.lengths,
-            "effective_length": classes.effective_lengths,
-            "switching": switching,
-        }
+        reads = _append(file, with_progress(rows, len(types), "simulate"))
         known = {
             "n_bootstraps": np.full(len(types), options.num_bootstraps, np.int32),
-            "total_counts": np.array(reads),
+            "total_counts": reads,
             "cell_type": pd.Categorical(cell_types),
             **(obs or {}),
         }
         file.finish(
             pd.DataFrame(known, index=pd.Index([f"cell_{number}" for number in range(len(types))])),
-            pd.DataFrame(var, index=pd.Index(transcripts.names.tolist())),
+            _isoform_table(transcripts, classes, switching),
             {"exvae_simulation": {**_provenance(options), **(provenance or {})}},
         )
     return SimulationSummary(
@@ -208,12 +184,63 @@ def simulate_cells(
         bootstraps=options.num_bootstraps,
         switching_genes=len(np.unique(genes[switching])),
         classes=classes.members.shape[0],
-        reads=float(np.sum(reads)),
+        reads=float(reads.sum()),
     )
 
 
+def _check_arguments(
+    gene_expression: np.ndarray, num_cells: int, num_genes: int, options: SimulationOptions
+) -> None:
+    """Raise a ValueError unless expression fits the cells and genes, and options are valid."""
+    if gene_expression.shape != (num_cells, num_genes):
+        raise ValueError(
+            f"gene_expression has shape {gene_expression.shape}, but there are {num_cells} "
+            f"cell types and {num_genes} genes"
+        )
+    if not (gene_expression >= 0).all():
+        raise ValueError("gene_expression must be neither negative nor missing")
+    if options.num_bootstraps < 1:
+        raise ValueError("num_bootstraps must be at least 1")
+
+
+def _build_classes(transcripts: Transcripts, options: SimulationOptions) -> EquivalenceClasses:
+    """Build equivalence classes; DataError if no read would fit a transcript."""
+    classes = build_classes(transcripts.sequences, options.fragments)
+    if classes.probabilities.nnz == 0:
+        raise DataError(
+            f"transcripts: none has {options.fragments.k} known bases in a row, so that no read "
+            "would fit one; give longer ones"
+        )
+    return classes
+
+
+def _append(file: H5adRows, rows: Iterable[tuple[CellRows, np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Append cells with their fragments, and return the reads of each cell, shape (cells,)."""
+    reads = []
+    for row, expected, drawn in rows:
+        sparse, dense = row.matrices()
+        sparse["layers/true_counts"] = SparseRow.of(drawn)
+        dense["layers/expected_counts"] = expected.astype(np.float32)
+        file.append(sparse, dense)
+        reads.append(row.total_counts)
+    return np.array(reads)
+
+
+def _isoform_table(
+    transcripts: Transcripts, classes: EquivalenceClasses, switching: np.ndarray
+) -> pd.DataFrame:
+    """Make the table ``var``; switching has shape (isoforms,)."""
+    columns = {
+        "gene": pd.Categorical(transcripts.genes),
+        "length": transcripts.lengths,
+        "effective_length": classes.effective_lengths,
+        "switching": switching,
+    }
+    return pd.DataFrame(columns, index=pd.Index(transcripts.names.tolist()))
+
+
 def _provenance(options: SimulationOptions) -> dict[str, object]:
-    """Tell how the file was made."""
+    """Describe the simulation."""
     return {
         "exvae_version": version("exvae"),
         "switching_share": options.switching_share,
@@ -237,9 +264,9 @@ class _Cells(NamedTuple):
     types
         Number of the type of each cell, shape (cells,).
     usage_noise
-        Of the usage in single cells.
+        Noise of the usage in single cells.
     generator
-        Of the random numbers.
+        Source of the random numbers.
     """
 
     gene_expression: np.ndarray
@@ -262,13 +289,16 @@ class _Cells(NamedTuple):
             if empty.size:
                 raise DataError(
                     f"cell_{start + empty[0]}: has no reads, of {expected[empty[0]].sum():g} "
-                    "expected; simulate more of them (--depth)"
+                    "expected; raise the depth"
                 )
             generators = self.generator.spawn(len(counts))
             yield _SequencedCells(CellReads(counts, generators), expected, drawn)
 
     def _expect(self, rows: slice, fragments: np.ndarray) -> np.ndarray:
-        """Give expected fragments of cells, from those of a molecule of a gene, up to a factor."""
+        """Compute expected fragments, shape (cells, isoforms).
+
+        ``fragments`` are relative fragments of a molecule of the gene, of the same shape.
+        """
         molecules = self.gene_expression[rows]
         weights = molecules[:, self.genes] * fragments
         depths, totals = molecules.sum(1, keepdims=True), weights.sum(1, keepdims=True)
@@ -276,7 +306,7 @@ class _Cells(NamedTuple):
 
 
 class _SequencedCells(NamedTuple):
-    """Reads of some cells, and the fragments that were expected and drawn (cells, isoforms)."""
+    """Reads of some cells, and their expected and drawn fragments (cells, isoforms)."""
 
     reads: CellReads
     expected: np.ndarray
@@ -293,7 +323,7 @@ class _SequencedCells(NamedTuple):
 def _quantify(
     quantifier: IsoformQuantifier, cells: _Cells, options: SimulationOptions
 ) -> Iterator[tuple[CellRows, np.ndarray, np.ndarray]]:
-    """Yield the rows of each cell, its expected fragments and those drawn, both (isoforms,)."""
+    """Yield the rows of each cell, its expected and its drawn fragments, both (isoforms,)."""
     of_a_cell = (1 + options.num_bootstraps) * len(cells.genes)
     num_cells = max(1, _ESTIMATES[options.device] // of_a_cell)
     num_processes = options.num_processes

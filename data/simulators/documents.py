@@ -1,8 +1,8 @@
 """Documents drawn from latent Dirichlet allocation, with the truth that they were drawn from.
 
 Lengths, topics, proportions and words each have a random stream of their own, read from the first
-document to the last. So a corpus does not depend on how many documents are drawn at once, and one
-that is larger than memory can be written array after array, reading the streams again.
+document to the last. A corpus therefore does not depend on the number of documents drawn at once,
+and a corpus larger than memory can be written array after array, reading the streams again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LARGEST_MEAN_LENGTH = 1e7
 _LARGEST_LENGTH_DISPERSION = 3.0
 # Words and proportions drawn at once; bounds the memory.
 _CHUNK = 1 << 19
-# What is drawn from streams of its own. The order is part of what a seed means.
+# Streams of random numbers; the meaning of a seed depends on their order.
 _STREAMS = ("lengths", "rates of lengths", "topic words", "document topics", "words")
 
 
@@ -41,9 +41,9 @@ class SimulatedCorpus:
     corpus
         The documents.
     topic_words
-        phi, shape (topics, vocabulary), float64.
+        Topics phi, shape (topics, vocabulary), float64.
     document_topics
-        theta, shape (documents, topics), float32.
+        Proportions theta, shape (documents, topics), float32.
     """
 
     corpus: Corpus
@@ -58,23 +58,23 @@ class CorpusSimulator:
     Parameters
     ----------
     num_documents, num_topics, vocabulary_size
-        D, K and V.
+        D, K and V, the numbers of documents, topics and words.
     mean_length
-        Words of a document on average.
+        Mean number of words of a document.
     lengths
-        How they are distributed. ``fixed``: all the same. ``poisson``: one and a Poisson number.
-        ``heavy-tailed``: one and a Poisson number whose rate is log-normal (Bulmer, 1974), so that
-        with m = mean_length - 1 and s = length_dispersion the variance is
+        Distribution of the lengths. ``fixed``: all the same. ``poisson``: one plus a Poisson
+        number. ``heavy-tailed``: one plus a Poisson number whose rate is log-normal (Bulmer,
+        1974), so that with m = mean_length - 1 and s = length_dispersion the variance is
         m + m^2 (exp(s^2) - 1).
     length_dispersion
-        Standard deviation of the rate's logarithm, of heavy-tailed lengths alone, where it is 1
-        unless given; the news articles of the BBC have 0.5.
+        Standard deviation of the rate's logarithm, for heavy-tailed lengths only, 1 by default; the
+        news articles of the BBC have 0.5.
     document_concentration
-        alpha of each topic.
+        Dirichlet parameter alpha of each topic.
     topic_concentration
-        beta of each word.
+        Dirichlet parameter beta of each word.
     seed
-        Of all draws.
+        Seed of all draws.
 
     Raises
     ------
@@ -138,7 +138,7 @@ class CorpusSimulator:
     def write(self, path: str | os.PathLike[str]) -> int:
         """Draw the corpus into a file, in memory that does not grow with the documents.
 
-        The file is what :func:`~.corpora.write_corpus` writes of the corpus that is drawn into
+        The file equals the one that :func:`~.corpora.write_corpus` writes of the corpus drawn into
         memory, with the truth in its arrays ``true_topic_words`` and ``true_document_topics``; it
         appears when it is complete.
 
@@ -175,7 +175,7 @@ class CorpusSimulator:
             "true_document_topics": ArrayParts(truth, np.float32, self._document_topics()),
         }
 
-    # What follows yields one chunk of documents after another.
+    # The methods below yield one chunk of documents after another.
 
     def _chunks(self) -> Iterator[int]:
         """Yield numbers of documents."""

@@ -18,8 +18,8 @@ from .symsim.observation import draw_copies
 from .symsim.population_tree import parse_newick
 from .symsim.settings import PHYLA5, ExpressionSettings, ObservationSettings
 
-# Standard deviations of logarithms: of the level of a gene, of what a cell type changes in a gene
-# that it changes, and of the reads of a cell.
+# Standard deviations of logarithms: of the level of a gene, of the change of a gene by a cell type,
+# and of the reads of a cell.
 _LEVEL_SD, _TYPE_SD, _DEPTH_SD = 1.5, 1.0, 0.3
 # Shape of the gamma noise of a gene in a cell.
 _NOISE_SHAPE = 2.0
@@ -31,14 +31,14 @@ class GeneExpression(NamedTuple):
     Attributes
     ----------
     molecules
-        Molecules of each gene that are sequenced, names of genes sorted, shape (cells, genes),
-        float64. They are in units of which a cell has as many as it has expected reads.
+        Sequenced molecules of each gene, names of genes sorted, shape (cells, genes), float64,
+        scaled so that the sum of a cell is its expected reads.
     cell_types
-        Shape (cells,), strings.
+        Cell type of each cell, shape (cells,), strings.
     obs
-        What else is known of the cells, each of shape (cells,).
+        Further columns about the cells, each of shape (cells,).
     provenance
-        How they were made.
+        Description of the simulation.
     """
 
     molecules: np.ndarray
@@ -58,10 +58,10 @@ def draw_symsim_expression(
 ) -> GeneExpression:
     """Draw expression as SymSim simulates it, cells in random order.
 
-    What is sequenced are the molecules that were captured, amplified: of both, SymSim's model is
-    followed for each gene. What it says of fragments and of depth is not, as fragments of isoforms
-    are simulated in detail. Populations are of one size and are the cell types; ``obs`` holds the
-    ``capture_efficiency`` of cells and their ``molecules`` before capture.
+    Capture and amplification of the molecules of each gene follow SymSim. Its models of fragments
+    and depth are not used, as fragments of isoforms are simulated in detail. Populations have one
+    size and are the cell types; ``obs`` holds the ``capture_efficiency`` of cells and their
+    ``molecules`` before capture.
 
     Parameters
     ----------
@@ -72,12 +72,12 @@ def draw_symsim_expression(
     depth
         Expected reads of a cell, mean over cells.
     generator
-        Of the random numbers.
+        Source of the random numbers.
     tree
-        Of the populations, in Newick notation with branch lengths.
+        Tree of the populations, in Newick notation with branch lengths.
     capture
-        Share of its molecules that a cell yields, mean over cells; their standard deviation is half
-        of it, as in SymSim's tutorial, or half of what it is short of 1 if that is less.
+        Share of a cell's molecules that are captured, mean over cells. The standard deviation is
+        half of it, as in SymSim's tutorial, or half of 1 - capture if that is less.
 
     Raises
     ------
@@ -101,8 +101,8 @@ def draw_symsim_expression(
     empty = np.flatnonzero(totals == 0)
     if empty.size:
         raise DataError(
-            f"cell_{empty[0]}: none of its {molecules[empty[0]]} molecules is captured; capture "
-            "more (--capture), or simulate more genes"
+            f"cell_{empty[0]}: none of its {molecules[empty[0]]} molecules is captured; raise "
+            "capture, or simulate more genes"
         )
     return GeneExpression(
         copies / totals * _draw_depths(num_cells, depth, generator),
@@ -116,7 +116,7 @@ def draw_symsim_expression(
 
 
 def _equal_populations(tree: str) -> ExpressionSettings:
-    """Give the settings of SymSim's tutorial, but for the size of its smallest population."""
+    """Give the settings of SymSim's tutorial, with populations of one size."""
     num_populations = len(parse_newick(tree).populations)
     return ExpressionSettings(
         tree=tree, smallest_population=0, smallest_population_share=1 / num_populations
@@ -132,19 +132,19 @@ def draw_simple_expression(
     *,
     changed_share: float = 0.3,
 ) -> GeneExpression:
-    """Draw levels of genes that are log-normal, of which each cell type changes some.
+    """Draw log-normal levels of genes, some of them changed by each cell type.
 
     The factor of a change is log-normal too, and each cell multiplies each gene by gamma noise.
-    Nothing is lost before sequencing. Types take turns, and are named ``type_0``, ``type_1`` ...
+    All molecules are sequenced. Types take turns, and are named ``type_0``, ``type_1`` ...
 
     Parameters
     ----------
     num_cells, num_types, num_genes
-        How many there are.
+        Number of each.
     depth
         Expected reads of a cell, mean over cells.
     generator
-        Of the random numbers.
+        Source of the random numbers.
     changed_share
         Probability that a cell type changes a gene.
     """
@@ -178,12 +178,12 @@ def add_batches(
     """Sequence cells in batches that scale genes, see ``obs["batch"]``.
 
     Effects are SymSim's (:func:`~exvae.data.simulators.symsim.batches.draw_batches`), on
-    molecules; the expected reads of cells stay what they are.
+    molecules; the expected reads of cells do not change.
 
     Parameters
     ----------
     num_batches
-        At least 1, which changes nothing.
+        Number of batches; one changes nothing.
     effect_size
         Log2 of the largest factor, before factors of a gene are given a geometric mean of 1.
     """

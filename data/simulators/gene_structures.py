@@ -8,12 +8,12 @@ import numpy as np
 
 from .transcripts import BASES, Transcripts
 
-# With these numbers isoforms share as much as the 879 transcripts of RefSeq on human chromosome 22
-# do: they have as many equivalence classes, and the same share of fragments that fit one isoform.
+# With these numbers isoforms share as much sequence as the 879 transcripts of RefSeq on human
+# chromosome 22: the number of equivalence classes and the share of unambiguous fragments agree.
 ISOFORMS_PER_GENE = 1.73
 _MEAN_EXONS = 8.0
 # Median and standard deviation of the logarithm of the length of exons (bases): inner ones, and the
-# last one, most of which is not translated.
+# last one, mostly untranslated.
 _INNER_EXON, _LAST_EXON = (140.0, 0.5), (900.0, 0.7)
 _SHORTEST_EXON = 30
 # Probability that an isoform other than the longest keeps an exon.
@@ -34,18 +34,18 @@ def draw_transcripts(
     Parameters
     ----------
     num_isoforms
-        Of all genes.
+        Number of isoforms of all genes.
     generator
-        Of the random numbers.
+        Source of the random numbers.
     isoforms_per_gene
-        Mean of their number, which is geometric, at least 1.
+        Mean number of isoforms of a gene, at least 1; the number is geometric.
     """
     names, genes, sequences = [], [], []
     for gene in itertools.count():
         wanted = min(generator.geometric(1 / isoforms_per_gene), num_isoforms - len(names))
         if wanted == 0:
             break
-        # Enough of them for so many different subsets.
+        # Enough exons for so many different subsets.
         exons = _draw_exons(max(wanted, 1 + generator.poisson(_MEAN_EXONS - 1)), generator)
         for number, kept in enumerate(_draw_subsets(len(exons), wanted, generator), start=1):
             names.append(f"gene_{gene}_isoform_{number}")

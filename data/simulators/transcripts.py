@@ -10,22 +10,22 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import DataError
-from ..quantified.annotations import read_genes
+from ..quantified.annotations import genes_or_own
 
 BASES = b"ACGT"
 
 
 class Transcripts(NamedTuple):
-    """Transcripts, that is isoforms of genes.
+    """Transcripts, the isoforms of genes.
 
     Attributes
     ----------
     names
-        Shape (isoforms,), strings, distinct.
+        Distinct names, shape (isoforms,), strings.
     genes
-        The gene of each, shape (isoforms,), strings.
+        Gene of each isoform, shape (isoforms,), strings.
     sequences
-        Of each (bases): capitals, ACGT; anything else is an unknown base.
+        Sequence of each isoform (bases): capitals, ACGT; anything else is an unknown base.
     """
 
     names: np.ndarray
@@ -34,7 +34,7 @@ class Transcripts(NamedTuple):
 
     @property
     def lengths(self) -> np.ndarray:
-        """Shape (isoforms,), int32 (bases)."""
+        """Lengths of the isoforms (bases), shape (isoforms,), int32."""
         return np.array([len(sequence) for sequence in self.sequences], np.int32)
 
     @property
@@ -61,7 +61,7 @@ def read_transcripts(path: Path, t2g: Path | None) -> tuple[Transcripts, tuple[s
     transcripts
         In the order of the file.
     notes
-        What a reader should know of how genes were matched.
+        Remarks on the matching of genes, one line each.
 
     Raises
     ------
@@ -71,10 +71,7 @@ def read_transcripts(path: Path, t2g: Path | None) -> tuple[Transcripts, tuple[s
     """
     sequences = _read_fasta(path)
     names = list(sequences)
-    genes = np.array(names)
-    notes: tuple[str, ...] = ("without --t2g, every transcript is taken for a gene of its own",)
-    if t2g is not None:
-        genes, notes = read_genes(t2g, names)
+    genes, notes = genes_or_own(t2g, names)
     return Transcripts(np.array(names), genes, tuple(sequences.values())), notes
 
 

@@ -13,18 +13,18 @@ def draw_usage(
     concentration: float = 1.0,
     switching_share: float = 0.35,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw which share of the molecules of its gene each isoform has in each cell type.
+    """Draw the usage of isoforms: their shares of the molecules of a gene, by cell type.
 
     Parameters
     ----------
     genes
         Number of the gene of each isoform, from 0 without gaps, shape (isoforms,).
     num_types
-        How many cell types there are.
+        Number of cell types.
     generator
-        Of the random numbers.
+        Source of the random numbers.
     concentration
-        Of the Dirichlet distribution of the usage of a gene, for each isoform.
+        Concentration of the Dirichlet distribution of a gene's usage, for each isoform.
     switching_share
         Share of the genes of several isoforms whose usage is drawn anew for each cell type; the
         others are used alike in all.
@@ -32,7 +32,7 @@ def draw_usage(
     Returns
     -------
     usage
-        Shape (types, isoforms); sums to one over the isoforms of a gene.
+        Shares, shape (types, isoforms); they sum to one over the isoforms of a gene.
     switching
         Whether the gene of an isoform switches, shape (isoforms,), bool.
     """
@@ -56,15 +56,15 @@ def vary_usage(
     genes
         Number of the gene of each isoform, shape (isoforms,).
     noise
-        Variance as a share of the largest that there can be, that of cells which use one isoform
-        each; from 0, none, to less than 1.
+        Variance as a share of the largest possible, where each cell uses one isoform only; from 0,
+        none, to less than 1.
     generator
-        Of the random numbers.
+        Source of the random numbers.
 
     Returns
     -------
     numpy.ndarray
-        Shape (cells, isoforms); sums to one over the isoforms of a gene.
+        Shares, shape (cells, isoforms); they sum to one over the isoforms of a gene.
     """
     if noise == 0:
         return usage
@@ -75,8 +75,8 @@ def _draw_shares(
     concentrations: np.ndarray, genes: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:
     """Draw from a Dirichlet distribution for each gene, shape (draws, isoforms)."""
-    # Logarithms of gamma variates: small concentrations give some that are zero in float64. Gamma
-    # of shape c is that of shape c + 1 times a power 1/c of a uniform variate.
+    # Logarithms, as gamma variates of a small shape underflow in float64. A gamma variate of shape
+    # c is one of shape c + 1 times a uniform variate to the power 1/c.
     concentrations = np.maximum(concentrations, 1e-300)  # of an isoform never used
     logs = np.log(generator.standard_gamma(concentrations + 1))
     logs -= generator.standard_exponential(concentrations.shape) / concentrations

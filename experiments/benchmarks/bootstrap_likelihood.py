@@ -1,8 +1,9 @@
 """Cost of the likelihoods of bootstraps, value and gradient, beside alternatives in one run.
 
-Prints seconds and ratios for normal noise and for effective reads: many bootstraps against few,
-and, where scvi-tools is installed, against its zero-inflated negative binomial; and for normal
-noise the paper's grid (extrapolated from a slice) against the nodes of the package.
+Prints seconds and ratios for normal noise, with all combinations of error and noise, the paper's
+first, and for effective reads: many bootstraps against few, and against a zero-inflated negative
+binomial, that of scvi-tools, which must be installed; and for normal noise the paper's grid
+(extrapolated from a slice) against the sums of the package.
 
     python experiments/benchmarks/bootstrap_likelihood.py --cells 128 --isoforms 5000
 """
@@ -13,13 +14,15 @@ import argparse
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 
 import torch
+from scvi.distributions import ZeroInflatedNegativeBinomial
 from torch import Tensor
 from torch.distributions import Distribution
 
-from exvae.data.bootstraps import BootstrapSummary
-from exvae.models.distributions.bootstrap_zinb import BootstrapZINB
+from exvae.data.bootstraps import BootstrapMean, BootstrapSummary
+from exvae.models.distributions.bootstrap_zinb import ERRORS, NOISES, BootstrapZINB
 from exvae.models.distributions.gamma_poisson import BootstrapGammaPoisson
 from exvae.models.distributions.gene_reads import BootstrapGeneReads, Division
 from exvae.models.distributions.genes import Genes
@@ -29,7 +32,8 @@ from exvae.models.distributions.negative_binomial import ZINB
 SLICE = 200
 # About as in transcriptomes.
 ISOFORMS_OF_A_GENE = 3
-PEER, GRID = "scvi-tools' ZINB", "paper's grid, 30"
+PEER, GRID = "plain ZINB", "paper's grid, 30"
+PAPER, READS = "independent, absolute", "effective reads"
 
 
 def draw_parameters(cells: int, isoforms: int) -> list[Tensor]:
@@ -44,13 +48,13 @@ def draw_parameters(cells: int, isoforms: int) -> list[Tensor]:
 
 
 @torch.no_grad()
-def draw_bootstraps(parameters: list[Tensor], num_bootstraps: int) -> Tensor:
+def draw_bootstraps(parameters: list[Tensor], num_bootstraps: int, noise: str) -> Tensor:
     """Draw bootstraps of which about half are zero in every bootstrap, as in real cells.
 
     An isoform without a read that may be its own gets none in any bootstrap, so where the count is
     zero all bootstraps are.
     """
-    drawn = BootstrapZINB(*parameters, num_bootstraps=num_bootstraps).sample()
+    drawn = BootstrapZINB(*parameters, num_bootstraps=num_bootstraps, noise=noise).sample()
     counts = ZINB(*parameters[:3]).sample()
     return drawn * (counts > 0).unsqueeze(-1)
 
@@ -75,7 +79,9 @@ def seconds(runs: dict[str, Callable[[], None]], repeats: int) -> dict[str, floa
 
 
 def run_of_bootstraps(
-    parameters: list[Tensor], distribution: Callable[..., Distribution], summary: BootstrapSummary
+    parameters: list[Tensor],
+    distribution: Callable[..., Distribution],
+    summary: BootstrapSummary | BootstrapMean,
 ) -> Callable[[], None]:
     """Likelihood of bootstraps from their sufficient statistics."""
 
@@ -117,7 +123,7 @@ def time_grid(parameters: list[Tensor], num_bootstraps: int) -> float:
     """Time the paper's product over bootstraps on its grid for a slice of the entries."""
     entries = parameters[0].numel()
     parts = [part.flatten()[:SLICE] for part in torch.broadcast_tensors(*parameters)]
-    options = {"quadrature": "grid", "error": "independent", "zeros": "atom", "noise": "absolute"}
+    options = {"quadrature": "grid", "error": "independent", "noise": "absolute"}
     with torch.no_grad():
         drawn = BootstrapZINB(*parts, num_bootstraps=num_bootstraps, **options).sample()
 
@@ -132,12 +138,8 @@ def time_grid(parameters: list[Tensor], num_bootstraps: int) -> float:
     return taken["grid"] * entries / SLICE
 
 
-def run_of_scvi(parameters: list[Tensor]) -> Callable[[], None] | None:
-    """Zero-inflated negative binomial of scvi-tools; None where it is not installed."""
-    try:
-        from scvi.distributions import ZeroInflatedNegativeBinomial
-    except ImportError:
-        return None
+def run_of_peer(parameters: list[Tensor]) -> Callable[[], None]:
+    """Zero-inflated negative binomial of scvi-tools."""
     counts = torch.poisson(parameters[0])
 
     def log_prob(mean: Tensor, inverse_dispersion: Tensor, logits: Tensor) -> Tensor:
@@ -146,6 +148,25 @@ def run_of_scvi(parameters: list[Tensor]) -> Callable[[], None] | None:
         ).log_prob(counts)
 
     return partial(value_and_gradient, parameters[:3], log_prob)
+
+
+def runs_of_bootstraps(parameters: list[Tensor], numbers: list[int]) -> dict[str, Callable]:
+    """Likelihoods of all kinds with these numbers of bootstraps, by name."""
+    runs = {}
+    for noise in NOISES:
+        for number in numbers:
+            bootstraps = draw_bootstraps(parameters, number, noise)
+            summary = BootstrapSummary.of(bootstraps)
+            for error in ERRORS:
+                distribution = partial(BootstrapZINB, error=error, noise=noise)
+                run = run_of_bootstraps(parameters, distribution, summary)
+                runs[f"{error}, {noise}, {number}"] = run
+            if noise == "absolute":
+                parts = parameters_of_genes(parameters)
+                runs[f"{READS}, {number}"] = run_of_bootstraps(
+                    parts, effective_reads, BootstrapMean.of(bootstraps)
+                )
+    return runs
 
 
 def main() -> None:
@@ -157,31 +178,17 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     parameters = draw_parameters(options.cells, options.isoforms)
-    summaries = {
-        number: BootstrapSummary.of(draw_bootstraps(parameters, number)) for number in (2, 30, 100)
-    }
-    runs = {}
-    for name, distribution, parts in (
-        ("normal noise", BootstrapZINB, parameters),
-        ("effective reads", effective_reads, parameters_of_genes(parameters)),
-    ):
-        for number, summary in summaries.items():
-            runs[f"{name}, {number}"] = run_of_bootstraps(parts, distribution, summary)
-    peer = run_of_scvi(parameters)
-    if peer is not None:
-        runs[PEER] = peer
-    taken = seconds(runs, options.repeats)
+    runs = runs_of_bootstraps(parameters, [2, 30, 100])
+    taken = seconds({**runs, PEER: run_of_peer(parameters)}, options.repeats)
     taken[GRID] = time_grid(parameters, 30)
     print(f"{options.cells} cells x {options.isoforms} isoforms, value and gradient")
-    print(f"{'bootstraps of':22}{'seconds':>14}")
+    print(f"{'bootstraps of':28}{'seconds':>14}")
     for name, own in taken.items():
-        beside = f"{own / taken[PEER]:14.2f} x scvi-tools'" if peer else ""
-        print(f"{name:22}{own:14.4f}{beside}")
-    for name in ("normal noise", "effective reads"):
+        print(f"{name:28}{own:14.4f}{own / taken[PEER]:14.2f} x ZINB")
+    kinds = [f"{error}, {noise}" for error, noise in product(ERRORS, NOISES)]
+    for name in (*kinds, READS):
         print(f"{name}, 100 against 2 {taken[f'{name}, 100'] / taken[f'{name}, 2']:6.2f} x")
-    print(f"grid against nodes {taken[GRID] / taken['normal noise, 30']:10.0f} x")
-    if peer is None:
-        print("scvi-tools is not installed")
+    print(f"grid against sums {taken[GRID] / taken[f'{PAPER}, 30']:10.0f} x")
 
 
 if __name__ == "__main__":

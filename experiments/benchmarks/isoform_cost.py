@@ -1,29 +1,25 @@
-"""What an experiment of thousands of cells costs: seconds, memory and disk of each command.
+"""Cost of an experiment with thousands of cells: seconds, memory and disk of each command.
 
     python experiments/benchmarks/isoform_cost.py --cells 5000 --isoforms 140000 --layers 10
 
-Cells are made up: 750 000 reads of isoforms whose abundance spans many orders of magnitude, so
-that with the defaults some 10 000 of 140 000 have reads in a bootstrap. ``filter`` is run on all of
-them; ``fit`` on what is left for one epoch, from which the others are extrapolated; ``export`` on
-the first few cells. Each command runs in a process of its own, whose peak memory and seconds of
-computing the system tells; on a machine that does other things as well the time that passes is
-longer.
+The cells are made up: 750 000 reads of isoforms whose abundance spans many orders of magnitude, so
+that with the defaults some 10 000 of 140 000 isoforms have reads in a bootstrap. ``filter`` runs on
+all isoforms, ``fit`` on the rest for one epoch, from which the cost of all epochs is extrapolated,
+and ``export`` on the first few cells. Each command runs in a process of its own; the operating
+system measures its peak memory and seconds of computing, which, unlike the time that passes, do not
+depend on other work of the machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
-# This process stays small: Linux counts what a process held before exec as part of its peak.
+from processes import Cost, run_python
+
+# This process stays small: Linux counts the memory before exec as part of a child's peak.
 
 EPOCHS = 60
 READS = 750_000
@@ -31,27 +27,6 @@ READS = 750_000
 LOG_ABUNDANCE_SD, BURST_SHAPE = 4.0, 0.2
 # Share of the isoforms whose counts are not whole, as reads are shared with others.
 AMBIGUOUS = 0.15
-
-
-class Cost(NamedTuple):
-    """What a command took.
-
-    Attributes
-    ----------
-    seconds
-        From start to end.
-    computing
-        Seconds of all its threads.
-    memory_gib
-        At the peak.
-    printed
-        On standard output.
-    """
-
-    seconds: float
-    computing: float
-    memory_gib: float
-    printed: str
 
 
 def make_cells(out: Path, cells: int, isoforms: int, bootstraps: int, layers: int) -> None:
@@ -66,9 +41,9 @@ def make_cells(out: Path, cells: int, isoforms: int, bootstraps: int, layers: in
 
     generator = np.random.default_rng(0)
     abundance = generator.lognormal(0.0, LOG_ABUNDANCE_SD, isoforms)
-    # No isoform has so much that it is the only one.
+    # No isoform takes nearly all reads.
     abundance = np.minimum(abundance, np.quantile(abundance, 0.9995))
-    # A factor to make counts of ambiguous isoforms broken numbers.
+    # This factor makes counts of ambiguous isoforms broken numbers.
     unit = np.where(generator.random(isoforms) < AMBIGUOUS, generator.uniform(0.5, 1, isoforms), 1)
     lengths = generator.integers(300, 5000, isoforms).astype(np.int32)
     names = np.array([f"ENSMUST{number:011d}" for number in range(isoforms)])
@@ -98,7 +73,7 @@ def take_cells(source: Path, out: Path, number: int) -> None:
     """Write the first cells of a file."""
     import anndata
 
-    from exvae.data.cells import open_cells
+    from exvae.data.h5ad.reading import open_cells
 
     with open_cells(source) as file:
         rows = slice(0, min(number, file.shape[0]))
@@ -110,39 +85,23 @@ def take_cells(source: Path, out: Path, number: int) -> None:
 
 def read_here(path: Path) -> None:
     """Read cells as a fit does, and no more."""
-    from exvae.data.cells import CellTensors, read_cells
+    from exvae.data.cell_batches import CellTensors
+    from exvae.data.h5ad.reading import read_cells
 
     CellTensors(read_cells(path)).cells.fingerprint  # noqa: B018  (a fit computes it)
 
 
-def measure(command: Sequence[object]) -> Cost:
-    """Run a command of Python in a process of its own."""
-    with TemporaryDirectory() as temporary:
-        log, printed = Path(temporary) / "log.txt", Path(temporary) / "out.txt"
-        started = time.perf_counter()
-        with log.open("w") as errors, printed.open("w") as output:
-            child = subprocess.Popen(
-                [sys.executable, *map(str, command)], stdout=output, stderr=errors
-            )
-            _, status, usage = os.wait4(child.pid, 0)
-        seconds = time.perf_counter() - started
-        if status:
-            raise RuntimeError(f"{command} failed: {log.read_text()[-2000:]}")
-        computing = usage.ru_utime + usage.ru_stime
-        return Cost(seconds, computing, usage.ru_maxrss / 2**20, printed.read_text())
-
-
 def exvae(*arguments: object) -> Cost:
-    """Run a command of ours, which tells of itself in JSON."""
-    return measure(["-m", "exvae", *arguments, "--json"])
+    """Run a command of exvae, which reports in JSON."""
+    return run_python(["-m", "exvae", *arguments, "--json"])
 
 
 def report(what: str, cost: Cost, out: Path | None = None, more: str = "") -> None:
-    """Print a line about a command."""
+    """Print a line about the cost of a command."""
     disk = "" if out is None else f", {out.stat().st_size / 2**30:.2f} GiB on disk"
     print(
         f"{what}: {cost.seconds:.0f} s ({cost.computing:.0f} s of computing), "
-        f"{cost.memory_gib:.2f} GiB at the peak{disk}{more}",
+        f"{cost.memory_mib / 2**10:.2f} GiB at the peak{disk}{more}",
         flush=True,
     )
 
@@ -154,21 +113,21 @@ def measure_all(options: argparse.Namespace, folder: Path) -> None:
     fit, few, exported = folder / "fit", folder / "few.h5ad", folder / "expression.h5ad"
     print("{} cells x {} isoforms x {} bootstraps, {} in the file".format(*sizes), flush=True)
     if not cells.exists():
-        report("make", measure([__file__, "--make", cells, *sizes]), cells)
+        report("make", run_python([__file__, "--make", cells, *sizes]), cells)
     filtering = exvae(
         "isoforms", "filter", cells, "--out", filtered, "--min-cells", options.min_cells
     )
     left = json.loads(filtering.printed)
     more = f", {left['isoforms']} isoforms left with {left['reads_kept']:.2%} of the reads"
     report("filter", filtering, filtered, more)
-    report("read", measure([__file__, "--read", filtered]))
+    report("read", run_python([__file__, "--read", filtered]))
     fitting = exvae("isoforms", "fit", filtered, "--out", fit, "--epochs", 1)
     epoch = json.loads(fitting.printed)["seconds"]
     whole = fitting.seconds + (EPOCHS - 1) * epoch
     more = f", the epoch {epoch:.0f} s; extrapolated: {EPOCHS} epochs {whole / 3600:.2f} hours"
     report("fit, one epoch", fitting, more=more)
     taken = min(options.export_cells, options.cells)
-    measure([__file__, "--take", filtered, few, taken])
+    run_python([__file__, "--take", filtered, few, taken])
     start = exvae("info", fit)
     exporting = exvae("isoforms", "export", fit, few, "--out", exported)
     scale = options.cells / taken / 3600
@@ -178,20 +137,20 @@ def measure_all(options: argparse.Namespace, folder: Path) -> None:
         f"export of {taken} cells",
         exporting,
         more=f"; extrapolated: all cells {hours:.2f} hours ({computing:.2f} hours of computing), "
-        f"{added:.1f} GiB on disk beside what the cells take",
+        f"{added:.1f} GiB on disk on top of the cells",
     )
 
 
 def main() -> None:
-    """Measure and report, or do one part of it."""
+    """Measure and report, or do one of the parts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cells", type=int, default=5000)
     parser.add_argument("--isoforms", type=int, default=140_000)
     parser.add_argument("--bootstraps", type=int, default=30)
-    parser.add_argument("--layers", type=int, default=10, help="bootstraps that the file keeps")
+    parser.add_argument("--layers", type=int, default=10, help="bootstraps kept in the file")
     parser.add_argument("--min-cells", type=int, default=50, help="of the filter")
-    parser.add_argument("--export-cells", type=int, default=20, help="that are exported")
-    parser.add_argument("--folder", type=Path, help="for the files, which are kept")
+    parser.add_argument("--export-cells", type=int, default=20, help="cells to export")
+    parser.add_argument("--folder", type=Path, help="folder in which to keep the files")
     parser.add_argument("--make", nargs=5, help=argparse.SUPPRESS)
     parser.add_argument("--take", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)

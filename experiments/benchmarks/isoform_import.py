@@ -1,11 +1,12 @@
-"""Compare ``exvae isoforms import`` with pytximport: time, and memory as the cells become more.
+"""Compare ``exvae isoforms import`` with pytximport: time, and memory for more and more cells.
 
     python experiments/benchmarks/isoform_import.py [FOLDER] --repeats 5
 
-FOLDER holds directories of kallisto with ``abundance.h5``, whose bootstraps alone pytximport
-reads; without it a small set is made. Both read the estimates and all bootstraps and write them to
-one ``.h5ad``, each time in a process of its own, in turns. Tenfold cells are links to the same
-directories under other names. Memory is the sum of the peaks of all processes of an import.
+FOLDER holds directories of kallisto with ``abundance.h5``, the only format whose bootstraps
+pytximport reads; without FOLDER a small set is made. Both read the estimates and all bootstraps and
+write them to one ``.h5ad``, in turns, each time in a process of its own. Ten times the cells are
+links to the same directories under other names. Memory is the sum of the peaks of all processes of
+an import.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-# This process stays small: Linux counts what a process held before exec as part of its peak.
+# This process stays small: Linux counts the memory before exec as part of a child's peak.
 
 METHODS = ("exvae", "pytximport")
 QUANTIFIER_FILE = "abundance.h5"
@@ -50,7 +51,7 @@ def make_cells(folder: Path, cells: int, isoforms: int = 300, bootstraps: int = 
 
 
 def link_cells(directories: Sequence[Path], times: int, folder: Path) -> None:
-    """Make links to every directory, so many times under different names."""
+    """Link to every directory ``times`` times, under different names."""
     folder.mkdir()
     for copy in range(times):
         for directory in directories:
@@ -63,7 +64,7 @@ def cells_in(folder: Path) -> list[Path]:
 
 
 def import_here(method: str, folder: Path, out: Path, processes: int | None) -> float:
-    """Import all cells in this process and give the seconds, those of loading libraries apart."""
+    """Import all cells in this process, and give the seconds without loading of libraries."""
     if method == "exvae":
         from exvae.data.quantified.importing import ImportOptions, import_cells
 
@@ -92,7 +93,7 @@ def measure(method: str, folder: Path, processes: int | None) -> dict[str, float
     -------
     dict
         ``seconds`` of the import, ``whole`` seconds with start and loading of libraries,
-        ``memory_mib`` at the peak (not a number without /proc) and ``file_mib``.
+        ``memory_mib`` at the peak (NaN without /proc) and ``file_mib``.
     """
     with TemporaryDirectory() as temporary:
         out = Path(temporary) / "cells.h5ad"
@@ -114,7 +115,7 @@ def measure(method: str, folder: Path, processes: int | None) -> dict[str, float
 
 
 def peak_memory(child: subprocess.Popen) -> float:
-    """Wait for a process; give the sum of its peak memory and of its descendants', in MiB."""
+    """Wait for a process; sum its peak memory and the peaks of its descendants (MiB)."""
     peaks: dict[int, float] = {}
     while child.poll() is None:
         for process in tree(child.pid):
@@ -139,7 +140,7 @@ def tree(process: int) -> list[int]:
 
 
 def compare_speed(folder: Path, methods: Sequence[str], repeats: int) -> None:
-    """Print the seconds of each method, and how they compare."""
+    """Print the seconds of each method, and their ratio."""
     runs: dict[str, list[dict[str, float]]] = {method: [] for method in methods}
     for _ in range(repeats):  # in turns, so that a machine that slows down does so for both
         for method in methods:
@@ -189,7 +190,7 @@ def main() -> None:
     """Import and report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, help="of directories of kallisto")
-    parser.add_argument("--cells", type=int, default=40, help="of the set that is made")
+    parser.add_argument("--cells", type=int, default=40, help="cells of the set that is made")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--processes", type=int, help="of exvae, where memory is compared")

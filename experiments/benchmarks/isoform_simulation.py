@@ -1,21 +1,21 @@
-"""Time and memory of simulating cells with bootstraps, as the cells become more.
+"""Time and memory of simulating cells with bootstraps, for more and more cells.
 
     python experiments/benchmarks/isoform_simulation.py --cells 1000 --isoforms 2000 --bootstraps 30
 
-Expression is SymSim's. Prints seconds for the classes of fragments and for all, cells a second, and
-the peak memory of the process that writes, for a tenth of the cells and then for all.
+Expression is SymSim's. Prints the seconds of building equivalence classes and of the whole
+simulation, cells per second, and the peak memory of the writing process, for a tenth of the cells
+and then for all.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
-import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from processes import peak_memory
 
 from exvae.data.simulators.cells import SimulationOptions, simulate_cells
 from exvae.data.simulators.expression import draw_symsim_expression
@@ -24,16 +24,10 @@ from exvae.data.simulators.kallisto.equivalence_classes import FragmentModel, bu
 from exvae.data.simulators.transcripts import Transcripts
 
 
-def peak_memory() -> float:
-    """Peak memory of this process so far, in MiB."""
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-
 def time_simulation(
     transcripts: Transcripts, cells: int, depth: float, options: SimulationOptions
 ) -> float:
-    """Simulate cells whose expression is SymSim's to a file, and give the seconds."""
+    """Simulate cells with SymSim's expression, write them, and give the seconds."""
     generator = np.random.default_rng(0)
     with TemporaryDirectory() as folder:
         started = time.perf_counter()
@@ -55,8 +49,8 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=1000)
     parser.add_argument("--isoforms", type=int, default=2000)
     parser.add_argument("--bootstraps", type=int, default=30)
-    parser.add_argument("--depth", type=float, help="mean reads of a cell; ten for each isoform")
-    parser.add_argument("--processes", type=int, help="by default one for each core, if it pays")
+    parser.add_argument("--depth", type=float, help="mean reads per cell; default: ten per isoform")
+    parser.add_argument("--processes", type=int, help="default: one per core, if it pays")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     arguments = parser.parse_args()
     depth = arguments.depth or 10.0 * arguments.isoforms
@@ -75,8 +69,8 @@ def main() -> None:
         seconds = time_simulation(transcripts, cells, depth, options)
         print(
             f"{cells} cells x {arguments.isoforms} isoforms x {arguments.bootstraps} bootstraps, "
-            f"{depth:g} reads a cell: {seconds:.1f} s in all, {cells / seconds:.1f} cells a "
-            f"second, {peak_memory():.0f} MiB at the peak"
+            f"{depth:g} reads per cell: {seconds:.1f} s in all, {cells / seconds:.1f} cells "
+            f"per second, {peak_memory():.0f} MiB at the peak"
         )
 
 

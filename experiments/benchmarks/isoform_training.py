@@ -1,7 +1,7 @@
-"""Time of a training step of the models of bootstraps beside one of scvi-tools' SCVI, in one run.
+"""Time of a training step of the bootstrap models and of SCVI of scvi-tools, in one run.
 
-All take the same minibatch of simulated cells, forwards, backwards and with Adam's update; the
-guides of the models of bootstraps read a few of each cell's bootstraps.
+All take the same minibatch of simulated cells through a forward pass, a backward pass and an update
+by Adam; the guides of the bootstrap models read a few bootstraps of each cell.
 
     python experiments/benchmarks/isoform_training.py --cells 128 --isoforms 5000
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pyro
@@ -20,16 +21,18 @@ from pyro.optim import ClippedAdam
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from exvae.data.bootstraps import BootstrapSummary
-from exvae.data.cells import CellBatch, expression_scales
+from exvae.data.bootstraps import BootstrapMean, BootstrapSummary
+from exvae.data.cell_batches import CellBatch
+from exvae.data.initial_values import expression_scales
 from exvae.data.overdispersion import InferentialDispersions
-from exvae.guides.cells import SCVIGuide
-from exvae.guides.paper_isoforms import IsoformGuide
+from exvae.guides.cells import CellGuide
+from exvae.guides.paper_isoforms import PaperGuide
+from exvae.models.cells import CellModel
 from exvae.models.distributions.bootstrap_zinb import BootstrapZINB
 from exvae.models.isoforms import EffectiveReadIsoforms
 from exvae.models.paper_isoforms import BootstrapIsoforms
 
-# How many isoforms a gene has, about as in transcriptomes.
+# Isoforms per gene, about as in transcriptomes.
 ISOFORMS_OF_A_GENE = 3
 
 
@@ -41,11 +44,11 @@ def simulate(cells: int, isoforms: int, bootstraps: int) -> Tensor:
     noise_scale = (0.5 * torch.randn(shape) - 0.5).exp()
     logits = torch.full(shape, -4.0)
     parameters = mean, inverse_dispersion, logits, noise_scale, logits
-    return BootstrapZINB(*parameters, num_bootstraps=bootstraps).sample()
+    return BootstrapZINB(*parameters, num_bootstraps=bootstraps, noise="relative").sample()
 
 
 def seconds_per_step(step: Callable[[], object], steps: int) -> float:
-    """Time the median step, after two that compile."""
+    """Median seconds of a step, after two steps that compile."""
     times = []
     for index in range(steps + 2):
         started = time.perf_counter()
@@ -55,38 +58,58 @@ def seconds_per_step(step: Callable[[], object], steps: int) -> float:
     return float(np.median(times))
 
 
-def step_of_bootstraps(drawn: Tensor, num_read: int, *, effective: bool) -> Callable[[], object]:
-    """Prepare a step of a model of bootstraps, whose guide reads ``num_read`` of them.
+def effective_reads(num_isoforms: int) -> tuple[CellModel, CellGuide]:
+    """Make the default model of fits."""
+    model = EffectiveReadIsoforms(torch.arange(num_isoforms) // ISOFORMS_OF_A_GENE)
+    return model, CellGuide(model)
 
-    That of ``effective`` reads, the default of fits, or that of latent counts.
+
+def paper(num_isoforms: int) -> tuple[CellModel, CellGuide]:
+    """Make the paper's model."""
+    model = BootstrapIsoforms(num_isoforms)
+    return model, PaperGuide(model)
+
+
+def values_of(drawn: Tensor) -> SimpleNamespace:
+    """Measure what models start from; bootstraps (reads) of (cells, isoforms, bootstraps)."""
+    cells, isoforms, _ = drawn.shape
+    ones = torch.ones(-(-isoforms // ISOFORMS_OF_A_GENE))
+    return SimpleNamespace(
+        expression=expression_scales(csr_matrix(drawn.mean(-1).numpy()), np.zeros(cells, int), 1),
+        overdispersion=lambda codes: InferentialDispersions(ones, 5 * ones),
+        noise_variances=lambda relative: drawn.var(-1).mean(0),
+    )
+
+
+def step_of_exvae(model: CellModel, guide: CellGuide, drawn: Tensor, num_read: int) -> Callable:
+    """Prepare a training step.
+
+    Parameters
+    ----------
+    model, guide
+        The model and its guide.
+    drawn
+        Bootstraps (reads), shape (cells, isoforms, bootstraps).
+    num_read
+        Bootstraps of each cell that the guide reads.
     """
     cells, isoforms, _ = drawn.shape
-    mean = drawn.mean(-1)
-    if effective:
-        genes = torch.arange(isoforms) // ISOFORMS_OF_A_GENE
-        model = EffectiveReadIsoforms(genes)
-        guide = SCVIGuide(model)
-        ones = torch.ones_like(model.total_dispersion)
-        model.initialise_noise(InferentialDispersions(ones, 5 * ones))
-    else:
-        model = BootstrapIsoforms(isoforms, dropout="none")
-        guide = IsoformGuide(model)
-        model.initialise_noise((drawn.var(-1) / (1 + mean)).mean(0))
-    model.initialise(expression_scales(csr_matrix(mean.numpy()), np.zeros(cells, int), 1))
+    model.initialise(values_of(drawn))
+    statistics = BootstrapMean if model.observes == "bootstrap_mean" else BootstrapSummary
     batch = CellBatch(
         drawn[..., :num_read].movedim(-1, 1).reshape(-1, isoforms).contiguous(),
         num_read * torch.arange(cells + 1),
         torch.zeros(cells, dtype=torch.int64),
         torch.arange(cells),
         cells,
-        BootstrapSummary.of(drawn),
+        statistics.of(drawn).stacked(),
     )
     svi = SVI(model, guide, ClippedAdam({"lr": 1e-3}), TraceMeanField_ELBO())
     return lambda: svi.step(*batch)
 
 
 def step_of_scvi(counts: Tensor) -> Callable[[], object] | None:
-    """Prepare a step of scvi-tools' module, None where it is not installed."""
+    """Prepare a step of scvi-tools' module on reads, shape (cells, isoforms); None without it."""
     try:
         from scvi import REGISTRY_KEYS
         from scvi.module import VAE
@@ -124,18 +147,18 @@ def main() -> None:
     drawn = simulate(options.cells, options.isoforms, options.bootstraps)
     print(f"{options.cells} cells x {options.isoforms} isoforms x {options.bootstraps} bootstraps")
     own = {}
-    for name, effective in (("effective reads", True), ("latent counts", False)):
-        step = step_of_bootstraps(drawn, options.read, effective=effective)
+    for name, make in (("effective reads", effective_reads), ("paper's model", paper)):
+        step = step_of_exvae(*make(options.isoforms), drawn, options.read)
         own[name] = seconds_per_step(step, options.steps)
-        print(f"model of {name:<15} {own[name]:8.3f} s a step", flush=True)
+        print(f"{name:<18} {own[name]:8.3f} s per step", flush=True)
     step = step_of_scvi(drawn[..., 0].round())
     if step is None:
         print("scvi-tools is not installed")
     else:
         peer = seconds_per_step(step, options.steps)
-        print(f"scvi-tools' SCVI         {peer:8.3f} s a step")
+        print(f"{'SCVI of scvi-tools':<18} {peer:8.3f} s per step")
         for name, seconds in own.items():
-            print(f"{name} takes {seconds / peer:.1f} x as long as scvi-tools' SCVI")
+            print(f"{name} takes {seconds / peer:.1f} x as long as SCVI of scvi-tools")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Differential isoform usage of ``exvae isoforms usage`` beside usual tests, where truth is known.
+"""Differential isoform usage of ``exvae isoforms usage`` beside common tests, with known truth.
 
 Prints for each method the area under the ROC curve of its ranking of the genes with several
-isoforms, and how many genes it reports at nominal false discovery rates and how many of them are
-false. Beside ours: Welch's t-tests of usage per cell and a chi-squared test of summed counts, both
-of the estimated counts, and, where R has it, fishpond's swish; their p-values are Bonferroni's
-within a gene and Benjamini and Hochberg's between genes.
+isoforms, and the number of reported and the share of false genes at nominal false discovery rates.
+The other methods are Welch's t-tests of usage per cell and a chi-squared test of summed counts,
+both of the estimated counts, and fishpond's swish where R has it; their p-values are adjusted by
+Bonferroni's method within genes and by Benjamini and Hochberg's between genes.
 
     python experiments/benchmarks/isoform_usage.py CELLS.h5ad --truth TRUTH.npz
 
@@ -27,7 +27,8 @@ import pandas as pd
 from scipy.stats import chi2_contingency, false_discovery_control, ttest_ind
 from sklearn.metrics import roc_auc_score
 
-from exvae.data.cells import Cells, read_cells
+from exvae.data.cells import Cells
+from exvae.data.h5ad.reading import read_cells
 from exvae.experiments.isoforms.usage_differences import usage_differences
 from exvae.experiments.isoforms.usage_evidence import weigh
 
@@ -58,14 +59,14 @@ write.csv(results, file.path(folder, "swish.csv"), row.names=FALSE)
 
 
 def exvae(cells: Cells, groups: np.ndarray) -> tuple[pd.Series, pd.Series]:
-    """Evidence of each gene, and its expected false discovery rate."""
+    """Probability that each gene differs, and its expected false discovery rate; shape (genes,)."""
     evidence = weigh(usage_differences(cells, groups, None), 0.05)
     table = evidence.genes.set_index("gene")
     return table["gene_probability"], table["expected_fdr"]
 
 
 def welch(cells: Cells, groups: np.ndarray) -> tuple[pd.Series, pd.Series]:
-    """Test the usages of the cells that express the gene, each group against the rest."""
+    """Test usages in the cells that express the gene, each group, (cells,), against the rest."""
     rows = []
     for gene, columns in _genes(cells):
         counts = cells.counts[:, columns].toarray()
@@ -93,7 +94,7 @@ def chi_squared(cells: Cells, groups: np.ndarray) -> tuple[pd.Series, pd.Series]
 
 
 def swish(cells: Cells, groups: np.ndarray) -> tuple[pd.Series, pd.Series] | None:
-    """Run fishpond's swish on isoform proportions; None where R does not have it."""
+    """Run fishpond's swish on isoform proportions; None if R lacks it."""
     if shutil.which("Rscript") is None:
         return None
     with TemporaryDirectory() as name:

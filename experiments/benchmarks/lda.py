@@ -2,13 +2,12 @@
 
     python experiments/benchmarks/lda.py [CORPUS] --topics 20 --seeds 0 1 2 --out results
 
-Every method trains on the splits train and val and completes the documents of the split test:
-theta from the first half of each document's words, perplexity of the second (see
-``exvae.data.corpora.halve``). Every method and seed runs in a fresh process, one after another and
-on the same number of threads, so that memory is each method's own and imports are not timed.
-Evaluation during training is not timed either. Inference is timed after a warm-up, from data
-already in memory in each library's own input format: the median of five runs, or of as many as fit
-into a minute.
+Every method trains on the splits train and val and completes the documents of the split test: it
+infers theta from the first half of each document's words and is scored by the perplexity of the
+second half (see ``exvae.data.corpora.halve``). Methods and seeds run one after another, each in a
+fresh process on the same number of threads, so that memory is each method's own. Neither imports
+nor evaluation during training are timed. Inference is timed after a warm-up, on data in memory in
+each library's own input format: the median of five runs, or of as many as fit into a minute.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ from exvae.experiments.lda.completion import perplexity  # noqa: E402
 
 REPEATS = 5
 INFERENCE_BUDGET = 60.0  # seconds for all repeats
-# Test documents behind the curves; all of them are behind the figures.
+# Test documents behind the curves; the final perplexity uses all.
 CURVE_DOCUMENTS = 2000
 CORPORA = ("train", "observed", "held_out")
 
@@ -71,7 +70,7 @@ def memory_mib() -> tuple[float, float]:
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
         fields = dict(line.split(":", 1) for line in lines)
-        # Unlike ru_maxrss, VmHWM does not count what the process held before exec.
+        # Unlike ru_maxrss, VmHWM does not count the memory of the process before exec.
         return tuple(int(fields[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
     except OSError:
         unit = 2**20 if sys.platform == "darwin" else 2**10
@@ -92,7 +91,7 @@ def median_seconds(run: Callable[[Any], Any], prepare: Callable[[], Any]) -> flo
 
 
 def checked_perplexity(proportions: np.ndarray, topic_words: np.ndarray, held_out: Corpus) -> float:
-    """Perplexity of the words held out; theta and phi must be distributions."""
+    """Perplexity of held-out words, given theta (documents, topics) and phi (topics, words)."""
     assert proportions.shape == (held_out.num_documents, len(topic_words))
     assert topic_words.shape[1] == held_out.vocabulary_size
     for probabilities in (proportions, topic_words):
@@ -107,7 +106,7 @@ def prepare(corpus: Path | None, documents: int, topics: int, folder: Path) -> d
     Returns
     -------
     dict
-        What the corpus is, and the perplexity of the unigram model on it.
+        Description of the corpus, and the perplexity of the unigram model on it.
     """
     if corpus is None:
         whole = simulate_corpus(documents, topics, 2000, 100).corpus
@@ -225,7 +224,7 @@ def train_method(
 
 
 def run_child(arguments: list[str], threads: int, folder: Path) -> dict[str, Any]:
-    """Run this script in a fresh process and return what it writes.
+    """Run this script in a fresh process and return its result.
 
     Raises
     ------

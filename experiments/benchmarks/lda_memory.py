@@ -3,8 +3,8 @@
     python experiments/benchmarks/lda_memory.py --documents 250000 500000 1000000
     python experiments/benchmarks/lda_memory.py --documents 100000 1000000 --only-simulate
 
-Documents have 100 words on average of a vocabulary of 5000. Each is one run of ``exvae lda
-simulate`` and, for one epoch, of ``exvae lda fit``, in processes of their own.
+Documents have 100 words on average from a vocabulary of 5000. Each corpus takes one run of ``exvae
+lda simulate`` and, for one epoch, of ``exvae lda fit``, in processes of their own.
 """
 
 from __future__ import annotations
@@ -13,15 +13,13 @@ import argparse
 import csv
 import json
 import os
-import subprocess
-import sys
-import time
 from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-# This process stays small and imports nothing large: Linux counts what a process held before exec,
-# its parent's memory, as part of its peak.
+from processes import Cost, run_python
+
+# This process stays small: Linux counts the memory before exec as part of a child's peak.
 
 TOPICS = 20
 VOCABULARY = 5000
@@ -30,34 +28,20 @@ MEAN_LENGTH = 100
 COLUMNS = (
     ("documents", "documents", "{:.0f}"),
     ("simulation_seconds", "seconds to simulate", "{:.1f}"),
-    ("simulation_memory_mib", "peak memory of it (MiB)", "{:.0f}"),
+    ("simulation_memory_mib", "its peak memory (MiB)", "{:.0f}"),
     ("tokens", "tokens trained on", "{:.0f}"),
-    ("seconds_per_epoch", "seconds per epoch", "{:.1f}"),
+    ("seconds_per_epoch", "seconds per epoch", "{:.3f}"),
     ("tokens_per_second", "tokens per second", "{:.0f}"),
     ("peak_memory_mib", "peak memory (MiB)", "{:.0f}"),
-    ("words_mib", "of it words mapped from the file (MiB)", "{:.0f}"),
+    ("words_mib", "including mapped words (MiB)", "{:.0f}"),
 )
 
 
-def run(arguments: list[str], threads: int) -> dict[str, float]:
-    """Run the command ``exvae lda`` in a process of its own.
-
-    Returns
-    -------
-    dict
-        ``seconds`` and ``peak_memory_mib``.
-    """
-    command = [sys.executable, "-m", "exvae", "lda", *arguments]
-    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "OMP_NUM_THREADS": str(threads)}
-    start = time.perf_counter()
-    child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
-    seconds = time.perf_counter() - start
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise subprocess.CalledProcessError(child.returncode, command)
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return {"seconds": seconds, "peak_memory_mib": usage.ru_maxrss / unit}
+def run(arguments: list[str], threads: int) -> Cost:
+    """Run the command ``exvae lda`` in a process of its own, on so many threads."""
+    policy = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
+    environment = {"OMP_WAIT_POLICY": policy, "OMP_NUM_THREADS": str(threads)}
+    return run_python(["-m", "exvae", "lda", *arguments], environment)
 
 
 def simulate(documents: int, path: Path, threads: int) -> dict[str, float]:
@@ -71,10 +55,7 @@ def simulate(documents: int, path: Path, threads: int) -> dict[str, float]:
     sizes = {"documents": documents, "topics": TOPICS, "vocabulary": VOCABULARY}
     options = [str(part) for name, size in sizes.items() for part in (f"--{name}", size)]
     used = run(["simulate", str(path), *options, "--mean-length", str(MEAN_LENGTH)], threads)
-    return {
-        "simulation_seconds": used["seconds"],
-        "simulation_memory_mib": used["peak_memory_mib"],
-    }
+    return {"simulation_seconds": used.seconds, "simulation_memory_mib": used.memory_mib}
 
 
 def fit(corpus: Path, folder: Path, batch_size: int, threads: int) -> dict[str, float]:
@@ -83,8 +64,8 @@ def fit(corpus: Path, folder: Path, batch_size: int, threads: int) -> dict[str, 
     Returns
     -------
     dict
-        ``tokens`` trained on, ``seconds_per_epoch``, ``tokens_per_second``, ``peak_memory_mib``
-        and ``words_mib``, the part of it that the words take that are mapped from the file.
+        ``tokens`` of the training, ``seconds_per_epoch``, ``tokens_per_second``,
+        ``peak_memory_mib`` and ``words_mib``, its part of words mapped from the file.
     """
     options = ["--topics", str(TOPICS), "--epochs", "1", "--batch-size", str(batch_size)]
     arguments = ["fit", str(corpus), "--out", str(folder), *options, "--device", "cpu"]
@@ -99,7 +80,7 @@ def fit(corpus: Path, folder: Path, batch_size: int, threads: int) -> dict[str, 
         "tokens": tokens,
         "seconds_per_epoch": seconds,
         "tokens_per_second": tokens / seconds,
-        "peak_memory_mib": used["peak_memory_mib"],
+        "peak_memory_mib": used.memory_mib,
         "words_mib": data["tokens"] * 4 / 2**20,
     }
 

@@ -1,8 +1,8 @@
 """The topic models that the benchmark compares, each behind the same few functions.
 
-A method is made for a task, trained on documents in its library's own input format, and then asked
-for phi and for theta. Peers run with the settings that their users run them with; where a default
-costs time and changes nothing in the result, it is switched off in favour of the peer.
+A method is made for a task, trained on documents in its library's own input format, and then gives
+phi and theta. Peers run with their usual settings; a default that costs time and does not change
+the result is switched off in favour of the peer.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ import scipy.sparse
 import torch
 
 from exvae.data.corpora import Corpus
+from exvae.experiments.fitting.datasets import Subset
 from exvae.experiments.fitting.training import Trainer, TrainingConfig
 from exvae.experiments.lda import completion, fitting
 
@@ -39,7 +38,7 @@ UNSEEN = 1e-12
 
 @dataclass(frozen=True)
 class Task:
-    """What a method is asked to do.
+    """The task of a method.
 
     Attributes
     ----------
@@ -48,13 +47,13 @@ class Task:
     num_topics
         K.
     seed
-        Of all random draws.
+        Seed of all random draws.
     threads
-        How many threads a method may use.
+        Threads that a method may use.
     epochs, scvi_epochs
-        Of exvae and of scvi-tools.
+        Epochs of exvae and of scvi-tools.
     device
-        Of exvae: ``cpu`` or ``cuda``.
+        Device of exvae: ``cpu`` or ``cuda``.
     """
 
     vocabulary: np.ndarray
@@ -97,11 +96,11 @@ class Method:
     documents: Callable[[Any], Any] = _as_they_are
 
 
-class _WatchedDocuments(fitting.Documents):
+class _WatchedDocuments(Subset):
     """Training documents that let the model be evaluated every few minibatches."""
 
-    def __init__(self, *arguments: Any, every: int, checkpoint: Callable[[], None]) -> None:
-        super().__init__(*arguments)
+    def __init__(self, documents: Subset, *, every: int, checkpoint: Callable[[], None]) -> None:
+        vars(self).update(vars(documents))
         self.every = every
         self.checkpoint = checkpoint
         self.batches = 0
@@ -114,21 +113,12 @@ class _WatchedDocuments(fitting.Documents):
         return super().batch(positions)
 
 
-class _UnsavedTrainer(Trainer):
-    """The package's trainer without checkpoints on disk, as no peer writes any."""
-
-    def save(self) -> None:
-        """Write nothing."""
-
-
 def make_exvae(task: Task) -> Method:
     """Make the package's own exchangeable guide, refined by five steps and amortised alone."""
     torch.manual_seed(task.seed)
     config = fitting.LDAConfig(num_topics=task.num_topics)
-    model, guide = fitting.build(config, len(task.vocabulary))
     device = torch.device(task.device)
-    model.to(device)
-    guide.to(device)
+    model, guide = (module.to(device) for module in fitting.build(config, len(task.vocabulary)))
 
     def train(corpus: Corpus, checkpoint: Callable[[], None]) -> None:
         def monitor() -> dict[str, float]:
@@ -137,18 +127,14 @@ def make_exvae(task: Task) -> Method:
 
         batches = -(-corpus.num_documents // EXVAE_BATCH_SIZE)
         documents = _WatchedDocuments(
-            corpus.tensors(device),
-            np.arange(corpus.num_documents),
+            fitting.subset(corpus, np.arange(corpus.num_documents), device),
             every=max(1, round(batches / EXVAE_POINTS)),
             checkpoint=checkpoint,
         )
         training = TrainingConfig(
             task.epochs, EXVAE_BATCH_SIZE, EXVAE_LEARNING_RATE, task.seed, task.device
         )
-        with TemporaryDirectory() as folder:
-            _UnsavedTrainer(
-                model, guide, documents, training, Path(folder), monitor=monitor
-            ).train()
+        Trainer(model, guide, documents, training, monitor=monitor).train()
 
     def infer(corpus: Corpus, steps: int) -> np.ndarray:
         return completion.infer(guide, corpus, steps=steps).numpy()
@@ -363,4 +349,4 @@ METHODS: dict[str, tuple[tuple[str, ...], Callable[[Task], Method]]] = {
     ),
     "scvi": (("scvi", "torch._dynamo"), make_scvi),
 }
-"""Each method by its name on the command line: the modules to import, and how it is made."""
+"""Modules to import, and constructor, of each method by its name on the command line."""

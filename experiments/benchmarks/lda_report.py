@@ -1,4 +1,4 @@
-"""Tables and the picture of the benchmark of topic models."""
+"""Tables and picture of the benchmark of topic models."""
 
 from __future__ import annotations
 
@@ -8,11 +8,23 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from exvae.experiments.drawing.pictures import BLUE, GREEN, GREY, ORANGE, save
-from exvae.experiments.fitting.fits import write_atomically
+from exvae.data.files import written_atomically
+from exvae.experiments.drawing.saving import save, save_table
+from exvae.experiments.drawing.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    logarithmic,
+)
 
 REFERENCE = "scikit-learn online"
 PACKAGES = ("exvae", "torch", "scikit-learn", "gensim", "tomotopy", "scvi-tools")
@@ -23,15 +35,15 @@ SETTINGS = (
     "single state of its sampler and no average over states, which costs it perplexity."
 )
 
-# The other colours of Okabe & Ito, and a marker each for print in grey.
+# A colour and, for print in grey, a marker for each method.
 STYLES = {
     "exvae refined": (BLUE, "o"),
-    "exvae amortised": ("#56B4E9", "v"),
+    "exvae amortised": (SKY, "v"),
     "scikit-learn online": (ORANGE, "s"),
-    "scikit-learn batch": ("#D55E00", "D"),
+    "scikit-learn batch": (VERMILION, "D"),
     "gensim": (GREEN, "^"),
-    "tomotopy": ("#CC79A7", "P"),
-    "tomotopy, eta 0.1": ("#000000", "X"),
+    "tomotopy": (PURPLE, "P"),
+    "tomotopy, eta 0.1": (BLACK, "X"),
     "scvi-tools": (GREY, "X"),
 }
 
@@ -43,14 +55,14 @@ FIGURES = (
     ("documents_per_second", "inference (documents/s)", 0),
     ("documents_per_second_halves", "inference, test halves (documents/s)", 0),
     ("peak_memory_mib", "peak memory (MiB)", 0),
-    ("memory_above_baseline_mib", "of it above imports (MiB)", 0),
+    ("memory_above_baseline_mib", "without imports (MiB)", 0),
 )
 RATIOS = (
     ("training_seconds", "training time"),
     ("seconds_to_reference", "time to its perplexity"),
     ("documents_per_second", "inference speed"),
     ("peak_memory_mib", "peak memory"),
-    ("memory_above_baseline_mib", "memory above imports"),
+    ("memory_above_baseline_mib", "memory without imports"),
 )
 
 
@@ -62,21 +74,22 @@ def write_report(
     Parameters
     ----------
     rows, curves
-        What the methods have given.
+        Results of the methods: measurements, and points of the perplexity during training.
     about
-        What the corpus is and how the methods ran.
+        Description of the corpus and of the runs.
     folder
-        Made if need be.
+        Folder to write to; made if it does not exist.
     """
     folder.mkdir(parents=True, exist_ok=True)
     curve = pd.DataFrame(curves)
     table = pd.DataFrame(rows)
     table.insert(4, "seconds_to_reference", _seconds_to_reference(table, curve))
     text = _report(table, about)
-    for name, frame in (("lda_benchmark", table), ("lda_benchmark_curves", curve)):
-        write_atomically(folder / f"{name}.csv", lambda path, f=frame: f.to_csv(path, index=False))
-    write_atomically(folder / "lda_benchmark.md", lambda path: path.write_text(text + "\n"))
-    _draw(table, curve, about, folder / "lda_benchmark.png")
+    save_table(table, folder / "lda_benchmark.csv")
+    save_table(curve, folder / "lda_benchmark_curves.csv")
+    with written_atomically(folder / "lda_benchmark.md") as path:
+        path.write_text(text + "\n")
+    save(draw_benchmark(table, curve, about), folder / "lda_benchmark.png")
     return text
 
 
@@ -102,10 +115,10 @@ def _report(table: pd.DataFrame, about: dict[str, Any]) -> str:
         f"Python {platform.python_version()}, {_versions()}.",
         f"The unigram model has a perplexity of {about['unigram_perplexity']:.1f}. "
         "Median (least–largest) over seeds.",
-        f"Training time leaves evaluation out; to reference is the part of it until {REFERENCE}'s "
-        "final perplexity is first met.",
+        f"Training time excludes evaluation; time to reference ends when {REFERENCE}'s final "
+        "perplexity is first met.",
         "Inference is timed on the whole training corpus and on the first halves of the test "
-        "documents. Peak memory holds what every process here imports, torch among it; the last "
+        "documents. Peak memory includes the imports of every process, torch among them; the last "
         "column does not.",
         SETTINGS,
         "",
@@ -170,66 +183,85 @@ def _markdown(headings: list[str], rows: list[list[str]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in padded]
 
 
-def _draw(table: pd.DataFrame, curves: pd.DataFrame, about: dict[str, Any], path: Path) -> None:
-    """Draw perplexity against training time, and inference speed."""
+def draw_benchmark(table: pd.DataFrame, curves: pd.DataFrame, about: dict[str, Any]) -> Figure:
+    """Draw perplexity against training time, and inference speed.
+
+    Parameters
+    ----------
+    table
+        A row for each method and seed: ``method``, ``seed``, ``documents_per_second``.
+    curves
+        Points during training: ``method``, ``seed``, ``seconds``, ``perplexity``.
+    about
+        The corpus: ``corpus``, ``training_documents``, ``topics``, ``unigram_perplexity``.
+    """
     methods = _by_method(table)
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(11.5, 4.6), gridspec_kw={"width_ratios": [1.5, 1.0]}
+    figure = Figure(figsize=(11.5, 4.6), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=[1.5, 1.0])
+    _draw_curves(left, methods, curves, about["unigram_perplexity"])
+    left.set_title(
+        f"{about['corpus']}: {about['training_documents']} documents, {about['topics']} topics",
+        fontsize=10,
     )
+    _draw_speed(right, methods)
+    for axis in (left, right):
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.3, axis="both" if axis is left else "x")
+        axis.set_axisbelow(True)
+    return figure
+
+
+def _draw_curves(
+    axis: Axes, methods: list[tuple[str, pd.DataFrame]], curves: pd.DataFrame, unigram: float
+) -> None:
+    """Draw perplexity against training time, and the perplexity of the unigram model."""
     for name, group in methods:
         colour, marker = STYLES[name]
+        own = curves[curves["method"] == name]
         for seed in group["seed"]:
-            curve = curves[(curves["method"] == name) & (curves["seed"] == seed)]
-            left.plot(curve["seconds"], curve["perplexity"], color=colour, linewidth=1.2, alpha=0.8)
-        ends = curves[curves["method"] == name].groupby("seed").last()
-        left.plot(
-            *(ends["seconds"], ends["perplexity"]), marker, color=colour, markersize=7, label=name
-        )
-    left.set_xscale("log")
+            curve = own[own["seed"] == seed]
+            axis.plot(curve["seconds"], curve["perplexity"], color=colour, linewidth=1.2, alpha=0.8)
+        ends = own.groupby("seed").last()
+        style = {"color": colour, "markersize": 7, "label": name}
+        axis.plot(ends["seconds"], ends["perplexity"], marker, **style)
+    logarithmic(axis, "x")
     finals = curves.groupby(["method", "seed"])["perplexity"].last()
-    # The first steps of a curve are far above, where no method stays.
-    levels = [finals.min(), finals.max(), about["unigram_perplexity"]]
-    left.set_ylim(min(levels) * 0.96, max(levels) * 1.04)
-    left.axhline(about["unigram_perplexity"], color="black", linestyle=":", linewidth=1.0)
-    left.annotate(
+    # The first points of a curve lie far above, where no method stays.
+    levels = [finals.min(), finals.max(), unigram]
+    axis.set_ylim(min(levels) * 0.96, max(levels) * 1.04)
+    axis.axhline(unigram, color="black", linestyle=":", linewidth=1.0)
+    axis.annotate(
         "unigram model",
-        (0.01, about["unigram_perplexity"]),
+        (0.01, unigram),
         xycoords=("axes fraction", "data"),
         xytext=(0, -3),
         textcoords="offset points",
         va="top",
         fontsize=8,
     )
-    left.xaxis.set_major_formatter("{x:g}")
-    left.set_xlabel("training time without evaluation (seconds)")
-    left.set_ylabel("perplexity of held-out words")
-    left.legend(frameon=False, fontsize=8)
-    left.set_title(
-        f"{about['corpus']}: {about['training_documents']} documents, {about['topics']} topics",
-        fontsize=10,
-    )
+    axis.set_xlabel("training time without evaluation (seconds)")
+    axis.set_ylabel("perplexity of held-out words")
+    axis.legend(frameon=False, fontsize=8)
+
+
+def _draw_speed(axis: Axes, methods: list[tuple[str, pd.DataFrame]]) -> None:
+    """Draw documents per second: medians with ranges over seeds."""
     for position, (name, group) in enumerate(methods):
         speed = group["documents_per_second"]
         median = speed.median()
-        right.barh(
+        axis.barh(
             position,
             median,
             color=STYLES[name][0],
             xerr=[[median - speed.min()], [speed.max() - median]],
             error_kw={"capsize": 3, "linewidth": 1.0},
         )
-        right.text(speed.max() * 1.15, position, f"{median:,.0f}", va="center", fontsize=8)
-    right.set_yticks(range(len(methods)), [name for name, _ in methods])
-    right.invert_yaxis()
-    right.set_xscale("log")
-    lowest, highest = table["documents_per_second"].agg(["min", "max"])
-    right.set_xlim(lowest / 3, highest * 6)
-    right.xaxis.set_major_formatter("{x:,.0f}")
-    right.set_xlabel("inference (documents per second)")
-    right.set_title("Topics of the training documents", fontsize=10)
-    for axis in (left, right):
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(alpha=0.3, axis="both" if axis is left else "x")
-        axis.set_axisbelow(True)
-    figure.tight_layout()
-    save(figure, path)
+        axis.text(speed.max() * 1.15, position, f"{median:,.0f}", va="center", fontsize=8)
+    axis.set_yticks(range(len(methods)), [name for name, _ in methods])
+    axis.invert_yaxis()
+    axis.set_xscale("log")
+    speeds = pd.concat([group["documents_per_second"] for _, group in methods])
+    axis.set_xlim(speeds.min() / 3, speeds.max() * 6)
+    axis.xaxis.set_major_formatter("{x:,.0f}")
+    axis.set_xlabel("inference (documents per second)")
+    axis.set_title("topics of the training documents", fontsize=10)

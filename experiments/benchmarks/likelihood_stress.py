@@ -1,6 +1,6 @@
 """Errors of the likelihood of bootstraps against brute force, over its whole stress range.
 
-For every combination of error, zeros and noise prints the largest error of values in nats and of
+For every combination of error and noise prints the largest error of values in nats and of
 gradients in float64 (with respect to logarithms of positive parameters and to logits; relative to
 max(1, |gradient|)), the largest error of values in float32, also beyond four roundings of the
 value, and how many numbers in float32 are not finite. Points are those of the tests, one bootstrap
@@ -55,13 +55,8 @@ def evaluate(
     """Values, shape (points,), and gradients, shape (points, parameters), of the package."""
     parameters = columns[0].to(dtype, copy=True).requires_grad_()
     statistics = columns[1].to(dtype)
-    bootstraps = BootstrapZINB(
-        *parameters[:5],
-        num_bootstraps=1,
-        **kind._asdict(),
-        noise_concentration=parameters[5],
-    )
-    values = bootstraps.log_prob_summary(BootstrapSummary(*statistics))
+    bootstraps = BootstrapZINB(*parameters, num_bootstraps=1, **kind._asdict())
+    values = bootstraps.log_prob(BootstrapSummary(*statistics))
     values.sum().backward()
     per_unit = columns[0].clone()
     per_unit[[2, 4]] = 1.0

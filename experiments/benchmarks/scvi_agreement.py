@@ -1,9 +1,9 @@
-"""Whether our scVI and that of scvi-tools agree on the same cells, and what sets them apart.
+"""Agreement of our scVI with the scVI of scvi-tools on the same cells, and reasons for differences.
 
-Both are fitted to the same simulated cells and scored on the same held-out ones by one piece of
-code: the importance-weighted bound of ``log_prob_of_point_estimates`` with our likelihood, given
-what either decoder says. Beside the defaults stand variants with one change each, down to a pair
-that shares sizes of the networks, priors, likelihood, learning rate, minibatches and epochs.
+Both are fitted to the same simulated cells and scored on the same held-out cells by the same code:
+the importance-weighted bound of ``log_prob_of_point_estimates`` with our likelihood, given the
+parameters from either decoder. Besides the defaults there are variants with one change each, down
+to a pair with the same network sizes, priors, likelihood, learning rate, minibatches and epochs.
 
     python experiments/benchmarks/scvi_agreement.py --cells 2000 --isoforms 400 --seeds 0 1 2
 """
@@ -11,11 +11,8 @@ that shares sizes of the networks, priors, likelihood, learning rate, minibatche
 from __future__ import annotations
 
 import argparse
-import logging
 import time
-import warnings
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -27,23 +24,29 @@ import torch
 from pyro.distributions import LogNormal, Normal, TorchDistribution
 from torch import Tensor
 
-from exvae.data.cells import Cells, CountTensors
+from exvae.data.cell_batches import CountTensors
+from exvae.data.cells import Cells
+from exvae.experiments.figures import scvi_tools
 from exvae.experiments.figures.isoform_runs import IsoformSizes, simulated
 from exvae.experiments.figures.workshop import Workshop
 from exvae.experiments.fitting.training import Trainer, TrainingConfig
 from exvae.experiments.isoforms import fitting
-from exvae.experiments.isoforms.fitting import TrainingCells
 from exvae.experiments.isoforms.inference import log_prob_of_point_estimates
-from exvae.experiments.isoforms.settings import BATCH_SIZE, EPOCHS, LEARNING_RATE
-from exvae.guides.cells import SCVIGuide
+from exvae.experiments.isoforms.settings import (
+    BATCH_SIZE,
+    EPOCHS,
+    LEARNING_RATE,
+    IsoformConfig,
+)
+from exvae.guides.cells import CellGuide
 from exvae.models.distributions.negative_binomial import ZINB
 from exvae.models.scvi import SCVI
 
 HELD_OUT = 0.2
-# Sizes of all hidden layers of the pair that is alike.
+# Sizes of all hidden layers of the matched pair.
 HIDDEN = 64
 
-# Options of scvi-tools: of SCVI, and of its training plan.
+# Options of SCVI of scvi-tools, and of its training plan.
 FROM_THE_START = {"n_epochs_kl_warmup": None}
 LIKE_OURS = {"n_hidden": HIDDEN, "dropout_rate": 0.0}
 NORMALISED_ALIKE = {"use_batch_norm": "none", "use_layer_norm": "both"}
@@ -51,14 +54,14 @@ PLAN_LIKE_OURS = {**FROM_THE_START, "weight_decay": 0.0, "eps": 1e-8, "lr": LEAR
 
 
 class Variant(NamedTuple):
-    """A way to fit one of the two.
+    """A way to fit one of the two models.
 
     Attributes
     ----------
     name
-        What is printed.
+        Name in the output.
     fit
-        Takes cells, positions to train on, epochs and seed; gives model and guide.
+        Takes cells, positions of the training cells, epochs and seed; gives model and guide.
     epochs
         ``short`` or ``long``.
     """
@@ -70,47 +73,30 @@ class Variant(NamedTuple):
 
 def fit_ours(hidden: int | None = None, **guide_options) -> Callable:
     """Fit our scVI, with other sizes of the hidden layers or options of the guide."""
-    sizes = {} if hidden is None else {"hidden_sizes": (hidden,)}
+    pooling = guide_options.pop("pooling", "mean")
     if hidden is not None:
-        guide_options["element_sizes"] = (hidden,)
+        guide_options |= {"hidden_sizes": (hidden,), "element_sizes": (hidden,)}
+    config = IsoformConfig("scvi", pooling=pooling, options=guide_options)
 
-    def fit(cells: Cells, positions: np.ndarray, epochs: int, seed: int) -> tuple[SCVI, SCVIGuide]:
+    def fit(cells: Cells, positions: np.ndarray, epochs: int, seed: int) -> tuple[SCVI, CellGuide]:
         torch.manual_seed(seed)
-        model = SCVI(cells.num_isoforms, **sizes)
-        guide = SCVIGuide(model, **guide_options)
-        tensors = CountTensors(cells)
-        fitting.initialise(model, guide, cells, tensors, positions)
-        config = TrainingConfig(epochs, BATCH_SIZE, LEARNING_RATE, seed, "cpu")
-        with TemporaryDirectory() as folder:
-            data = TrainingCells(tensors, positions, None)
-            Trainer(model, guide, data, config, Path(folder)).train()
+        data, model, guide = fitting.prepare(cells, config, positions, torch.device("cpu"))
+        training = TrainingConfig(epochs, BATCH_SIZE, LEARNING_RATE, seed, "cpu")
+        Trainer(model, guide, data, training).train()
         return model.eval(), guide.eval()
 
     return fit
 
 
 def fit_scvi_tools(plan: dict[str, Any] | None = None, **options) -> Callable:
-    """Fit SCVI of scvi-tools, with options of it and of its training plan."""
+    """Fit SCVI of scvi-tools, with options of the model and of its training plan."""
+    training = {"train_size": 1.0, "batch_size": BATCH_SIZE, "plan_kwargs": plan}
 
     def fit(cells: Cells, positions: np.ndarray, epochs: int, seed: int) -> tuple[Any, Any]:
-        import anndata
-        import scvi
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            scvi.settings.seed = seed
-            scvi.settings.verbosity = logging.ERROR
-            training = anndata.AnnData(CountTensors(cells).estimates[positions].toarray())
-            scvi.model.SCVI.setup_anndata(training)
-            model = scvi.model.SCVI(training, use_observed_lib_size=False, **options)
-            model.train(
-                epochs,
-                train_size=1.0,
-                batch_size=BATCH_SIZE,
-                plan_kwargs=plan,
-                enable_progress_bar=False,
-                logger=False,
-            )
+        counts = CountTensors(cells).estimates[positions].toarray()
+        model = scvi_tools.fit_scvi(
+            counts, epochs, seed, training=training, use_observed_lib_size=False, **options
+        )
         module = model.module.cpu().eval()
         return _as_model(module), SimpleNamespace(posteriors=_posteriors_of(module))
 
@@ -118,7 +104,7 @@ def fit_scvi_tools(plan: dict[str, Any] | None = None, **options) -> Callable:
 
 
 def _as_model(module: Any) -> SimpleNamespace:
-    """Give a module of scvi-tools what is asked of our model when it is scored."""
+    """Give a module of scvi-tools the methods of our model that scoring calls."""
     mean = torch.as_tensor(module.library_log_means).float().reshape(1, 1)
     sd = torch.as_tensor(module.library_log_vars).float().reshape(1, 1).sqrt()
     zeros = torch.zeros(module.n_latent)
@@ -175,7 +161,7 @@ VARIANTS = [
 def score(
     model: Any, guide: Any, cells: Cells, positions: np.ndarray, num_samples: int, seed: int
 ) -> float:
-    """Negative log-likelihood of the rounded estimates, nats per entry."""
+    """Negative log-likelihood of the rounded estimates of some cells (nats per entry)."""
     torch.manual_seed(seed)
     total = log_prob_of_point_estimates(
         model, guide, CountTensors(cells), positions, num_samples=num_samples
@@ -184,7 +170,7 @@ def score(
 
 
 def measure(options: argparse.Namespace) -> pd.DataFrame:
-    """Fit all variants; a row for each with its seed, seconds and losses."""
+    """Fit all variants; a row for each variant and seed, with seconds and losses."""
     lengths = {"short": options.epochs, "long": options.long}
     rows = []
     for seed in options.seeds:
@@ -193,7 +179,7 @@ def measure(options: argparse.Namespace) -> pd.DataFrame:
             cells = simulated(Workshop(Path(folder)), sizes, seed).cells
         trained_on, held_out = fitting.split_cells(cells.num_cells, 1 - HELD_OUT, seed)
         for variant in VARIANTS:
-            if variant.name.startswith("scvi-tools") and not find_spec("scvi"):
+            if variant.name.startswith("scvi-tools") and not scvi_tools.is_installed():
                 continue
             started = time.perf_counter()
             fitted = variant.fit(cells, trained_on, lengths[variant.epochs], seed)
@@ -213,17 +199,19 @@ def measure(options: argparse.Namespace) -> pd.DataFrame:
 
 
 def main() -> None:
-    """Fit, and print losses and how far they are from the best."""
+    """Fit, and print losses and their distance from the best."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cells", type=int, default=2000)
     parser.add_argument("--isoforms", type=int, default=400)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--long", type=int, default=400, help="epochs of the long fits")
-    parser.add_argument("--samples", type=int, default=100, help="behind the bound")
+    parser.add_argument(
+        "--samples", type=int, default=100, help="draws of the latent variables behind the bound"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--out", type=Path, help="a CSV of all numbers")
+    parser.add_argument("--out", type=Path, help="CSV file for all numbers")
     options = parser.parse_args()
-    print("loss (nats per entry of the rounded estimates) of cells trained on, and held out")
+    print("loss (nats per entry of the rounded estimates) of training cells, and of held-out cells")
     table = measure(options)
     if options.out:
         table.to_csv(options.out, index=False)

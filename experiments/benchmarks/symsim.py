@@ -1,4 +1,4 @@
-"""Seconds and peak memory of simulated cells, their expression and each way to observe them.
+"""Seconds and peak memory of simulating cells: expression, and each protocol of observation.
 
 python experiments/benchmarks/symsim.py --cells 10000 --genes 2000
 """
@@ -6,11 +6,10 @@ python experiments/benchmarks/symsim.py --cells 10000 --genes 2000
 from __future__ import annotations
 
 import argparse
-import resource
-import sys
 import time
 
 import numpy as np
+from processes import peak_memory
 
 from exvae.data.simulators.symsim.cells import simulate_true_counts
 from exvae.data.simulators.symsim.observation import observe
@@ -21,14 +20,8 @@ from exvae.data.simulators.symsim.settings import (
 )
 from exvae.data.simulators.symsim.tables import draw_gene_lengths
 
-# Reads of a gene in a cell, on average, as in SymSim's tutorial.
+# Mean reads of a gene in a cell, as in SymSim's tutorial.
 READS_PER_GENE = 500
-
-
-def peak_memory() -> float:
-    """Give the peak memory of this process so far, in MiB."""
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Values counted in bins that are fixed beforehand, so that data can pass by block by block."""
+"""Counts in bins that are fixed beforehand, so that data can pass by block by block."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 
 
 class LogBins:
-    """Bins of equal width on a logarithmic scale; values beyond the ends are put in the last ones.
+    """Bins of equal width on a logarithmic scale; values beyond the ends count in the outer bins.
 
     Parameters
     ----------
     first, last
-        Decades at which they begin and end: ``-2, 5`` for 0.01 to 100 000.
+        Decades at which the bins begin and end: ``-2, 5`` for 0.01 to 100 000.
     per_decade
-        How many to a decade.
+        Bins per decade.
     """
 
     def __init__(self, first: int, last: int, per_decade: int) -> None:
@@ -23,27 +23,35 @@ class LogBins:
 
     @property
     def edges(self) -> np.ndarray:
-        """Shape (bins + 1,)."""
+        """Ends of the bins, shape (bins + 1,)."""
         return 10.0 ** (self.first + np.arange(self.size + 1) / self.per_decade)
 
     @property
     def centres(self) -> np.ndarray:
-        """Geometric, shape (bins,)."""
+        """Geometric centres, shape (bins,)."""
         return np.sqrt(self.edges[:-1] * self.edges[1:])
 
     def places(self, values: np.ndarray) -> np.ndarray:
-        """Bin of each value; those that are not positive are in the first."""
+        """Bin of each value, in the shape of the values; values up to 0 are in the first."""
         smallest = 10.0**self.first
         logs = np.log10(np.maximum(values, smallest))
         places = np.floor((logs - self.first) * self.per_decade).astype(np.int64)
         return places.clip(0, self.size - 1)
 
     def sums(self, values: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """Count values in each bin, or add up their weights, shape (bins,)."""
+        """Count values, shape (values,), in each bin, or add up their weights; shape (bins,)."""
         return np.bincount(self.places(values), weights, self.size).astype(np.float64)
 
     def quantile(self, counts: np.ndarray, level: float) -> float:
-        """Quantile of values that were counted, to the width of a bin; NaN where there are none."""
+        """Quantile of counted values, to the width of a bin; NaN if there are none.
+
+        Parameters
+        ----------
+        counts
+            Values in each bin, shape (bins,).
+        level
+            Between 0 and 1.
+        """
         total = counts.sum()
         if total == 0:
             return float("nan")
@@ -51,6 +59,6 @@ class LogBins:
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Divide, NaN where there is nothing to divide by."""
+    """Divide arrays of equal shape; NaN where the denominator is not positive."""
     missing = np.full(np.shape(denominator), np.nan)
     return np.divide(numerator, denominator, out=missing, where=np.asarray(denominator) > 0)

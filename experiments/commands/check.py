@@ -1,6 +1,6 @@
 """The commands ``exvae lda check`` and ``exvae isoforms check``."""
 
-# What is heavy is imported where it is used, so that the command line starts at once.
+# Heavy imports are local so that the command line starts fast.
 from __future__ import annotations
 
 from pathlib import Path
@@ -16,7 +16,10 @@ from .options import Device, Fit, Json, Seed
 from .reports import report
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..checks.comparison import Check
+    from ..drawing.panels import Panel
 
 Out = Annotated[
     Path,
@@ -27,18 +30,22 @@ Out = Annotated[
 Latents = Annotated[
     Literal["posterior", "prior"],
     typer.Option(
-        help="Whether the very datapoints are replicated, their latent variables drawn from the "
-        "guide, or new ones, drawn from the prior."
+        help="posterior replicates the given datapoints, with latent variables from the guide; "
+        "prior makes new ones, with latent variables from the prior."
     ),
 ]
-Replicates = Annotated[int, typer.Option(min=2, metavar="R", help="Data sets to generate.")]
+Replicates = Annotated[
+    int, typer.Option(min=2, metavar="R", help="Number of data sets to generate.")
+]
 
 
 def check_documents(
     fit: Fit,
     corpus: Corpus,
     out: Out,
-    split: Annotated[Literal["train", "val", "test", "all"], typer.Option()] = "test",
+    split: Annotated[
+        Literal["train", "val", "test", "all"], typer.Option(help="Documents to check.")
+    ] = "test",
     latents: Latents = "posterior",
     replicates: Replicates = 100,
     drop_unknown: DropUnknown = False,
@@ -46,9 +53,10 @@ def check_documents(
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Compare documents with documents that the fit generates: word frequency and lengths."""
+    """Compare documents with documents that the fit generates: word frequencies and bursts."""
     from ...data.corpus_formats import read_corpus
     from ..checks import documents
+    from ..checks.comparison import Replication
     from ..lda import fitting as lda
 
     _make(out)
@@ -57,9 +65,7 @@ def check_documents(
         loaded,
         read_corpus(corpus, loaded.vocabulary, drop_unknown),
         split=split,
-        latents=latents,
-        num_replicates=replicates,
-        seed=seed,
+        replication=Replication(latents, replicates, seed),
     )
     _report(check, documents.PANELS, out, as_json=json)
 
@@ -68,7 +74,9 @@ def check_cells(
     fit: Fit,
     cells: CellsFile,
     out: Out,
-    subset: Annotated[Literal["all", "train", "held-out"], typer.Option()] = "all",
+    subset: Annotated[
+        Literal["all", "train", "held-out"], typer.Option(help="Cells to check.")
+    ] = "all",
     latents: Latents = "posterior",
     replicates: Replicates = 100,
     seed: Seed = 0,
@@ -76,8 +84,9 @@ def check_cells(
     json: Json = False,
 ) -> None:
     """Compare cells with cells that the fit generates: zeros, variances and library sizes."""
-    from ...data.cells import read_cells
+    from ...data.h5ad.reading import read_cells
     from ..checks import cells as checks
+    from ..checks.comparison import Replication
     from ..isoforms import fitting as isoforms
 
     _make(out)
@@ -86,9 +95,7 @@ def check_cells(
         loaded,
         read_cells(cells, loaded.batch_key),
         subset=subset,
-        latents=latents,
-        num_replicates=replicates,
-        seed=seed,
+        replication=Replication(latents, replicates, seed),
     )
     _report(check, checks.PANELS, out, as_json=json)
 
@@ -99,10 +106,19 @@ def _make(folder: Path) -> None:
         raise DataError(f"{folder}: is a file; choose another --out")
 
 
-def _report(check: Check, panels: tuple, out: Path, *, as_json: bool) -> None:
-    from ..drawing.checks import write_check
+def _report(check: Check, panels: Sequence[Panel], out: Path, *, as_json: bool) -> None:
+    """Write picture and numbers, and print p-values and paths."""
+    from ..drawing.checks import draw_check
+    from ..drawing.saving import save, save_table
 
     out.mkdir(exist_ok=True)
-    paths = write_check(check, panels, out)
-    values = {"p_values": check.p_values, "files": [str(path) for path in paths]}
-    report(values, as_json=as_json)
+    picture = out / "check.png"
+    tables = {
+        out / "check_statistics.csv": check.statistics,
+        out / "check_curves.csv": check.curves,
+    }
+    save(draw_check(check, panels), picture)
+    for path, table in tables.items():
+        save_table(table, path)
+    files = [str(path) for path in (picture, *tables)]
+    report({"p_values": check.p_values, "files": files}, as_json=as_json)

@@ -1,6 +1,6 @@
 """The command ``exvae demo``."""
 
-# What is heavy is imported where it is used, so that the command line starts at once.
+# Heavy imports are local so that the command line starts fast.
 from __future__ import annotations
 
 import shutil
@@ -15,10 +15,10 @@ from .reports import report
 
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random draws.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Run the main jobs on simulated data: figures and pictures in a few minutes."""
+    """Run both jobs on simulated data in a few minutes; print figures and draw pictures."""
     from ..demo import demo_isoforms, demo_lda
 
     if out.exists() and not (out / "lda").is_dir() and any(out.iterdir()):

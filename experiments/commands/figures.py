@@ -1,6 +1,6 @@
 """The command ``exvae figures``."""
 
-# What is heavy is imported where it is used, so that the command line starts at once.
+# Heavy imports are local so that the command line starts fast.
 from __future__ import annotations
 
 import sys
@@ -48,7 +48,7 @@ def figures(
 ) -> None:
     """Draw the paper's figures: a PNG and the numbers behind it as CSV, one figure after another.
 
-    What is there of an earlier run is replaced, figure by figure.
+    Figures of an earlier run are replaced one by one.
     """
     if name == "list":
         report(FIGURES, as_json=json)
@@ -78,7 +78,7 @@ def _named(paths: list[Path] | None) -> dict[str, Path]:
     """Name files by their own names, or by those of their folders."""
     named: dict[str, Path] = {}
     for path in paths or []:
-        # Often they are all called corpus, or cells; then their folders tell them apart.
+        # Files are often all called corpus, or cells; then their folders tell them apart.
         plain = path.stem in ("corpus", "cells") and path.parent.name
         name = path.parent.name if plain else path.stem
         if name in named:
@@ -94,27 +94,28 @@ def _read_corpus(path: Path) -> Corpus:
 
 
 def _read_cells(path: Path) -> Cells:
-    from ...data.cells import read_cells
+    from ...data.h5ad.reading import read_cells
 
     cells = read_cells(path)
     cells.require_bootstraps()
     if not cells.bootstraps:
-        raise DataError(f"{path}: has statistics of bootstraps alone; import it with bootstraps")
+        raise DataError(
+            f"{path}: holds statistics of the bootstraps only; import it with bootstraps"
+        )
     return cells
 
 
 def _draw(name: str, module: ModuleType, workshop: Workshop, out: Path) -> dict[str, object]:
-    """Make one figure; the picture is drawn from the very file that is left beside it."""
+    """Make one figure; the picture is drawn from the CSV that is left beside it."""
     import pandas as pd
 
-    from ..drawing.pictures import save
-    from ..fitting.fits import write_atomically
+    from ..drawing.saving import save, save_table
 
     print(f"exvae: {name}: {FIGURES[name]}", file=sys.stderr)
     started = time.perf_counter()
     table = module.measure(workshop)
     numbers, picture = out / f"{name}.csv", out / f"{name}.png"
-    write_atomically(numbers, lambda path: table.to_csv(path, index=False))
+    save_table(table, numbers)
     table = pd.read_csv(numbers, float_precision="round_trip")
     save(module.draw(table), picture)
     summary = module.summarise(table)

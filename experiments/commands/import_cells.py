@@ -1,6 +1,6 @@
 """The command ``exvae isoforms import``."""
 
-# What is heavy is imported where it is used, so that the command line starts at once.
+# Heavy imports are local so that the command line starts fast.
 from __future__ import annotations
 
 import os
@@ -18,17 +18,17 @@ def import_cells(
         list[Path],
         typer.Argument(
             metavar="DIR...",
-            help="Output of kallisto quant or salmon quant for one cell, or folders of such.",
+            help="Output folder of kallisto quant or salmon quant, or a folder of such folders.",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="CELLS.h5ad", help="The file to write.")],
     t2g: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Transcript and gene, a line each, separated by a tab."),
+        typer.Option(metavar="FILE", help="Table of transcript and gene, separated by a tab."),
     ] = None,
     obs: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.csv", help="Columns about cells; the first names them."),
+        typer.Option(metavar="FILE.csv", help="Table of cells; the first column has their names."),
     ] = None,
     max_bootstraps: Annotated[
         int | None,
@@ -43,12 +43,12 @@ def import_cells(
     processes: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="That read; by default one for each core, if it pays."
+            min=1, metavar="N", help="Processes that read; by default one per core, if it pays."
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Import cells that kallisto or salmon has quantified with bootstraps."""
+    """Import cells that kallisto or salmon quantified with bootstraps."""
     from ...data.quantified import importing
 
     options = importing.ImportOptions(max_bootstraps, layers, processes)

@@ -1,6 +1,6 @@
 """The commands ``exvae isoforms ...``."""
 
-# What is heavy is imported where it is used, so that the command line starts at once.
+# Heavy imports are local so that the command line starts fast.
 from __future__ import annotations
 
 import sys
@@ -13,20 +13,32 @@ from typer.core import TyperCommand
 
 from ...data.files import require_folder
 from ..isoforms import settings
-from .options import Device, Fit, Json, NewFit, Resume, Seed
-from .reports import report
+from .options import (
+    Device,
+    Epochs,
+    Fit,
+    Json,
+    LearningRate,
+    NewFit,
+    Pooling,
+    Resume,
+    Seed,
+    Set,
+    parse_settings,
+)
+from .reports import report, report_fit
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ...data.cells import Cells
 
 app = typer.Typer(help="Isoform expression of cells from bootstraps.", no_args_is_help=True)
 
 CellsFile = Annotated[
-    Path, typer.Argument(metavar="CELLS.h5ad", help="As exvae isoforms import writes them.")
+    Path, typer.Argument(metavar="CELLS.h5ad", help="Cells, from exvae isoforms import.")
 ]
-Samples = Annotated[
-    int, typer.Option(min=1, help="Draws of the latent variables to average expression over.")
-]
+Samples = Annotated[int, typer.Option(min=1, help="Number of draws of the latent variables.")]
 
 
 class ManyQuantiles(TyperCommand):
@@ -45,15 +57,15 @@ class ManyQuantiles(TyperCommand):
 
 
 def _tell_of_genes(cells: Cells) -> None:
-    """Say so where isoforms cannot be looked at together with those of their gene."""
+    """Tell if each isoform is taken as a gene of its own, and why."""
     if cells.genes is None:
-        reason = "var has no column gene, which exvae isoforms import --t2g makes"
+        reason = "var has no column gene (exvae isoforms import --t2g makes one)"
     elif not cells.keeps_bootstraps:
-        reason = "no two bootstraps are kept beside their statistics (import --layers 5 keeps some)"
+        reason = "no two bootstraps are kept (import --layers 5 keeps some)"
     else:
         return
     print(
-        f"exvae: {cells.source}: each isoform is taken by itself and not with its gene: {reason}",
+        f"exvae: {cells.source}: each isoform is taken as a gene of its own: {reason}",
         file=sys.stderr,
     )
 
@@ -63,65 +75,53 @@ def fit(
     cells: CellsFile,
     out: NewFit,
     model: Annotated[
-        Literal["bootstrap", "scvi"],
-        typer.Option(help="Of bootstraps, or scVI of the rounded counts in X."),
-    ] = "bootstrap",
-    error: Annotated[
-        Literal["shared", "independent"],
-        typer.Option(help="Whether bootstraps scatter around the estimate or the truth."),
-    ] = "shared",
-    zeros: Annotated[
-        Literal["rectified", "atom"], typer.Option(help="How a bootstrap becomes zero.")
-    ] = "rectified",
-    noise: Annotated[
-        Literal["poisson", "adaptive", "relative", "absolute"] | None,
+        str,
+        typer.Option(metavar="NAME", help="Model: effective-reads, paper, scvi or module:Class."),
+    ] = settings.IsoformConfig.model,
+    guide: Annotated[
+        str | None,
         typer.Option(
-            help="How estimates scatter: as counts of effective reads, or normal with one of three "
-            "scales; poisson, but adaptive with --error independent or --zeros atom."
+            metavar="NAME", help="Guide: cells, paper or module:Class; the model's default."
+        ),
+    ] = None,
+    pooling: Pooling = settings.IsoformConfig.pooling,
+    decoder: Annotated[
+        str, typer.Option(metavar="NAME", help="Decoder: network, linear or module:Class.")
+    ] = settings.IsoformConfig.decoder,
+    set_: Set = [],  # noqa: B006  (read only)
+    error: Annotated[
+        Literal["independent", "shared"] | None,
+        typer.Option(help="Model paper: bootstraps scatter around the truth, or the estimate."),
+    ] = None,
+    noise: Annotated[
+        Literal["absolute", "relative"] | None,
+        typer.Option(
+            help="Model paper: noise that is constant, or grows with the root of the count."
         ),
     ] = None,
     batch_key: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Column of obs with the batch of a cell.")
     ] = None,
     train_fraction: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Of the cells; the others are held out.")
+        float, typer.Option(min=0.0, max=1.0, help="Fraction of the cells to train on.")
     ] = 0.9,
     encoder_bootstraps: Annotated[
         int,
-        typer.Option(min=0, metavar="B", help="That the guide reads of a cell; 0 for all."),
+        typer.Option(
+            min=0, metavar="B", help="Bootstraps per cell that the guide reads in a step; 0: all."
+        ),
     ] = settings.IsoformConfig.encoder_bootstraps,
-    latent: Annotated[
-        int, typer.Option(min=1, metavar="Z", help="Dimensions of a cell's state.")
-    ] = settings.IsoformConfig.latent_size,
-    dispersion: Annotated[
-        Literal["isoform", "isoform-batch", "isoform-cell"],
-        typer.Option(
-            help="What dispersion is learned for; genes, with poisson noise, not isoforms."
-        ),
-    ] = settings.IsoformConfig.dispersion,
-    dropout: Annotated[
-        Literal["network", "isoform", "none"] | None,
-        typer.Option(
-            help="What the probability of dropout is learned for; by default the network, but "
-            "none with normal noise. With poisson noise genes drop out, not isoforms."
-        ),
-    ] = None,
-    pooling: Annotated[
-        Literal["sum", "mean", "max", "moments"], typer.Option(help="Of the guide.")
-    ] = "mean",
     label: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column of obs that colours the picture.")
+        str | None, typer.Option(metavar="COLUMN", help="Column of obs that colours the cells.")
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1)] = settings.EPOCHS,
-    batch_size: Annotated[int, typer.Option(min=1, help="Cells.")] = settings.BATCH_SIZE,
-    learning_rate: Annotated[
-        float, typer.Option(min=0.0, help="Of Adam.")
-    ] = settings.LEARNING_RATE,
+    epochs: Epochs = settings.EPOCHS,
+    batch_size: Annotated[int, typer.Option(min=1, help="Cells per step.")] = settings.BATCH_SIZE,
+    learning_rate: LearningRate = settings.LEARNING_RATE,
     patience: Annotated[
         int,
         typer.Option(
             min=0,
-            help="Stop after this many epochs without a better loss of the cells held out; 0 "
+            help="Epochs without a better loss of the held-out cells before training stops; 0 "
             "trains to the end.",
         ),
     ] = 0,
@@ -130,32 +130,20 @@ def fit(
     resume: Resume = False,
     json: Json = False,
 ) -> None:
-    """Fit a model of isoforms; pictures of the training and of the cells are put beside it."""
-    import numpy as np
-
-    from ...data.cells import read_cells
-    from ..drawing.isoforms import draw_states, draw_training
-    from ..fitting import fits
+    """Fit an isoform model; draw the training and the cells."""
+    from ...data.h5ad.reading import read_cells
     from ..fitting.training import TrainingConfig
-    from ..isoforms import fitting, inference
+    from ..isoforms import fitting
 
-    config = settings.IsoformConfig(
-        model=model,
-        error=error,
-        zeros=zeros,
-        noise=noise,
-        latent_size=latent,
-        dispersion=dispersion,
-        dropout=dropout,
-        pooling=pooling,
-        encoder_bootstraps=encoder_bootstraps,
-    )
+    options = parse_settings(set_)
+    options |= {k: v for k, v in (("error", error), ("noise", noise)) if v is not None}
+    config = settings.IsoformConfig(model, guide, pooling, decoder, options, encoder_bootstraps)
     training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
     data = read_cells(cells, batch_key)
     groups = _groups(data, label or batch_key)
     if model == "scvi" and (data.counts.data % 1).any():
-        print(f"exvae: {cells}: X is not whole everywhere; scVI takes it rounded", file=sys.stderr)
-    if model == "bootstrap" and config.chosen_noise() == "poisson" and data.summary is not None:
+        print(f"exvae: {cells}: X holds fractions; scVI takes them rounded", file=sys.stderr)
+    if model == settings.IsoformConfig.model and data.summary is not None:
         _tell_of_genes(data)
     result = fitting.fit(
         data,
@@ -166,23 +154,39 @@ def fit(
         batch_key=batch_key,
         resume=resume,
     )
-    metrics = fits.read_metrics(out)
-    pictures = [out / "training.png", out / "states.png"]
-    draw_training(metrics, pictures[0])
-    loaded = fitting.load(out, device)
-    states = inference.mean_states(
-        loaded.guide,
-        fitting.tensors_of(config, data, loaded.device),
-        np.arange(data.num_cells),
-    )
-    draw_states(states, groups, pictures[1])
-    last = metrics.iloc[-1].to_dict()
-    values = {"fit": str(out), **asdict(result), **last, "epoch": int(last["epoch"])}
-    report({**values, "pictures": [str(picture) for picture in pictures]}, as_json=json)
+    _report_fit(out, data, groups, asdict(result), device, as_json=json)
+
+
+def _report_fit(
+    folder: Path,
+    cells: Cells,
+    groups: pd.Series | None,
+    result: dict[str, object],
+    device: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Draw a finished fit and print its result."""
+    import numpy as np
+
+    from ..drawing.isoforms import draw_states
+    from ..drawing.saving import save
+    from ..drawing.training import draw_training
+    from ..fitting import fits
+    from ..isoforms import fitting, inference
+
+    metrics = fits.read_metrics(folder)
+    pictures = [folder / "training.png", folder / "states.png"]
+    save(draw_training(metrics), pictures[0])
+    loaded = fitting.load(folder, device)
+    everything = np.arange(cells.num_cells)
+    states = inference.mean_states(loaded.guide, loaded.source(cells), everything)
+    save(draw_states(states, groups).figure, pictures[1])
+    report_fit(folder, result, metrics, pictures, as_json=as_json)
 
 
 def _groups(cells: Cells, column: str | None):
-    """Names by which cells are coloured; DataError if there is no such column."""
+    """Values of the column that colours cells; DataError if there is no such column."""
     if column is None:
         return None
     return cells.column(column, "--label").astype(str)
@@ -196,21 +200,27 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="TRUTH",
-            help="An .npz with arrays expected, cell_type and transcripts, or the .h5ad of cells "
-            "that exvae isoforms simulate has written.",
+            help="Truth: an .npz with arrays expected, cell_type and transcripts, or the .h5ad "
+            "from exvae isoforms simulate.",
         ),
     ] = None,
-    subset: Annotated[Literal["all", "train", "held-out"], typer.Option()] = "all",
+    subset: Annotated[
+        Literal["all", "train", "held-out"], typer.Option(help="Cells to measure.")
+    ] = "all",
     likelihood_samples: Annotated[
-        int, typer.Option(min=1, help="Behind the likelihood of the point estimates.")
+        int, typer.Option(min=1, help="Number of samples for nll_point_estimates.")
     ] = settings.LIKELIHOOD_SAMPLES,
     samples: Samples = settings.POSTERIOR_SAMPLES,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Measure loss and likelihood, and accuracy and calibration where the truth is known."""
-    from ...data.cells import read_cells
+    """Measure loss and likelihood and, with a truth, accuracy and calibration.
+
+    The loss of effective reads is a quasi-likelihood and compares only fits of that model;
+    nll_point_estimates compares all models.
+    """
+    from ...data.h5ad.reading import read_cells
     from ...data.isoform_truth import read_truth
     from ..isoforms import evaluation, fitting
 
@@ -235,14 +245,14 @@ def export(
     cells: CellsFile,
     out: Annotated[Path, typer.Option(metavar="OUT.h5ad", help="The file to write.")],
     quantiles: Annotated[
-        list[float], typer.Option(metavar="Q...", help="Of the posterior, between 0 and 1.")
+        list[float], typer.Option(metavar="Q...", help="Probabilities of exported quantiles.")
     ] = list(settings.QUANTILES),  # noqa: B006  (read only)
     samples: Samples = settings.POSTERIOR_SAMPLES,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Write the cells with their states and the posterior of their expression, for scanpy."""
+    """Export cells with their states and expression to an .h5ad for scanpy."""
     from ..isoforms import exporting, fitting
 
     loaded = fitting.load(fit, device)
@@ -255,20 +265,21 @@ def export(
 @app.command()
 def gene(
     exported: Annotated[
-        Path, typer.Argument(metavar="OUT.h5ad", help="As exvae isoforms export writes it.")
+        Path, typer.Argument(metavar="OUT.h5ad", help="Cells, from exvae isoforms export.")
     ],
-    name: Annotated[str, typer.Argument(metavar="GENE", help="A gene, or an isoform.")],
+    name: Annotated[str, typer.Argument(metavar="GENE", help="Name of a gene or isoform.")],
     out: Annotated[Path, typer.Option(metavar="GENE.png", help="The picture to write.")],
     group: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Column of obs to group the cells by.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Draw the isoforms of a gene in every cell, with the intervals of their expression."""
+    """Draw the expression of a gene's isoforms in every cell, with intervals."""
     from ..drawing.isoforms import draw_gene
+    from ..drawing.saving import save
     from ..isoforms.exporting import read_gene
 
     require_folder(out)
     table = read_gene(exported, name, group)
-    draw_gene(table, name, out)
+    save(draw_gene(table, name), out)
     report({"picture": str(out), "isoforms": int(table["isoform"].nunique())}, as_json=json)

@@ -1,6 +1,6 @@
 """The commands ``exvae lda ...``."""
 
-# What is heavy is imported where it is used, so that the command line starts at once.
+# Heavy imports are local so that the command line starts fast.
 from __future__ import annotations
 
 import os
@@ -11,8 +11,20 @@ from typing import Annotated, Literal
 import typer
 
 from ...data.files import require_folder
-from .options import Device, Fit, Json, NewFit, Resume, Seed
-from .reports import report
+from .options import (
+    Device,
+    Epochs,
+    Fit,
+    Json,
+    LearningRate,
+    NewFit,
+    Pooling,
+    Resume,
+    Seed,
+    Set,
+    parse_settings,
+)
+from .reports import report, report_fit
 
 app = typer.Typer(help="Topic models of documents.", no_args_is_help=True)
 
@@ -20,42 +32,43 @@ Corpus = Annotated[
     Path,
     typer.Argument(
         metavar="CORPUS",
-        help="Tab-separated text, UCI bag of words, lda-c, a folder of .txt, .npz, or .h5ad.",
+        help="Corpus: tab-separated text, UCI bag of words, lda-c, folder of .txt, .npz or .h5ad.",
     ),
 ]
-Refine = Annotated[int, typer.Option(min=0, metavar="STEPS", help="Refinement after the encoder.")]
+Refine = Annotated[int, typer.Option(min=0, metavar="STEPS", help="Number of refinement steps.")]
 DropUnknown = Annotated[
-    bool, typer.Option("--drop-unknown", help="Leave out words that the fit does not know.")
+    bool,
+    typer.Option(
+        "--drop-unknown", help="Leave out words that are not in the vocabulary of the fit."
+    ),
 ]
 
 
 @app.command()
 def simulate(
     out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="The corpus to write.")],
-    documents: Annotated[int, typer.Option(min=1)] = 2000,
-    topics: Annotated[int, typer.Option(min=1)] = 10,
-    vocabulary: Annotated[int, typer.Option(min=1)] = 1000,
-    mean_length: Annotated[float, typer.Option(min=1, help="Words of a document.")] = 100.0,
+    documents: Annotated[int, typer.Option(min=1, help="Number of documents.")] = 2000,
+    topics: Annotated[int, typer.Option(min=1, help="Number of topics.")] = 10,
+    vocabulary: Annotated[int, typer.Option(min=1, help="Number of words.")] = 1000,
+    mean_length: Annotated[float, typer.Option(min=1, help="Mean words per document.")] = 100.0,
     lengths: Annotated[
         Literal["fixed", "poisson", "heavy-tailed"],
-        typer.Option(help="How the numbers of words of the documents are distributed."),
+        typer.Option(help="Distribution of the number of words per document."),
     ] = "poisson",
     length_dispersion: Annotated[
         float | None,
-        typer.Option(
-            help="Of heavy-tailed lengths: standard deviation of the logarithm. [default: 1]"
-        ),
+        typer.Option(help="Standard deviation of the log of heavy-tailed lengths. [default: 1]"),
     ] = None,
     document_concentration: Annotated[
-        float, typer.Option(help="Concentration of the documents' topics.")
+        float, typer.Option(help="Dirichlet concentration of topic proportions.")
     ] = 0.1,
     topic_concentration: Annotated[
-        float, typer.Option(help="Concentration of the topics' words.")
+        float, typer.Option(help="Dirichlet concentration of topics.")
     ] = 0.05,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Simulate a corpus; the truth is in its arrays true_topic_words and true_document_topics."""
+    """Simulate a corpus; arrays true_topic_words and true_document_topics hold the truth."""
     from ...data.simulators.documents import CorpusSimulator
 
     try:
@@ -81,76 +94,61 @@ def fit(
     corpus: Corpus,
     topics: Annotated[int, typer.Option(min=1, metavar="K", help="Number of topics.")],
     out: NewFit,
-    guide: Annotated[Literal["exchangeable", "fixed-length"], typer.Option()] = "exchangeable",
-    pooling: Annotated[
-        Literal["sum", "mean", "max", "moments"], typer.Option(help="Of the exchangeable guide.")
-    ] = "mean",
-    length: Annotated[
-        int, typer.Option(min=1, help="Words that the fixed-length guide reads.")
-    ] = 100,
-    alpha: Annotated[
-        Literal["asymmetric", "symmetric", "fixed"],
-        typer.Option(help="How the concentration of the documents' topics is learned."),
-    ] = "asymmetric",
-    beta: Annotated[
-        float, typer.Option(min=0.01, help="Concentration of the topics' words.")
-    ] = 0.1,
-    learn_beta: Annotated[bool, typer.Option("--learn-beta", help="Learn beta.")] = False,
-    epochs: Annotated[int, typer.Option(min=1)] = 30,
-    batch_size: Annotated[int, typer.Option(min=1, help="Documents.")] = 128,
-    learning_rate: Annotated[float, typer.Option(min=0.0, help="Of the encoder.")] = 5e-3,
+    guide: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Guide: exchangeable, fixed-length or module:Class."),
+    ] = "exchangeable",
+    pooling: Pooling = "mean",
+    set_: Set = [],  # noqa: B006  (read only)
+    epochs: Epochs = 30,
+    batch_size: Annotated[int, typer.Option(min=1, help="Documents per step.")] = 128,
+    learning_rate: LearningRate = 5e-3,
     patience: Annotated[
         int,
         typer.Option(
             min=0,
-            help="Hold out the split val and stop after this many epochs without a better "
-            "perplexity; 0 trains on train and val to the end.",
+            help="Epochs without a better perplexity of the held-out split val before training "
+            "stops; 0 trains on train and val to the end.",
         ),
     ] = 0,
     test_fraction: Annotated[
-        float, typer.Option(min=0.0, max=0.9, help="Of a corpus without splits.")
+        float, typer.Option(min=0.0, max=0.9, help="Split test of a corpus without splits.")
     ] = 0.15,
     val_fraction: Annotated[
-        float, typer.Option(min=0.0, max=0.9, help="Of a corpus without splits.")
+        float, typer.Option(min=0.0, max=0.9, help="Split val of a corpus without splits.")
     ] = 0.15,
     seed: Seed = 0,
     device: Device = "auto",
     resume: Resume = False,
     json: Json = False,
 ) -> None:
-    """Fit a topic model; pictures of the topics and of the training are put beside it."""
+    """Fit a topic model; draw the topics and the training."""
     from ...data.corpus_formats import read_corpus
-    from ..drawing.pictures import draw_topics, draw_training
+    from ..drawing.lda import draw_topics
+    from ..drawing.saving import save
+    from ..drawing.training import draw_training
     from ..fitting import fits
     from ..fitting.training import TrainingConfig
     from ..lda import fitting
 
-    config = fitting.LDAConfig(
-        num_topics=topics,
-        guide=guide,
-        pooling=pooling,
-        length=length,
-        topic_concentration=beta,
-        learn_document_concentration=alpha,
-        learn_topic_concentration=learn_beta,
-    )
+    config = fitting.LDAConfig(topics, guide, pooling, parse_settings(set_))
     training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
     split = fitting.SplitConfig(seed, test_fraction, val_fraction)
     result = fitting.fit(read_corpus(corpus), config, training, out, split=split, resume=resume)
     pictures = [out / "topics.png", out / "training.png"]
-    draw_topics(fitting.top_words(fitting.load(out, device), 10), pictures[0])
+    save(draw_topics(fitting.top_words(fitting.load(out, device), 10)), pictures[0])
     metrics = fits.read_metrics(out)
-    draw_training(metrics, pictures[1])
-    last = metrics.iloc[-1].to_dict()
-    values = {"fit": str(out), **asdict(result), **last, "epoch": int(last["epoch"])}
-    report({**values, "pictures": [str(picture) for picture in pictures]}, as_json=json)
+    save(draw_training(metrics), pictures[1])
+    report_fit(out, asdict(result), metrics, pictures, as_json=json)
 
 
 @app.command()
 def evaluate(
     fit: Fit,
     corpus: Corpus,
-    split: Annotated[Literal["train", "val", "test", "all"], typer.Option()] = "test",
+    split: Annotated[
+        Literal["train", "val", "test", "all"], typer.Option(help="Documents to measure.")
+    ] = "test",
     refine: Refine = 5,
     drop_unknown: DropUnknown = False,
     seed: Seed = 0,
@@ -176,7 +174,7 @@ def infer(
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Write the posterior mean topic proportions of each document."""
+    """Write the posterior mean topic proportions of each document to a table."""
     from ...data.corpus_formats import read_corpus
     from ..fitting import fits
     from ..lda import fitting
@@ -192,10 +190,10 @@ def infer(
 @app.command()
 def topics(
     fit: Fit,
-    top: Annotated[int, typer.Option(min=1, help="Words of each topic.")] = 10,
+    top: Annotated[int, typer.Option(min=1, help="Words per topic.")] = 10,
     json: Json = False,
 ) -> None:
-    """List the most probable words of each topic, most used topic first."""
+    """List the most probable words of each topic, the most used topic first."""
     from ..lda import fitting
 
     words = fitting.top_words(fitting.load(fit, "cpu"), top)

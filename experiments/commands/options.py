@@ -2,14 +2,58 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from ...data.errors import DataError
+
 Fit = Annotated[Path, typer.Argument(metavar="FIT", help="Folder of a fit.")]
 NewFit = Annotated[Path, typer.Option(metavar="FIT", help="Folder to write.")]
-Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of all random draws.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Device to compute on.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all random draws.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Resume from the checkpoint.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+Epochs = Annotated[int, typer.Option(min=1, help="Passes over the data.")]
+LearningRate = Annotated[float, typer.Option(min=0.0, help="Learning rate of Adam.")]
+Pooling = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="Pooling of the encoder: sum, mean, max, moments or module:Class."
+    ),
+]
+Set = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Argument of the constructor of a model, decoder or guide; may be repeated.",
+    ),
+]
+
+
+def parse_settings(settings: list[str]) -> dict[str, Any]:
+    """Read options ``name=value``; a value that is not JSON is a string.
+
+    Raises
+    ------
+    DataError
+        If an option has no name or no value.
+
+    Examples
+    --------
+    >>> parse_settings(["hidden_sizes=[64, 32]", "dispersion=batch"])
+    {'hidden_sizes': [64, 32], 'dispersion': 'batch'}
+    """
+    options = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not (name.isidentifier() and equals and value):
+            raise DataError(f"--set {setting} is not of the form NAME=VALUE")
+        try:
+            options[name] = json.loads(value)
+        except ValueError:
+            options[name] = value
+    return options

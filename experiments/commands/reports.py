@@ -1,10 +1,14 @@
-"""What commands print: one JSON object, or a table for people."""
+"""Output of commands: one JSON object, or a readable table."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def report(values: dict[str, Any], *, as_json: bool) -> None:
@@ -16,6 +20,20 @@ def report(values: dict[str, Any], *, as_json: bool) -> None:
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"{name:<{width}}  {_readable(value)}")
+
+
+def report_fit(
+    folder: Path,
+    result: Mapping[str, object],
+    metrics: pd.DataFrame,
+    pictures: Sequence[Path],
+    *,
+    as_json: bool,
+) -> None:
+    """Print the end of a fit: its folder, result, last row of metrics, and pictures."""
+    last = metrics.iloc[-1].to_dict()
+    values = {"fit": str(folder), **result, **last, "epoch": int(last["epoch"])}
+    report({**values, "pictures": [str(picture) for picture in pictures]}, as_json=as_json)
 
 
 def _flattened(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,6 +1,6 @@
 """The command ``exvae isoforms simulate``."""
 
-# What is heavy is imported where it is used, so that the command line starts at once.
+# Heavy imports are local so that the command line starts fast.
 from __future__ import annotations
 
 import sys
@@ -19,34 +19,35 @@ if TYPE_CHECKING:
     from ...data.simulators.expression import GeneExpression
     from ...data.simulators.transcripts import Transcripts
 
-# Reads of a cell for each isoform, isoforms, cell types, and the share of molecules that is
-# captured, where nothing is said.
+# Defaults: reads of a cell for each isoform, isoforms, cell types, and captured share of molecules.
 _READS_PER_ISOFORM, _ISOFORMS, _CELL_TYPES, _CAPTURE = 10.0, 500, 5, 0.1
-# Far beyond any experiment.
+# Bounds far beyond any experiment.
 _MOST_READS, _LONGEST_FRAGMENT = 1e9, 1e5
 
 
 def simulate(
     out: Annotated[Path, typer.Argument(metavar="OUT.h5ad", help="The file to write.")],
-    cells: Annotated[int, typer.Option(min=1, metavar="N")] = 200,
+    cells: Annotated[int, typer.Option(min=1, metavar="N", help="Number of cells.")] = 200,
     isoforms: Annotated[
         int | None,
-        typer.Option(min=1, metavar="G", help=f"Of simulated genes; {_ISOFORMS} by default."),
+        typer.Option(
+            min=1, metavar="G", help=f"Number of isoforms of made-up genes; default {_ISOFORMS}."
+        ),
     ] = None,
-    bootstraps: Annotated[int, typer.Option(min=1, metavar="B", help="Of each cell.")] = 30,
+    bootstraps: Annotated[int, typer.Option(min=1, metavar="B", help="Bootstraps per cell.")] = 30,
     expression: Annotated[
         Literal["symsim", "simple"],
         typer.Option(
-            help="Of genes: as SymSim simulates it, or log-normal changes between cell types, with "
-            "nothing lost before sequencing."
+            help="Gene expression: as in SymSim, or log-normal changes between cell types without "
+            "loss before sequencing."
         ),
     ] = "symsim",
     tree: Annotated[
         str | None,
         typer.Option(
             metavar="NEWICK",
-            help="Of the populations of SymSim, which are the cell types, such as "
-            "'((A:1,B:1):2,C:3);'; by default its Phyla5.",
+            help="Tree of SymSim's populations, the cell types, such as "
+            "'((A:1,B:1):2,C:3);'; by default SymSim's Phyla5.",
         ),
     ] = None,
     capture: Annotated[
@@ -55,17 +56,17 @@ def simulate(
             min=0.001,
             max=1.0,
             metavar="SHARE",
-            help=f"Of the molecules of a cell in SymSim, on average; {_CAPTURE} by default.",
+            help=f"Mean captured share of a cell's molecules in SymSim; default {_CAPTURE}.",
         ),
     ] = None,
     cell_types: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="T", help=f"With --expression simple; {_CELL_TYPES} by default."
+            min=1, metavar="T", help=f"Cell types of --expression simple; default {_CELL_TYPES}."
         ),
     ] = None,
     batches: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Each scales genes; in column batch of obs.")
+        int, typer.Option(min=1, metavar="N", help="Batches, each of which scales genes.")
     ] = 1,
     depth: Annotated[
         float | None,
@@ -73,7 +74,7 @@ def simulate(
             min=1.0,
             max=_MOST_READS,
             metavar="READS",
-            help=f"Mean reads of a cell; by default {_READS_PER_ISOFORM:g} for each isoform.",
+            help=f"Mean reads per cell; by default {_READS_PER_ISOFORM:g} for each isoform.",
         ),
     ] = None,
     switching: Annotated[
@@ -81,7 +82,7 @@ def simulate(
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Share of the genes of several isoforms whose usage differs between cell types.",
+            help="Share of the genes with several isoforms whose usage differs between cell types.",
         ),
     ] = 0.35,
     usage_noise: Annotated[
@@ -89,26 +90,29 @@ def simulate(
         typer.Option(
             min=0.0,
             max=0.99,
-            help="Variance of usage between cells of a type: 0 none, near 1 one isoform a cell.",
+            help="Variance of usage between cells of a type: 0 none, near 1 one isoform per cell.",
         ),
     ] = 0.0,
     transcripts: Annotated[
         Path | None,
         typer.Option(
             metavar="FASTA",
-            help="Real transcripts, as of a chromosome, in the place of simulated ones.",
+            help="Real transcripts, such as a chromosome's, instead of made-up ones.",
         ),
     ] = None,
     t2g: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Transcript and gene, a line each, separated by a tab."),
+        typer.Option(metavar="FILE", help="Table of transcript and gene, separated by a tab."),
     ] = None,
     fragment_mean: Annotated[
-        float, typer.Option(min=1.0, max=_LONGEST_FRAGMENT, help="Length of fragments (bases).")
+        float,
+        typer.Option(min=1.0, max=_LONGEST_FRAGMENT, help="Mean length of fragments (bases)."),
     ] = 220.0,
-    fragment_sd: Annotated[float, typer.Option(min=1.0, help="Its standard deviation.")] = 30.0,
+    fragment_sd: Annotated[
+        float, typer.Option(min=1.0, help="Standard deviation of the length.")
+    ] = 30.0,
     read_length: Annotated[
-        int, typer.Option(min=31, help="Bases that are read from each end of a fragment.")
+        int, typer.Option(min=31, help="Bases read from each end of a fragment.")
     ] = 75,
     layers: Annotated[
         int | None,
@@ -119,14 +123,14 @@ def simulate(
     processes: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="P", help="That estimate; by default one for each core, if it pays."
+            min=1, metavar="P", help="Processes that quantify; by default one per core, if it pays."
         ),
     ] = None,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Simulate cells that kallisto has quantified with bootstraps; the truth is in the file."""
+    """Simulate cells that kallisto quantified with bootstraps; the file holds the truth."""
     import numpy as np
 
     from ...data.files import require_h5ad
@@ -182,7 +186,7 @@ def simulate(
 
 
 def _refuse(value: object, option: str, expression: str) -> None:
-    """Refuse an option that another simulation of expression has."""
+    """Refuse an option of another kind of expression."""
     if value is not None:
         raise DataError(f"{option}: is of --expression {expression}; choose that, or leave it out")
 

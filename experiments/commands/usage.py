@@ -1,6 +1,6 @@
 """The command ``exvae isoforms usage``."""
 
-# What is heavy is imported where it is used, so that the command line starts at once.
+# Heavy imports are local so that the command line starts fast.
 from __future__ import annotations
 
 from pathlib import Path
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     from ...data.cells import Cells
 
-# Expected share of false discoveries at which genes are counted in the report.
+# Expected share of false discoveries of the genes that the report counts.
 _FALSE_DISCOVERIES = 0.05
 
 
 def usage(
     fit: Fit,
     cells: Annotated[
-        Path, typer.Argument(metavar="CELLS.h5ad", help="As exvae isoforms import writes them.")
+        Path, typer.Argument(metavar="CELLS.h5ad", help="Cells, from exvae isoforms import.")
     ],
     groupby: Annotated[
         str, typer.Option(metavar="COLUMN", help="Column of obs with the group of each cell.")
@@ -33,15 +33,15 @@ def usage(
     out: Annotated[Path, typer.Option(metavar="USAGE.csv", help="The table to write.")],
     reference: Annotated[
         str | None,
-        typer.Option(metavar="GROUP", help="To compare with; by default all other cells."),
+        typer.Option(metavar="GROUP", help="Group to compare with; by default all other cells."),
     ] = None,
     threshold: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Differences in usage count beyond this.")
+        float, typer.Option(min=0.0, max=1.0, help="Least difference of usage that counts.")
     ] = 0.05,
     json: Json = False,
 ) -> None:
     """Find isoforms whose share of their gene's reads differs between groups of cells."""
-    from ...data.cells import read_cells
+    from ...data.h5ad.reading import read_cells
     from ..isoforms import fitting
     from ..isoforms.usage_differences import usage_differences
     from ..isoforms.usage_evidence import weigh
@@ -78,7 +78,7 @@ def usage(
 
 
 def _groups(cells: Cells, column: str, reference: str | None) -> np.ndarray:
-    """Group of each cell, shape (cells,); empty where the column is."""
+    """Group of each cell, shape (cells,); empty for cells without one."""
     values = cells.column(column, "--groupby")
     groups = values.astype(str).where(values.notna(), "").to_numpy(dtype=str)
     names = sorted(set(groups) - {""})
@@ -93,7 +93,7 @@ def _groups(cells: Cells, column: str, reference: str | None) -> np.ndarray:
 
 
 def _require_bootstraps_of_genes(cells: Cells) -> None:
-    """Require what usage is computed from."""
+    """Require genes of several isoforms, and bootstraps of all cells."""
     if cells.genes is None:
         raise DataError(
             f"{cells.source}: var has no column 'gene'; import the cells with --t2g, or add it"

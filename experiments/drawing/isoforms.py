@@ -1,48 +1,16 @@
-"""Pictures of a model of isoforms: its training, the states of cells, and a gene's isoforms."""
+"""Pictures of an isoform model: cell states, and the isoforms of a gene."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from .pictures import BLUE, GREY, ORANGE, plt, save
+from .style import BLUE, GREY, PALETTE, new_figure
 
-# Okabe & Ito's colours, told apart also by the colour-blind; more groups than colours share them.
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
 # Isoforms of a gene that are drawn, the most expressed.
 _MOST_ISOFORMS = 6
-
-
-def draw_training(metrics: pd.DataFrame, path: Path) -> None:
-    """Draw the loss of the cells trained on, and of those held out, against seconds and epochs.
-
-    Parameters
-    ----------
-    metrics
-        Of :func:`~exvae.experiments.fitting.fits.read_metrics`.
-    path
-        Of the PNG.
-    """
-    figure, axes = plt.subplots(1, 2, figsize=(9.0, 3.4), sharey=True)
-    curves = (
-        ("loss_per_cell", "trained on", BLUE),
-        ("held_out_loss_per_cell", "held out", ORANGE),
-    )
-    for axis, column, label in zip(
-        axes, ("seconds", "epoch"), ("training time (seconds)", "epoch"), strict=True
-    ):
-        for name, legend, colour in curves:
-            if name in metrics:
-                axis.plot(metrics[column], metrics[name], ".-", color=colour, label=legend)
-        axis.set_xlabel(label)
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(alpha=0.3)
-    axes[0].set_ylabel("loss (nats per cell)")
-    axes[1].legend(frameon=False)
-    figure.tight_layout()
-    save(figure, path)
 
 
 def principal_components(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -65,74 +33,78 @@ def principal_components(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return components, shares
 
 
-def draw_states(states: np.ndarray, groups: pd.Series | None, path: Path) -> None:
-    """Draw the first two principal components of the cells' states.
+def draw_states(
+    states: np.ndarray, groups: pd.Series | None = None, *, ax: Axes | None = None
+) -> Axes:
+    """Draw the first two principal components of the cell states.
 
     Parameters
     ----------
     states
         Posterior mean of z, shape (cells, latent_size).
     groups
-        A name for each cell by which it is coloured; None draws all alike.
-    path
-        Of the PNG.
+        A name for each cell by which it is coloured, shape (cells,); None draws all alike.
+    ax
+        Where to draw; on a figure of its own if None.
     """
     components, shares = principal_components(states)
-    figure, axis = plt.subplots(figsize=(5.6, 4.2))
+    if ax is None:
+        ax = new_figure(width=5.6, height=4.2)[1][0, 0]
     if groups is None:
-        axis.scatter(*components.T, s=10, color=BLUE)
+        ax.scatter(*components.T, s=10, color=BLUE)
     else:
         for number, name in enumerate(sorted(groups.unique())):
             own = components[groups.to_numpy() == name]
-            axis.scatter(*own.T, s=10, color=PALETTE[number % len(PALETTE)], label=name)
-        axis.legend(frameon=False, fontsize=8, title=groups.name, loc="best")
+            ax.scatter(*own.T, s=10, color=PALETTE[number % len(PALETTE)], label=name)
+        ax.legend(frameon=False, fontsize=8, title=groups.name, loc="best")
     for number, (name, share) in enumerate(zip("xy", shares, strict=True), start=1):
-        axis.set(**{f"{name}label": f"principal component {number} of z ({share:.0%})"})
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.set_title(f"posterior mean states of {len(states)} cells", fontsize=10)
-    figure.tight_layout()
-    save(figure, path)
+        ax.set(**{f"{name}label": f"principal component {number} of z ({share:.0%})"})
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.set_title(f"posterior mean states of {len(states)} cells", fontsize=10)
+    return ax
 
 
-def draw_gene(table: pd.DataFrame, gene: str, path: Path) -> None:
+def draw_gene(table: pd.DataFrame, gene: str) -> Figure:
     """Draw the expression of a gene's isoforms in every cell, with intervals.
 
     Parameters
     ----------
     table
-        Of :func:`~exvae.experiments.isoforms.exporting.read_gene`.
+        Table of :func:`~exvae.experiments.isoforms.exporting.read_gene`, a row for each isoform
+        and cell: ``isoform``, ``group``, ``expression``, ``low`` and ``high`` (reads).
     gene
         Its name.
-    path
-        Of the PNG.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Axes for each of the most expressed isoforms, one below the other.
     """
     means = table.groupby("isoform", observed=True)["expression"].mean()
     isoforms = means.sort_values(ascending=False).index[:_MOST_ISOFORMS]
-    figure, axes = plt.subplots(
-        len(isoforms),
-        1,
-        figsize=(9.0, 1.0 + 1.7 * len(isoforms)),
-        sharex=True,
-        squeeze=False,
-    )
+    height = 1.7 + 1.0 / len(isoforms)
+    figure, axes = new_figure(len(isoforms), width=9.0, height=height, sharex=True)
     for axis, isoform in zip(axes.flat, isoforms, strict=True):
-        own = table[table["isoform"] == isoform].sort_values(["group", "expression"])
-        place = np.arange(len(own))
-        axis.vlines(place, own["low"], own["high"], color=GREY, alpha=0.6, linewidth=0.8)
-        for number, (name, rows) in enumerate(own.groupby("group", sort=True)):
-            at = place[(own["group"] == name).to_numpy()]
-            axis.scatter(
-                at, rows["expression"], s=6, color=PALETTE[number % len(PALETTE)], label=name
-            )
-        axis.set_yscale("symlog", linthresh=1.0)
-        axis.set_ylim(bottom=0.0)
+        _draw_isoform(axis, table[table["isoform"] == isoform])
         axis.set_title(isoform, fontsize=9)
-        axis.tick_params(labelsize=7)
-        axis.spines[["top", "right"]].set_visible(False)
     low, high = table.attrs["interval"]
     axes[0, 0].legend(frameon=False, fontsize=7, ncols=5)
-    axes[-1, 0].set_xlabel("cells, by group and expression", fontsize=9)
+    axes[-1, 0].set_xlabel("cells, sorted by group and expression", fontsize=9)
     figure.supylabel("expression (reads)", fontsize=9)
     figure.suptitle(f"isoforms of {gene}; bars from {low} to {high}", fontsize=10)
-    figure.tight_layout()
-    save(figure, path)
+    return figure
+
+
+def _draw_isoform(axis: Axes, table: pd.DataFrame) -> None:
+    """Draw one isoform: a dot and a bar for each cell."""
+    table = table.sort_values(["group", "expression"])
+    place = np.arange(len(table))
+    axis.vlines(place, table["low"], table["high"], color=GREY, alpha=0.6, linewidth=0.8)
+    for number, (name, rows) in enumerate(table.groupby("group", sort=True)):
+        at = place[(table["group"] == name).to_numpy()]
+        colour = PALETTE[number % len(PALETTE)]
+        axis.scatter(at, rows["expression"], s=6, color=colour, label=name)
+    axis.set_yscale("symlog", linthresh=1.0)
+    axis.set_ylim(bottom=0.0)
+    axis.tick_params(labelsize=7)
+    axis.spines[["top", "right"]].set_visible(False)

@@ -1,4 +1,4 @@
-"""Models of isoforms that are compared: of bootstraps, and scVI of the rounded estimates."""
+"""Fits of the default model of isoforms, and of scVI to the rounded estimates."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..isoforms.fitting import IsoformFit
-from ..isoforms.settings import IsoformConfig
 from . import isoform_runs
+from .isoform_models import CONFIGS, EFFECTIVE_READS, SCVI
 from .isoform_runs import KnownCells
 from .workshop import Workshop
 
-OURS, SCVI = "model of bootstraps", "scVI"
-_CONFIGS = {OURS: IsoformConfig(), SCVI: IsoformConfig(model="scvi")}
+COMPARED = (EFFECTIVE_READS, SCVI)
 TRAIN_FRACTION = 0.8
 
 
 class Fitted(NamedTuple):
-    """A model that was fitted to a share of simulated cells."""
+    """A model, and the simulated cells to a share of which it was fitted."""
 
     model: str
     seed: int
@@ -30,6 +29,8 @@ def compared(workshop: Workshop) -> Iterator[Fitted]:
     sizes = isoform_runs.sizes_of(workshop)
     for seed in workshop.seeds[: workshop.choose(3, 2)]:
         known = isoform_runs.simulated(workshop, sizes, seed)
-        for model, config in _CONFIGS.items():
-            fit = isoform_runs.fitted(workshop, known, config, sizes.epochs, seed, TRAIN_FRACTION)
+        for model in COMPARED:
+            fit = isoform_runs.fitted(
+                workshop, known, CONFIGS[model], sizes.epochs, seed, TRAIN_FRACTION
+            )
             yield Fitted(model, seed, known, fit)

@@ -1,4 +1,4 @@
-"""Cells whose truth is known, and fits to them, that several figures show."""
+"""Simulated cells and fits to them that several figures show."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...data.cells import Cells, read_cells, summarise
+from ...data.cells import Cells, summarise
+from ...data.h5ad.reading import read_cells
 from ...data.isoform_truth import IsoformTruth, read_truth
 from ...data.simulators.cells import SimulationOptions, simulate_cells
 from ...data.simulators.expression import draw_symsim_expression
@@ -24,7 +25,7 @@ SIMULATED = "simulated"
 
 @dataclass(frozen=True)
 class IsoformSizes:
-    """Sizes of simulated cells, and how long models are fitted."""
+    """Sizes of simulated cells, and epochs of the fits."""
 
     num_cells: int = 200
     num_isoforms: int = 300
@@ -45,7 +46,7 @@ class KnownCells(NamedTuple):
 
 
 def sizes_of(workshop: Workshop, **changes) -> IsoformSizes:
-    """Sizes of this run, with changes; tiny ones take none of numbers."""
+    """Sizes of this run, with changes; tiny sizes keep their own numbers."""
     if workshop.quick:
         changes = {name: value for name, value in changes.items() if not name.startswith("num_")}
         return replace(QUICK, **changes)
@@ -53,7 +54,7 @@ def sizes_of(workshop: Workshop, **changes) -> IsoformSizes:
 
 
 def simulated(workshop: Workshop, sizes: IsoformSizes, seed: int) -> KnownCells:
-    """Simulate cells, of SymSim's expression; the same ones only once."""
+    """Simulate cells with SymSim's expression; equal cells are simulated once."""
     return workshop.once(("cells", sizes, seed), lambda: _simulate(workshop, sizes, seed))
 
 
@@ -91,7 +92,7 @@ def fitted(
     seed: int,
     train_fraction: float = 1.0,
 ) -> IsoformFit:
-    """Fit a model to cells; the same one only once."""
+    """Fit a model to cells; equal fits are made once."""
 
     def fit() -> IsoformFit:
         folder = _new(workshop.folder, "fit")
@@ -99,12 +100,13 @@ def fitted(
         fitting.fit(known.cells, config, training, folder, train_fraction=train_fraction)
         return fitting.load(folder, "cpu")
 
-    key = ("isoforms", known.cells.fingerprint, config, epochs, seed, train_fraction)
+    # Options are a dictionary, which is no key.
+    key = ("isoforms", known.cells.fingerprint, repr(config), epochs, seed, train_fraction)
     return workshop.once(key, fit)
 
 
 def with_bootstraps(cells: Cells, number: int) -> Cells:
-    """Cells with the first so many of their bootstraps; each has at least as many."""
+    """Keep the first ``number`` bootstraps of cells that all have at least as many."""
     bootstraps = cells.bootstraps[:number]
     return replace(
         cells,

@@ -1,7 +1,7 @@
-"""What bootstraps of an isoform in a cell look like: why Gaussian noise, and zeros of their own.
+"""Shapes and zeros of the bootstraps of an isoform in a cell, beside Gaussian bootstraps.
 
-Bootstraps of each pair of an isoform and a cell are scaled so that the least is 0 and the largest
-1. Of Gaussian bootstraps, as many, the same curves are drawn.
+The bootstraps of each pair of an isoform and a cell are scaled to a range from 0 to 1. The same
+curves of equally many Gaussian bootstraps are drawn beside.
 """
 
 from __future__ import annotations
@@ -10,26 +10,31 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ...data.cells import Cells, blocks
-from ..drawing.figures import finish, label, panels, style_of
+from ...data.cells import Cells
+from ...data.row_blocks import blocks
+from ..drawing.style import label, new_figure, show_legends, style_of
 from ..isoforms.evaluation import EXPRESSED
 from . import isoform_runs
 from .isoform_runs import SIMULATED
 from .workshop import Workshop
 
-# Pairs are grouped by the mean of their bootstraps (reads), which lies above these.
+# Lower ends of the groups of pairs, by the mean of their bootstraps (reads).
 _LEVELS = (EXPRESSED, 10.0, 100.0)
 _GAUSSIAN = "Gaussian"
 _GRID = np.linspace(0, 1, 41)
-# Bins of where the median lies; 1 is in the last one.
+# Bins of the scaled median; 1 is in the last bin.
 _PLACES = np.linspace(0, 1, 21)
-# Gaussian pairs that are drawn, and values of bootstraps that are looked at together.
+# Gaussian pairs that are drawn, and bootstraps that are measured at once.
 _DRAWN, _BLOCK = 20000, 1 << 22
 
 _CDF, _MEDIAN, _MASS, _ZEROS = "scaled", "median", "mass of the median", "zeros"
 _PANELS = {
-    _CDF: ("CDF of scaled bootstraps", "(x - least) / (largest - least)", "CDF, mean of pairs"),
-    _MEDIAN: ("where the median lies", "scaled median", "share of pairs"),
+    _CDF: (
+        "CDF of scaled bootstraps",
+        "(x - smallest) / (largest - smallest)",
+        "CDF, mean over pairs",
+    ),
+    _MEDIAN: ("position of the median", "scaled median", "share of pairs"),
     _MASS: ("mass of the median", "share of bootstraps equal to the median", "share of pairs"),
     _ZEROS: (
         "zeros among the bootstraps",
@@ -40,14 +45,14 @@ _PANELS = {
 
 
 def measure(workshop: Workshop) -> pd.DataFrame:
-    """Measure; columns ``data``, ``panel``, ``level``, ``x``, ``y``, ``pairs`` (of the level)."""
+    """Measure; columns ``data``, ``panel``, ``level``, ``x``, ``y``, ``pairs`` (in the level)."""
     cells = isoform_runs.simulated(workshop, isoform_runs.sizes_of(workshop), workshop.seed).cells
     data = {SIMULATED: cells, **workshop.cells}
     return pd.concat([_measure(name, own) for name, own in data.items()], ignore_index=True)
 
 
 class _Shapes:
-    """Curves of pairs, each with the same number of bootstraps, added up block by block."""
+    """Curves of pairs with equally many bootstraps, summed block by block."""
 
     def __init__(self, num_bootstraps: int) -> None:
         self.pairs = 0
@@ -56,11 +61,11 @@ class _Shapes:
         self.masses = np.zeros(num_bootstraps + 1)
 
     def add(self, bootstraps: np.ndarray) -> None:
-        """Take in pairs, shape (pairs, bootstraps)."""
+        """Take in pairs: their bootstraps (reads), shape (pairs, bootstraps)."""
         low, high = bootstraps.min(1, keepdims=True), bootstraps.max(1, keepdims=True)
         scattered = (high > low).ravel()
         scaled = ((bootstraps - low) / np.where(high > low, high - low, 1.0))[scattered]
-        # The lower one of the two in the middle, so that it is a bootstrap.
+        # The lower of two middle values, so that the median is a bootstrap.
         median = np.quantile(scaled, 0.5, axis=1, method="lower")
         self.pairs += len(scaled)
         self.cdf += np.stack([(scaled <= x).mean(1).sum() for x in _GRID])
@@ -122,7 +127,7 @@ def _names() -> list[str]:
 def draw(table: pd.DataFrame) -> Figure:
     """Draw a row of panels for each data set."""
     data = list(table["data"].unique())
-    figure, axes = panels(len(data), len(_PANELS), width=3.6, height=3.2)
+    figure, axes = new_figure(len(data), len(_PANELS), width=3.6, height=3.2)
     order = [*_names(), _GAUSSIAN]
     for row, name in zip(axes, data, strict=True):
         for axis, (panel, (title, x, y)) in zip(row, _PANELS.items(), strict=True):
@@ -136,11 +141,11 @@ def draw(table: pd.DataFrame) -> Figure:
                 axis.plot(curve["x"], curve["y"], drawstyle=shape, label=name_of_curve, **style)
             label(axis, f"{name}:\n{title}", x, y)
             axis.set_ylim(bottom=0)
-    return finish(figure)
+    return show_legends(figure)
 
 
 def summarise(table: pd.DataFrame) -> dict[str, float]:
-    """Give the shares of pairs with zeros, and how far mean CDFs are from the Gaussian one."""
+    """Give the shares of pairs with zeros, and the distances of mean CDFs from the Gaussian CDF."""
     found = {}
     for name, own in table.groupby("data", sort=False):
         zeros = own[own["panel"] == _ZEROS]

@@ -1,7 +1,7 @@
-"""Errors of expression: of both models, of the quantifier, and of the mean of the bootstraps.
+"""Errors of expression: two models, the quantifier, and the mean of the bootstraps.
 
-The truth is the expected count; errors are on log1p scale, where the posterior mean of log1p is the
-estimate of a model. Isoforms are ambiguous where bootstraps vary more than counting does.
+The truth is the expected count. Errors are on the log1p scale, and the estimate of a model is its
+posterior mean of log1p. Isoforms are ambiguous if their bootstraps vary more than counting noise.
 """
 
 from __future__ import annotations
@@ -11,17 +11,19 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from ..drawing.figures import draw_bands, finish, label, panels
+from ..drawing.bands import draw_bands
+from ..drawing.style import label, new_figure, show_legends
 from ..isoforms import inference
-from ..isoforms.fitting import IsoformFit, tensors_of
-from ..isoforms.settings import POSTERIOR_SAMPLES, IsoformConfig
+from ..isoforms.fitting import IsoformFit
+from ..isoforms.settings import POSTERIOR_SAMPLES
 from ..simulator_checks.bootstraps import moments_of
-from .isoform_comparison import OURS, SCVI, compared
+from .isoform_comparison import COMPARED, compared
+from .isoform_models import EFFECTIVE_READS
 from .isoform_runs import KnownCells
 from .workshop import Workshop
 
 _QUANTIFIER, _BOOTSTRAPS = "quantifier", "mean of the bootstraps"
-_METHODS = (OURS, SCVI, _QUANTIFIER, _BOOTSTRAPS)
+_METHODS = (*COMPARED, _QUANTIFIER, _BOOTSTRAPS)
 # Groups of entries begin here: expected reads, and variance / mean of the bootstraps (reads).
 _BY = {
     "expression": (0.0, 0.5, 2.0, 8.0, 32.0, 128.0),
@@ -29,20 +31,20 @@ _BY = {
 }
 _TITLES = {
     "expression": "expected count of the entry (reads)",
-    "ambiguity": "variance / mean of its bootstraps (reads)",
+    "ambiguity": "variance / mean of the entry's bootstraps (reads)",
 }
 
 
 def measure(workshop: Workshop) -> pd.DataFrame:
     """Measure.
 
-    Columns ``method``, ``seed``, ``by`` (``all``, ``expression`` or ``ambiguity``), ``above``,
-    where the group begins, ``entries`` and ``rmse`` (of log1p).
+    Columns ``method``, ``seed``, ``by`` (``all``, ``expression`` or ``ambiguity``), ``above`` (the
+    lower end of the group), ``entries`` and ``rmse`` (of log1p).
     """
     tables = []
     for model, seed, known, fit in compared(workshop):
         estimates = {model: log1p_expression(fit, known)}
-        if model == OURS:
+        if model == EFFECTIVE_READS:
             estimates[_QUANTIFIER] = np.log1p(known.cells.counts.toarray())
             estimates[_BOOTSTRAPS] = np.log1p(known.cells.mean_bootstraps.toarray())
         for method, values in estimates.items():
@@ -53,7 +55,7 @@ def measure(workshop: Workshop) -> pd.DataFrame:
 @torch.no_grad()
 def log1p_expression(fit: IsoformFit, known: KnownCells) -> np.ndarray:
     """Posterior mean of log1p of expression, shape (cells, isoforms)."""
-    tensors = tensors_of(IsoformConfig(**fit.config["model"]), known.cells, fit.device)
+    tensors = fit.source(known.cells)
     positions = np.arange(known.cells.num_cells)
     torch.manual_seed(0)
     blocks = inference.draw_latents(fit.guide, tensors, positions, POSTERIOR_SAMPLES)
@@ -65,7 +67,7 @@ def log1p_expression(fit: IsoformFit, known: KnownCells) -> np.ndarray:
 
 
 def _errors(estimates: np.ndarray, known: KnownCells) -> pd.DataFrame:
-    """Root mean squared errors of groups of entries."""
+    """Root mean squared errors of groups of entries; estimates (log1p) of (cells, isoforms)."""
     squares = np.square(estimates - np.log1p(known.truth.expected))
     moments = moments_of(known.cells, types=None)
     seen = moments.mean > 0
@@ -88,8 +90,8 @@ def _errors(estimates: np.ndarray, known: KnownCells) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw errors by expression and by ambiguity, and of all entries."""
-    figure, axes = panels(1, 3)
+    """Draw errors by expression, by ambiguity, and over all entries."""
+    figure, axes = new_figure(1, 3)
     for axis, (by, x) in zip(axes[0], _TITLES.items(), strict=False):
         own = table[table["by"] == by]
         groups = {start: place for place, start in enumerate(_BY[by])}
@@ -104,7 +106,7 @@ def draw(table: pd.DataFrame) -> Figure:
     draw_bands(axes[0, 2], whole.assign(place=whole["seed"]), "place", "rmse", "method", _METHODS)
     label(axes[0, 2], "all entries", "seed", "root mean squared error of log1p")
     axes[0, 2].set_xticks(sorted(whole["seed"].unique()))
-    return finish(figure)
+    return show_legends(figure)
 
 
 def summarise(table: pd.DataFrame) -> dict[str, float]:

@@ -1,7 +1,8 @@
-"""States of cells beside their types: of both models, and principal components of log counts.
+"""Cell states beside cell types: two models, and principal components of log counts.
 
-Drawn is a map of the first seed's states: UMAP where umap-learn is installed, as with the extra
-``peers``, otherwise t-SNE; the picture says which. The figures of merit do not depend on it.
+The maps show the states of the first seed: by UMAP where umap-learn is installed, as with the extra
+``peers``, otherwise by t-SNE; the axes name the method. The measures of agreement do not depend on
+the map.
 """
 
 from __future__ import annotations
@@ -14,17 +15,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ...data.cells import Cells
-from ..drawing.figures import finish, label, panels, style_of
-from ..drawing.isoforms import PALETTE
+from ..drawing.style import PALETTE, label, new_figure, show_legends, style_of
 from ..isoforms import inference
 from ..isoforms.evaluation import rand_index
-from ..isoforms.fitting import tensors_of
-from ..isoforms.settings import IsoformConfig
-from .isoform_comparison import OURS, SCVI, compared
+from .isoform_comparison import COMPARED, compared
+from .isoform_models import EFFECTIVE_READS
 from .workshop import Workshop
 
 _COMPONENTS = "principal components"
-_METHODS = (OURS, SCVI, _COMPONENTS)
+_METHODS = (*COMPARED, _COMPONENTS)
 _NUM_COMPONENTS, _NEIGHBOURS = 10, 15
 _INDEX, _PURITY = "adjusted Rand index", "purity of neighbours"
 
@@ -32,15 +31,14 @@ _INDEX, _PURITY = "adjusted Rand index", "purity of neighbours"
 def measure(workshop: Workshop) -> pd.DataFrame:
     """Measure.
 
-    Rows of two kinds: with ``statistic`` and ``value`` for each ``method`` and ``seed``, or with
-    ``x``, ``y`` and ``cell_type`` of each cell of the first seed, whose map is of a ``kind``.
+    Rows of two kinds: ``statistic`` and ``value`` for each ``method`` and ``seed``, or ``x``, ``y``
+    and ``cell_type`` of each cell of the first seed, with the ``kind`` of its map.
     """
     tables = []
     for model, seed, known, fit in compared(workshop):
-        tensors = tensors_of(IsoformConfig(**fit.config["model"]), known.cells, fit.device)
         positions = np.arange(known.cells.num_cells)
-        states = {model: inference.mean_states(fit.guide, tensors, positions)}
-        if model == OURS:
+        states = {model: inference.mean_states(fit.guide, fit.source(known.cells), positions)}
+        if model == EFFECTIVE_READS:
             states[_COMPONENTS] = components(known.cells)
         types = known.truth.cell_types
         for method, own in states.items():
@@ -48,7 +46,7 @@ def measure(workshop: Workshop) -> pd.DataFrame:
             table = pd.DataFrame({"statistic": list(values), "value": list(values.values())})
             if seed == workshop.seed:
                 kind, places = mapped(own)
-                # Of a number alone a CSV does not tell that it is a name.
+                # A CSV would turn names that are numbers into numbers.
                 names = np.char.add("type ", types)
                 cells = pd.DataFrame(
                     {"x": places[:, 0], "y": places[:, 1], "cell_type": names, "kind": kind}
@@ -59,7 +57,7 @@ def measure(workshop: Workshop) -> pd.DataFrame:
 
 
 def components(cells: Cells) -> np.ndarray:
-    """Principal components of log1p of the estimates, scaled to one library size."""
+    """Principal components of log1p of scaled estimates, shape (cells, components)."""
     from sklearn.decomposition import PCA
 
     counts = cells.counts.toarray().astype(np.float64)
@@ -69,7 +67,15 @@ def components(cells: Cells) -> np.ndarray:
 
 
 def purity(states: np.ndarray, types: np.ndarray) -> float:
-    """Share of the nearest neighbours of a cell that are of its type, mean over cells."""
+    """Share of a cell's nearest neighbours with its type, averaged over cells.
+
+    Parameters
+    ----------
+    states
+        Shape (cells, dimensions).
+    types
+        Shape (cells,), strings.
+    """
     from sklearn.neighbors import NearestNeighbors
 
     number = min(_NEIGHBOURS, len(states) - 1)
@@ -78,10 +84,10 @@ def purity(states: np.ndarray, types: np.ndarray) -> float:
 
 
 def mapped(states: np.ndarray) -> tuple[str, np.ndarray]:
-    """Lay states out in a plane: the kind of map, and places, shape (cells, 2)."""
+    """Map states, shape (cells, dimensions), to a plane: kind of map, and places, (cells, 2)."""
     if find_spec("umap"):
         with warnings.catch_warnings():
-            # It warns when it is imported, too, of what it could do with more installed.
+            # It warns at import, too, of optional packages that are missing.
             warnings.simplefilter("ignore")
             import umap
 
@@ -95,8 +101,8 @@ def mapped(states: np.ndarray) -> tuple[str, np.ndarray]:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw the maps, and the figures of merit of every seed."""
-    figure, axes = panels(1, 4, width=3.7)
+    """Draw the maps, and the agreement with the types for every seed."""
+    figure, axes = new_figure(1, 4, width=3.7)
     cells = table[table["x"].notna()]
     for axis, method in zip(axes[0], _METHODS, strict=False):
         own = cells[cells["method"] == method]
@@ -117,10 +123,10 @@ def draw(table: pd.DataFrame) -> Figure:
     label(axis, "agreement with the types", "", "1 is perfect")
     axis.set_xticks([0, 1], [_INDEX, _PURITY])
     axis.set_ylim(top=1.02)
-    return finish(figure)
+    return show_legends(figure)
 
 
 def summarise(table: pd.DataFrame) -> dict[str, float]:
-    """Figures of merit, means over seeds."""
+    """Agreement with the types, averaged over seeds."""
     means = table.dropna(subset=["statistic"]).groupby(["method", "statistic"])["value"].mean()
     return {f"{method}: {name}": float(value) for (method, name), value in means.items()}

@@ -1,9 +1,10 @@
 """Biological variance (over cells) against inferential variance (over bootstraps).
 
-A pair is an isoform in a cell. Its inferential variance is that of its bootstraps; its biological
-variance that of the isoform's estimates over all cells, which includes what inference adds. Counted
-are pairs whose bootstraps have a mean above two reads; simulated cells differ in depth and in how
-many isoforms a gene has, which is how much they overlap.
+A pair is an isoform in a cell. Its inferential variance is the variance of its bootstraps. Its
+biological variance is the variance of the isoform's estimates over all cells, which includes the
+inferential variance. The figure counts pairs whose bootstraps have a mean above two reads.
+Simulated cells differ in depth and in the number of isoforms per gene, which sets how much isoforms
+overlap.
 """
 
 from __future__ import annotations
@@ -14,19 +15,19 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from ...data.cells import Cells
-from ..drawing.figures import GREY, draw_bands, finish, label, panels
-from ..drawing.pictures import logarithmic
+from ..drawing.bands import draw_bands
+from ..drawing.style import GREY, hide_unused, label, logarithmic, new_figure, show_legends
 from ..isoforms.evaluation import EXPRESSED
 from ..simulator_checks.bootstraps import moments_of
 from . import isoform_runs
 from .isoform_runs import SIMULATED
 from .workshop import Workshop
 
-# Bins of the variances (reads squared) to a decade.
+# Bins of the variances (reads squared) per decade.
 _PER_DECADE = 8
-# Inferential variance is of the order of the biological one where it is at least this share of it.
+# Inferential variance is of the order of biological variance from this share of it on.
 _SAME_ORDER = 0.1
-# Isoforms of a gene, and reads of a cell for each isoform, of the simulated pairs that are drawn.
+# Isoforms per gene, and reads per cell and isoform, of the simulated pairs that are drawn.
 _DRAWN = (1.73, 10.0)
 _AT_LEAST, _OF_ITS_ORDER = "at least as large", "at least a tenth"
 
@@ -37,11 +38,11 @@ def measure(workshop: Workshop) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Rows of two kinds. ``panel`` is ``pairs``: how many ``pairs`` of ``data`` are in a bin of
-        ``inferential`` and ``biological`` variance (its centre, reads squared). Or it is
+        Rows of two kinds. If ``panel`` is ``pairs``: the number of ``pairs`` of ``data`` in a bin
+        of ``inferential`` and ``biological`` variance (its centre, reads squared). If it is
         ``at least as large`` or ``at least a tenth``: the ``share`` of the pairs of ``data`` whose
-        inferential variance is so beside the biological one, of simulated data by
-        ``reads_per_isoform``, ``isoforms_per_gene`` and ``seed``.
+        inferential variance is as large, or a tenth as large, as the biological variance; for
+        simulated data by ``reads_per_isoform``, ``isoforms_per_gene`` and ``seed``.
     """
     shown = dict(workshop.cells)
     tables = []
@@ -104,13 +105,12 @@ def _bins(cells: Cells) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw how many pairs lie where, and shares by depth and overlap."""
+    """Draw the density of pairs, and shares by depth and overlap."""
     pairs = table[table["panel"] == "pairs"]
     data = list(pairs["data"].unique())
-    # At least two: the shares are below them.
-    figure, axes = panels(2, max(len(data), 2))
-    for axis in axes.flat[len(data) : axes.shape[1]]:
-        axis.set_axis_off()
+    # At least two columns, as the second row shows two shares.
+    figure, axes = new_figure(2, max(len(data), 2))
+    hide_unused(axes[0], len(data))
     for axis, name in zip(axes[0], data, strict=False):
         own = pairs[pairs["data"] == name]
         norm = LogNorm(1, max(own["pairs"].max(), 2))
@@ -130,17 +130,16 @@ def draw(table: pd.DataFrame) -> Figure:
     simulated = table[table["isoforms_per_gene"].notna()]
     for axis, panel in zip(axes[1], (_AT_LEAST, _OF_ITS_ORDER), strict=False):
         own = simulated[simulated["panel"] == panel]
-        own = own.assign(genes=own["isoforms_per_gene"].map("{:g} isoforms a gene".format))
+        own = own.assign(genes=own["isoforms_per_gene"].map("{:g} isoforms per gene".format))
         order = list(own["genes"].unique())
         draw_bands(axis, own, "reads_per_isoform", "share", "genes", order)
         title = f"inferential variance {panel}" + (" of" if panel == _OF_ITS_ORDER else " as")
-        title = f"{title}\nthe biological one, simulated"
-        label(axis, title, "reads of a cell / isoforms", "share of pairs")
+        title = f"{title}\nbiological variance, simulated"
+        label(axis, title, "reads per cell and isoform", "share of pairs")
         logarithmic(axis, "x")
         axis.set_ylim(0, 1)
-    for axis in axes[1, 2:]:
-        axis.set_axis_off()
-    return finish(figure)
+    hide_unused(axes[1], 2)
+    return show_legends(figure)
 
 
 def _title(table: pd.DataFrame, name: str) -> str:
@@ -148,8 +147,8 @@ def _title(table: pd.DataFrame, name: str) -> str:
     if name == SIMULATED:
         isoforms, reads = _DRAWN
         own = own.query("isoforms_per_gene == @isoforms and reads_per_isoform == @reads")
-        name = f"simulated, {isoforms:g} isoforms a gene,\n{reads:g} reads each"
-    return f"{name}: {own['share'].iloc[0]:.0%} on the right"
+        name = f"simulated, {isoforms:g} isoforms per gene,\n{reads:g} reads each"
+    return f"{name}: {own['share'].iloc[0]:.0%} right of the dotted line"
 
 
 def summarise(table: pd.DataFrame) -> dict[str, float]:
@@ -160,5 +159,5 @@ def summarise(table: pd.DataFrame) -> dict[str, float]:
     simulated = shares.dropna(subset=["isoforms_per_gene"])
     means = simulated.groupby(["panel", "isoforms_per_gene", "reads_per_isoform"])["share"].mean()
     for (panel, isoforms, reads), share in means.items():
-        found[f"{isoforms:g} isoforms a gene, {reads:g} reads each: {panel}"] = share
+        found[f"{isoforms:g} isoforms per gene, {reads:g} reads each: {panel}"] = share
     return {name: float(value) for name, value in found.items()}

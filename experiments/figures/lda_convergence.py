@@ -1,12 +1,15 @@
-"""Held-out loss against steps and against seconds, exchangeable and fixed-length guide."""
+"""Held-out loss against steps and seconds, exchangeable and fixed-length guide."""
 
 from __future__ import annotations
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..drawing.figures import draw_bands, finish, label, panels, style_of
+from ..drawing.bands import draw_bands
+from ..drawing.style import label, style_of
 from . import lda_runs
+from .lda_rows import draw_corpora
 from .lda_runs import EXCHANGEABLE, FIXED_LENGTH
 from .workshop import Workshop
 
@@ -14,13 +17,13 @@ _GUIDES = (EXCHANGEABLE, FIXED_LENGTH)
 
 
 def measure(workshop: Workshop) -> pd.DataFrame:
-    """Measure; columns ``corpus``, ``guide``, ``seed`` and those of the history of a run."""
+    """Measure; columns ``corpus``, ``guide``, ``seed`` and the columns of a run's history."""
     tables = [
         lda_runs.run(workshop, name, guide, seed).history.assign(
             corpus=name, guide=guide, seed=seed
         )
         for name in lda_runs.corpora_of(workshop)
-        # Turn by turn, so that a machine that slows down does so for both.
+        # Guides take turns, so that a machine that slows down does so for both.
         for seed in lda_runs.seeds_of(workshop, name)
         for guide in _GUIDES
     ]
@@ -29,24 +32,23 @@ def measure(workshop: Workshop) -> pd.DataFrame:
 
 def draw(table: pd.DataFrame) -> Figure:
     """Draw medians and ranges over seeds against steps, and every seed against seconds."""
-    corpora = list(table["corpus"].unique())
-    figure, axes = panels(len(corpora), 2)
+    return draw_corpora(table, _draw_corpus)
+
+
+def _draw_corpus(left: Axes, right: Axes, corpus: str, table: pd.DataFrame) -> None:
     y = "held-out loss (nats per token)"
-    for (left, right), corpus in zip(axes, corpora, strict=True):
-        own = table[table["corpus"] == corpus]
-        draw_bands(left, own, "steps", "held_out_loss", "guide", _GUIDES)
-        label(left, f"{corpus}, by steps", "training steps", y)
-        for number, guide in enumerate(_GUIDES):
-            style = {**style_of(number), "marker": None}
-            for seed, run in own[own["guide"] == guide].groupby("seed"):
-                name = guide if seed == own["seed"].min() else None
-                right.plot(run["seconds"], run["held_out_loss"], label=name, **style)
-        label(right, f"{corpus}, by seconds", "training time (seconds)", y)
-    return finish(figure)
+    draw_bands(left, table, "steps", "held_out_loss", "guide", _GUIDES)
+    label(left, f"{corpus}, by steps", "training steps", y)
+    for number, guide in enumerate(_GUIDES):
+        style = {**style_of(number), "marker": None}
+        for seed, run in table[table["guide"] == guide].groupby("seed"):
+            name = guide if seed == table["seed"].min() else None
+            right.plot(run["seconds"], run["held_out_loss"], label=name, **style)
+    label(right, f"{corpus}, by seconds", "training time (seconds)", y)
 
 
 def summarise(table: pd.DataFrame) -> dict[str, float]:
-    """Give the last loss, and how long it took to reach what the worse guide reaches at last."""
+    """Give the last loss, and steps and seconds to the last loss of the worse guide."""
     found = {}
     for corpus, of_corpus in table.groupby("corpus"):
         last = of_corpus[of_corpus["epoch"] == of_corpus["epoch"].max()]

@@ -1,10 +1,11 @@
 """Variance of the gradient that trains the encoder: pathwise against score-function estimates.
 
-The gradient is that of E_q[log p(words | theta)] of a minibatch with respect to the parameters of
-the encoder, from one sample of theta for each document. Pathwise differentiates through the sample
-(Jankowiak & Obermeyer, 2018); the score function weighs the gradient of log q by each document's
-own log-likelihood, as it is or less that of a second, independent sample, which leaves the mean and
-takes most of the variance (a leave-one-out baseline; Kool, van Hoof & Welling, 2019).
+The estimates are of the gradient of E_q[log p(words | theta)] of a minibatch with respect to the
+parameters of the encoder, from one sample of theta per document. The pathwise estimate
+differentiates through the sample (Jankowiak & Obermeyer, 2018). The score-function estimate weighs
+the gradient of log q by each document's own log-likelihood. Subtracting the log-likelihood of a
+second, independent sample keeps the mean and removes most of the variance (a leave-one-out
+baseline; Kool, van Hoof & Welling, 2019).
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from torch import Tensor
 from ...data.corpora import DocumentBatch
 from ...guides.lda import LDAGuide
 from ...models.distributions.word_sets import WordSets
-from ..drawing.figures import draw_bands, finish, label, panels
+from ..drawing.bands import draw_bands
+from ..drawing.style import label, new_figure, show_legends
 from ..lda import fitting
 from . import lda_runs
 from .lda_runs import SIMULATED
@@ -67,14 +69,14 @@ def measure(workshop: Workshop) -> pd.DataFrame:
 def _moments(
     guide: LDAGuide, batch: DocumentBatch, estimator: str, draws: int
 ) -> tuple[float, float]:
-    """Trace of the covariance, and squared norm of the mean (less what chance adds to it)."""
+    """Trace of the covariance, and squared norm of the mean without its sampling error."""
     drawn = torch.stack([gradient(guide, batch, estimator).double() for _ in range(draws)])
     variance = float(drawn.var(0).sum())
     return variance, float(drawn.mean(0).square().sum()) - variance / draws
 
 
 def gradient(guide: LDAGuide, batch: DocumentBatch, estimator: str) -> Tensor:
-    """One estimate of the gradient (nats per token), of all parameters, shape (parameters,)."""
+    """Estimate the gradient (nats per token) of all parameters, shape (parameters,)."""
     parameters = list(guide.parameters())
     posterior = guide.document_topics(batch.words, batch.offsets)
     if estimator == PATHWISE:
@@ -94,14 +96,17 @@ def gradient(guide: LDAGuide, batch: DocumentBatch, estimator: str) -> Tensor:
 
 
 def _log_likelihoods(guide: LDAGuide, batch: DocumentBatch, theta: Tensor) -> Tensor:
-    """Log probability of the words of each document (nats), shape (documents,)."""
+    """Log probability of each document's words (nats), shape (documents,).
+
+    ``theta`` has shape (documents, topics).
+    """
     words = WordSets(theta, guide.topics.mean(), batch.offsets, validate_args=False)
     return words.log_prob(batch.words)
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw the variance, and the variance beside the gradient's own size."""
-    figure, axes = panels(1, 2)
+    """Draw the variance, and the standard deviation relative to the length of the gradient."""
+    figure, axes = new_figure(1, 2)
     signal = table["squared_mean"].clip(lower=1e-30)
     table = table.assign(noise=np.sqrt(table["variance"] / signal))
     titles = {
@@ -113,11 +118,11 @@ def draw(table: pd.DataFrame) -> Figure:
         draw_bands(axis, shown, "steps", column, "estimator", _ESTIMATORS)
         label(axis, title, "training steps", y)
         axis.set_yscale("log")
-    return finish(figure)
+    return show_legends(figure)
 
 
 def summarise(table: pd.DataFrame) -> dict[str, float]:
-    """How many times the variance of pathwise gradients others have, median over seeds."""
+    """Ratios of the variance to the variance of pathwise gradients, medians over seeds."""
     wide = table.pivot(index=["steps", "seed"], columns="estimator", values="variance")
     found = {}
     for name in (SCORE, BASELINE):

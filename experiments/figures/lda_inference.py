@@ -1,7 +1,7 @@
 """Inference of one document's topics: the encoder alone, refined, and coordinate ascent.
 
-Coordinate ascent is the fixed point that refines, started from the prior and not from the encoder,
-collapsed as by default, or mean-field as in Blei, Ng & Jordan (2003).
+Coordinate ascent iterates the fixed point of the refinement from the prior, not from the encoder:
+collapsed, the default, or mean-field as in Blei, Ng & Jordan (2003).
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ import time
 
 import pandas as pd
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from ...data.corpora import Corpus, halve
 from ...guides.fixed_point import refine
 from ...guides.lda import LDAGuide
-from ..drawing.figures import draw_bands, finish, label, panels, style_of
+from ..drawing.bands import draw_bands
+from ..drawing.style import label, style_of
 from ..lda.completion import batches, perplexity
 from . import lda_runs
+from .lda_rows import draw_corpora
 from .lda_runs import EXCHANGEABLE
 from .workshop import Workshop
 
@@ -30,7 +33,7 @@ _METHODS = (_REFINED, *_ASCENT)
 def measure(workshop: Workshop) -> pd.DataFrame:
     """Measure; columns ``corpus``, ``method``, ``seed``, ``steps``, ``perplexity``, ``seconds``.
 
-    Perplexity is that of document completion; seconds are for 1000 documents.
+    ``perplexity`` is measured by document completion, ``seconds`` are for 1000 documents.
     """
     rows = []
     for name in lda_runs.corpora_of(workshop):
@@ -55,12 +58,12 @@ def measure(workshop: Workshop) -> pd.DataFrame:
 
 @torch.no_grad()
 def infer(guide: LDAGuide, corpus: Corpus, method: str, steps: int) -> Tensor:
-    """Posterior mean of theta, shape (documents, topics)."""
+    """Posterior mean of theta, shape (documents, topics), after some steps of a method."""
     prior = guide.model.document_concentration
     parts = []
     for batch in batches(corpus, torch.device("cpu")):
         if method == _REFINED:
-            concentration = guide.infer(batch.words, batch.offsets, steps=steps)
+            concentration = guide.infer_concentration(batch.words, batch.offsets, steps=steps)
         else:
             concentration = refine(
                 prior.expand(len(batch.offsets) - 1, -1),
@@ -77,26 +80,25 @@ def infer(guide: LDAGuide, corpus: Corpus, method: str, steps: int) -> Tensor:
 
 def draw(table: pd.DataFrame) -> Figure:
     """Draw perplexity against steps and against seconds."""
-    corpora = list(table["corpus"].unique())
-    figure, axes = panels(len(corpora), 2)
+    return draw_corpora(table, _draw_corpus)
+
+
+def _draw_corpus(left: Axes, right: Axes, corpus: str, table: pd.DataFrame) -> None:
     y = "perplexity of held-out words"
-    for (left, right), corpus in zip(axes, corpora, strict=True):
-        own = table[table["corpus"] == corpus]
-        draw_bands(left, own, "steps", "perplexity", "method", _METHODS)
-        label(left, corpus, "steps of the fixed point", y)
-        left.set_xscale("symlog", linthresh=1.0)
-        left.set_xticks([0, 1, 2, 5, 10, 20, 50, 100], [0, 1, 2, 5, 10, 20, 50, 100])
-        left.set_xlim(-0.2, 1.1 * max(own["steps"].max(), 1))
-        for number, method in enumerate(_METHODS):
-            medians = own[own["method"] == method].groupby("steps").median(numeric_only=True)
-            right.plot(medians["seconds"], medians["perplexity"], label=method, **style_of(number))
-        label(right, f"{corpus}, medians", "seconds for 1000 documents", y)
-        right.set_xscale("log")
-    return finish(figure)
+    draw_bands(left, table, "steps", "perplexity", "method", _METHODS)
+    label(left, corpus, "steps of the fixed point", y)
+    left.set_xscale("symlog", linthresh=1.0)
+    left.set_xticks([0, 1, 2, 5, 10, 20, 50, 100], [0, 1, 2, 5, 10, 20, 50, 100])
+    left.set_xlim(-0.2, 1.1 * max(table["steps"].max(), 1))
+    for number, method in enumerate(_METHODS):
+        medians = table[table["method"] == method].groupby("steps").median(numeric_only=True)
+        right.plot(medians["seconds"], medians["perplexity"], label=method, **style_of(number))
+    label(right, f"{corpus}, medians", "seconds for 1000 documents", y)
+    right.set_xscale("log")
 
 
 def summarise(table: pd.DataFrame) -> dict[str, float]:
-    """Mean over seeds: the encoder alone, refined, and coordinate ascent at its longest."""
+    """Means over seeds: the encoder alone, refined, and the most steps of coordinate ascent."""
     means = table.groupby(["corpus", "method", "steps"])[["perplexity", "seconds"]].mean()
     longest = table["steps"].max()
     found = {}

@@ -1,4 +1,4 @@
-"""Test documents of other lengths than those trained on, for any guides."""
+"""Test documents of other lengths than the training documents, for any guides."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..drawing.figures import GREY, draw_bands, finish, label, panels
-from ..drawing.pictures import logarithmic
+from ..drawing.bands import draw_bands
+from ..drawing.style import GREY, label, logarithmic, new_figure, show_legends
 from . import lda_runs
 from .lda_runs import SIMULATED
 from .workshop import Workshop
 
-# Steps of coordinate ascent from the encoder's answer that are taken for what can be reached.
+# Steps of coordinate ascent after which the loss counts as the best that refinement reaches.
 _CONVERGED = 50
 
 
 def lengths_of(workshop: Workshop) -> list[int]:
-    """Words of test documents: five, half, the same and double, and a thousand."""
+    """Words of test documents: five, half as many as in training, as many, double, a thousand."""
     same = lda_runs.sizes_of(workshop).length
     return sorted({5, same // 2, same, 2 * same, workshop.choose(1000, 100)})
 
 
 def measure_lengths(workshop: Workshop, guides: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
-    """Measure how guides do on documents of other lengths.
+    """Measure the losses of guides on documents of other lengths.
 
     Parameters
     ----------
     workshop
         The run.
     guides
-        Guide and pooling, by the name that is drawn.
+        Guide and pooling, by the name in the figure.
 
     Returns
     -------
     pandas.DataFrame
-        Columns ``guide``, ``seed``, ``length``, ``trained_on`` (words of a document), ``loss`` of
-        the encoder alone and ``reachable`` with its answer refined (nats per token).
+        Columns ``guide``, ``seed``, ``length`` and ``trained_on`` (words of a document), ``loss``
+        of the encoder alone and ``reachable`` loss after refinement (nats per token).
     """
     sizes = lda_runs.sizes_of(workshop)
     same = sizes.length
@@ -59,11 +59,11 @@ def measure_lengths(workshop: Workshop, guides: Mapping[str, tuple[str, str]]) -
 
 
 def draw_lengths(table: pd.DataFrame) -> Figure:
-    """Draw the loss, and how far it is above what can be reached with the same topics."""
+    """Draw the loss, and its excess over the reachable loss with the same topics."""
     table = table.assign(excess=table["loss"] - table["reachable"])
     order = list(table["guide"].unique())
-    figure, axes = panels(1, 2)
-    titles = {"loss": "encoder alone", "excess": "above what refinement reaches"}
+    figure, axes = new_figure(1, 2)
+    titles = {"loss": "encoder alone", "excess": "excess over refinement"}
     for axis, (column, title) in zip(axes[0], titles.items(), strict=True):
         draw_bands(axis, table, "length", column, "guide", order)
         y = "negative log-likelihood (nats per token)"
@@ -72,13 +72,13 @@ def draw_lengths(table: pd.DataFrame) -> Figure:
         logarithmic(axis, "x")
     axes[0, 1].set_yscale("symlog", linthresh=0.01)
     axes[0, 1].margins(y=0.15)
-    return finish(figure)
+    return show_legends(figure)
 
 
 def summarise_lengths(table: pd.DataFrame) -> dict[str, float]:
-    """Mean over seeds of what the encoder alone loses at each length."""
+    """Excess loss of the encoder alone at each length, averaged over seeds."""
     excess = (table["loss"] - table["reachable"]).groupby([table["guide"], table["length"]]).mean()
     return {
-        f"{guide}, {length} words: above what refinement reaches (nats per token)": float(value)
+        f"{guide}, {length} words: excess over refinement (nats per token)": float(value)
         for (guide, length), value in excess.items()
     }

@@ -1,4 +1,4 @@
-"""Test negative log-likelihood of both guides, of the encoder alone and refined."""
+"""Test negative log-likelihood of both guides, with the encoder alone and refined."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 from ...guides.fixed_point import refine
-from ..drawing.figures import GREY, finish, label, panels, style_of
+from ..drawing.style import GREY, label, new_figure, show_legends, style_of
 from . import lda_runs
 from .lda_runs import EXCHANGEABLE, FIXED_LENGTH, SIMULATED
 from .workshop import Workshop
@@ -20,7 +20,7 @@ _UNIGRAM, _TRUTH = "no topics", "true topics"
 def measure(workshop: Workshop) -> pd.DataFrame:
     """Measure; columns ``corpus``, ``guide``, ``inference``, ``seed``, ``loss``.
 
-    ``loss`` is in nats per token. Of references the guide is named ``reference``.
+    ``loss`` is in nats per token. References have the guide ``reference``.
     """
     samples = lda_runs.sizes_of(workshop).samples
     rows = []
@@ -41,7 +41,7 @@ def measure(workshop: Workshop) -> pd.DataFrame:
 
 
 def loss_of_the_truth(workshop: Workshop) -> float:
-    """Bound on the negative log-likelihood (nats per token) of test documents, true phi, alpha."""
+    """Bound on the loss (nats per token) of test documents under the true phi and alpha."""
     sizes = lda_runs.sizes_of(workshop)
     simulated = lda_runs.simulated(workshop, sizes.length)
     _, test = lda_runs.corpus_of(workshop, SIMULATED)
@@ -65,9 +65,9 @@ def loss_of_the_truth(workshop: Workshop) -> float:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw every seed, and references as lines."""
+    """Draw every seed as a point, and references as lines."""
     corpora = list(table["corpus"].unique())
-    figure, axes = panels(1, len(corpora))
+    figure, axes = new_figure(1, len(corpora))
     places = [
         (guide, inference)
         for inference in (_AMORTISED, _REFINED)
@@ -86,11 +86,11 @@ def draw(table: pd.DataFrame) -> Figure:
         label(axis, corpus, "", "test negative log-likelihood (nats per token)")
         axis.set_xticks([0.5, 2.5], [_AMORTISED, _REFINED], fontsize=8)
         axis.grid(visible=False, axis="x")
-    return finish(figure)
+    return show_legends(figure)
 
 
 def summarise(table: pd.DataFrame) -> dict[str, float]:
-    """Mean over seeds, with the standard error of the difference of the guides."""
+    """Means over seeds, and mean and standard error of the difference between the guides."""
     found = {}
     for (corpus, guide, inference), own in table.groupby(["corpus", "guide", "inference"]):
         found[f"{corpus}, {guide}, {inference} (nats per token)"] = own["loss"].mean()

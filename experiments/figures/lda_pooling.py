@@ -1,4 +1,4 @@
-"""Kinds of pooling of the exchangeable guide, on test documents of several lengths."""
+"""Poolings of the exchangeable guide, on test documents of several lengths."""
 
 from __future__ import annotations
 

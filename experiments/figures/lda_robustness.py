@@ -1,4 +1,4 @@
-"""Both guides, trained on documents of one length and tested on shorter and longer ones."""
+"""Both guides, trained on documents of one length and tested on shorter and longer documents."""
 
 from __future__ import annotations
 

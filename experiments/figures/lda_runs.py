@@ -1,4 +1,4 @@
-"""Topic models that several figures show, and how documents are scored by them."""
+"""Topic models that several figures show, and the scores of documents under them."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from ..lda.completion import batches, completion_perplexity
 from .workshop import Workshop
 
 SIMULATED = "simulated"
-# The two guides that the paper compares, and what they are called.
+# The two guides that the paper compares, by their names on the command line.
 EXCHANGEABLE, FIXED_LENGTH = "exchangeable", "fixed-length"
 
-# Refinement of the encoder's answer, the default of the command line.
+# Refinement steps after the encoder, the default of the command line.
 REFINED = 5
 
 
 @dataclass(frozen=True)
 class LDASizes:
-    """Sizes of the simulated corpus and of the fits."""
+    """Sizes of the simulated corpus, and settings of the fits."""
 
     training_documents: int = 1000
     test_documents: int = 200
@@ -55,7 +55,7 @@ QUICK = LDASizes(
 
 
 class LDARun(NamedTuple):
-    """A fit, and what was measured after each epoch.
+    """A fit, and the measurements after each epoch.
 
     Attributes
     ----------
@@ -76,9 +76,9 @@ def sizes_of(workshop: Workshop) -> LDASizes:
 
 
 def simulated(workshop: Workshop, length: int) -> SimulatedCorpus:
-    """Simulate documents of one length, those trained on first; topics are always the same.
+    """Simulate documents of one length: first the training documents, then the test documents.
 
-    The documents of a corpus of other lengths have the same proportions of topics.
+    Topics, and the topic proportions of the documents, are the same at every length.
     """
     sizes = sizes_of(workshop)
     return workshop.once(
@@ -95,13 +95,13 @@ def simulated(workshop: Workshop, length: int) -> SimulatedCorpus:
 
 
 def test_documents(workshop: Workshop, length: int) -> Corpus:
-    """Simulated documents of this length, none of which was trained on."""
+    """Simulated test documents of this length."""
     sizes = sizes_of(workshop)
     return simulated(workshop, length).corpus.select(slice(sizes.training_documents, None))
 
 
 def corpus_of(workshop: Workshop, name: str) -> tuple[Corpus, Corpus]:
-    """Documents to train on, and to test, of a corpus."""
+    """Training and test documents of a corpus."""
     if name == SIMULATED:
         length = sizes_of(workshop).length
         training = slice(sizes_of(workshop).training_documents)
@@ -125,7 +125,7 @@ def seeds_of(workshop: Workshop, name: str) -> list[int]:
 def run(
     workshop: Workshop, name: str, guide: str, seed: int, pooling: str = fitting.LDAConfig.pooling
 ) -> LDARun:
-    """Fit a topic model to a corpus, unless that was done before."""
+    """Fit a topic model to a corpus; the same model is fitted once."""
     key = ("lda", name, guide, pooling, seed)
     return workshop.once(key, lambda: _run(workshop, name, guide, seed, pooling))
 
@@ -134,11 +134,12 @@ def _run(workshop: Workshop, name: str, guide_name: str, seed: int, pooling: str
     sizes = sizes_of(workshop)
     training_documents, held_out = corpus_of(workshop, name)
     is_simulated = name == SIMULATED
+    length = sizes.length if is_simulated else int(np.median(training_documents.lengths))
     config = fitting.LDAConfig(
         num_topics=sizes.num_topics if is_simulated else sizes.corpus_topics,
         guide=guide_name,
         pooling=pooling,
-        length=sizes.length if is_simulated else int(np.median(training_documents.lengths)),
+        options={"length": length} if guide_name == "fixed-length" else {},
     )
     training = TrainingConfig(
         sizes.epochs if is_simulated else sizes.corpus_epochs,
@@ -148,12 +149,12 @@ def _run(workshop: Workshop, name: str, guide_name: str, seed: int, pooling: str
         "cpu",
     )
     torch.manual_seed(seed)
-    model, guide = fitting.build(config, training_documents.vocabulary_size)
+    size = training_documents.num_documents
+    device = choose_device(training.device)
+    documents, model, guide = fitting.prepare(training_documents, config, np.arange(size), device)
     folder = workshop.folder / "-".join(["lda", name, guide_name, pooling, str(seed)])
     folder.mkdir()
-    size = training_documents.num_documents
     described = {"data": {"training_documents": size}}
-    device = choose_device(training.device)
     fit = fitting.LDAFit(guide, training_documents.vocabulary, described, device)
     halves = halve(held_out)
 
@@ -166,14 +167,13 @@ def _run(workshop: Workshop, name: str, guide_name: str, seed: int, pooling: str
             "perplexity_amortised": completion_perplexity(guide, *halves, steps=0),
         }
 
-    documents = fitting.Documents(training_documents.tensors(), np.arange(size))
     Trainer(model, guide, documents, training, folder, monitor=monitor).train()
     history = fits.read_metrics(folder)
     history["steps"] = history["epoch"] * -(-size // sizes.batch_size)
     return LDARun(fit, history)
 
 
-# How well a fit knows documents
+# Scores of documents
 
 
 @torch.no_grad()
@@ -182,13 +182,13 @@ def negative_log_likelihood(
 ) -> float:
     """Bound on the negative log-likelihood of documents (nats per token) given E[phi].
 
-    Importance-weighted (Burda, Grosse & Salakhutdinov, 2016) with samples of q(theta): of the
-    encoder's, after ``steps`` of the fixed point.
+    The bound is importance-weighted (Burda, Grosse & Salakhutdinov, 2016), with samples of q(theta)
+    after ``steps`` refinements of the encoder's q.
     """
     torch.manual_seed(seed)
     total = 0.0
     for batch in batches(corpus, torch.device("cpu")):
-        concentration = guide.infer(batch.words, batch.offsets, steps=steps)
+        concentration = guide.infer_concentration(batch.words, batch.offsets, steps=steps)
         total += log_likelihood_bound(
             concentration,
             guide.model.document_concentration,
@@ -215,7 +215,7 @@ def log_likelihood_bound(
     Parameters
     ----------
     concentration
-        Of q(theta), shape (documents, topics).
+        Concentration of q(theta), shape (documents, topics).
     prior
         alpha, shape (topics,).
     topic_words
@@ -223,9 +223,9 @@ def log_likelihood_bound(
     words, offsets
         The documents, shapes (words,) and (documents + 1,), int64.
     num_samples
-        Of theta for each document.
+        Samples of theta for each document.
     """
-    # float64: of a topic that a document does not have, theta can be as small as 1e-300.
+    # float64: theta of a topic that the document lacks can be as small as 1e-300.
     posterior, prior_distribution = Dirichlet(concentration.double()), Dirichlet(prior.double())
     word_topics = topic_words.double().T[words]
     lengths = offsets.diff()
@@ -241,6 +241,6 @@ def log_likelihood_bound(
 
 
 def unigram_loss(training: Corpus, test: Corpus) -> float:
-    """Negative log-likelihood (nats per token) of documents whose words are all alike."""
+    """Negative log-likelihood (nats per token) of test documents under training frequencies."""
     counts = np.bincount(training.words, minlength=training.vocabulary_size) + 0.01
     return float(-np.log(counts / counts.sum())[test.words].mean())

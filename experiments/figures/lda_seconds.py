@@ -1,7 +1,7 @@
 """Seconds of a training step against the size of the sets.
 
-The exchangeable guide pools over all words of a document; the fixed-length one, built for documents
-of this length, concatenates them. Batches have the same number of documents at every length.
+The exchangeable guide pools over all words of a document; the fixed-length guide, built for
+documents of this length, concatenates them. Batches have equally many documents at every length.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from ...data.corpora import DocumentBatch
 from ...data.simulators.documents import simulate_corpus
 from ...guides.lda import ExchangeableGuide, FixedLengthGuide, LDAGuide
 from ...models.lda import LDA
-from ..drawing.figures import draw_bands, finish, label, panels
-from ..drawing.pictures import logarithmic
+from ..drawing.bands import draw_bands
+from ..drawing.style import label, logarithmic, new_figure, show_legends
 from .lda_runs import EXCHANGEABLE, FIXED_LENGTH
 from .workshop import Workshop
 
@@ -43,7 +43,7 @@ def measure(workshop: Workshop) -> pd.DataFrame:
             jobs = _jobs(batch, topics, vocabulary, length)
             for job in jobs.values():
                 job()
-            # Turn by turn, so that a machine that slows down does so for all.
+            # Jobs take turns, so that a machine that slows down does so for all.
             for repeat in range(repeats):
                 for (part, guide), job in jobs.items():
                     started = time.perf_counter()
@@ -56,7 +56,7 @@ def measure(workshop: Workshop) -> pd.DataFrame:
 def _jobs(
     batch: DocumentBatch, topics: int, vocabulary: int, length: int
 ) -> dict[tuple[str, str], Callable[[], object]]:
-    """Give what is timed, by part and guide."""
+    """Give the functions that are timed, by part and guide."""
     jobs = {}
     for name in (EXCHANGEABLE, FIXED_LENGTH):
         model = LDA(vocabulary, topics)
@@ -78,7 +78,7 @@ def _encode(guide: LDAGuide, batch: DocumentBatch) -> None:
 
 def draw(table: pd.DataFrame) -> Figure:
     """Draw medians, and bands from the first to the third quartile."""
-    figure, axes = panels(1, 2)
+    figure, axes = new_figure(1, 2)
     quartiles = (
         table.groupby(["part", "guide", "length"])["seconds"]
         .quantile([0.25, 0.5, 0.75])
@@ -92,11 +92,11 @@ def draw(table: pd.DataFrame) -> Figure:
         label(axis, part, "words of a document", "milliseconds per batch")
         logarithmic(axis, "x")
         logarithmic(axis, "y")
-    return finish(figure)
+    return show_legends(figure)
 
 
 def summarise(table: pd.DataFrame) -> dict[str, float]:
-    """How many times as long the fixed-length guide takes, least and most sets."""
+    """Ratio of the times of the fixed-length and the exchangeable guide, at each length."""
     medians = table.groupby(["part", "guide", "length"])["seconds"].median()
     found = {}
     for part in (_STEP, _ENCODER):

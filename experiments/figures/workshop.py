@@ -1,4 +1,4 @@
-"""What figures have in common: their data, their sizes, and fits that several of them show."""
+"""Data, sizes and fits that several figures share."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ Result = TypeVar("Result")
 
 @dataclass
 class Workshop:
-    """Settings of a run, and what it has computed so far.
+    """Settings of a run, and its results so far.
 
     Attributes
     ----------
     folder
-        For temporary files such as fits.
+        Folder for temporary files such as fits.
     quick
-        Tiny sizes, which show that everything runs and nothing else.
+        Whether sizes are tiny, which only shows that everything runs.
     seed
-        Of simulated data; fits have the seeds from this one on.
+        Seed of simulated data; fits have the seeds from this one on.
     corpora
-        By name, with splits: shown beside the simulated one.
+        Corpora shown beside the simulated corpus, by name.
     cells
-        By name, with bootstraps: shown beside simulated ones.
+        Cells with bootstraps shown beside simulated cells, by name.
     """
 
     folder: Path
@@ -39,16 +39,16 @@ class Workshop:
     _made: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def choose(self, full: Result, quick: Result) -> Result:
-        """Choose between the size of a figure and its tiny one."""
+        """Choose the full or the tiny size."""
         return quick if self.quick else full
 
     @property
     def seeds(self) -> list[int]:
-        """Seeds of the fits that bands and standard errors are over."""
+        """Seeds of the fits behind bands and standard errors."""
         return [self.seed + number for number in range(self.choose(5, 2))]
 
     def once(self, key: Any, make: Callable[[], Result]) -> Result:
-        """Make something the first time that it is asked for by this key."""
+        """Make a result at the first request for its key, and keep it."""
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]

@@ -1,10 +1,10 @@
-"""The errors of training, which the command line knows without loading torch."""
+"""Errors of training, in a module without torch so that the command line can import it fast."""
 
 from __future__ import annotations
 
 
 class TrainingInterrupted(Exception):
-    """Ctrl-C was pressed, and the state has been saved."""
+    """Ctrl-C was pressed; the state is saved."""
 
 
 class LossNotFinite(RuntimeError):

@@ -1,25 +1,25 @@
-"""A fit on disk: what was fitted, on what, and the state from which it goes on.
+"""A fit on disk: its configuration, data, and the state from which training resumes.
 
 ``config.json``     model, guide, training, data, versions and seed
 ``checkpoint.pt``   tensors and numbers only, loads with ``weights_only=True``
 ``metrics.csv``     a row for each epoch
-``vocabulary.txt``  of a topic model: a word a line
-``isoforms.txt``    of a model of isoforms: an isoform a line
-``genes.txt``       of a model of isoforms: the gene of each, a line each
+``vocabulary.txt``  topic models: one word per line
+``isoforms.txt``    isoform models: one isoform per line
+``genes.txt``       isoform models: the gene of each isoform, one per line
 
-Every file is written beside its place and then moved there, so that none is ever half-written.
-Only checkpoints need torch, which is loaded with the first of them.
+Every file is written under a temporary name and then moved, so that none is ever half-written.
+Only functions for checkpoints import torch.
 """
 
 from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
@@ -29,6 +29,8 @@ from ...data.files import written_atomically
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+Config = TypeVar("Config")
 
 CONFIG = "config.json"
 CHECKPOINT = "checkpoint.pt"
@@ -50,30 +52,61 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         write(temporary)
 
 
-def create_folder(folder: Path, *, resume: bool) -> None:
-    """Make the folder of a new fit, or check that the one to resume is there.
+def check_folder(folder: Path, *, resume: bool) -> None:
+    """Check that a folder is free for a new fit, or holds the one to resume.
 
     Raises
     ------
     DataError
         If the folder already holds a fit that is not to be resumed, or none to resume.
     """
-    if resume:
-        if not (folder / CHECKPOINT).is_file():
-            raise DataError(f"{folder}: holds no fit to resume; leave out --resume")
-        return
-    if (folder / CONFIG).exists():
+    if resume and not (folder / CHECKPOINT).is_file():
+        raise DataError(f"{folder}: holds no fit to resume; leave out --resume")
+    if not resume and (folder / CONFIG).exists():
         raise DataError(
             f"{folder}: holds a fit already; choose another --out, remove it, or give --resume"
         )
+
+
+def begin(
+    folder: Path,
+    description: dict[str, Any],
+    vocabularies: Mapping[str, Sequence[str]],
+    *,
+    resume: bool,
+) -> None:
+    """Make the folder of a new fit and describe the fit in it, or check a fit to resume.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    description
+        Content of ``config.json``.
+    vocabularies
+        Lines of further text files, by file name.
+    resume
+        Whether the folder holds the fit already.
+
+    Raises
+    ------
+    DataError
+        If the folder holds another fit, or cannot be made.
+    """
+    check_folder(folder, resume=resume)
+    if resume:
+        check_same_fit(folder, description)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{folder}: cannot be made ({error.strerror}); choose another") from error
+    write_config(folder, description)
+    for name, words in vocabularies.items():
+        write_vocabulary(folder, words, name)
 
 
 def versions() -> dict[str, str]:
-    """Versions of what a fit depends on."""
+    """Versions of the packages that a fit depends on."""
     packages = ("exvae", "torch", "pyro-ppl", "numpy")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
@@ -90,14 +123,14 @@ def read_config(folder: Path, kind: str | None = None) -> dict[str, Any]:
     Parameters
     ----------
     folder
-        Of the fit.
+        Folder of the fit.
     kind
-        What the fit must be of: ``lda``, say. None accepts any.
+        Required kind of the fit, ``lda`` or ``isoforms``; None accepts both.
 
     Raises
     ------
     DataError
-        If this is no folder of a fit, or one of another kind.
+        If the folder holds no fit, or one of another kind.
     """
     path = folder / CONFIG
     try:
@@ -145,22 +178,22 @@ def write_metrics(folder: Path, rows: Sequence[dict[str, float]]) -> None:
 
 
 def read_metrics(folder: Path) -> pd.DataFrame:
-    """Read ``metrics.csv``; without epochs yet, an empty table."""
+    """Read ``metrics.csv``; an empty table before the first epoch."""
     path = folder / METRICS
     if not path.exists():
         return pd.DataFrame({"epoch": []})
-    # A fit that goes on writes again what it has read; by default pandas reads floats inexactly.
+    # A resumed fit writes these rows again; by default pandas reads floats inexactly.
     return pd.read_csv(path, float_precision="round_trip")
 
 
 def write_vocabulary(folder: Path, words: Sequence[str], name: str = VOCABULARY) -> None:
-    """Write ``vocabulary.txt``, or what ``name`` says."""
+    """Write ``vocabulary.txt``, or another file by ``name``, one word per line."""
     text = "".join(f"{word}\n" for word in words)
     write_atomically(folder / name, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def read_vocabulary(folder: Path, name: str = VOCABULARY) -> list[str]:
-    """Read ``vocabulary.txt``, or what ``name`` says.
+    """Read ``vocabulary.txt``, or another file by ``name``, one word per line.
 
     Raises
     ------
@@ -175,7 +208,7 @@ def read_vocabulary(folder: Path, name: str = VOCABULARY) -> list[str]:
 
 
 def check_same_fit(folder: Path, description: dict[str, Any]) -> None:
-    """Require that what is resumed is what was begun; only epochs and device may change.
+    """Require that the resumed fit is the one begun; only epochs and device may change.
 
     Raises
     ------
@@ -192,21 +225,51 @@ def check_same_fit(folder: Path, description: dict[str, Any]) -> None:
                 )
 
 
-def load_modules(folder: Path, device: torch.device, modules: dict[str, nn.Module]) -> None:
-    """Put freshly built model and guide on a device and in the state of a checkpoint.
+def config_of(kind: type[Config], folder: Path, config: dict[str, Any]) -> Config:
+    """Make the configuration of a model from ``config.json``.
 
     Raises
     ------
     DataError
-        If the checkpoint is missing, damaged, or not that of these modules.
+        If another version of exvae wrote it.
+    """
+    try:
+        return kind(**config["model"])
+    except TypeError as error:
+        written = config.get("versions", {}).get("exvae", "another version")
+        raise DataError(
+            f"{folder}: its configuration is of exvae {written} ({error}); fit again"
+        ) from error
+
+
+def load_modules(folder: Path, device: torch.device, modules: dict[str, nn.Module]) -> None:
+    """Move a new model and guide to a device and load their state from a checkpoint.
+
+    Raises
+    ------
+    DataError
+        If the checkpoint is missing or damaged, or belongs to other modules.
     """
     state = read_checkpoint(folder, device)
     for name, module in modules.items():
-        try:
-            module.to(device).load_state_dict(state[name])
-        except (RuntimeError, KeyError) as error:
-            reason = str(error).splitlines()[0]
+        module.to(device)
+        reason = _difference(module, state.get(name, {}))
+        if reason:
             raise DataError(
-                f"{folder}: checkpoint and config disagree ({reason}); fit again"
-            ) from error
+                f"{folder}: its {name} does not fit {type(module).__name__} as it is now "
+                f"({reason}); restore the class, or fit again"
+            )
+        module.load_state_dict(state[name])
         module.eval()
+
+
+def _difference(module: nn.Module, saved: dict[str, torch.Tensor]) -> str:
+    """Name the first difference between tensors of a module and saved ones; empty for none."""
+    wanted = module.state_dict()
+    for name in wanted:
+        if name not in saved:
+            return f"{name} is not in the checkpoint"
+        if wanted[name].shape != saved[name].shape:
+            return f"{name} has shape {tuple(saved[name].shape)}, not {tuple(wanted[name].shape)}"
+    surplus = [name for name in saved if name not in wanted]
+    return f"{surplus[0]} is no longer there" if surplus else ""

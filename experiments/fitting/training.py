@@ -1,53 +1,37 @@
-"""The training loop that all models share: ``pyro.infer.SVI`` over explicit minibatches.
+"""The training loop of all models: ``pyro.infer.SVI`` over explicit minibatches.
 
-The order of the data depends on the seed and the epoch alone, every random draw comes from torch's
-generator, and both are part of the checkpoint. So a run that was stopped anywhere, also by
-``kill -9``, and resumed gives on the CPU the very parameters of a run that was not.
+The order of the data depends only on the seed and the epoch, every random draw comes from torch's
+generator, and the checkpoint holds both. On the CPU a run that was stopped anywhere, even by
+``kill -9``, and resumed therefore ends with exactly the parameters of an uninterrupted run.
 """
 
 from __future__ import annotations
 
 import importlib
 import math
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyro
 import torch
-from pyro.infer import SVI, TraceMeanField_ELBO
-from pyro.optim import ClippedAdam
+from pyro import poutine
+from pyro.infer import ELBO, SVI, TraceMeanField_ELBO
+from pyro.optim import PyroOptim
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from ...data.errors import DataError
-from ...models.base import UniquelyNamedModule
+from . import optimizers
+from .datasets import Dataset
 from .errors import LossNotFinite, TrainingInterrupted
 from .fits import CHECKPOINT, read_checkpoint, read_metrics, write_checkpoint, write_metrics
-
-
-class Dataset(Protocol):
-    """Datapoints on the training device, from which minibatches are gathered."""
-
-    unit: str
-    """What a datapoint is called, in the plural: documents, cells."""
-    element: str
-    """What the loss is reported per: token, cell."""
-
-    def __len__(self) -> int:
-        """Count the datapoints."""
-
-    def batch(self, positions: np.ndarray) -> tuple:
-        """Gather the arguments of model and guide for the datapoints at these positions."""
-
-    def size(self, positions: np.ndarray) -> int:
-        """Count the elements of the datapoints at these positions."""
+from .interrupts import interruptible
+from .optimizers import root_of
 
 
 @dataclass(frozen=True)
@@ -61,9 +45,9 @@ class TrainingConfig:
     batch_size
         Datapoints in a minibatch.
     learning_rate
-        Of Adam, for the parameters that have gradients.
+        Learning rate of Adam.
     seed
-        Of the order of the data and of every random draw.
+        Seed of the order of the data and of all random draws.
     device
         ``auto`` (CUDA where there is one), ``cpu`` or ``cuda``.
     patience
@@ -80,14 +64,14 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How training ended: after which epoch, why, and in how many seconds (resumed ones too)."""
+    """How training ended: last epoch, reason, and seconds, those before a resume included."""
 
     epochs: int
     reason: str
     seconds: float
 
 
-# The attributes of the trainer that say how far it is.
+# Attributes of the trainer that record its progress.
 PROGRESS = (
     "epoch",
     "batches_done",
@@ -99,7 +83,7 @@ PROGRESS = (
 
 
 def choose_device(name: str) -> torch.device:
-    """Turn ``auto``, ``cpu`` or ``cuda`` into a device; DataError where it is not to be had."""
+    """Turn ``auto``, ``cpu`` or ``cuda`` into a device; DataError if it is not available."""
     if name not in ("auto", "cpu", "cuda"):
         raise DataError(f"--device is {name!r}; choose one of auto, cpu, cuda")
     if name == "cuda" and not torch.cuda.is_available():
@@ -110,34 +94,47 @@ def choose_device(name: str) -> torch.device:
 
 
 class Trainer:
-    """Trains a model and a guide, both already on the device, and keeps their fit on disk.
+    """Trains a model and a guide, both already on the device, and saves their fit.
+
+    It trains and saves everything in Pyro's parameter store: parameters of modules, PyroParam and
+    ``pyro.param``.
 
     Parameters
     ----------
     model, guide
-        Take the same arguments, those that ``data.batch`` gives.
+        Modules that take the arguments of ``data.batch``; the guide may be an AutoGuide.
     data
         The training data.
     config
         How to train.
     folder
-        Where checkpoint and metrics go; it exists.
+        Existing folder for checkpoint and metrics; None saves nothing.
     monitor
-        Called after each epoch; gives further columns of the metrics.
+        Called after each epoch; returns further columns of the metrics.
     score
-        The column of the monitor (lower is better) that decides with ``patience`` when to stop.
+        Column of the monitor (lower is better) that stops training by ``patience``.
+    elbo
+        The loss, TraceMeanField_ELBO by default.
+    optimizer
+        By default :func:`~exvae.experiments.fitting.optimizers.optimizer`.
+    callbacks
+        Called with the trainer after each epoch; ``trainer.metrics[-1]`` is the epoch's row. A
+        callback that returns True ends the training.
     """
 
     def __init__(
         self,
-        model: UniquelyNamedModule,
-        guide: UniquelyNamedModule,
+        model: nn.Module,
+        guide: nn.Module,
         data: Dataset,
         config: TrainingConfig,
-        folder: Path,
+        folder: Path | None = None,
         *,
         monitor: Callable[[], dict[str, float]] = dict,
         score: str | None = None,
+        elbo: ELBO | None = None,
+        optimizer: PyroOptim | None = None,
+        callbacks: Sequence[Callable[[Trainer], bool | None]] = (),
     ) -> None:
         self.modules = {"model": model, "guide": guide}
         self.data = data
@@ -145,53 +142,69 @@ class Trainer:
         self.folder = folder
         self.monitor = monitor
         self.score = score
+        self.callbacks = callbacks
         self.metrics: list[dict[str, float]] = []
-        self.optimizer = ClippedAdam(self._options)
-        self.svi = SVI(model, guide, self.optimizer, TraceMeanField_ELBO())
+        self.optimizer = optimizer or optimizers.optimizer(model, guide, config.learning_rate)
+        self.loaded_optimizer: dict[str, Any] = {}
+        self.svi = SVI(model, guide, self.optimizer, elbo or TraceMeanField_ELBO())
         self.epoch = 0
         self.batches_done = 0
         self.epoch_loss = 0.0
         self.seconds = 0.0
         self.best_score = math.inf
         self.epochs_since_best = 0
-
-    def _options(self, parameter: str) -> dict[str, float]:
-        """Options of Adam for a parameter, by its name in Pyro's parameter store."""
-        factors = [
-            module.learning_rate_factor(parameter.removeprefix(f"{module.root_name}."))
-            for module in self.modules.values()
-            if parameter.startswith(f"{module.root_name}.")
-        ]
-        return {"lr": self.config.learning_rate * (factors[0] if factors else 1.0)}
+        self.stopped = False
 
     def train(self, *, resume: bool = False) -> TrainingResult:
-        """Train to the end, from the checkpoint if asked.
+        """Train to the end, from the checkpoint if ``resume`` is true.
 
         Raises
         ------
         TrainingInterrupted
-            After Ctrl-C, once the checkpoint is written.
+            After Ctrl-C; the checkpoint is written first.
         LossNotFinite
             If the loss becomes NaN or infinite.
         """
-        # Optimisers load this at their first step: a second that no epoch should be charged with.
+        # Optimisers import this at their first step; import it now so that no epoch includes it.
         importlib.import_module("torch._dynamo")
 
-        # Pyro's parameter store is global; in a scope of its own this run leaves nothing behind.
-        with pyro.get_param_store().scope(), _interruptible() as interrupted:
+        # Pyro's parameter store is global; in its own scope this run leaves nothing behind.
+        with pyro.get_param_store().scope(), interruptible() as interrupted:
             pyro.set_rng_seed(self.config.seed)
+            self._register_parameters()
             if resume:
                 self.load_state(read_checkpoint(self.folder))
             else:
-                self.save()  # what cannot be saved should fail now and not after hours
-            while self.epoch < self.config.epochs and not self.out_of_patience:
+                self.save()  # a fit that cannot be saved should fail now, not after hours
+            while self.epoch < self.config.epochs and not (self.out_of_patience or self.stopped):
                 self._train_epoch(interrupted)
         reason = "out of patience" if self.out_of_patience else "all epochs done"
+        if self.stopped:
+            reason = "stopped by a callback"
         return TrainingResult(self.epoch, reason, self.seconds)
+
+    @torch.no_grad()
+    def _register_parameters(self) -> None:
+        """Run model and guide once so that all their parameters exist; changes nothing else."""
+        training = [module.training for module in self.modules.values()]
+        with torch.random.fork_rng(), poutine.block():
+            for module in self.modules.values():
+                module.eval()
+            batch = self.data.batch(np.arange(1))
+            trace = poutine.trace(self.modules["guide"]).get_trace(*batch)
+            poutine.replay(self.modules["model"], trace)(*batch)
+        for module, mode in zip(self.modules.values(), training, strict=True):
+            module.train(mode)
+
+    def _loose_parameters(self) -> dict[str, Tensor]:
+        """Parameters in Pyro's store that belong to no module, unconstrained, by name."""
+        owned = {id(own) for module in self.modules.values() for own in module.parameters()}
+        store = pyro.get_param_store()
+        return {name: own for name, own in store.named_parameters() if id(own) not in owned}
 
     @property
     def out_of_patience(self) -> bool:
-        """Whether the held-out score has not improved for as long as allowed."""
+        """Whether the held-out score has not improved for ``patience`` epochs."""
         return 0 < self.config.patience <= self.epochs_since_best
 
     def _train_epoch(self, interrupted: Callable[[], bool]) -> None:
@@ -203,7 +216,7 @@ class Trainer:
             desc=f"epoch {self.epoch + 1}/{self.config.epochs}",
             unit=f" {self.data.unit}",
             file=sys.stderr,
-            # A log file needs no more than a line now and then.
+            # Log files get a line only now and then.
             mininterval=0.2 if sys.stderr.isatty() else 10.0,
             leave=self.epoch + 1 == self.config.epochs,
         )
@@ -214,7 +227,7 @@ class Trainer:
             for start in range(self.batches_done * batch_size, size, batch_size):
                 positions = order[start : start + batch_size]
                 loss = self._step(positions)
-                # The loss is scaled to all the data; this is what the minibatch adds to it.
+                # The loss is scaled to all data; this is the minibatch's part of it.
                 own_loss = loss * len(positions) / size
                 self.epoch_loss += own_loss
                 self.batches_done += 1
@@ -224,11 +237,7 @@ class Trainer:
                 if interrupted():
                     self.seconds += time.perf_counter() - started
                     self.save()
-                    raise TrainingInterrupted(
-                        f"interrupted: saved epoch {self.epoch + 1}, batch {self.batches_done} of "
-                        f"{math.ceil(size / batch_size)}, in {self.folder}; "
-                        "the same command with --resume goes on from there"
-                    )
+                    raise TrainingInterrupted(self._where(math.ceil(size / batch_size)))
         elapsed = time.perf_counter() - started
         self.seconds += elapsed
         self._finish_epoch(elapsed)
@@ -237,24 +246,33 @@ class Trainer:
         try:
             loss = self.svi.step(*self.data.batch(positions))
         except ValueError:
-            # Parameters that are not finite fail the distributions' checks before there is a loss.
+            # Non-finite parameters fail the distributions' checks before the loss is computed.
             if self._parameters_are_finite():
                 raise
             loss = math.nan
         if not math.isfinite(loss):
+            kept = ""
+            if self.folder is not None:
+                kept = f"{self.folder / CHECKPOINT} holds the state before this epoch; "
             raise LossNotFinite(
                 f"the loss became {loss} in epoch {self.epoch + 1}, batch {self.batches_done + 1}; "
-                f"{self.folder / CHECKPOINT} holds the state before this epoch; "
-                "try a lower --learning-rate"
+                f"{kept}try a lower learning rate"
             ) from None
         return loss
 
-    def _parameters_are_finite(self) -> bool:
-        return all(
-            bool(parameter.isfinite().all())
-            for module in self.modules.values()
-            for parameter in module.parameters()
+    def _where(self, num_batches: int) -> str:
+        """Describe the progress of an interrupted training."""
+        place = f"epoch {self.epoch + 1}, batch {self.batches_done} of {num_batches}"
+        if self.folder is None:
+            return f"interrupted in {place}"
+        return (
+            f"interrupted: saved {place}, in {self.folder}; the same command with --resume goes on "
+            "from there"
         )
+
+    def _parameters_are_finite(self) -> bool:
+        parameters = pyro.get_param_store().named_parameters()
+        return all(bool(parameter.isfinite().all()) for _, parameter in parameters)
 
     def _finish_epoch(self, elapsed: float) -> None:
         for module in self.modules.values():
@@ -275,28 +293,35 @@ class Trainer:
         self.batches_done = 0
         self.epoch_loss = 0.0
         self.metrics.append(row)
-        write_metrics(self.folder, self.metrics)
+        if self.folder is not None:
+            write_metrics(self.folder, self.metrics)
         self.save()
+        for callback in self.callbacks:
+            self.stopped |= bool(callback(self))
 
     def save(self) -> None:
         """Write the checkpoint; the one before it stays until the new one is complete."""
-        write_checkpoint(self.folder, self.state())
+        if self.folder is not None:
+            write_checkpoint(self.folder, self.state())
 
     def state(self) -> dict[str, Any]:
-        """Everything that the rest of the training depends on: tensors, numbers and strings."""
+        """State from which training resumes: tensors, numbers and strings."""
         random = {"cpu": torch.get_rng_state()}
         if torch.cuda.is_available():
             random["cuda"] = torch.cuda.get_rng_state()
         return {
             **{name: module.state_dict() for name, module in self.modules.items()},
-            "optimizer": self._renamed(self.optimizer.get_state(), to_disk=True),
+            "param_store": {n: own.detach() for n, own in self._loose_parameters().items()},
+            # What was loaded for a parameter stands until its first step.
+            "optimizer": self.loaded_optimizer
+            | self._renamed(self.optimizer.get_state(), to_disk=True),
             "random": random,
             "progress": {name: getattr(self, name) for name in PROGRESS},
             "data_order_seed": self.config.seed,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go back to a state that :meth:`state` gave.
+        """Restore a state from :meth:`state`.
 
         Raises
         ------
@@ -310,42 +335,33 @@ class Trainer:
             )
         for name, module in self.modules.items():
             module.load_state_dict(state[name])
+        with torch.no_grad():
+            for name, own in self._loose_parameters().items():
+                own.copy_(state["param_store"][name])
+        self.loaded_optimizer = state["optimizer"]
+        # An optimiser takes its state when it is made, at the next step.
+        self.optimizer.optim_objs.clear()
         self.optimizer.set_state(self._renamed(state["optimizer"], to_disk=False))
         torch.set_rng_state(state["random"]["cpu"])
         if "cuda" in state["random"] and torch.cuda.is_available():
             torch.cuda.set_rng_state(state["random"]["cuda"])
         for name in PROGRESS:
             setattr(self, name, state["progress"][name])
-        recorded = read_metrics(self.folder)
+        rows = self.metrics
+        if self.folder is not None:
+            rows = read_metrics(self.folder).to_dict("records")
         # An epoch whose row was written but whose checkpoint was not will be trained again.
-        self.metrics = recorded[recorded["epoch"] <= self.epoch].to_dict("records")
+        self.metrics = [row for row in rows if row["epoch"] <= self.epoch]
 
     def _renamed(self, states: dict[str, Any], *, to_disk: bool) -> dict[str, Any]:
-        """Exchange the names that modules have in this process for those in the checkpoint."""
+        """Translate parameter names between this process and the checkpoint."""
         renamed = {}
         for parameter, state in states.items():
+            new_name = parameter
             for name, module in self.modules.items():
-                here, there = f"{module.root_name}.", f"{name}."
-                old, new = (here, there) if to_disk else (there, here)
-                if parameter.startswith(old):
-                    renamed[new + parameter.removeprefix(old)] = state
+                if root := root_of(module):
+                    old, new = (root, f"{name}.") if to_disk else (f"{name}.", root)
+                    if parameter.startswith(old):
+                        new_name = new + parameter.removeprefix(old)
+            renamed[new_name] = state
         return renamed
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Hold Ctrl-C back until the step under way is done; gives a function that tells of it."""
-    pressed = False
-
-    def note(*_: object) -> None:
-        nonlocal pressed
-        pressed = True
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: pressed  # signals reach the main thread alone
-        return
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, before)

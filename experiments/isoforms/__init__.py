@@ -1,1 +1,1 @@
-"""Isoform models from cells to expression."""
+"""Fitting and evaluation of isoform models, and export of expression."""

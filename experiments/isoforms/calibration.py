@@ -1,4 +1,4 @@
-"""How often posteriors of expression hold the truth, and how far they are from it."""
+"""Coverage and accuracy of posteriors of expression."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from torch import Tensor
 from ...models.distributions.count_posterior import CountPosterior
 from ...models.distributions.posteriors import SampledPosterior
 
-# Central intervals of which the coverage is measured, and the one whose width is.
+# Levels of the central intervals whose coverage is measured, and level of the measured width.
 COVERAGES = (0.5, 0.8, 0.95)
 WIDTH_OF = 0.8
-# Entries whose mean bootstrap (reads) is above this are expressed.
+# Expressed entries have a mean bootstrap (reads) above this.
 EXPRESSED = 2.0
-# Groups of entries of like expression.
+# Number of groups of entries by expression.
 _GROUPS = 10
 
 
 class Calibration:
-    """Collects posteriors of entries, block by block, beside the truth."""
+    """Collects posteriors of entries and the truth, block by block."""
 
     def __init__(self) -> None:
         self.parts: list[dict[str, np.ndarray]] = []
-        # Of the ranks of zeros, the same in every evaluation.
+        # Draws ranks of zeros, the same in every evaluation.
         self.generator = np.random.default_rng(0)
 
     def add(
         self, posterior: CountPosterior | SampledPosterior, truth: Tensor, expressed: Tensor
     ) -> None:
-        """Take in entries.
+        """Add entries.
 
         Parameters
         ----------
         posterior
-            Of their expression, batch shape (cells, isoforms).
+            Posterior of expression (reads), batch shape (cells, isoforms).
         truth
             Expected counts (reads), shape (cells, isoforms).
         expressed
-            Which entries are expressed, shape (cells, isoforms), bool.
+            Whether entries are expressed, shape (cells, isoforms), bool.
         """
         ends = [0.5 + side * level / 2 for level in COVERAGES for side in (-1, 1)]
         low, high = posterior.quantile(ends).unflatten(0, (-1, 2)).unbind(1)
@@ -58,18 +58,18 @@ class Calibration:
         self.parts.append({name: values.cpu().numpy() for name, values in part.items()})
 
     def figures(self) -> dict[str, Any]:
-        """Sum up.
+        """Compute coverage and accuracy of all entries.
 
         Returns
         -------
         dict
-            ``coverage``: how often central intervals hold the truth, of expressed entries, by
-            level. ``coverage_all``: how often the rank of the truth in its posterior lies in the
-            central part, of all entries; that of a truth below half a read is drawn at random from
-            the ranks of such values. ``coverage_by_tenth``: the same within each tenth of the
-            entries by their posterior mean of log1p, lowest first. ``interval_width``: median width
-            of the 80 % interval on log1p scale, of expressed entries. ``rmse_log1p``: root mean
-            squared error of the posterior mean of log1p, of all entries.
+            ``coverage``: share of expressed entries whose central interval holds the truth, by
+            level. ``coverage_all``: share of all entries whose true rank in the posterior is
+            central; if the truth is below half a read the rank is drawn at random from the ranks of
+            such values. ``coverage_by_tenth``: the same within each tenth of the entries by
+            posterior mean of log1p, lowest first. ``interval_width``: median width of the 80 %
+            interval of expressed entries on log1p scale. ``rmse_log1p``: root mean squared error of
+            the posterior mean of log1p, all entries.
         """
         entries = {
             name: np.concatenate([part[name] for part in self.parts], -1) for name in self.parts[0]

@@ -1,4 +1,4 @@
-"""Figures of merit of a model of isoforms."""
+"""Loss, likelihood, accuracy and calibration of an isoform model."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from ...data.cells import Cells, CountTensors
+from ...data.cell_batches import batch_source
+from ...data.cells import Cells
 from ...data.errors import DataError
 from ...data.isoform_truth import IsoformTruth
 from . import inference
 from .calibration import EXPRESSED, Calibration
-from .fitting import IsoformFit, split_cells, tensors_of
-from .settings import LIKELIHOOD_SAMPLES, POSTERIOR_SAMPLES, SUBSETS, IsoformConfig
+from .fitting import IsoformFit, split_cells
+from .settings import LIKELIHOOD_SAMPLES, POSTERIOR_SAMPLES, SUBSETS
 
-# Starts of k-means.
+# Number of starts of k-means.
 _STARTS = 20
 
 
 def chosen_positions(fit: IsoformFit, cells: Cells, subset: str) -> np.ndarray:
-    """Positions of the cells of a subset as the fit saw it, in the order of the file.
+    """Positions of the cells of a subset of the fit, shape (cells,), in the order of the file.
 
     Raises
     ------
     DataError
-        If the cells are not those of the fit, or none is in the subset.
+        If the fit has other cells, or none in the subset.
     """
     if subset not in SUBSETS:
         raise DataError(f"--subset is {subset!r}; choose one of {', '.join(SUBSETS)}")
@@ -60,33 +61,33 @@ def evaluate(
     fit
         The fit.
     cells
-        Of the isoforms of the fit.
+        Cells with the isoforms of the fit.
     subset
         ``all``, ``train`` or ``held-out``.
     truth
-        Of these cells.
+        Truth of these cells.
     likelihood_samples, posterior_samples
-        Draws of the latent variables behind the bound on the likelihood of the point estimates,
-        and behind the posterior of expression.
+        Number of draws of the latent variables for the likelihood of the point estimates, and for
+        the posterior of expression.
     seed
-        Of all draws.
+        Seed of all draws.
 
     Returns
     -------
     dict
-        ``cells``, ``isoforms``, ``loss_per_cell`` (nats), ``nll_point_estimates`` (nats per entry,
-        comparable between models), and with the truth what :func:`compare` gives.
+        ``cells``, ``isoforms``, ``loss_per_cell`` (nats; for effective reads a quasi-likelihood,
+        which compares only fits of this model), ``nll_point_estimates`` (nats per entry, compares
+        all models), and with a truth the result of :func:`compare`.
     """
     cells = fit.conform(cells)
     positions = chosen_positions(fit, cells, subset)
-    config = IsoformConfig(**fit.config["model"])
-    tensors = tensors_of(config, cells, fit.device)
+    source = fit.source(cells)
     torch.manual_seed(seed)
-    loss = inference.loss_per_cell(fit.model, fit.guide, tensors, positions)
+    loss = inference.loss_per_cell(fit.model, fit.guide, source, positions)
     log_prob = inference.log_prob_of_point_estimates(
         fit.model,
         fit.guide,
-        CountTensors(cells, fit.device),
+        batch_source(cells, "counts", fit.device),
         positions,
         num_samples=likelihood_samples,
     )
@@ -109,27 +110,31 @@ def compare(
     positions: np.ndarray,
     truth: IsoformTruth,
     num_samples: int,
+    *,
+    block: int = inference.POSTERIOR_BLOCK,
 ) -> dict[str, Any]:
-    """Compare a fit with the truth of the cells at these positions.
+    """Compare a fit with the truth of the cells at positions, shape (cells,).
+
+    Memory holds posteriors of ``block`` entries (cells x isoforms) at once.
 
     Returns
     -------
     dict
-        What :meth:`~exvae.experiments.isoforms.calibration.Calibration.figures` gives;
+        The result of :meth:`~exvae.experiments.isoforms.calibration.Calibration.figures`;
         ``rmse_log1p_quantifier`` and ``rmse_log1p_bootstraps``: root mean squared errors of log1p
-        of the quantifier's estimates and the means of the bootstraps; ``adjusted_rand_index``: of
-        k-means on the mean states with the true types.
+        of the quantifier's estimates and the means of the bootstraps; ``adjusted_rand_index``:
+        agreement of k-means on the mean states with the true types.
     """
-    tensors = tensors_of(IsoformConfig(**fit.config["model"]), cells, fit.device)
+    source = fit.source(cells)
     estimates = cells.counts if cells.summary is None else cells.mean_bootstraps
     calibration = Calibration()
-    blocks = inference.draw_latents(fit.guide, tensors, positions, num_samples)
+    blocks = inference.draw_latents(fit.guide, source, positions, num_samples, block=block)
     for rows, batch, samples in blocks:
         posterior = fit.model.expression(samples, batch.batches, batch.obs)
         expected = torch.as_tensor(truth.expected[rows], dtype=torch.float32, device=fit.device)
         expressed = estimates[positions[rows]].toarray() > EXPRESSED
         calibration.add(posterior, expected, torch.as_tensor(expressed, device=fit.device))
-    states = inference.mean_states(fit.guide, tensors, positions)
+    states = inference.mean_states(fit.guide, source, positions)
     measured = {
         **calibration.figures(),
         "rmse_log1p_quantifier": _rmse_log1p(cells.counts[positions], truth.expected),
@@ -146,16 +151,16 @@ def _rmse_log1p(estimates: csr_matrix, expected: np.ndarray) -> float:
 
 
 def rand_index(states: np.ndarray, types: np.ndarray) -> float:
-    """Compare clusters of states, as many as there are types, by the adjusted Rand index.
+    """Compare k-means clusters of states, as many as types, with the types: adjusted Rand index.
 
     Parameters
     ----------
     states
-        Shape (cells, latent_size).
+        Posterior mean states, shape (cells, latent_size).
     types
-        Shape (cells,).
+        True types, shape (cells,).
     """
-    from sklearn.cluster import KMeans  # slow to import, and needed with a truth alone
+    from sklearn.cluster import KMeans  # slow to import, and needed only with a truth
     from sklearn.metrics import adjusted_rand_score
 
     num_types = len(np.unique(types))

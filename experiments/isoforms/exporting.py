@@ -1,4 +1,4 @@
-"""What a fit says of every cell, as an ``.h5ad`` that scanpy reads."""
+"""Export of states and expression of every cell to an ``.h5ad`` that scanpy reads."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ...data.cells import CellBatch, CellFile, CellTensors, CountTensors, blocks, open_cells
+from ...data.cell_batches import BatchSource, CellBatch
 from ...data.errors import DataError
 from ...data.files import require_h5ad, written_atomically
-from ...models.paper_isoforms import BootstrapIsoforms
-from ...models.scvi import SCVI
+from ...data.h5ad.reading import CellFile, open_cells
+from ...data.row_blocks import blocks
+from ...models.cells import CellModel
 from . import inference
-from .fitting import IsoformFit, tensors_of
-from .settings import POSTERIOR_SAMPLES, QUANTILES, IsoformConfig
+from .fitting import IsoformFit
+from .settings import POSTERIOR_SAMPLES, QUANTILES
 
-# Cells that a file keeps, and compresses, together.
+# Cells in a compressed chunk of the file.
 _CHUNK = 16
-# Entries, cells times isoforms, that are read at once.
+# Entries (cells x isoforms) that are read at once.
 _READ = 1 << 19
 
 
@@ -37,15 +38,15 @@ def export(
     quantiles: Sequence[float] = QUANTILES,
     num_samples: int = POSTERIOR_SAMPLES,
     seed: int = 0,
+    part: int = _READ,
+    block: int = inference.POSTERIOR_BLOCK,
 ) -> dict[str, object]:
-    """Write a copy of the cells with what the fit says of them.
+    """Write a copy of the cells with their states and expression.
 
-    Added are ``obsm["X_exvae"]``, the posterior mean of z, ``uns["exvae"]``, and the layers
+    The copy gets ``obsm["X_exvae"]``, the posterior mean of z, ``uns["exvae"]``, and the layers
     ``expression``, ``expression_sd``, ``expression_log1p`` (posterior mean of log1p) and
-    ``expression_q0.025`` ...: the posterior of y (reads) given all the bootstraps, what the model
-    of effective reads expects, the count before dropout of that of latent counts. Of the latter,
-    ``expression_observed`` is the posterior mean of u, after dropout. For scVI, which takes its
-    counts for exact, they are of the rate l w behind the count.
+    ``expression_q0.025`` ...: the posterior of the expression y (reads) of each isoform at the
+    depth of the cell. For scVI y is the rate of the count.
 
     Parameters
     ----------
@@ -54,13 +55,15 @@ def export(
     source
         The cells, an ``.h5ad``.
     out
-        The file to write; it is complete when it appears.
+        The file to write; it appears only when it is complete.
     quantiles
         Probabilities between 0 and 1.
     num_samples
-        Draws of the latent variables to average over.
+        Number of draws of the latent variables to average over.
     seed
-        Of these draws.
+        Seed of these draws.
+    part, block
+        Entries (cells x isoforms) that are read at once, and whose posteriors are held at once.
 
     Returns
     -------
@@ -70,28 +73,23 @@ def export(
     Raises
     ------
     DataError
-        If the cells are not of the isoforms of the fit, or the file cannot be written.
+        If the isoforms of the cells and the fit differ, or the file cannot be written.
     """
-    wrong = [level for level in quantiles if not 0 < level < 1]
-    if wrong:
-        raise DataError(f"--quantiles holds {wrong[0]:g}; give probabilities between 0 and 1")
-    require_h5ad(out, "choose another --out")
-    if out.resolve() == source.resolve():
-        raise DataError(f"{out}: is the file that is read; choose another --out")
+    _check(source, out, quantiles)
     torch.manual_seed(seed)
     with (
         open_cells(source) as file,
         written_atomically(out) as temporary,
         h5py.File(temporary, "w") as new,
     ):
-        for _ in _parts(fit, file, "check"):
-            pass  # what is wrong with the last cell is told before hours are spent
+        for _ in _parts(fit, file, "check", part):
+            pass  # find faults of the last cell before hours are spent
         _copy(file.file, new)
         states, names = [], set()
-        for start, tensors in _parts(fit, file, "export"):
-            positions = np.arange(tensors.cells.num_cells)
-            states.append(inference.mean_states(fit.guide, tensors, positions))
-            drawn = inference.draw_latents(fit.guide, tensors, positions, num_samples)
+        for start, own in _parts(fit, file, "export", part):
+            positions = np.arange(own.cells.num_cells)
+            states.append(inference.mean_states(fit.guide, own, positions))
+            drawn = inference.draw_latents(fit.guide, own, positions, num_samples, block=block)
             for rows, batch, samples in drawn:
                 place = slice(start + rows.start, start + rows.stop)
                 for name, values in layers_of(fit.model, batch, samples, quantiles):
@@ -101,30 +99,35 @@ def export(
         config = {"config": json.dumps(fit.config), "num_samples": num_samples, "seed": seed}
         _write(new, "uns", "exvae", config)
         num_cells, num_isoforms = file.shape
-    return {
-        "out": str(out),
-        "cells": num_cells,
-        "isoforms": num_isoforms,
-        "layers": sorted(names),
-    }
+    layers = sorted(names)
+    return {"out": str(out), "cells": num_cells, "isoforms": num_isoforms, "layers": layers}
+
+
+def _check(source: Path, out: Path, quantiles: Sequence[float]) -> None:
+    """Raise a DataError unless quantiles and the file to write make sense."""
+    wrong = [level for level in quantiles if not 0 < level < 1]
+    if wrong:
+        raise DataError(f"--quantiles holds {wrong[0]:g}; give probabilities between 0 and 1")
+    require_h5ad(out, "choose another --out")
+    if out.resolve() == source.resolve():
+        raise DataError(f"{out}: is the file that is read; choose another --out")
 
 
 def _parts(
-    fit: IsoformFit, file: CellFile, what: str
-) -> Iterator[tuple[int, CellTensors | CountTensors]]:
-    """Read a few cells at a time, with the place of the first; show how many are done."""
+    fit: IsoformFit, file: CellFile, what: str, part: int
+) -> Iterator[tuple[int, BatchSource]]:
+    """Read ``part`` entries at a time, with the position of their first cell; show progress."""
     num_cells = file.shape[0]
-    config = IsoformConfig(**fit.config["model"])
     with tqdm(total=num_cells, desc=what, unit=" cells", file=sys.stderr) as bar:
-        for rows in blocks(*file.shape, _READ):
+        for rows in blocks(*file.shape, part):
             cells = fit.conform(file.read(fit.batch_key, rows))
-            yield rows.start, tensors_of(config, cells, fit.device)
+            yield rows.start, fit.source(cells)
             bar.update(cells.num_cells)
 
 
 @torch.no_grad()
 def layers_of(
-    model: SCVI,
+    model: CellModel,
     batch: CellBatch,
     samples: list[dict[str, Tensor]],
     quantiles: Sequence[float],
@@ -137,13 +140,10 @@ def layers_of(
     if quantiles:
         for level, values in zip(quantiles, posterior.quantile(list(quantiles)), strict=True):
             yield f"expression_q{level:g}", values
-    if isinstance(model, BootstrapIsoforms):
-        observed = model.expression(samples, batch.batches, batch.obs, of="u")
-        yield "expression_observed", observed.mean
 
 
 def _copy(old: h5py.File, new: h5py.File) -> None:
-    """Copy all of a file but what is written anew."""
+    """Copy a file without the layers that are written anew."""
     from anndata.io import write_elem  # slow to import, and no other command needs it
 
     for name, value in old.attrs.items():
@@ -159,7 +159,7 @@ def _copy(old: h5py.File, new: h5py.File) -> None:
 
 
 def _write(file: h5py.File, group: str, name: str, value: object) -> None:
-    """Write a value, in the place of one that an earlier export left."""
+    """Write a value, replacing one of an earlier export."""
     from anndata.io import write_elem
 
     if name in file[group]:
@@ -168,7 +168,7 @@ def _write(file: h5py.File, group: str, name: str, value: object) -> None:
 
 
 def _write_rows(file: h5py.File, name: str, rows: slice, values: Tensor, num_cells: int) -> None:
-    """Write some rows of a layer, float32."""
+    """Write rows of a layer (reads), shape (rows, isoforms), as float32."""
     layers = file["layers"]
     if name not in layers:
         layer = layers.create_dataset(
@@ -198,13 +198,14 @@ def read_gene(path: Path, gene: str, group: str | None = None) -> pd.DataFrame:
     gene
         A gene of ``var["gene"]``, or an isoform.
     group
-        Column of ``obs`` to group the cells by; None takes all as one group.
+        Column of ``obs`` to group the cells by; None makes one group.
 
     Returns
     -------
     pandas.DataFrame
         Columns ``isoform``, ``cell``, ``group``, ``expression``, ``low`` and ``high`` (reads), a
-        row for each isoform and cell; ``attrs["interval"]`` are the names of the last two's layers.
+        row for each isoform and cell; ``attrs["interval"]`` names the layers of ``low`` and
+        ``high``.
 
     Raises
     ------

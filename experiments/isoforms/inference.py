@@ -1,4 +1,4 @@
-"""What a fitted model says of cells, block by block, so that memory stays bounded."""
+"""Inference with a fitted model, block by block so that memory stays bounded."""
 
 from __future__ import annotations
 
@@ -10,65 +10,91 @@ import torch
 from pyro.infer import TraceMeanField_ELBO
 from torch import Tensor
 
-from ...data.cells import CellBatch, CellTensors, CountTensors
-from ...guides.cells import SCVIGuide
-from ...models.scvi import SCVI
+from ...data.cell_batches import BatchSource, CellBatch
+from ...guides.cells import CellGuide
+from ...models.cells import CellModel
 
-# Entries, cells times isoforms, that are worked on at once.
+# Entries (cells x isoforms) per block.
 BLOCK = 1 << 19
-# The same where the posteriors of several draws of the latent variables are held together.
+# The same for functions that hold posteriors of several draws of the latent variables.
 POSTERIOR_BLOCK = 1 << 15
 
 
 def batches_of(
-    tensors: CellTensors | CountTensors, positions: np.ndarray, size: int = BLOCK
+    source: BatchSource, positions: np.ndarray, size: int = BLOCK
 ) -> Iterator[CellBatch]:
-    """Gather cells in their order, with all their bootstraps, about ``size`` entries at once."""
-    rows = max(1, size // tensors.cells.num_isoforms)
+    """Gather cells at positions, shape (cells,), with all bootstraps, ``size`` entries at once."""
+    rows = max(1, size // source.cells.num_isoforms)
     for start in range(0, len(positions), rows):
         own = positions[start : start + rows]
-        yield tensors.batch(own, len(own))
+        yield source.batch(own, len(own))
 
 
 @torch.no_grad()
 def loss_per_cell(
-    model: SCVI, guide: SCVIGuide, tensors: CellTensors | CountTensors, positions: np.ndarray
+    model: CellModel,
+    guide: CellGuide,
+    source: BatchSource,
+    positions: np.ndarray,
+    *,
+    block: int = BLOCK,
 ) -> float:
-    """Negative ELBO in nats per cell, one sample of the latent variables."""
+    """Negative ELBO (nats per cell) of cells at positions, shape (cells,), from one latent sample.
+
+    ``block`` entries (cells x isoforms) are scored at a time.
+    """
     loss = TraceMeanField_ELBO().loss
-    total = sum(loss(model, guide, *batch) for batch in batches_of(tensors, positions))
+    total = sum(loss(model, guide, *batch) for batch in batches_of(source, positions, block))
     return total / len(positions)
 
 
 @torch.no_grad()
 def mean_states(
-    guide: SCVIGuide, tensors: CellTensors | CountTensors, positions: np.ndarray
+    guide: CellGuide,
+    source: BatchSource,
+    positions: np.ndarray,
+    *,
+    block: int = BLOCK,
 ) -> np.ndarray:
-    """Posterior mean of z, shape (cells, latent_size)."""
+    """Posterior mean of z of cells at positions, (cells,); shape (cells, latent_size)."""
     means = [
         guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)["z"].mean.squeeze(-2)
-        for batch in batches_of(tensors, positions)
+        for batch in batches_of(source, positions, block)
     ]
     return torch.cat(means).cpu().numpy()
 
 
 @torch.no_grad()
 def log_prob_of_point_estimates(
-    model: SCVI,
-    guide: SCVIGuide,
-    tensors: CountTensors,
+    model: CellModel,
+    guide: CellGuide,
+    source: BatchSource,
     positions: np.ndarray,
     *,
     num_samples: int,
+    block: int = BLOCK,
 ) -> float:
-    """Lower bound on the log probability (nats) of all cells' rounded estimates.
+    """Lower bound on the log probability (nats) of the rounded estimates of cells.
 
-    The guide reads them as a set of one vector, and its samples are importance-weighted (Burda,
-    Grosse & Salakhutdinov, 2016), so that models of counts and of bootstraps can be compared: both
-    bounds are of the probability of the same whole counts.
+    It compares models of counts and of bootstraps, as both bound the probability of the same whole
+    counts. The guide reads a cell's estimates as a set of one vector, and its samples are
+    importance-weighted (Burda, Grosse & Salakhutdinov, 2016).
+
+    Parameters
+    ----------
+    model, guide
+        A fitted model and its guide.
+    source
+        Cells with their rounded estimates.
+    positions
+        Positions of the cells to score, shape (cells,).
+    num_samples
+        Number of samples of the latent variables.
+    block
+        Entries (cells x isoforms) that are scored at a time.
     """
     total = 0.0
-    for batch in batches_of(tensors, positions):
+    for batch in batches_of(source, positions, block):
         posteriors = guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)
         priors = model.priors(batch.batches)
         log_weights = []
@@ -86,20 +112,25 @@ def log_prob_of_point_estimates(
 
 @torch.no_grad()
 def draw_latents(
-    guide: SCVIGuide,
-    tensors: CellTensors | CountTensors,
+    guide: CellGuide,
+    source: BatchSource,
     positions: np.ndarray,
     num_samples: int,
+    *,
+    block: int = POSTERIOR_BLOCK,
 ) -> Iterator[tuple[slice, CellBatch, list[dict[str, Tensor]]]]:
-    """Draw the latent variables of cells several times from q, block by block.
+    """Draw the latent variables of cells at positions, shape (cells,), several times from q.
+
+    ``block`` entries (cells x isoforms) are gathered at a time.
 
     Yields
     ------
     tuple
-        Which of the positions, their minibatch, and the draws.
+        Slice of the positions, their minibatch, and the draws: for each of ``num_samples`` a value
+        for each site, z of shape (cells, 1, latent_size) and library (reads) of shape (cells, 1).
     """
     start = 0
-    for batch in batches_of(tensors, positions, POSTERIOR_BLOCK):
+    for batch in batches_of(source, positions, block):
         posteriors = guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)
         samples = [
             {name: posterior.sample() for name, posterior in posteriors.items()}

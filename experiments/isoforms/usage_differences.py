@@ -1,9 +1,8 @@
-"""Differences in isoform usage, the share of its gene's reads, between groups of cells.
+"""Differences between groups of cells in isoform usage, the share of a gene's reads.
 
-Quantifiers divide reads that several isoforms share by an algorithm whose answer depends on how
-many reads a gene has in a cell: with few it finds few isoforms. So groups that express a gene at
-different levels seem to use its isoforms differently when they do not. Cells are therefore compared
-with cells of the same coverage, and the differences within strata of coverage averaged with the
+Quantifiers find fewer isoforms where a gene has few reads in a cell. Groups that express a gene at
+different levels therefore seem to use its isoforms differently. To avoid this, cells are compared
+with cells of the same coverage, and the differences within strata of coverage are averaged with the
 weights of Mantel and Haenszel (J. Natl. Cancer Inst. 22, 1959).
 """
 
@@ -19,16 +18,16 @@ from scipy.stats import t as student
 
 from ...data.cells import Cells
 
-# Strata end at 1, 2, 4 ... reads; with fewer reads than this a gene's usage is not known at all.
+# Strata end at 1, 2, 4 ... reads; with fewer reads than the first number usage is unknown.
 _LEAST_COVERAGE, _STRATA = 1 / 16, 24
-# A test needs the information of so many reads.
+# Least information (reads) of a test.
 _LEAST_INFORMATION = 1.0
-# Usages are taken for no closer to 0 and 1 than this where a variance is derived from them.
+# Least distance of a usage from 0 and 1 in formulas of its variance.
 _USAGE_BOUND = 0.02
-# Values of a block of genes that is made dense.
+# Values in a dense block of genes.
 _BLOCK = 1 << 21
 _COVERAGE = 0.95
-# Keeps quotients of nothing finite.
+# Keeps quotients of zero by zero finite.
 _NOTHING = 1e-30
 
 
@@ -38,9 +37,9 @@ class Sums(NamedTuple):
     Attributes
     ----------
     counts
-        Of the isoform.
+        Reads of the isoform.
     totals
-        Of its gene.
+        Reads of its gene.
     """
 
     counts: np.ndarray
@@ -55,7 +54,7 @@ class Difference(NamedTuple):
     value
         Mean over strata.
     information
-        Reads that it rests on: the sum over strata of N1 N0 / (N1 + N0).
+        Information (reads): the sum over strata of N1 N0 / (N1 + N0).
     """
 
     value: np.ndarray
@@ -63,15 +62,15 @@ class Difference(NamedTuple):
 
 
 class Uncertainty(NamedTuple):
-    """How well a difference is known over other cells, each of shape (isoforms,).
+    """Uncertainty of a difference from the variation between cells, each of shape (isoforms,).
 
     Attributes
     ----------
     variance
-        By the jackknife over cells.
+        Variance by the jackknife over cells.
     degrees_of_freedom
-        Of that variance, by Welch and Satterthwaite from the effective numbers of cells; at least
-        1.
+        Degrees of freedom of that variance, by Welch and Satterthwaite from the effective numbers
+        of cells; at least 1.
     """
 
     variance: np.ndarray
@@ -79,7 +78,7 @@ class Uncertainty(NamedTuple):
 
 
 class GeneBlock:
-    """Isoforms of whole genes in all cells.
+    """All isoforms of some genes in all cells.
 
     Parameters
     ----------
@@ -94,15 +93,15 @@ class GeneBlock:
         self._members = csr_matrix((np.ones(len(genes)), (np.arange(len(genes)), genes)))
         totals = self.totals(coverage)
         stratum = np.frexp(totals)[1].clip(0, _STRATA - 1)
-        # Cells that do not express a gene go to a stratum of their own, which is left out.
+        # Cells that do not express a gene are in a stratum of their own, which is left out.
         self.strata = np.where(totals < _LEAST_COVERAGE, _STRATA, stratum)
 
     def totals(self, counts: np.ndarray) -> np.ndarray:
-        """Sum the reads of each isoform's gene, shape (cells, isoforms)."""
+        """Sum reads of isoforms over the gene of each isoform; both shapes (cells, isoforms)."""
         return (counts @ self._members)[:, self.genes]
 
     def sums(self, counts: np.ndarray, totals: np.ndarray, chosen: np.ndarray) -> Sums:
-        """Sum over the chosen cells; arrays of shape (cells, isoforms), and (cells,), bool."""
+        """Sum reads, shapes (cells, isoforms), over the chosen cells, shape (cells,), bool."""
         isoforms = len(self.genes)
         places = (self.strata[chosen] * isoforms + np.arange(isoforms)).ravel()
         size = (_STRATA + 1) * isoforms
@@ -114,7 +113,15 @@ class GeneBlock:
         )
 
     def difference(self, counts: np.ndarray, group: np.ndarray, other: np.ndarray) -> Difference:
-        """Compare two groups of cells; counts of shape (cells, isoforms)."""
+        """Compare two groups of cells.
+
+        Parameters
+        ----------
+        counts
+            Reads, shape (cells, isoforms).
+        group, other
+            Which cells are in the groups, shapes (cells,), bool.
+        """
         totals = self.totals(counts)
         top, information = _contrast(
             self.sums(counts, totals, group), self.sums(counts, totals, other)
@@ -123,14 +130,14 @@ class GeneBlock:
         return Difference(_average(top.sum(0), information), information)
 
     def uncertainty(self, counts: np.ndarray, group: np.ndarray, other: np.ndarray) -> Uncertainty:
-        """Leave out one cell after another; arguments as for :meth:`difference`."""
+        """Jackknife over cells; arguments and shapes as for :meth:`difference`."""
         totals = self.totals(counts)
         sums = [self.sums(counts, totals, chosen) for chosen in (group, other)]
         whole = [part.sum(0) for part in _contrast(*sums)]
         variances, sizes = [], []
         for side, chosen in enumerate((group, other)):
             known = self.strata[chosen] < _STRATA
-            # The sums of the stratum that a cell lies in.
+            # Sums of each cell's stratum.
             places = np.minimum(self.strata[chosen], _STRATA - 1), np.arange(len(self.genes))
             around = [Sums(*(field[places] for field in of_side)) for of_side in sums]
             own = Sums(counts[chosen], totals[chosen])
@@ -153,7 +160,7 @@ class GeneBlock:
 
 
 def _contrast(group: Sums, other: Sums) -> tuple[np.ndarray, np.ndarray]:
-    """Difference of usages in each stratum times its information, and the information."""
+    """Difference of usage in each stratum times its information, and the information (reads)."""
     both = np.maximum(group.totals + other.totals, _NOTHING)
     top = (group.counts * other.totals - other.counts * group.totals) / both
     return top, group.totals * other.totals / both
@@ -166,14 +173,14 @@ def _average(top: np.ndarray, information: np.ndarray) -> np.ndarray:
 def usage_differences(cells: Cells, groups: np.ndarray, reference: str | None) -> pd.DataFrame:
     """Compare the usage of every isoform between groups of cells.
 
-    The estimate is that of the mean bootstraps. Its variance is that of the jackknife over cells,
-    but at least what counting so many reads leaves, plus the variance between bootstraps: errors
-    of the quantifier that cells have in common do not show as differences between cells.
+    The mean bootstraps give the estimate. Its variance is the jackknife variance over cells, but at
+    least the variance of counting as many reads, plus the variance between bootstraps: quantifier
+    errors common to all cells do not show as differences between cells.
 
     Parameters
     ----------
     cells
-        With bootstraps and genes.
+        Cells with bootstraps and genes.
     groups
         Group of each cell, shape (cells,), strings; cells without one have the empty string.
     reference
@@ -185,7 +192,7 @@ def usage_differences(cells: Cells, groups: np.ndarray, reference: str | None) -
         A row for each isoform of a gene with several, and group: ``gene``, ``isoform``, ``group``,
         ``reference``, ``usage`` (over both), ``difference``, ``standard_error``,
         ``degrees_of_freedom``, ``low`` and ``high``, the ends of the 95 % interval,
-        ``information`` (reads). Where too little is known there is no row.
+        ``information`` (reads). Differences with too little information have no row.
     """
     comparisons = list(_comparisons(groups, reference))
     table = pd.concat(
@@ -204,7 +211,7 @@ def usage_differences(cells: Cells, groups: np.ndarray, reference: str | None) -
 
 
 class _Comparison(NamedTuple):
-    """Two groups of cells by name, and which cells they are, shape (cells,), bool."""
+    """Names of two groups of cells, and which cells are in them, shapes (cells,), bool."""
 
     group: str
     reference: str
@@ -213,7 +220,7 @@ class _Comparison(NamedTuple):
 
 
 def _comparisons(groups: np.ndarray, reference: str | None) -> Iterator[_Comparison]:
-    """Each group against the reference or, without one, all others; two groups once."""
+    """Pair each group with the reference or else with all others; two groups only once."""
     names = sorted(set(groups) - {""})
     if reference is None and len(names) == 2:
         reference = names[0]
@@ -244,7 +251,7 @@ def _compare(
     """Compare groups in the isoforms in some columns."""
     mean = cells.mean_bootstraps[:, columns].toarray().astype(np.float64)
     block = GeneBlock(mean, genes)
-    # A bootstrap is made dense once for all comparisons.
+    # One dense bootstrap serves all comparisons.
     values = np.stack(
         [
             [block.difference(bootstrap, each.own, each.other).value for each in comparisons]
@@ -283,7 +290,7 @@ def _compare_groups(
 
 
 def _bootstraps(cells: Cells, columns: np.ndarray) -> Iterator[np.ndarray]:
-    """Bootstraps one after another, shape (cells, columns); cells with fewer start again."""
+    """Yield bootstraps (reads), shape (cells, columns); cells with fewer start again."""
     stack = np.stack([layer[:, columns].toarray() for layer in cells.bootstraps])
     number = np.minimum(cells.num_bootstraps, len(stack))
     for index in range(len(stack)):

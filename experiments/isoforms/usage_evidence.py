@@ -1,10 +1,10 @@
-"""How probable it is that isoforms are used differently, from differences and their errors.
+"""Probability that isoforms are used differently, from differences and their errors.
 
-Some genes change and most do not; how many, and by how much those that do, is learned from all
-genes (empirical Bayes, as in Stephens, Biostatistics 18, 2017). In a gene that changes a difference
-is zero or a draw from a mixture of normals. A gene's differences depend on one another; but the
-mean of their Bayes factors is one of the gene, against that nothing changes, whatever that
-dependence is. Where most groups differ from most others the genes that change are overestimated.
+Some genes change and most do not. The share of genes that change, and the sizes of their changes,
+are learned from all genes (empirical Bayes, as in Stephens, Biostatistics 18, 2017). In a gene that
+changes a difference is zero or a draw from a mixture of normals. A gene's differences depend on one
+another, but for any dependence the mean of their Bayes factors is a Bayes factor of the gene
+against no change. If most groups differ from most others the share of genes is overestimated.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 from scipy.stats import t as student
 
-# Standard deviations of differences that are not zero.
+# Standard deviations of the normals of non-zero differences.
 EFFECTS = 0.05 * 2.0 ** np.arange(0.0, 4.5, 0.5)
 _ITERATIONS = 1000
 _CONVERGED = 1e-6
@@ -25,17 +25,18 @@ _TINY = 1e-12
 
 
 class UsageEvidence(NamedTuple):
-    """What differences in usage say.
+    """Evidence for differences in usage.
 
     Attributes
     ----------
     probability
-        Posterior probability of each difference that it is beyond the threshold, shape (tests,).
+        Posterior probability that each difference exceeds the threshold, shape (tests,).
     genes
-        A row for each gene: ``gene``, ``gene_probability`` that any of its differences is, and
-        ``expected_fdr``, the share of false discoveries to expect among the genes down to this one.
+        A row for each gene: ``gene``, ``gene_probability`` that any of its differences exceeds the
+        threshold, and ``expected_fdr``, the expected share of false discoveries among the genes
+        down to this one.
     changed
-        Share of genes that change at all.
+        Share of genes that change.
     """
 
     probability: np.ndarray
@@ -49,12 +50,12 @@ class Tests(NamedTuple):
     Attributes
     ----------
     factors
-        Bayes factor of each difference under each normal against zero, divided by the largest of
-        the difference, shape (tests, effects).
+        Bayes factor of each difference under each normal against zero, divided by the difference's
+        largest factor, shape (tests, effects).
     log_largest
-        Log of that, shape (tests,).
+        Log of the largest factor, shape (tests,).
     gene
-        Of each test, from 0 on, shape (tests,).
+        Gene of each test, numbered from 0, shape (tests,).
     """
 
     factors: np.ndarray
@@ -63,13 +64,13 @@ class Tests(NamedTuple):
 
     @classmethod
     def of(cls, log_factors: np.ndarray, gene: np.ndarray) -> Tests:
-        """Take logs of Bayes factors, shape (tests, effects)."""
+        """Make tests from log Bayes factors, (tests, effects), and genes, (tests,)."""
         largest = log_factors.max(-1)
         return cls(np.exp(log_factors - largest[:, None]), largest, gene)
 
 
 class EffectPrior(NamedTuple):
-    """What is learned from all genes.
+    """Prior of differences, learned from all genes.
 
     Attributes
     ----------
@@ -78,7 +79,7 @@ class EffectPrior(NamedTuple):
     included
         Probability that a difference in a gene that changes is not zero.
     effects
-        Weights of the normals that it is drawn from then, shape (effects,).
+        Weights of the normals of non-zero differences, shape (effects,).
     """
 
     changed: float
@@ -87,7 +88,7 @@ class EffectPrior(NamedTuple):
 
     @classmethod
     def learned(cls, tests: Tests) -> EffectPrior:
-        """Maximise the likelihood of all genes by expectation and maximisation."""
+        """Maximise the likelihood of all genes by expectation maximisation."""
         prior = cls(0.5, 0.5, np.full(len(EFFECTS), 1 / len(EFFECTS)))
         for _ in range(_ITERATIONS):
             changed = prior.changed_genes(tests)
@@ -106,26 +107,26 @@ class EffectPrior(NamedTuple):
         return prior
 
     def changed_genes(self, tests: Tests) -> np.ndarray:
-        """Posterior probability of each gene that it changes, shape (genes,)."""
+        """Posterior probability that each gene changes, shape (genes,)."""
         return expit(_logit(self.changed) + _log_mean_by_gene(self._evidence(tests), tests.gene))
 
     def inclusion(self, tests: Tests) -> np.ndarray:
-        """Posterior probability of each difference not to be zero if its gene changes."""
+        """Posterior probability that a difference is not zero if its gene changes, (tests,)."""
         return expit(_logit(self.included) + self._evidence(tests))
 
     def behind(self, tests: Tests) -> np.ndarray:
-        """Probability of each difference to be the one that tells if its gene changes."""
+        """Share of each difference in the Bayes factor of its gene, shape (tests,)."""
         evidence = self._evidence(tests)
         mean = _log_mean_by_gene(evidence, tests.gene)[tests.gene]
         return np.exp(evidence - mean) / np.bincount(tests.gene)[tests.gene]
 
     def shares(self, tests: Tests) -> np.ndarray:
-        """Probability of each normal if the difference is not zero, shape (tests, effects)."""
+        """Probability of each normal if a difference is not zero, shape (tests, effects)."""
         weighted = tests.factors * self.effects
         return weighted / np.maximum(weighted.sum(-1, keepdims=True), _TINY)
 
     def _evidence(self, tests: Tests) -> np.ndarray:
-        """Log Bayes factor of each difference not to be zero."""
+        """Log Bayes factor of each difference against zero, shape (tests,)."""
         return np.log(np.maximum(tests.factors @ self.effects, _TINY)) + tests.log_largest
 
 
@@ -135,9 +136,9 @@ def weigh(differences: pd.DataFrame, threshold: float) -> UsageEvidence:
     Parameters
     ----------
     differences
-        Of :func:`~.usage_differences.usage_differences`.
+        Table of :func:`~.usage_differences.usage_differences`.
     threshold
-        A difference counts beyond this, in either direction.
+        Least absolute difference of usage that counts.
     """
     names, gene = np.unique(differences["gene"].to_numpy(), return_inverse=True)
     value = differences["difference"].to_numpy()
@@ -149,7 +150,7 @@ def weigh(differences: pd.DataFrame, threshold: float) -> UsageEvidence:
     tests = Tests.of(log_bayes_factors(value, error), gene)
     prior = EffectPrior.learned(tests)
     changed = prior.changed_genes(tests)
-    # Given that a difference is not zero, which normal it comes from, and where it lies then.
+    # For a non-zero difference: its normal, and whether it then exceeds the threshold.
     beyond = (prior.shares(tests) * _beyond(value, error, threshold)).sum(-1)
     of_genes = changed * np.bincount(gene, prior.behind(tests) * beyond)
     table = pd.DataFrame({"gene": names, "gene_probability": of_genes.clip(0, 1)})
@@ -161,29 +162,32 @@ def weigh(differences: pd.DataFrame, threshold: float) -> UsageEvidence:
 
 
 def normal_errors(value: np.ndarray, error: np.ndarray, freedom: np.ndarray) -> np.ndarray:
-    """Give standard errors with which a normal has the tail that Student's t has."""
+    """Find standard errors for which a normal has the tail probability of Student's t, (tests,).
+
+    ``value``, ``error`` and degrees of ``freedom`` have shape (tests,).
+    """
     ratio = np.abs(value) / error
     score = norm.isf(student.sf(ratio, freedom))
-    # Next to zero the two are alike; far out the tail probability underflows.
+    # Near zero the two agree; far out the tail probability underflows.
     usable = (ratio > 1e-3) & np.isfinite(score)
     return np.where(usable, np.abs(value) / np.where(usable, score, 1), error)
 
 
 def log_bayes_factors(value: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Log of how much likelier each normal of effects makes a value than zero, (tests, effects)."""
+    """Log Bayes factors of the normals against zero, (tests, effects), for values, (tests,)."""
     total = np.sqrt(error[:, None] ** 2 + EFFECTS**2)
     return norm.logpdf(value[:, None], 0, total) - norm.logpdf(value, 0, error)[:, None]
 
 
 def _beyond(value: np.ndarray, error: np.ndarray, threshold: float) -> np.ndarray:
-    """Probability under each normal of effects that one is beyond the threshold."""
+    """Probability under each normal that a difference exceeds the threshold, (tests, effects)."""
     shrinkage = EFFECTS**2 / (EFFECTS**2 + error[:, None] ** 2)
     centre, spread = shrinkage * value[:, None], np.sqrt(shrinkage) * error[:, None]
     return norm.cdf((-threshold - centre) / spread) + norm.sf((threshold - centre) / spread)
 
 
 def _log_mean_by_gene(log_values: np.ndarray, gene: np.ndarray) -> np.ndarray:
-    """Log of the mean over the tests of each gene, shape (genes,)."""
+    """Log of each gene's mean over its tests, shape (genes,), of log values, shape (tests,)."""
     largest = np.full(gene.max() + 1, -np.inf)
     np.maximum.at(largest, gene, log_values)
     total = np.bincount(gene, np.exp(log_values - largest[gene]))

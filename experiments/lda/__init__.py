@@ -1,1 +1,1 @@
-"""Topic models from corpus to topics."""
+"""Fitting and evaluation of topic models."""

@@ -1,4 +1,4 @@
-"""Document completion: topics from one half of a document, the words of the other to predict."""
+"""Document completion: infer topics from one half of a document, predict the other half."""
 
 from __future__ import annotations
 
@@ -11,66 +11,86 @@ from torch import Tensor
 from ...data.corpora import Corpus, DocumentBatch, halve
 from ...guides.lda import LDAGuide
 
-# Documents encoded at once; bounds the memory that inference takes.
+# Number of documents encoded at once, which bounds memory.
 INFERENCE_BATCH = 1024
-# Held-out documents scored after each epoch.
+# Number of held-out documents scored after each epoch.
 MONITORED_DOCUMENTS = 2000
 
 
-def batches(corpus: Corpus, device: torch.device) -> Iterator[DocumentBatch]:
-    """Gather a corpus in large batches, in order."""
+def batches(
+    corpus: Corpus, device: torch.device, *, block_size: int = INFERENCE_BATCH
+) -> Iterator[DocumentBatch]:
+    """Gather a corpus in blocks of ``block_size`` documents, in order."""
     tensors = corpus.tensors(device)
-    for start in range(0, corpus.num_documents, INFERENCE_BATCH):
-        yield tensors.batch(np.arange(start, min(start + INFERENCE_BATCH, corpus.num_documents)))
+    for start in range(0, corpus.num_documents, block_size):
+        yield tensors.batch(np.arange(start, min(start + block_size, corpus.num_documents)))
 
 
-def infer(guide: LDAGuide, corpus: Corpus, *, steps: int) -> Tensor:
+def infer(
+    guide: LDAGuide, corpus: Corpus, *, steps: int, block_size: int = INFERENCE_BATCH
+) -> Tensor:
     """Posterior mean topic proportions, shape (documents, topics), on the CPU.
 
     Parameters
     ----------
     guide
-        In evaluation mode.
+        A guide in evaluation mode.
     corpus
-        In the vocabulary of the guide.
+        Documents in the vocabulary of the guide.
     steps
-        Refinement steps after the encoder.
+        Number of refinement steps after the encoder.
+    block_size
+        Number of documents encoded at once.
     """
     device = guide.topics.concentration.device
-    concentrations = [
-        guide.infer(batch.words, batch.offsets, steps=steps) for batch in batches(corpus, device)
+    proportions = [
+        guide.infer(batch.words, batch.offsets, steps=steps)
+        for batch in batches(corpus, device, block_size=block_size)
     ]
-    concentration = torch.cat(concentrations).cpu()
-    return concentration / concentration.sum(-1, keepdim=True)
+    return torch.cat(proportions).cpu()
 
 
 def completion_perplexity(
-    guide: LDAGuide, observed: Corpus, held_out: Corpus, *, steps: int
+    guide: LDAGuide,
+    observed: Corpus,
+    held_out: Corpus,
+    *,
+    steps: int,
+    block_size: int = INFERENCE_BATCH,
 ) -> float:
-    """Perplexity by document completion: topics from one half of a document, words of the other.
+    """Perplexity of the held-out halves of documents given the observed halves.
 
-    exp(-sum log(sum_k E[theta_dk] E[phi_kw]) / words held out), from :func:`~exvae.data.halve`.
+    exp(-sum log(sum_k E[theta_dk] E[phi_kw]) / held-out words); :func:`~exvae.data.corpora.halve`
+    makes the halves.
     """
-    proportions = infer(guide, observed, steps=steps)
-    return perplexity(proportions, guide.topics.mean().cpu(), held_out)
+    proportions = infer(guide, observed, steps=steps, block_size=block_size)
+    return perplexity(proportions, guide.topics.mean().cpu(), held_out, block_size=block_size)
 
 
-def perplexity(document_topics: Tensor, topic_words: Tensor, held_out: Corpus) -> float:
+def perplexity(
+    document_topics: Tensor,
+    topic_words: Tensor,
+    held_out: Corpus,
+    *,
+    block_size: int = INFERENCE_BATCH,
+) -> float:
     """Perplexity of held-out words given point estimates of theta and phi.
 
     Parameters
     ----------
     document_topics
-        Shape (documents, topics).
+        Topic proportions theta, shape (documents, topics).
     topic_words
-        Shape (topics, vocabulary).
+        Word probabilities phi, shape (topics, vocabulary).
     held_out
         The words to predict.
+    block_size
+        Number of documents scored at once.
     """
     total = 0.0
-    # float64, and transposed so that a word's probabilities lie side by side.
+    # float64, transposed so that a word's probabilities are contiguous.
     word_topics = topic_words.double().T.contiguous()
-    for batch in batches(held_out, torch.device("cpu")):
+    for batch in batches(held_out, torch.device("cpu"), block_size=block_size):
         proportions = document_topics[batch.indices].double()
         proportions = proportions.repeat_interleave(batch.offsets.diff(), 0)
         total += float(torch.linalg.vecdot(proportions, word_topics[batch.words]).log().sum())
@@ -83,13 +103,13 @@ class Monitor:
     Parameters
     ----------
     guide
-        The guide under training.
+        The guide in training.
     corpus
-        With splits.
+        A corpus with splits.
     split
-        The split held out.
+        The held-out split.
     seed
-        Chooses documents where there are more than :data:`MONITORED_DOCUMENTS`.
+        Seed of the choice of documents if there are more than :data:`MONITORED_DOCUMENTS`.
     """
 
     def __init__(self, guide: LDAGuide, corpus: Corpus, split: str, seed: int) -> None:
@@ -101,10 +121,11 @@ class Monitor:
             self.halves = halve(corpus.select(np.sort(chosen)))
 
     def __call__(self) -> dict[str, float]:
-        """Measure; nothing where no document is held out."""
+        """Compute both perplexities; an empty dict if no document is held out."""
         if self.halves is None:
             return {}
-        return {
-            "perplexity": completion_perplexity(self.guide, *self.halves, steps=5),
-            "perplexity_amortised": completion_perplexity(self.guide, *self.halves, steps=0),
-        }
+        with torch.random.fork_rng():  # draws of the guide must not change the training
+            return {
+                "perplexity": completion_perplexity(self.guide, *self.halves, steps=5),
+                "perplexity_amortised": completion_perplexity(self.guide, *self.halves, steps=0),
+            }

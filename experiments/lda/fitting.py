@@ -1,9 +1,9 @@
-"""Topic models from corpus to fit, and from fit to perplexity, topics and proportions."""
+"""Fits of topic models: build, train, save, load, evaluate, and list topics."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,54 +12,44 @@ import pandas as pd
 import torch
 from pyro.infer import TraceMeanField_ELBO
 
-from ...data.corpora import (
-    Corpus,
-    CorpusTensors,
-    DocumentBatch,
-    halve,
-    select_split,
-    split_corpus,
-)
+from ...data.corpora import Corpus, halve, select_split, split_corpus
 from ...data.errors import DataError
-from ...guides.lda import ExchangeableGuide, FixedLengthGuide, LDAGuide
+from ...guides import LDA_GUIDES
+from ...guides.lda import LDAGuide
+from ...guides.sets import POOLINGS
 from ...models.lda import LDA
 from ..fitting import fits
+from ..fitting.classes import construct, distribute, find_class, options_of
+from ..fitting.datasets import Subset
 from ..fitting.training import Trainer, TrainingConfig, TrainingResult, choose_device
-from .completion import Monitor, batches, infer, perplexity
-
-GUIDES = ("exchangeable", "fixed-length")
+from .completion import INFERENCE_BATCH, Monitor, batches, infer, perplexity
 
 
 @dataclass(frozen=True)
 class LDAConfig:
-    """Which topic model and which guide; what the fields mean stands with their classes.
+    """Guide of a topic model by registered name or as ``module:Class``, and options of both.
 
     Attributes
     ----------
-    num_topics, topic_concentration
-        Of :class:`~exvae.models.lda.LDA`.
+    num_topics
+        K, the number of topics.
     guide
-        ``exchangeable`` or ``fixed-length``.
+        Name in :data:`exvae.guides.LDA_GUIDES`.
     pooling
-        Of :class:`~exvae.guides.lda.ExchangeableGuide`.
-    length
-        Of :class:`~exvae.guides.lda.FixedLengthGuide`.
-    learn_document_concentration, learn_topic_concentration
-        Of :class:`~exvae.guides.lda.LDAGuide`.
+        Name in :data:`exvae.guides.sets.POOLINGS`, for guides that pool.
+    options
+        Keyword arguments of the constructors of model and guide.
     """
 
     num_topics: int
     guide: str = "exchangeable"
     pooling: str = "mean"
-    length: int = 100
-    topic_concentration: float = 0.1
-    learn_document_concentration: str = "asymmetric"
-    learn_topic_concentration: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """How a corpus without splits is split: by seed, into fractions."""
+    """Seed and fractions by which a corpus without splits is split at random."""
 
     seed: int = 0
     test_fraction: float = 0.15
@@ -76,62 +66,56 @@ class LDAFit:
     device: torch.device
 
 
-class Documents:
-    """The documents of a corpus that are trained on, gathered on their device.
-
-    Parameters
-    ----------
-    tensors
-        The whole corpus; it is not copied.
-    positions
-        Which of its documents to train on, shape (documents,).
-    """
-
-    unit = "documents"
-    element = "token"
-
-    def __init__(self, tensors: CorpusTensors, positions: np.ndarray) -> None:
-        self.tensors = tensors
-        self.positions = positions
-        self.lengths = tensors.offsets.diff().cpu().numpy()[positions]
-
-    def __len__(self) -> int:
-        """Count the documents."""
-        return len(self.positions)
-
-    def batch(self, positions: np.ndarray) -> DocumentBatch:
-        """Gather the arguments of model and guide for the documents at these positions."""
-        batch = self.tensors.batch(self.positions[positions], len(self))
-        return batch._replace(indices=torch.as_tensor(positions, device=batch.words.device))
-
-    def size(self, positions: np.ndarray) -> int:
-        """Count the tokens of the documents at these positions."""
-        return int(self.lengths[positions].sum())
-
-
 def build(config: LDAConfig, vocabulary_size: int) -> tuple[LDA, LDAGuide]:
     """Build model and guide.
 
     Raises
     ------
     DataError
-        If the configuration names a guide, a pooling or a way to learn that does not exist.
+        If a class or an option does not exist, or has no such value.
     """
-    if config.guide not in GUIDES:
-        raise DataError(f"--guide is {config.guide!r}; choose one of {', '.join(GUIDES)}")
     if config.num_topics < 1:
-        raise DataError(f"--topics is {config.num_topics}; give at least 1")
-    model = LDA(vocabulary_size, config.num_topics, topic_concentration=config.topic_concentration)
-    learning = {
-        "learn_document_concentration": config.learn_document_concentration,
-        "learn_topic_concentration": config.learn_topic_concentration,
-    }
-    try:
-        if config.guide == "exchangeable":
-            return model, ExchangeableGuide(model, pooling=config.pooling, **learning)
-        return model, FixedLengthGuide(model, length=config.length, **learning)
-    except ValueError as error:
-        raise DataError(str(error)) from error
+        raise DataError(f"topics is {config.num_topics}; give at least 1")
+    guide_class = find_class(config.guide, LDA_GUIDES, "guide")
+    pooling = find_class(config.pooling, POOLINGS, "pooling")
+    taken = options_of(guide_class)
+    of_model, of_guide = distribute(config.options, [options_of(LDA), taken])
+    if "pooling" in taken:
+        of_guide["pooling"] = pooling
+    model = construct(LDA, vocabulary_size, config.num_topics, **of_model)
+    return model, construct(guide_class, model, **of_guide)
+
+
+def prepare(
+    corpus: Corpus, config: LDAConfig, positions: np.ndarray, device: torch.device
+) -> tuple[Subset, LDA, LDAGuide]:
+    """Build model and guide, and gather the training documents.
+
+    Parameters
+    ----------
+    corpus
+        All documents.
+    config
+        Classes and options of model and guide.
+    positions
+        Positions of the training documents, shape (documents,).
+    device
+        Device of model, guide and minibatches.
+
+    Raises
+    ------
+    DataError
+        If the configuration is wrong.
+    """
+    model, guide = build(config, corpus.vocabulary_size)
+    return subset(corpus, positions, device), model.to(device), guide.to(device)
+
+
+def subset(corpus: Corpus, positions: np.ndarray, device: torch.device) -> Subset:
+    """Move a corpus to a device and select documents at positions, shape (documents,)."""
+    return Subset(
+        corpus.tensors(device), positions, unit="documents", element="token", sizes=corpus.lengths
+    )
 
 
 def fit(
@@ -143,20 +127,18 @@ def fit(
     split: SplitConfig = SplitConfig(),  # noqa: B008  (frozen)
     resume: bool = False,
 ) -> TrainingResult:
-    """Fit a topic model and keep it in a folder.
+    """Fit a topic model and save it in a folder.
 
-    Trains on all documents but those of the split ``test``, whose perplexity is only recorded
-    after each epoch. With ``training.patience`` the split ``val`` is held out too, and decides when
-    to stop.
+    Trains on all documents except the split ``test``, whose perplexity is recorded after each
+    epoch. With ``training.patience`` the split ``val`` is held out too and decides when to stop.
 
     Raises
     ------
     DataError
-        If the folder holds another fit or the corpus has nothing to train on.
+        If the folder holds another fit or the corpus has no document to train on.
     """
     device = choose_device(training.device)
     torch.manual_seed(training.seed)
-    model, guide = build(config, corpus.vocabulary_size)
     corpus = split_corpus(corpus, **asdict(split))
     held_out = "val" if training.patience else "test"
     training_splits = ["train"] if training.patience else ["train", "val"]
@@ -166,6 +148,8 @@ def fit(
             f"{corpus.source}: no document is in {' or '.join(training_splits)}; "
             "there must be some to train on"
         )
+    fits.check_folder(folder, resume=resume)
+    documents, model, guide = prepare(corpus, config, trained_on, device)
     description = {
         "kind": "lda",
         "model": asdict(config),
@@ -181,33 +165,18 @@ def fit(
         },
         "versions": fits.versions(),
     }
-    fits.create_folder(folder, resume=resume)
-    if resume:
-        _check_same_fit(folder, description)
-    fits.write_config(folder, description)
-    fits.write_vocabulary(folder, corpus.vocabulary.tolist())
+    vocabularies = {fits.VOCABULARY: corpus.vocabulary.tolist()}
+    fits.begin(folder, description, vocabularies, resume=resume)
     trainer = Trainer(
-        model.to(device),
-        guide.to(device),
-        Documents(corpus.tensors(device), trained_on),
+        model,
+        guide,
+        documents,
         training,
         folder,
         monitor=Monitor(guide, corpus, held_out, training.seed),
         score="perplexity" if training.patience else None,
     )
     return trainer.train(resume=resume)
-
-
-def _check_same_fit(folder: Path, description: dict[str, Any]) -> None:
-    """Require that what is resumed is what was begun; only epochs and device may change."""
-    begun = fits.read_config(folder, "lda")
-    for part in ("model", "training", "split", "data"):
-        for key, value in description[part].items():
-            if key not in ("epochs", "device", "source") and begun[part][key] != value:
-                raise DataError(
-                    f"{folder}: was begun with {key} {begun[part][key]}, not {value}; "
-                    "resume with the same corpus and options"
-                )
 
 
 def load(folder: Path, device: str = "auto") -> LDAFit:
@@ -221,28 +190,18 @@ def load(folder: Path, device: str = "auto") -> LDAFit:
     chosen = choose_device(device)
     config = fits.read_config(folder, "lda")
     vocabulary = np.array(fits.read_vocabulary(folder))
-    model, guide = build(LDAConfig(**config["model"]), len(vocabulary))
-    state = fits.read_checkpoint(folder, chosen)
-    try:
-        model.to(chosen).load_state_dict(state["model"])
-        guide.to(chosen).load_state_dict(state["guide"])
-    except (RuntimeError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(
-            f"{folder}: checkpoint and config disagree ({reason}); fit again"
-        ) from error
-    model.eval()
-    guide.eval()
+    model, guide = build(fits.config_of(LDAConfig, folder, config), len(vocabulary))
+    fits.load_modules(folder, chosen, {"model": model, "guide": guide})
     return LDAFit(guide, vocabulary, config, chosen)
 
 
 def chosen_documents(fit: LDAFit, corpus: Corpus, split: str) -> Corpus:
-    """Documents of a split as the fit saw it; ``all`` takes every document.
+    """Documents of a split of the fit; ``all`` takes every document.
 
     Raises
     ------
     DataError
-        If the corpus has no splits and is not the one that the fit has split.
+        If the corpus has no splits and the fit was made of another corpus.
     """
     if split == "all":
         return corpus
@@ -255,16 +214,18 @@ def chosen_documents(fit: LDAFit, corpus: Corpus, split: str) -> Corpus:
     return select_split(corpus, split)
 
 
-def loss_per_token(fit: LDAFit, corpus: Corpus, seed: int) -> float:
-    """Negative ELBO in nats per token, one sample of the latents.
+def loss_per_token(
+    fit: LDAFit, corpus: Corpus, seed: int, *, block_size: int = INFERENCE_BATCH
+) -> float:
+    """Negative ELBO (nats per token), with one latent sample for each block of documents.
 
-    The topics' share is spread over the training corpus, as in the loss of the training.
+    The divergence of the topics is spread over the training corpus, as in the training loss.
     """
     torch.manual_seed(seed)
     loss = TraceMeanField_ELBO().loss
     total = 0.0
     with torch.no_grad():
-        for batch in batches(corpus, fit.device):
+        for batch in batches(corpus, fit.device, block_size=block_size):
             scaled = batch._replace(num_documents=fit.config["data"]["training_documents"])
             share = len(batch.indices) / scaled.num_documents
             total += loss(fit.guide.model, fit.guide, *scaled) * share
@@ -274,27 +235,27 @@ def loss_per_token(fit: LDAFit, corpus: Corpus, seed: int) -> float:
 def evaluate(
     fit: LDAFit, corpus: Corpus, *, split: str = "test", steps: int = 5, seed: int = 0
 ) -> dict[str, float | int]:
-    """Measure a fit on documents that it has not seen.
+    """Measure a fit on documents.
 
     Parameters
     ----------
     fit
         The fit.
     corpus
-        In the vocabulary of the fit.
+        Documents in the vocabulary of the fit.
     split
         ``train``, ``val``, ``test`` or ``all``.
     steps
-        Refinement steps behind ``perplexity``.
+        Number of refinement steps for ``perplexity``.
     seed
-        Of the halving and of the samples behind the loss.
+        Seed of the halves and of the samples for the loss.
 
     Returns
     -------
     dict
         ``perplexity`` and ``perplexity_amortised`` by document completion, ``loss_per_token``
-        (nats), ``documents`` and ``tokens`` of the split, ``inference_seconds`` (refined, all
-        documents' first halves).
+        (nats), ``documents`` and ``tokens`` of the split, ``inference_seconds`` (refined inference
+        of all first halves).
     """
     corpus = chosen_documents(fit, corpus, split)
     observed, held_out = halve(corpus, seed)
@@ -314,13 +275,13 @@ def evaluate(
 
 
 def top_words(fit: LDAFit, count: int) -> pd.DataFrame:
-    """Most probable words of each topic, most used topic first.
+    """Most probable words of each topic, the most used topic first.
 
     Returns
     -------
     pandas.DataFrame
-        Columns ``topic``, ``weight`` (share of the expected words), ``rank`` (from 1), ``word``,
-        ``probability``.
+        Columns ``topic``, ``weight`` (the topic's expected share of all words), ``rank`` (from 1),
+        ``word``, ``probability``.
     """
     concentration = fit.guide.topics.concentration.cpu()
     weight = concentration.sum(-1) / concentration.sum()
@@ -334,7 +295,7 @@ def top_words(fit: LDAFit, count: int) -> pd.DataFrame:
 
 
 def topic_table(fit: LDAFit, corpus: Corpus, *, steps: int) -> pd.DataFrame:
-    """Posterior mean topic proportions, one row a document, indexed by its name or number."""
+    """Posterior mean topic proportions, one row per document, indexed by name or number."""
     proportions = infer(fit.guide, corpus, steps=steps)
     names = corpus.names if corpus.names is not None else np.arange(corpus.num_documents)
     columns = [f"topic_{topic}" for topic in range(proportions.shape[1])]

@@ -1,1 +1,1 @@
-"""Simulated data beside real data."""
+"""Comparisons of simulated with reference data."""

@@ -1,42 +1,61 @@
-"""Pictures of the bootstraps of simulated cells, beside cells of reference."""
+"""Bootstraps of simulated cells beside bootstraps of reference cells."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
+from matplotlib.figure import Figure
 
 from ...data.cells import Cells
 from ...data.errors import DataError
-from ..drawing.panels import Curve, Panel, draw_panel, finish, show_legend
-from ..drawing.pictures import GREY, plt
+from ..drawing.panels import Curve, Panel, draw_panels
+from ..drawing.style import GREY, show_legend
+from .comparison import View
 
-# Bins of the mean of bootstraps to a decade, and the least entries that one is shown for.
+# Bins of the mean of the bootstraps per decade; bins with fewer entries are not shown.
 _BINS_PER_DECADE, _LEAST_ENTRIES = 4, 30
-# Isoforms are compared in cell types where they have so many reads a cell.
+# Isoforms are compared in cell types where they have so many reads per cell.
 _EXPRESSED = 1.0
-# Entries whose mean bootstrap (reads) is above this have bootstraps that are seldom zero.
+# Above this mean (reads) bootstraps are seldom zero.
 _ABUNDANT = 5.0
+
+_MEAN, _ENTRIES = "mean of the bootstraps (reads)", "share of entries"
+_RATIO = "variance / mean (reads)"
+_ZEROS, _VARIANCES = "zeros by mean", "variance of isoforms in cell types"
+PANELS = (
+    Panel("means of bootstraps", _MEAN, f"{_ENTRIES} per decade", style="step"),
+    Panel("variance of bootstraps, median", _MEAN, _RATIO),
+    Panel("variance of bootstraps, 90 % quantile", _MEAN, _RATIO, "xy"),
+    Panel(_ZEROS, _MEAN, "mean share of bootstraps that are 0"),
+    Panel("zeros", "share of bootstraps that are 0", _ENTRIES, "y", "step"),
+    Panel(
+        _VARIANCES,
+        "inferential variance (reads²)",
+        "biological variance (reads²)",
+        "xy",
+        "points",
+    ),
+)
 
 
 class BootstrapMoments(NamedTuple):
-    """Bootstraps of each isoform in each cell.
+    """Moments of the bootstraps of each isoform in each cell.
 
     Attributes
     ----------
     mean, variance
-        Of the bootstraps (reads, reads squared), shape (cells, isoforms), float64.
+        Mean and variance of the bootstraps (reads, reads squared), shape (cells, isoforms),
+        float64.
     zeros
-        Share of them that is zero, shape (cells, isoforms), float64.
+        Share of the bootstraps that are zero, shape (cells, isoforms), float64.
     broken
         Share of all bootstraps in the file that are not whole numbers.
     types
         Cell types, shape (cells,), strings.
     num_bootstraps
-        Of each cell, shape (cells,).
+        Number of bootstraps of each cell, shape (cells,).
     """
 
     mean: np.ndarray
@@ -50,7 +69,12 @@ class BootstrapMoments(NamedTuple):
 def moments_of(cells: Cells, types: str | None = "cell_type") -> BootstrapMoments:
     """Find the moments of the bootstraps of cells.
 
-    Their types are in this column of ``obs``; None takes all for one type.
+    Parameters
+    ----------
+    cells
+        Cells with bootstraps.
+    types
+        Column of ``obs`` with the cell types; None treats all cells as one type.
 
     Raises
     ------
@@ -72,7 +96,7 @@ def moments_of(cells: Cells, types: str | None = "cell_type") -> BootstrapMoment
     overall = positives * mean / size
     squares += positives * (mean - overall) ** 2 + (size - positives) * overall**2
     values = np.concatenate([layer.data for layer in cells.bootstraps])
-    # Whole but for what rounding to the six digits of kallisto's text leaves.
+    # kallisto's text rounds to six digits.
     broken = np.abs(values - values.round()) > 1e-5 * np.abs(values)
     return BootstrapMoments(
         overall,
@@ -87,16 +111,16 @@ def moments_of(cells: Cells, types: str | None = "cell_type") -> BootstrapMoment
 def variances_of(moments: BootstrapMoments) -> tuple[np.ndarray, np.ndarray]:
     """Find inferential and biological variance of isoforms within cell types.
 
-    The inferential variance is that of bootstraps, mean over the cells of a type. The biological
-    one is what the variance over these cells is more than that: means of B bootstraps have 1 + 1/B
-    times the inferential variance around the expected count. It is negative by chance where there
-    is little of it.
+    The inferential variance is the variance of the bootstraps, averaged over the cells of a type.
+    The mean of B bootstraps scatters around the expected count with 1 + 1/B times this variance;
+    the biological variance is the rest of the variance of these means over the cells. By chance a
+    small biological variance comes out negative.
 
     Returns
     -------
     inferential, biological
-        Of pairs of an isoform and a type of at least two cells in which it has at least one read a
-        cell (reads squared), shape (pairs,).
+        Variances (reads squared) of pairs of an isoform and a type with at least two cells, in
+        which the isoform has at least one read per cell; shape (pairs,).
     """
     inferential, biological = [], []
     for name in np.unique(moments.types):
@@ -112,7 +136,7 @@ def variances_of(moments: BootstrapMoments) -> tuple[np.ndarray, np.ndarray]:
 
 
 def statistics_of(moments: BootstrapMoments) -> dict[str, float]:
-    """Measure the bootstraps of a data set."""
+    """Measure the bootstraps of a data set: each statistic by its name, with its unit."""
     expressed, abundant = moments.mean > 0, moments.mean > _ABUNDANT
     ratio = moments.variance[expressed] / moments.mean[expressed]
     of_abundant = moments.variance[abundant] / moments.mean[abundant]
@@ -135,60 +159,7 @@ def statistics_of(moments: BootstrapMoments) -> dict[str, float]:
     }
 
 
-def draw_bootstraps(data: Mapping[str, Sequence[BootstrapMoments]], path: Path) -> pd.DataFrame:
-    """Draw what bootstraps look like in data sets, and write the numbers beside.
-
-    Panels: how their means are distributed; variance by mean, median and upper decile; zeros, by
-    mean and how their share is distributed; inferential beside biological variance.
-
-    Parameters
-    ----------
-    data
-        Replicates of one or two kinds of data by name; they may differ in cells and isoforms.
-    path
-        Of the PNG; the numbers go to a CSV of the same name.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``panel``, ``data``, ``replicate``, ``x``, ``y``.
-    """
-    figure, axes = plt.subplots(2, 3, figsize=(13.0, 7.4))
-    mean, entries = "mean of the bootstraps (reads)", "share of entries"
-    ratio = "variance / mean (reads)"
-    panels = (
-        Panel("means of bootstraps", mean, f"{entries} per decade"),
-        Panel("variance of bootstraps, median", mean, ratio),
-        Panel("variance of bootstraps, 90 % quantile", mean, ratio, "xy"),
-        Panel("zeros by mean", mean, "mean share of bootstraps that are 0"),
-        Panel("zeros", "share of bootstraps that are 0", entries, "y"),
-        Panel(
-            "variance of isoforms in cell types",
-            "inferential variance (reads²)",
-            "biological variance (reads²)",
-            "xy",
-        ),
-    )
-    styles = ("step", "line", "line", "line", "step", "points")
-    curves = {name: [_curves_of(each) for each in own] for name, own in data.items()}
-    tables = [
-        draw_panel(
-            axis,
-            panel,
-            {name: [each[number] for each in own] for name, own in curves.items()},
-            style,
-        )
-        for number, (axis, panel, style) in enumerate(zip(axes.flat, panels, styles, strict=True))
-    ]
-    reads = np.geomspace(0.03, 30, 50)
-    axes[1, 0].plot(reads, np.exp(-reads), ":", color=GREY, label="Poisson")
-    axes[1, 2].axline((1, 1), (10, 10), color=GREY, linestyle=":", label="equal")
-    for axis in axes[1, ::2]:
-        show_legend(axis)
-    return finish(figure, tables, path)
-
-
-def _curves_of(moments: BootstrapMoments) -> list[Curve]:
+def curves_of(moments: BootstrapMoments) -> list[Curve]:
     """Find x and y of each panel."""
     expressed = moments.mean > 0
     mean, zeros = moments.mean[expressed], moments.zeros[expressed]
@@ -203,12 +174,26 @@ def _curves_of(moments: BootstrapMoments) -> list[Curve]:
     ]
     means = np.array([mean[each].mean() for each in own])
     shares, ends = np.histogram(moments.zeros, np.linspace(0, 1, 21))
-    inferential, biological = variances_of(moments)
     return [
         (edges, np.append(number * _BINS_PER_DECADE / moments.mean.size, 0.0)),
         (means, np.array([np.median(ratio[each]) for each in own])),
         (means, np.array([np.quantile(ratio[each], 0.9) for each in own])),
         (means, np.array([zeros[each].mean() for each in own])),
         (ends, np.append(shares / moments.mean.size, 0.0)),
-        (inferential, biological),
+        variances_of(moments),
     ]
+
+
+def draw_bootstraps(data: Mapping[str, Sequence[Sequence[Curve]]]) -> Figure:
+    """Draw curves of :func:`curves_of`, with the Poisson distribution and equal variances."""
+    figure = draw_panels(PANELS, data)
+    axes = dict(zip((panel.title for panel in PANELS), figure.axes, strict=True))
+    reads = np.geomspace(0.03, 30, 50)
+    axes[_ZEROS].plot(reads, np.exp(-reads), ":", color=GREY, label="Poisson")
+    axes[_VARIANCES].axline((1, 1), (10, 10), color=GREY, linestyle=":", label="equal")
+    for title in (_ZEROS, _VARIANCES):
+        show_legend(axes[title])
+    return figure
+
+
+VIEW = View(PANELS, curves_of, statistics_of, draw_bootstraps)

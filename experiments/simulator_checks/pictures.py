@@ -1,13 +1,13 @@
-"""Pictures of what is simulated beside data of reference, with the numbers behind them.
+"""Pictures of simulated data beside reference data, with the numbers behind them.
 
     python -m exvae.experiments.simulator_checks.pictures \
         --out DIR --symsim FILE.npz --cells CELLS.h5ad
 
-``--symsim`` takes counts that SymSim itself has simulated, an ``.npz`` with ``true_counts``,
-``observed_counts`` (cells, genes) and ``depth`` (cells,); ``--cells`` cells that kallisto has
-quantified, with their types, as ``exvae isoforms import`` writes them. Simulations are of the same
-size and depth, a few of different seeds. Writes ``symsim.png`` and ``isoforms.png``, the numbers of
-each as ``.csv``, and ``symsim_statistics.csv`` and ``isoforms_statistics.csv``.
+``--symsim`` takes counts simulated by SymSim itself, an ``.npz`` with ``true_counts`` and
+``observed_counts`` of shape (cells, genes) and ``depth`` of shape (cells,); ``--cells`` takes cells
+quantified by kallisto, with their types, as ``exvae isoforms import`` writes them. The simulations
+have the same size and depth and differ in their seeds. Writes ``symsim.png`` and ``isoforms.png``,
+the numbers of each as ``.csv``, and ``symsim_statistics.csv`` and ``isoforms_statistics.csv``.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from ...data.cells import Cells, read_cells
+from ...data.cells import Cells
 from ...data.errors import DataError
+from ...data.h5ad.reading import read_cells
 from ...data.npz import read_npz
 from ...data.simulators.cells import SimulationOptions
 from ...data.simulators.cells import simulate_cells as simulate_isoforms
@@ -31,34 +32,38 @@ from ...data.simulators.gene_structures import draw_transcripts
 from ...data.simulators.symsim.cells import simulate_cells
 from ...data.simulators.symsim.settings import ObservationSettings
 from ...data.simulators.transcripts import Transcripts, read_transcripts
-from ..drawing.panels import compare_statistics
-from ..fitting.fits import write_atomically
 from . import bootstraps, symsim
 from .bootstraps import moments_of
+from .comparison import write_comparison
 from .symsim import CellCounts
 
 
-def picture_symsim(reference: Path, out: Path, seeds: Sequence[int]) -> pd.DataFrame:
-    """Draw SymSim in Python beside SymSim itself.
+class Compared(NamedTuple):
+    """Data sets of several seeds, and the one that they are compared with."""
+
+    simulated: list[Any]
+    reference: Any
+
+
+def simulate_like_symsim(reference: Path, seeds: Sequence[int]) -> Compared:
+    """Simulate counts of the size and depth of SymSim's own, with its tutorial's other settings.
 
     Parameters
     ----------
     reference
-        The ``.npz`` of SymSim's counts, of the settings of its tutorial but for size and depth.
-    out
-        Folder to write ``symsim.png``, ``symsim.csv`` and ``symsim_statistics.csv`` to.
+        The ``.npz`` of SymSim's counts.
     seeds
-        At least two, of the simulations.
+        Seeds of the simulations.
 
     Returns
     -------
-    pandas.DataFrame
-        Of :func:`~exvae.experiments.drawing.panels.compare_statistics`.
+    Compared
+        Data sets of :class:`~exvae.experiments.simulator_checks.symsim.CellCounts`.
 
     Raises
     ------
     DataError
-        If the file does not hold such counts, or the folder cannot be written to.
+        If the file does not hold such counts.
     """
     names = ("true_counts", "observed_counts", "depth")
     *counts, depths = read_npz(reference, "counts of SymSim", names).values()
@@ -68,49 +73,37 @@ def picture_symsim(reference: Path, out: Path, seeds: Sequence[int]) -> pd.DataF
     for seed in seeds:
         cells = simulate_cells(*theirs.true.shape, observation=observation, seed=seed)
         ours.append(CellCounts(cells.expression.counts, cells.observation.counts))
-    symsim.draw_comparison({_of_seeds(seeds): ours, "SymSim": [theirs]}, out / "symsim.png")
-    table = compare_statistics(
-        [symsim.statistics_of(each) for each in ours],
-        symsim.statistics_of(theirs),
-    )
-    _write(table, out / "symsim_statistics.csv")
-    return table
+    return Compared(ours, theirs)
 
 
-def picture_isoforms(
+def simulate_like_cells(
     reference: Cells,
-    out: Path,
     seeds: Sequence[int],
     transcripts: Transcripts | None = None,
     usage_noise: float = 0.0,
-) -> pd.DataFrame:
-    """Draw simulated cells beside cells that kallisto has quantified.
-
-    Simulated are as many cells and bootstraps, with the same numbers of reads; their expression is
-    SymSim's.
+) -> Compared:
+    """Simulate as many cells and bootstraps, with the same numbers of reads, as kallisto has seen.
 
     Parameters
     ----------
     reference
-        With ``obs["cell_type"]``.
-    out
-        Folder to write ``isoforms.png``, ``isoforms.csv`` and ``isoforms_statistics.csv`` to.
+        Cells with bootstraps and ``obs["cell_type"]``.
     seeds
-        At least two, of the simulations.
+        Seeds of the simulations, whose expression is SymSim's.
     transcripts
-        To simulate; as many as the reference has are made up if None.
+        Transcripts to simulate; None makes up as many as the reference has.
     usage_noise
-        See :func:`~exvae.data.simulators.usage.vary_usage`.
+        Argument of :func:`~exvae.data.simulators.usage.vary_usage`.
 
     Returns
     -------
-    pandas.DataFrame
-        Of :func:`~exvae.experiments.drawing.panels.compare_statistics`.
+    Compared
+        Data sets of :class:`~exvae.experiments.simulator_checks.bootstraps.BootstrapMoments`.
 
     Raises
     ------
     DataError
-        If the reference has no bootstraps or cell types, or the folder cannot be written to.
+        If the reference has no bootstraps or cell types.
     """
     theirs = moments_of(reference)
     options = SimulationOptions(int(reference.num_bootstraps.max()), usage_noise=usage_noise)
@@ -118,13 +111,7 @@ def picture_isoforms(
         moments_of(_like(reference, transcripts, options, np.random.default_rng(seed)))
         for seed in seeds
     ]
-    bootstraps.draw_bootstraps({_of_seeds(seeds): ours, "kallisto": [theirs]}, out / "isoforms.png")
-    table = compare_statistics(
-        [bootstraps.statistics_of(each) for each in ours],
-        bootstraps.statistics_of(theirs),
-    )
-    _write(table, out / "isoforms_statistics.csv")
-    return table
+    return Compared(ours, theirs)
 
 
 def _like(
@@ -133,7 +120,7 @@ def _like(
     options: SimulationOptions,
     generator: np.random.Generator,
 ) -> Cells:
-    """Simulate cells with the reads of others."""
+    """Simulate cells with the numbers of reads of others."""
     if transcripts is None:
         transcripts = draw_transcripts(reference.num_isoforms, generator)
     depths = np.asarray(reference.counts.sum(1), np.float64)
@@ -147,14 +134,6 @@ def _like(
         return read_cells(path)
 
 
-def _of_seeds(seeds: Sequence[int]) -> str:
-    return f"simulated, {len(seeds)} seeds"
-
-
-def _write(table: pd.DataFrame, path: Path) -> None:
-    write_atomically(path, lambda target: table.to_csv(target, index=False))
-
-
 def main() -> None:
     """Draw, and print how statistics compare."""
     parser = argparse.ArgumentParser(
@@ -166,7 +145,7 @@ def main() -> None:
     parser.add_argument("--transcripts", type=Path, metavar="FASTA", help="of the cells")
     parser.add_argument("--t2g", type=Path, metavar="FILE", help="of the transcripts")
     parser.add_argument(
-        "--usage-noise", type=float, default=0.0, help="as of exvae isoforms simulate"
+        "--usage-noise", type=float, default=0.0, help="as in exvae isoforms simulate"
     )
     parser.add_argument("--seeds", type=int, default=5, help="of simulated isoforms, at least 2")
     parser.add_argument("--symsim-seeds", type=int, default=40, help="of SymSim, at least 2")
@@ -178,7 +157,7 @@ def main() -> None:
     if not 0 <= arguments.usage_noise < 1:
         parser.error("--usage-noise must be from 0 to less than 1")
     if arguments.t2g is not None and arguments.transcripts is None:
-        parser.error("--t2g is of real transcripts; give them with --transcripts")
+        parser.error("--t2g names the genes of --transcripts; give them too")
     try:
         _draw(arguments)
     except DataError as error:
@@ -195,16 +174,17 @@ def _draw(arguments: argparse.Namespace) -> None:
         ) from error
     tables = []
     if arguments.symsim is not None:
-        seeds = range(arguments.symsim_seeds)
-        tables.append(picture_symsim(arguments.symsim, arguments.out, seeds))
+        data = simulate_like_symsim(arguments.symsim, range(arguments.symsim_seeds))
+        path = arguments.out / "symsim"
+        tables.append(write_comparison(symsim.VIEW, *data, "SymSim", path))
     if arguments.cells is not None:
         transcripts = None
         if arguments.transcripts is not None:
             transcripts, _ = read_transcripts(arguments.transcripts, arguments.t2g)
         cells, seeds = read_cells(arguments.cells), range(arguments.seeds)
-        tables.append(
-            picture_isoforms(cells, arguments.out, seeds, transcripts, arguments.usage_noise)
-        )
+        data = simulate_like_cells(cells, seeds, transcripts, arguments.usage_noise)
+        path = arguments.out / "isoforms"
+        tables.append(write_comparison(bootstraps.VIEW, *data, "kallisto", path))
     for table in tables:
         print(table.round(4).to_string(index=False))
 

@@ -1,21 +1,30 @@
-"""Pictures of counts simulated as by SymSim, beside counts of reference."""
+"""Counts of SymSim in Python beside reference counts, such as SymSim's own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
+from matplotlib.figure import Figure
 
-from ..drawing.panels import Panel, draw_panel, finish
-from ..drawing.pictures import plt
+from ..drawing.panels import Curve, Panel, draw_panels
+from .comparison import View
 
 # Bins of the number of molecules, the last one open.
 _MOLECULES = np.array([1, 2, 3, 5, 10, 20, 50, 100, 200, np.inf])
-# Bins of counts to a decade.
+# Bins of counts per decade.
 _BINS_PER_DECADE = 8
+
+_ENTRIES = "share of entries per decade"
+PANELS = (
+    Panel("molecules", "count above 0 (molecules)", _ENTRIES, style="step"),
+    Panel("observed counts", "count above 0 (reads)", _ENTRIES, style="step"),
+    Panel("genes", "1 + mean count (reads)", "share of cells with 0", style="points"),
+    Panel("technical zeros", "count (molecules)", "share of entries not observed"),
+    Panel("totals of cells", "total count (reads)", "share of cells up to there", ""),
+    Panel("variance of genes", "mean count (reads)", "variance (reads²)", "xy", "points"),
+)
 
 
 class CellCounts(NamedTuple):
@@ -34,7 +43,7 @@ class CellCounts(NamedTuple):
 
 
 def zeros_given_molecules(counts: CellCounts) -> tuple[np.ndarray, np.ndarray]:
-    """Find the share of entries that are not observed, by how many molecules there are.
+    """Find the share of entries that are not observed, by their number of molecules.
 
     Returns
     -------
@@ -54,11 +63,16 @@ def zeros_given_molecules(counts: CellCounts) -> tuple[np.ndarray, np.ndarray]:
 def distribution(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the density of log10 counts above 0.
 
+    Parameters
+    ----------
+    values
+        Counts (molecules or reads), any shape.
+
     Returns
     -------
     counts, density
-        The lower end of each bin, between whole numbers, and the share of all entries per decade in
-        it; shape (bins + 1,), the last one the end.
+        The lower end of each bin, between whole numbers, and the share of all entries in it per
+        decade; shape (bins + 1,), the last one the end.
     """
     decades = np.log10(max(values.max(), 1) + 1.0)
     points = 10 ** np.arange(0, decades + 1 / _BINS_PER_DECADE, 1 / _BINS_PER_DECADE)
@@ -90,56 +104,7 @@ def statistics_of(counts: CellCounts) -> dict[str, float]:
     }
 
 
-def draw_comparison(
-    data: Mapping[str, Sequence[CellCounts]], path: Path, *, unit: str = "reads"
-) -> pd.DataFrame:
-    """Draw the statistics of data sets on top of each other, and write their numbers beside.
-
-    Panels: how counts are distributed, true and observed; mean and zeros of each gene; zeros by the
-    number of molecules; totals of cells; mean and variance of each gene.
-
-    Parameters
-    ----------
-    data
-        Replicates of one or two kinds of data by name; they may differ in cells and genes.
-    path
-        Of the PNG; the numbers go to a CSV of the same name.
-    unit
-        Of observed counts.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``panel``, ``data``, ``replicate``, ``x``, ``y``.
-    """
-    figure, axes = plt.subplots(2, 3, figsize=(13.0, 7.4))
-    panels = (
-        Panel("molecules", "count above 0 (molecules)", "share of entries per decade"),
-        Panel("observed counts", f"count above 0 ({unit})", "share of entries per decade"),
-        Panel("genes", f"1 + mean count ({unit})", "share of cells with 0"),
-        Panel("technical zeros", "count (molecules)", "share of entries not observed"),
-        Panel("totals of cells", f"total count ({unit})", "share of cells up to there"),
-        Panel("variance of genes", f"mean count ({unit})", f"variance ({unit}²)", "xy"),
-    )
-    curves = {
-        name: [_curves_of(counts) for counts in replicates] for name, replicates in data.items()
-    }
-    styles = ("step", "step", "points", "line", "line", "points")
-    tables = [
-        draw_panel(
-            axis,
-            panel,
-            {name: [each[number] for each in own] for name, own in curves.items()},
-            style,
-        )
-        for number, (axis, panel, style) in enumerate(zip(axes.flat, panels, styles, strict=True))
-    ]
-    axes[1, 1].set_xscale("linear")
-    axes[1, 1].locator_params(axis="x", nbins=5)
-    return finish(figure, tables, path)
-
-
-def _curves_of(counts: CellCounts) -> list[tuple[np.ndarray, np.ndarray]]:
+def curves_of(counts: CellCounts) -> list[Curve]:
     """Find x and y of each panel."""
     observed = counts.observed
     totals = np.sort(observed.sum(1))
@@ -151,3 +116,15 @@ def _curves_of(counts: CellCounts) -> list[tuple[np.ndarray, np.ndarray]]:
         (totals, np.arange(1, len(totals) + 1) / len(totals)),
         (observed.mean(0), observed.var(0)),
     ]
+
+
+def draw_counts(data: Mapping[str, Sequence[Sequence[Curve]]]) -> Figure:
+    """Draw curves of :func:`curves_of`."""
+    figure = draw_panels(PANELS, data)
+    for axis, panel in zip(figure.axes, PANELS, strict=True):
+        if not panel.logarithmic:
+            axis.locator_params(axis="x", nbins=5)
+    return figure
+
+
+VIEW = View(PANELS, curves_of, statistics_of, draw_counts)

@@ -1,1 +1,1 @@
-"""Distributions of what models observe, and posteriors of what they ask for."""
+"""Likelihoods of the models, and posteriors of expression."""

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import torch
-from pyro.distributions import TorchDistribution, constraints
+from pyro.distributions import constraints
 from torch import Tensor
 from torch.distributions.utils import broadcast_all, lazy_property
 
 from ...data.bootstraps import BootstrapSummary
-from ..bootstrap_likelihood import BootstrapParameters, BootstrapSetting, squared_noise
-from ..marginal import count_posterior, grid_log_prob, marginal_log_prob
-from ..single_bootstrap import log_bin_mass, moments
+from ..base import require
+from ..bootstrap_sum.counts import count_posterior, log_bin_mass, moments
+from ..bootstrap_sum.driver import grid_log_likelihood, log_likelihood
+from ..bootstrap_sum.summand import Rules
 from .count_posterior import CountPosterior
-from .negative_binomial import ZINB, check_positive
+from .negative_binomial import ZINB, OfEntries, check_positive
 
-QUADRATURES = ("adaptive", "grid")
-DEFAULT_NOISE_CONCENTRATION = 5.0
+ERRORS = ("independent", "shared")
+NOISES = ("absolute", "relative")
+QUADRATURES = ("sum", "grid")
 
 
-class BootstrapZINB(TorchDistribution):
+class BootstrapZINB(OfEntries):
     r"""B bootstraps of one count, which are exchangeable but not independent.
 
     The count u is zero-inflated negative binomial and shared by the bootstraps,
@@ -26,9 +28,10 @@ class BootstrapZINB(TorchDistribution):
     .. math::
         p(x_1, ..., x_B) = \sum_u P(u) \prod_b p(x_b \mid u),
 
-    with x_b = u + noise, or 0 (Chan, Spence & Song, section 4; see
-    :mod:`exvae.models.bootstrap_likelihood` for what is beyond the paper). The sum is one over u
-    for all bootstraps together; its cost does not depend on their number.
+    with x_b = u + noise, or 0 (Chan, Spence & Song, section 4). The sum is one over u for all
+    bootstraps together; its cost does not depend on their number. A bootstrap is 0 only by dropout
+    of its own: the density of negative bootstraps is counted, and samples are set to 0 where they
+    are negative, as in the paper.
 
     Parameters
     ----------
@@ -39,25 +42,19 @@ class BootstrapZINB(TorchDistribution):
     dropout_logits
         Logit of P(h = 1), the probability that u is 0 whatever the negative binomial says.
     noise_scale
-        f > 0; the standard deviation of a bootstrap (reads) is f (``absolute``), f sqrt(1 + u)
-        (``relative``), or has a prior around that (``adaptive``).
+        f > 0; the standard deviation of a bootstrap (reads) is f (``absolute``) or f sqrt(1 + u)
+        (``relative``).
     bootstrap_dropout_logits
         Logit of pi = P(h' = 1), the probability that a bootstrap is 0 whatever u is.
     num_bootstraps
         B, the event's size.
     error
-        ``shared``: the bootstraps scatter around the estimate as the estimate scatters around the
-        truth; ``independent``: around the truth itself, the paper.
-    zeros
-        ``rectified``: negative bootstraps are 0; ``atom``: only h' makes zeros, and the density of
-        negative bootstraps is counted, the paper (samples are set to 0 all the same).
+        ``independent``: the bootstraps scatter around the truth itself, the paper; ``shared``:
+        around the estimate as the estimate scatters around the truth.
     noise
-        ``adaptive``, ``relative`` or ``absolute``, the paper.
-    noise_concentration
-        nu > 0 of the adaptive scale: sigma^2 | u ~ Inverse-Gamma(nu / 2, nu f^2 (1 + u) / 2).
-        5 where it is not given.
+        ``absolute``, the paper, or ``relative``.
     quadrature
-        ``adaptive``: nodes where the summand is; ``grid``: u = 0, ..., grid_size - 1, the paper.
+        ``sum``: over all counts; ``grid``: over u = 0, ..., grid_size - 1, the paper.
     grid_size
         Counts on the grid.
 
@@ -73,16 +70,10 @@ class BootstrapZINB(TorchDistribution):
         "dropout_logits": constraints.real,
         "noise_scale": constraints.positive,
         "bootstrap_dropout_logits": constraints.real,
-        "noise_concentration": constraints.positive,
     }
-
-    @constraints.dependent_property(is_discrete=False, event_dim=1)
-    def support(self) -> constraints.Constraint:
-        """Bootstraps that have a density; read as an atom, zero is no bound of theirs."""
-        rectified = self.setting.zeros == "rectified"
-        return constraints.independent(
-            constraints.nonnegative if rectified else constraints.real, 1
-        )
+    statistics = BootstrapSummary
+    # Zero is an atom, and no bound of the density.
+    support = constraints.independent(constraints.real, 1)
 
     def __init__(
         self,
@@ -93,66 +84,38 @@ class BootstrapZINB(TorchDistribution):
         bootstrap_dropout_logits: Tensor,
         *,
         num_bootstraps: int,
-        error: str = "shared",
-        zeros: str = "rectified",
-        noise: str = "adaptive",
-        noise_concentration: Tensor | float | None = None,
-        quadrature: str = "adaptive",
+        error: str = "independent",
+        noise: str = "absolute",
+        quadrature: str = "sum",
         grid_size: int = 10001,
         validate_args: bool | None = None,
     ) -> None:
-        if quadrature not in QUADRATURES:
-            raise ValueError(
-                f"quadrature is {quadrature!r}; choose one of {', '.join(QUADRATURES)}"
-            )
-        if noise_concentration is None:
-            noise_concentration = DEFAULT_NOISE_CONCENTRATION
-        self.setting = BootstrapSetting(error, zeros, noise)
-        self.num_bootstraps = num_bootstraps
-        self.quadrature = quadrature
-        self.grid_size = grid_size
-        self.parameters = BootstrapParameters(
-            *broadcast_all(
-                mean,
-                inverse_dispersion,
-                dropout_logits,
-                noise_scale,
-                bootstrap_dropout_logits,
-                noise_concentration,
-            )
+        require("error", error, ERRORS)
+        require("noise", noise, NOISES)
+        require("quadrature", quadrature, QUADRATURES)
+        self.options = {
+            "num_bootstraps": num_bootstraps,
+            "error": error,
+            "noise": noise,
+            "quadrature": quadrature,
+            "grid_size": grid_size,
+        }
+        self.num_bootstraps, self.error, self.noise = num_bootstraps, error, noise
+        self.quadrature, self.grid_size = quadrature, grid_size
+        self.parameters = broadcast_all(
+            mean, inverse_dispersion, dropout_logits, noise_scale, bootstrap_dropout_logits
         )
-        for name, value in self.parameters._asdict().items():
-            if name != "mean":  # the distribution's own mean has that name
-                setattr(self, name, value)
+        # The distribution's own mean has the name of the first.
+        self.count_mean, self.inverse_dispersion, self.dropout_logits = self.parameters[:3]
+        self.noise_scale, self.bootstrap_dropout_logits = self.parameters[3:]
         super().__init__(
-            self.parameters.mean.shape, torch.Size([num_bootstraps]), validate_args=validate_args
+            self.count_mean.shape, torch.Size([num_bootstraps]), validate_args=validate_args
         )
         if self._validate_args:
-            check_positive("mean", self.parameters.mean)
-
-    def expand(
-        self, batch_shape: torch.Size, _instance: BootstrapZINB | None = None
-    ) -> BootstrapZINB:
-        """Repeat the distribution over a larger batch."""
-        new = self._get_checked_instance(BootstrapZINB, _instance)
-        *tensors, noise_concentration = (part.expand(batch_shape) for part in self.parameters)
-        BootstrapZINB.__init__(
-            new,
-            *tensors,
-            num_bootstraps=self.num_bootstraps,
-            error=self.setting.error,
-            zeros=self.setting.zeros,
-            noise=self.setting.noise,
-            noise_concentration=noise_concentration,
-            quadrature=self.quadrature,
-            grid_size=self.grid_size,
-            validate_args=False,
-        )
-        new._validate_args = self._validate_args
-        return new
+            check_positive("mean", self.count_mean)
 
     def log_prob(self, value: Tensor | BootstrapSummary) -> Tensor:
-        """Log density in nats, shape batch_shape.
+        """Log density in nats, shape batch_shape; differentiable once, in the parameters.
 
         Parameters
         ----------
@@ -160,14 +123,12 @@ class BootstrapZINB(TorchDistribution):
             Bootstraps (reads), shape (..., B), or their sufficient statistics, each of shape (...),
             whose numbers of bootstraps may differ between entries.
         """
-        return self.log_prob_summary(self._summary(value))
-
-    def log_prob_summary(self, summary: BootstrapSummary) -> Tensor:
-        """Log density of bootstraps given by their sufficient statistics, in nats."""
-        parameters, summary = self._broadcast(summary)
+        parts = self._parts(value)
         if self.quadrature == "grid":
-            return grid_log_prob(parameters, summary, self.setting, self.grid_size)
-        return marginal_log_prob(parameters, summary, self.setting)
+            return grid_log_likelihood(parts, self._rules, self.grid_size)
+        return log_likelihood(parts, self._rules)
+
+    log_prob_summary = log_prob
 
     def posterior(self, value: Tensor | BootstrapSummary, *, of: str = "u") -> CountPosterior:
         """Distribution of the count given its bootstraps, exact given the parameters.
@@ -184,13 +145,12 @@ class BootstrapZINB(TorchDistribution):
         ValueError
             If ``of`` is neither.
         """
-        if of not in ("u", "y"):
-            raise ValueError(f"of is {of!r}; choose u or y")
-        parameters, summary = self._broadcast(self._summary(value))
-        return count_posterior(parameters, summary, self.setting, before_dropout=of == "y")
+        require("of", of, ("u", "y"))
+        parts = self._parts(value)
+        return count_posterior(parts, self._rules, before_dropout=of == "y")
 
     def log_prob_of_bin(self, k: Tensor) -> Tensor:
-        """Log probability that one bootstrap, rounded, is k, in nats.
+        """Log probability that one bootstrap, rounded, is k, in nats. Not differentiable.
 
         The mass of k - 1/2 to k + 1/2; k = 0 takes everything below 1/2.
 
@@ -200,32 +160,27 @@ class BootstrapZINB(TorchDistribution):
             Counts (reads), broadcasting with the batch shape.
         """
         k, *parts = torch.broadcast_tensors(k, *self.parameters)
-        return log_bin_mass(k, BootstrapParameters(*parts), self.setting)
+        return log_bin_mass(k, tuple(parts), self._rules)
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
         """Draw bootstraps (reads), shape sample_shape + batch_shape + (B,)."""
         shape = torch.Size(sample_shape) + self.batch_shape
         with torch.no_grad():
-            parameters = BootstrapParameters(*(part.expand(shape) for part in self.parameters))
-            u = ZINB(*parameters[:3], validate_args=False).sample()
-            variance = squared_noise(u, parameters.noise_scale, self.setting.noise)
-            if self.setting.noise == "adaptive":
-                shape_of_noise = 0.5 * parameters.noise_concentration
-                precision = torch._standard_gamma(shape_of_noise) / shape_of_noise
-                variance = variance / precision.clamp(min=torch.finfo(u.dtype).tiny)
-            scale = variance.sqrt()
+            *prior, scale, logits = (part.expand(shape) for part in self.parameters)
+            u = ZINB(*prior, validate_args=False).sample()
+            scale = scale * (1 + u).sqrt() if self.noise == "relative" else scale
             estimate = u
-            if self.setting.error == "shared":
+            if self.error == "shared":
                 estimate = u + scale * torch.randn_like(u)
             event = shape + self.event_shape
             noise = torch.randn(event, dtype=u.dtype, device=u.device)
-            kept = torch.sigmoid(-parameters.bootstrap_dropout_logits).unsqueeze(-1)
+            kept = torch.sigmoid(-logits).unsqueeze(-1)
             draws = (estimate.unsqueeze(-1) + scale.unsqueeze(-1) * noise).clamp(min=0.0)
             return draws * torch.bernoulli(kept.expand(event))
 
     @lazy_property
     def mean(self) -> Tensor:
-        """Mean of each bootstrap (reads), shape batch_shape + (B,)."""
+        """Mean of each bootstrap (reads) as sampled, shape batch_shape + (B,)."""
         return self._moments[0].unsqueeze(-1).expand(self.batch_shape + self.event_shape)
 
     @lazy_property
@@ -235,18 +190,17 @@ class BootstrapZINB(TorchDistribution):
 
     @lazy_property
     def _moments(self) -> tuple[Tensor, Tensor]:
-        return moments(self.parameters, self.setting)
+        return moments(self.parameters, self._rules)
 
-    def _summary(self, value: Tensor | BootstrapSummary) -> BootstrapSummary:
-        if isinstance(value, BootstrapSummary):
-            return value
-        if self._validate_args:
-            self._validate_sample(value)
-        return BootstrapSummary.of(value)
+    @property
+    def _rules(self) -> Rules:
+        return Rules(shared=self.error == "shared", relative=self.noise == "relative")
 
-    def _broadcast(self, summary: BootstrapSummary) -> tuple[BootstrapParameters, BootstrapSummary]:
-        dtype = self.parameters.mean.dtype
-        parts = torch.broadcast_tensors(
-            *self.parameters, *(statistic.to(dtype) for statistic in summary)
-        )
-        return BootstrapParameters(*parts[:6]), BootstrapSummary(*parts[6:])
+    def _parts(self, value: Tensor | BootstrapSummary) -> tuple[Tensor, ...]:
+        """Parameters, then statistics, of one shape and of the parameters' precision."""
+        if not isinstance(value, BootstrapSummary):
+            if self._validate_args:
+                self._validate_sample(value)
+            value = BootstrapSummary.of(value)
+        statistics = (statistic.to(self.count_mean.dtype) for statistic in value)
+        return torch.broadcast_tensors(*self.parameters, *statistics)

@@ -1,4 +1,4 @@
-"""The negative binomial continued to real counts, as a compiled loop on the CPU, for float32."""
+"""The negative binomial continued to real counts, as a compiled loop on the CPU."""
 
 from __future__ import annotations
 
@@ -6,82 +6,77 @@ from collections.abc import Callable
 from functools import cache
 
 import numba
+import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from .. import entry_blocks, float32_math
-from ..entry_blocks import prior_constant
-from ..float32_math import (
-    digamma_excess,
-    f,
+from . import compiled
+from .compiled import (
+    HALF_LOG_2_PI,
+    log,
     log1p,
-    log_ratio,
-    reciprocal_and_remainder,
-    stirling_remainder_of_small,
+    spread,
+    stamp_of,
+    stirling_of_any,
+    stirling_remainder,
 )
-from ..native_driver import spread, stamp_of
+from .negative_binomial import log_negative_binomial, stirling_remainder_of_small
 
 
-def native_log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -> Tensor:
-    """Compute :func:`~.gamma_poisson.log_gamma_poisson` of tensors of one shape.
+class LogGammaPoisson(torch.autograd.Function):
+    """:func:`~.gamma_poisson.log_gamma_poisson` of tensors of one shape, with slopes.
 
-    Differentiable once, in the mean and the inverse dispersion.
+    Second derivatives, in the mean and the inverse dispersion, are plain torch.
     """
-    return _LogGammaPoisson.apply(count, mean, inverse_dispersion)
-
-
-class _LogGammaPoisson(torch.autograd.Function):
-    """Value and slopes from the same loop."""
 
     @staticmethod
     def forward(ctx, count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -> Tensor:
+        """Compute values, and keep the slopes."""
         inputs = [part.detach().reshape(-1).numpy() for part in (count, mean, inverse_dispersion)]
         outputs = [torch.empty_like(mean, memory_format=torch.contiguous_format) for _ in range(3)]
         flat = [part.view(-1).numpy() for part in outputs]
         loop = _compiled()
         spread(lambda own: loop(*(part[own] for part in (*inputs, *flat))), mean.numel())
         value, *slopes = outputs
-        ctx.save_for_backward(*slopes)
+        ctx.save_for_backward(count, mean, inverse_dispersion, *slopes)
         return value
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, cotangent: Tensor) -> tuple[Tensor | None, ...]:
-        by_mean, by_dispersion = ctx.saved_tensors
-        return None, cotangent * by_mean, cotangent * by_dispersion
+        """Multiply by the slopes, or differentiate the value anew."""
+        count, mean, inverse_dispersion, by_mean, by_dispersion = ctx.saved_tensors
+        if not torch.is_grad_enabled():
+            return None, cotangent * by_mean, cotangent * by_dispersion
+        # The gradient is to be differentiated: the compiled slopes do not say how they depend.
+        parts = mean, inverse_dispersion
+        value = log_negative_binomial(count, *parts, stirling_remainder_of_small)
+        wanted = [part for part in parts if part.requires_grad]
+        slopes = iter(torch.autograd.grad(value, wanted, cotangent, create_graph=True))
+        return None, *(next(slopes) if part.requires_grad else None for part in parts)
 
 
 @cache
 def _compiled() -> Callable:
     """Compile the loop, or load what was compiled from the same sources."""
-    stamp = stamp_of([float32_math, entry_blocks])
+    stamp = stamp_of([compiled])
 
-    @numba.njit(cache=True, **float32_math.OPTIONS)
+    @numba.njit(cache=True, **compiled.OPTIONS)
     def loop(counts, means, dispersions, values, by_mean, by_dispersion):
         assert stamp
         for i in range(len(counts)):
-            count, mean, dispersion = counts[i], means[i], dispersions[i]
-            # The formula of positive counts holds from any on; at zero it is not used.
-            u = count if count > f(0) else f(1)
-            excess, total, successes = u - mean, mean + dispersion, u + dispersion
-            per_total, per_above = f(1) / total, f(1) / (u + f(1))
-            ratio, relative = successes * per_total, excess * per_total
-            gamma_ratio = log_ratio(ratio, relative)
-            step = log_ratio(
-                ratio * (mean * per_above),
-                -(dispersion * (excess + f(1)) + mean) * (per_total * per_above),
-            )
-            value = (u + f(0.5)) * step + (dispersion - f(1)) * gamma_ratio
-            value += stirling_remainder_of_small(successes)
-            value -= reciprocal_and_remainder(u + f(1))[1]
-            value += prior_constant(mean, dispersion)
-            spread_ = log1p(mean / dispersion)
-            slope = gamma_ratio - relative
-            slope += digamma_excess(successes) - digamma_excess(dispersion)
-            some = count > f(0)
-            values[i] = value if some else -dispersion * spread_
-            by_mean[i] = (excess / mean if some else f(-1)) * dispersion * per_total
-            by_dispersion[i] = slope if some else mean * per_total - spread_
+            u, mean, theta = np.float64(counts[i]), np.float64(means[i]), np.float64(dispersions[i])
+            log_above, per_total = log1p(u), 1 / (mean + theta)
+            relative, log_spread = (u - mean) * per_total, log1p(mean / theta)
+            log_ratio = log1p(relative)
+            remainder, deficit = stirling_of_any(theta)
+            above_remainder, above_deficit = stirling_of_any(u + theta)
+            value = (u + theta - 0.5) * log_ratio - u * (log_above - log(mean)) - 0.5 * log_above
+            value += above_remainder - stirling_remainder(1 / (u + 1)) - remainder
+            value += (1 - HALF_LOG_2_PI) - 0.5 * log_spread
+            some = u > 0
+            values[i] = value if some else -theta * log_spread
+            by_mean[i] = (u - mean) / mean * theta * per_total
+            slope = log_ratio - relative + deficit - above_deficit
+            by_dispersion[i] = slope if some else mean * per_total - log_spread
 
     return loop

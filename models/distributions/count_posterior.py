@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+# Share of a probability, or of a count, that is not told from nothing.
+_ROUNDING = 1e-9
+
 
 @dataclass(frozen=True)
 class CountPosterior:
@@ -22,7 +25,8 @@ class CountPosterior:
     u
         Count of the node (reads), shape (nodes,).
     width
-        How many counts the node stands for, shape (nodes,); where it is 1, u is an integer.
+        How many counts around it the node stands for, shape (nodes,); where it is 1, u is an
+        integer.
     probability
         Shape (nodes,); of each entry they sum to one.
     """
@@ -36,17 +40,9 @@ class CountPosterior:
     @classmethod
     def mixture(cls, posteriors: Sequence[CountPosterior]) -> CountPosterior:
         """Average distributions of the same entries, each given other samples of the latents."""
-
-        def joined(name: str) -> Tensor:
-            return torch.cat([getattr(posterior, name) for posterior in posteriors])
-
-        return cls(
-            posteriors[0].batch_shape,
-            joined("entry"),
-            joined("u"),
-            joined("width"),
-            joined("probability") / len(posteriors),
-        )
+        own = ((part.entry, part.u, part.width, part.probability) for part in posteriors)
+        entry, u, width, probability = (torch.cat(columns) for columns in zip(*own, strict=True))
+        return cls(posteriors[0].batch_shape, entry, u, width, probability / len(posteriors))
 
     def expectation(self, values: Tensor) -> Tensor:
         """Average a function of the count that has these values at the nodes."""
@@ -91,6 +87,11 @@ class CountPosterior:
         # Rounded sums can pass one.
         return below.clamp(max=1.0), up_to.clamp(max=1.0)
 
+    def sample(self, number: int) -> Tensor:
+        """Draw counts (reads), shape (number, *batch_shape)."""
+        shape = (number, self.batch_shape.numel())
+        return self._at(torch.rand(shape, dtype=torch.float64, device=self.u.device))
+
     def rank(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """P(U < k) and P(U <= k) for the count k next to a value (reads), of shape batch_shape.
 
@@ -99,9 +100,7 @@ class CountPosterior:
         return self.cumulative(value.round())
 
     def quantile(self, q: float | Sequence[float] | Tensor) -> Tensor:
-        """Smallest count whose cumulative probability reaches q.
-
-        Where counts are so large that a node stands for many, it is interpolated.
+        """Smallest count whose cumulative probability, as :meth:`cumulative` has it, reaches q.
 
         Parameters
         ----------
@@ -113,29 +112,42 @@ class CountPosterior:
         Tensor
             Shape batch_shape, or (quantiles, *batch_shape) for several.
         """
-        levels = torch.as_tensor(q, dtype=self.u.dtype, device=self.u.device)
-        order = self.u.argsort()
-        order = order[self.entry[order].argsort(stable=True)]
-        entry, u, width, mass = (
-            field[order] for field in (self.entry, self.u, self.width, self.probability)
-        )
-        sizes = torch.bincount(entry, minlength=self.batch_shape.numel())
-        last = sizes.cumsum(0) - 1
-        first = last - sizes + 1
-        # Of all entries one after another, so that entry e runs from e to e + 1.
-        cumulative = mass.to(torch.float64).cumsum(0)
-        before_entry = cumulative[first] - mass[first]
-        total = cumulative[last] - before_entry
-        reached = (cumulative - before_entry[entry]) / total[entry] + entry
-        share = mass / total[entry]
-        entries = torch.arange(len(first), device=u.device)
-        results = []
-        for level in levels.reshape(-1):
-            goal = entries + level.to(torch.float64)
-            node = torch.searchsorted(reached, goal - 1e-9).clamp(min=first, max=last)
-            # A node's mass is spread over the counts that it stands for.
-            fraction = 1 - (reached[node] - goal) / share[node].clamp(min=1e-30)
-            offset = width[node] * (fraction.clamp(0, 1).to(u.dtype) - 0.5)
-            results.append(u[node] + torch.where(width[node] > 1, offset, 0.0))
-        stacked = torch.stack(results).view(levels.shape + self.batch_shape)
-        return stacked.clamp(min=0.0)
+        levels = torch.as_tensor(q, dtype=torch.float64, device=self.u.device)
+        found = self._at(levels.reshape(-1, 1).expand(-1, self.batch_shape.numel()))
+        return found.view(levels.shape + self.batch_shape)
+
+    def _at(self, levels: Tensor) -> Tensor:
+        """Find counts at probabilities of shape (n, entries), shape (n, *batch_shape)."""
+        ends, reached, last = self._cumulative_at_ends()
+        first = torch.cat([last.new_zeros(1), last[:-1] + 1])
+        # Of all entries one after another: entry e runs from e to e + 1.
+        entries = torch.arange(len(last), device=last.device)
+        goal = entries + (levels * (1 - _ROUNDING)).clamp(min=_ROUNDING)
+        after = torch.searchsorted(reached, goal).maximum(first + 1).minimum(last)
+        before = after - 1
+        rise = (reached[after] - reached[before]).clamp(min=_ROUNDING**2)
+        fraction = ((goal - reached[before]) / rise).clamp(0.0, 1.0)
+        place = ends[before] + fraction * (ends[after] - ends[before])
+        counts = (place - 0.5 - _ROUNDING).ceil().clamp(min=0.0)
+        return counts.to(self.u.dtype).view(-1, *self.batch_shape)
+
+    def _cumulative_at_ends(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Give ends of the counts that nodes stand for in order, an entry's after the one's before.
+
+        Then cumulative probabilities, linear between ends also where nodes overlap, plus the number
+        of entries before, and the position of the last end of each entry; all but that float64.
+        """
+        u, width = self.u.double(), self.width.double()
+        density = self.probability.double() / width
+        ends = torch.cat([u - 0.5 * width, u + 0.5 * width])
+        steps, entry = torch.cat([density, -density]), self.entry.repeat(2)
+        order = ends.argsort()
+        order = order[entry[order].argsort(stable=True)]
+        ends, steps, entry = ends[order], steps[order], entry[order]
+        last = torch.bincount(entry, minlength=self.batch_shape.numel()).cumsum(0) - 1
+        # The density between an end and the next one; beyond the last one of an entry it is 0.
+        risen = steps.cumsum(0)[:-1] * ends.diff() * (entry.diff() == 0)
+        risen = torch.cat([risen.new_zeros(1), risen.clamp(min=0.0)]).cumsum(0)
+        before = torch.cat([risen.new_zeros(1), risen[last[:-1]]])
+        total = (risen[last] - before)[entry]
+        return ends, (risen - before[entry]) / total + entry, last

@@ -9,21 +9,19 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from pyro.distributions import TorchDistribution, constraints
+from pyro.distributions import constraints
 from torch import Tensor
 from torch.distributions.utils import broadcast_all, lazy_property
 from torch.nn import functional
 
-from ...data.bootstraps import BootstrapSummary
-from ..native_driver import uses_native
-from .compiled_gamma_poisson import native_log_gamma_poisson
-from .gamma_draws import standard_gamma
+from ...data.bootstraps import BootstrapMean
 from .negative_binomial import (
+    OfEntries,
     check_positive,
     log_negative_binomial,
-    split_negative_binomial,
     stirling_remainder_of_small,
 )
+from .posteriors import standard_gamma
 
 # Least reads whose error is independent that one effective read can stand for: two steps of the
 # scale on which estimates are spread over whole counts.
@@ -47,7 +45,7 @@ class EffectiveReads(NamedTuple):
     exposure: Tensor
 
 
-class BootstrapGammaPoisson(TorchDistribution):
+class BootstrapGammaPoisson(OfEntries):
     r"""B bootstraps of an estimate of a rate, which share the estimate's error.
 
     .. math::
@@ -58,10 +56,14 @@ class BootstrapGammaPoisson(TorchDistribution):
     The drawing of reads is part of both errors, so that r is a rate and no count; with
     phi = phi' = 1 the estimates are counts of reads and the bootstraps draw them anew. Given r the
     mean of the bootstraps has mean r and variance r (phi' + phi / B), as phi'' = phi' + phi / B
-    times a Poisson has. Scored is the quasi-likelihood of that mean (Wedderburn, 1974): the
-    Poisson's probability continued to real counts of effective reads, so that a marginal is the
-    negative binomial, so continued. That all bootstraps are zero has its exact probability. How
-    the bootstraps scatter around their mean says nothing more, phi being given.
+    times a Poisson has.
+
+    ``log_prob`` is the quasi-likelihood of that mean (Wedderburn, 1974): the Poisson's probability
+    continued to real counts of effective reads, so that the marginal is the negative binomial, so
+    continued. Its total mass is 1.00 at a mean of 100 reads, but up to 1.28 below one read, and
+    rises without bound in phi: compare losses only between fits of this model, and measure the
+    overdispersions, as they cannot be learned. That all bootstraps are zero has its exact
+    probability. How the bootstraps scatter around their mean adds nothing, phi being given.
 
     Parameters
     ----------
@@ -81,7 +83,8 @@ class BootstrapGammaPoisson(TorchDistribution):
     Raises
     ------
     ValueError
-        If validation is on and a parameter is out of range.
+        If an overdispersion requires a gradient, or validation is on and a parameter is out of
+        range.
     """
 
     arg_constraints = {
@@ -91,6 +94,7 @@ class BootstrapGammaPoisson(TorchDistribution):
         "bootstrap_dispersion": constraints.positive,
     }
     support = constraints.independent(constraints.nonnegative, 1)
+    statistics = BootstrapMean
 
     def __init__(
         self,
@@ -103,68 +107,42 @@ class BootstrapGammaPoisson(TorchDistribution):
         num_bootstraps: int,
         validate_args: bool | None = None,
     ) -> None:
-        (
-            self.rate_mean,
-            self.inverse_dispersion,
-            self.dropout_logits,
-            self.error_dispersion,
-            self.bootstrap_dispersion,
-        ) = broadcast_all(
+        refuse_learning(error_dispersion, bootstrap_dispersion)
+        self.parameters = broadcast_all(
             mean, inverse_dispersion, dropout_logits, error_dispersion, bootstrap_dispersion
         )
+        self.rate_mean, self.inverse_dispersion, self.dropout_logits = self.parameters[:3]
+        self.error_dispersion, self.bootstrap_dispersion = self.parameters[3:]
         self.num_bootstraps = num_bootstraps
+        self.options = {"num_bootstraps": num_bootstraps}
         super().__init__(
             self.rate_mean.shape, torch.Size([num_bootstraps]), validate_args=validate_args
         )
         if self._validate_args:
             check_positive("mean", self.rate_mean)
 
-    @property
-    def _parameters(self) -> tuple[Tensor, ...]:
-        return (
-            self.rate_mean,
-            self.inverse_dispersion,
-            self.dropout_logits,
-            self.error_dispersion,
-            self.bootstrap_dispersion,
-        )
-
-    def expand(
-        self, batch_shape: torch.Size, _instance: BootstrapGammaPoisson | None = None
-    ) -> BootstrapGammaPoisson:
-        """Repeat the distribution over a larger batch."""
-        new = self._get_checked_instance(BootstrapGammaPoisson, _instance)
-        BootstrapGammaPoisson.__init__(
-            new,
-            *(part.expand(batch_shape) for part in self._parameters),
-            num_bootstraps=self.num_bootstraps,
-            validate_args=False,
-        )
-        new._validate_args = self._validate_args
-        return new
-
-    def effective_reads(self, value: Tensor | BootstrapSummary) -> EffectiveReads:
+    def effective_reads(self, value: Tensor | BootstrapMean) -> EffectiveReads:
         """Turn bootstraps into counts of effective reads.
 
         Parameters
         ----------
         value
-            Bootstraps (reads), shape (..., B), or their sufficient statistics, each of shape (...),
-            whose numbers of bootstraps may differ between entries.
+            Bootstraps (reads), shape (..., B), or their statistics, each of shape (...), whose
+            numbers of bootstraps may differ between entries.
         """
-        if not isinstance(value, BootstrapSummary):
+        if not isinstance(value, BootstrapMean):
             if self._validate_args:
                 self._validate_sample(value)
-            value = BootstrapSummary.of(value)
+            value = BootstrapMean.of(value)
         number = value.number
         error, bootstrap = self.error_dispersion, self.bootstrap_dispersion
         # All bootstraps are zero with the probability that a Poisson of this exposure is.
         of_zero = -torch.expm1(-number * error / bootstrap) / error
         of_positive = 1 / (error + bootstrap / number)
-        exposure = torch.where(value.positives > 0, of_positive, of_zero)
-        return EffectiveReads(exposure * value.mean_of_all, exposure)
+        exposure = torch.where(value.mean > 0, of_positive, of_zero)
+        return EffectiveReads(exposure * value.mean, exposure)
 
-    def log_prob(self, value: Tensor | BootstrapSummary) -> Tensor:
+    def log_prob(self, value: Tensor | BootstrapMean) -> Tensor:
         """Log quasi-likelihood in nats of the mean of bootstraps, shape batch_shape.
 
         A density where the mean is positive, a probability where it is zero; ``value`` as for
@@ -176,7 +154,7 @@ class BootstrapGammaPoisson(TorchDistribution):
         at_zero = torch.logaddexp(kept, functional.logsigmoid(self.dropout_logits))
         return torch.where(count > 0, kept + exposure.log(), at_zero)
 
-    def draw_rates(self, value: Tensor | BootstrapSummary, number: int) -> Tensor:
+    def draw_rates(self, value: Tensor | BootstrapMean, number: int) -> Tensor:
         """Draw rates (reads) given bootstraps, zero where dropped, shape (number, *batch_shape).
 
         ``value`` as for :meth:`effective_reads`.
@@ -199,7 +177,7 @@ class BootstrapGammaPoisson(TorchDistribution):
         k
             Counts (reads), broadcasting with the batch shape.
         """
-        k, mean, theta, logits, step, _ = torch.broadcast_tensors(k, *self._parameters)
+        k, mean, theta, logits, step, _ = torch.broadcast_tensors(k, *self.parameters)
         step = step.clamp(min=LEAST_DISPERSION)
         low = torch.where(k > 0, k - 0.5, -torch.inf)
         kept = functional.logsigmoid(-logits)
@@ -226,7 +204,7 @@ class BootstrapGammaPoisson(TorchDistribution):
     def sample_estimates(self, sample_shape: torch.Size) -> Tensor:
         """Draw the quantifier's estimates (reads), shape sample_shape + batch_shape."""
         shape = torch.Size(sample_shape) + self.batch_shape
-        mean, theta, logits, error, _ = (part.expand(shape) for part in self._parameters)
+        mean, theta, logits, error, _ = (part.expand(shape) for part in self.parameters)
         rate = torch._standard_gamma(theta) * (mean / theta)
         rate = rate * torch.bernoulli(torch.sigmoid(-logits))
         return error * torch.poisson(rate / error)
@@ -254,6 +232,24 @@ class BootstrapGammaPoisson(TorchDistribution):
         return variance.unsqueeze(-1).expand(self.batch_shape + self.event_shape)
 
 
+def refuse_learning(*dispersions: Tensor) -> None:
+    """Raise ValueError if an overdispersion requires a gradient."""
+    if torch.is_grad_enabled() and any(part.requires_grad for part in dispersions):
+        raise ValueError(
+            "an overdispersion requires a gradient, but the quasi-likelihood rises without bound "
+            "in it; measure it from the bootstraps"
+        )
+
+
+def is_traced() -> bool:
+    """Tell whether operations are recorded, which compiled loops would escape."""
+    return (
+        torch.jit.is_tracing()
+        or torch.compiler.is_compiling()
+        or torch._C._functorch.peek_interpreter_stack() is not None
+    )
+
+
 def log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -> Tensor:
     """Log probability in nats of a negative binomial's counts, continued to all real ones >= 0.
 
@@ -266,13 +262,11 @@ def log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -
     inverse_dispersion
         theta > 0; the variance is mu + mu^2 / theta.
     """
-    if uses_native(mean):
-        return native_log_gamma_poisson(*broadcast_all(count, mean, inverse_dispersion))
-    at_zero = -inverse_dispersion * (mean / inverse_dispersion).log1p()
-    # At zero the formula of the others has no finite gradient.
-    positive = torch.where(count > 0, count, 1.0)
-    parts = split_negative_binomial(positive, mean, inverse_dispersion, stirling_remainder_of_small)
-    return torch.where(count > 0, parts.varying + parts.constant, at_zero)
+    if mean.is_cpu and mean.dtype == torch.float32 and not is_traced():
+        from .compiled_gamma_poisson import LogGammaPoisson  # loads numba
+
+        return LogGammaPoisson.apply(*broadcast_all(count, mean, inverse_dispersion))
+    return log_negative_binomial(count, mean, inverse_dispersion, stirling_remainder_of_small)
 
 
 def draw_rates(

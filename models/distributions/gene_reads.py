@@ -1,9 +1,7 @@
-"""Bootstraps of the isoforms of genes: reads of genes, divided among the isoforms of each.
+"""Bootstraps of the isoforms of genes: reads of genes, and their split between isoforms.
 
-What one isoform is given in error another of its gene lacks, so that bootstraps know the reads of
-a gene nearly as well as counts do, and their division worse. Both scatter as counts of effective
-reads do, each with a dispersion of its own, and with a gamma prior of a gene's rate and a Dirichlet
-prior of its usage everything is in closed form.
+Both scatter like counts of effective reads, each with an overdispersion of its own. With a gamma
+prior of a gene's rate and a Dirichlet prior of its usage everything is in closed form.
 """
 
 from __future__ import annotations
@@ -16,36 +14,38 @@ from pyro.distributions import TorchDistribution, constraints
 from torch import Tensor
 from torch.distributions.utils import lazy_property
 
-from ...data.bootstraps import BootstrapSummary
-from .gamma_draws import standard_gamma
-from .gamma_poisson import BootstrapGammaPoisson, log_gamma_poisson
+from ...data.bootstraps import BootstrapMean
+from .gamma_poisson import BootstrapGammaPoisson, log_gamma_poisson, refuse_learning
 from .genes import Genes
+from .posteriors import standard_gamma
 
-# What is added to parameters of a Dirichlet, so that those next to nothing are learned, too.
+# Added to Dirichlet parameters, so that tiny ones have gradients too.
 _ADDED_SHAPE = 1e-6
-# Least parameter of a Dirichlet that is drawn from: gammas of a smaller one are zero anyhow.
+# Least Dirichlet parameter in draws; gamma draws of a smaller one are zero.
 _LEAST_SHAPE = 1e-4
-# Effective reads below which there is nothing to divide.
+# Tolerated rounding of the sum of usage over a gene.
+_USAGE_TOLERANCE = 1e-3
+# Least effective reads of a gene that can be split.
 _LEAST_READS = 1e-6
-# Bound of 1 / (concentration + 1), which is one where all reads go to one isoform.
+# Upper bound of 1 / (concentration + 1), which is one if all reads go to one isoform.
 _MOST_CORRELATED = 0.999
-# Probability that the ambiguity of a gene's reads in a cell is so many times that of all cells.
+# Probabilities of factors by which a gene's ambiguity in a cell differs from its mean over cells.
 AMBIGUITIES = {0.25: 0.25, 1.0: 0.5, 4.0: 0.25}
 
 
 class Division(NamedTuple):
-    """How the reads of genes are divided among their isoforms.
+    """Parameters of the split of gene reads between isoforms.
 
     Attributes
     ----------
     usage
-        Mean share of each isoform in its gene's reads, shape (..., isoforms).
+        Mean share of each isoform in the reads of its gene, shape (..., isoforms).
     concentration
         kappa > 0; Var[usage] = usage (1 - usage) / (kappa + 1), shape (..., genes).
     error_dispersion
-        phi' > 0, reads whose division is known as well as that of one count, for estimates.
+        Overdispersion phi' > 0 of an estimate's split, in reads per effective read, shape (genes,).
     bootstrap_dispersion
-        phi > 0, the same for a bootstrap around the estimate; both of shape (genes,).
+        Overdispersion phi > 0 of a bootstrap's split around the estimate, shape (genes,).
     """
 
     usage: Tensor
@@ -55,7 +55,7 @@ class Division(NamedTuple):
 
 
 class GeneRates(NamedTuple):
-    """Draws of what is behind the bootstraps.
+    """Draws of gene rates and isoform usage.
 
     Attributes
     ----------
@@ -77,32 +77,33 @@ class BootstrapGeneReads(TorchDistribution):
         e_j \mid t \sim \phi' Poisson(t_j / \phi'), \quad
         e_{jg} = e_j n_g / \sum n, \; n_g \mid e_j, p \sim Poisson(e_j p_{jg} / \phi'_s)
 
-    for the isoforms g of each gene j, and likewise bootstraps around the estimates e. Scored is the
-    quasi-likelihood of the mean of the bootstraps: of its sums over genes, see
-    :class:`~exvae.models.distributions.gamma_poisson.BootstrapGammaPoisson`, and of the
-    division of each sum, a Dirichlet-multinomial of effective reads, continued to real
-    counts. Genes of one isoform have
-    nothing to divide, and are those of BootstrapGammaPoisson.
+    for the isoforms g of each gene j, and likewise bootstraps around the estimates e. ``log_prob``
+    is the quasi-likelihood of the mean of the bootstraps. It is the product of two parts: the sums
+    over genes (:class:`~exvae.models.distributions.gamma_poisson.BootstrapGammaPoisson`) and the
+    split of each sum, a Dirichlet-multinomial of effective reads, continued to real counts. Genes
+    of one isoform have only the first part. Compare losses only between fits of this model.
 
     Parameters
     ----------
     totals
         Distribution of the bootstraps of genes, batch shape (..., genes).
     division
-        Among isoforms; broadcasts with the batch shape.
+        Parameters of the split between isoforms; broadcasts with the batch shape.
     genes
-        Of the isoforms.
+        The gene of each isoform.
     validate_args
         Whether to check parameters and values.
 
     Raises
     ------
     ValueError
-        If validation is on and a parameter is out of range.
+        If an overdispersion requires a gradient, or validation is on and a parameter is out of
+        range or usage does not sum to one in every gene.
     """
 
     arg_constraints = {}
     support = constraints.independent(constraints.nonnegative, 2)
+    statistics = BootstrapMean
 
     def __init__(
         self,
@@ -112,6 +113,7 @@ class BootstrapGeneReads(TorchDistribution):
         *,
         validate_args: bool | None = None,
     ) -> None:
+        refuse_learning(*division[2:])
         self.totals = totals
         self.genes = genes
         of_genes, of_isoforms = totals.batch_shape, (*totals.batch_shape[:-1], len(genes.codes))
@@ -127,6 +129,9 @@ class BootstrapGeneReads(TorchDistribution):
             for name, value in self.division._asdict().items():
                 if not (value > 0).all():
                     raise ValueError(f"{name} must be positive")
+            sums = genes.sums(self.division.usage)
+            if not (sums - 1).abs().lt(_USAGE_TOLERANCE).all():
+                raise ValueError("usage must sum to one in every gene")
 
     @property
     def num_bootstraps(self) -> int:
@@ -143,40 +148,41 @@ class BootstrapGeneReads(TorchDistribution):
         new._validate_args = self._validate_args
         return new
 
-    def log_prob(self, value: Tensor | BootstrapSummary) -> Tensor:
-        """Log quasi-likelihood in nats of the mean of bootstraps, shape batch_shape.
+    def log_prob(self, value: Tensor | BootstrapMean) -> Tensor:
+        """Log quasi-likelihood (nats) of the mean of bootstraps, shape batch_shape.
 
         Parameters
         ----------
         value
-            Bootstraps (reads), shape (..., isoforms, B), or their sufficient statistics, each of
-            shape (..., isoforms), whose numbers of bootstraps may differ between cells.
+            Bootstraps (reads), shape (..., isoforms, B), or their statistics, each of shape
+            (..., isoforms), whose numbers of bootstraps may differ between cells.
         """
-        summary = self._summary(value)
-        of_genes = self.totals.log_prob(self._sums(summary)).sum(-1)
+        statistics = self._statistics(value)
+        of_genes = self.totals.log_prob(self._sums(statistics)).sum(-1)
         if self.genes.alone:
             return of_genes
         usage, concentration = self.division[:2]
-        count = self._divided(summary)
+        count = self._divided(statistics)
         division = log_dirichlet_multinomial(count, usage, concentration, self.genes)
         return of_genes + division.sum(-1)
 
-    def draw_rates(self, value: Tensor | BootstrapSummary, number: int) -> GeneRates:
-        """Draw rates of genes and usage of isoforms given bootstraps, ``number`` of each.
+    def draw_rates(self, value: Tensor | BootstrapMean, number: int) -> GeneRates:
+        """Draw rates of genes and usage of isoforms given bootstraps.
 
-        ``value`` as for :meth:`log_prob`; the draws are in a new first dimension.
+        ``value`` as for :meth:`log_prob`; shapes (number, *batch_shape, genes) and (number,
+        *batch_shape, isoforms).
         """
-        summary = self._summary(value)
-        totals = self.totals.draw_rates(self._sums(summary), number)
-        shape = self._prior_shape + self._divided(summary)
+        statistics = self._statistics(value)
+        totals = self.totals.draw_rates(self._sums(statistics), number)
+        shape = self._prior_shape + self._divided(statistics)
         return GeneRates(totals, draw_dirichlet(shape.expand(number, *shape.shape), self.genes))
 
     def log_prob_of_whole(self, counts: Tensor) -> Tensor:
-        """Log probability in nats of estimates that are rounded to whole counts.
+        """Log probability (nats) of estimates that are rounded to whole counts.
 
-        Those of genes as of BootstrapGammaPoisson; their division is the Dirichlet-multinomial of
-        whole counts with the mean and variance of what one bootstrap makes of a gene's reads, mixed
-        over :data:`AMBIGUITIES`, as a gene is not equally ambiguous in all cells.
+        BootstrapGammaPoisson scores the sums over genes. The split of a sum is a
+        Dirichlet-multinomial of whole counts with the mean and variance of one bootstrap's split,
+        mixed over :data:`AMBIGUITIES`, as a gene is not equally ambiguous in all cells.
 
         Parameters
         ----------
@@ -210,7 +216,7 @@ class BootstrapGeneReads(TorchDistribution):
         division, prior = self.division, self._prior_shape
         usage = draw_dirichlet(prior.expand(*sample_shape, *prior.shape), self.genes)
         usage = draw_shares(estimates, usage, division.error_dispersion, self.genes)
-        # Bootstraps of a gene in the place of B, so that genes are the last dimension.
+        # Move the bootstraps to the front, so that genes are the last dimension.
         bootstraps = self.totals.sample_around(estimates).movedim(-1, 0)
         shares = draw_shares(
             bootstraps,
@@ -231,45 +237,43 @@ class BootstrapGeneReads(TorchDistribution):
         """Parameters of the Dirichlets of usage, shape batch_shape + (isoforms,)."""
         return self.genes.spread(self.division.concentration) * self.division.usage
 
-    def _summary(self, value: Tensor | BootstrapSummary) -> BootstrapSummary:
-        if isinstance(value, BootstrapSummary):
+    def _statistics(self, value: Tensor | BootstrapMean) -> BootstrapMean:
+        if isinstance(value, BootstrapMean):
             return value
         if self._validate_args:
             self._validate_sample(value)
-        return BootstrapSummary.of(value)
+        return BootstrapMean.of(value)
 
-    def _sums(self, summary: BootstrapSummary) -> BootstrapSummary:
-        """Sum the mean bootstraps of isoforms over genes, as all that is asked of their sums."""
-        sums = self.genes.sums(summary.mean_of_all)
-        number = summary.number[..., :1].expand(sums.shape)
-        positives = number * (sums > 0)
-        return BootstrapSummary(number - positives, positives, sums, torch.zeros_like(sums))
+    def _sums(self, statistics: BootstrapMean) -> BootstrapMean:
+        """Add up the mean bootstraps of isoforms to those of genes, shape (..., genes)."""
+        sums = self.genes.sums(statistics.mean)
+        return BootstrapMean(statistics.number[..., :1].expand(sums.shape), sums)
 
-    def _divided(self, summary: BootstrapSummary) -> Tensor:
+    def _divided(self, statistics: BootstrapMean) -> Tensor:
         """Effective reads of isoforms for the division of their genes, shape (..., isoforms)."""
-        division, number = self.division, summary.number[..., :1]
+        division, number = self.division, statistics.number[..., :1]
         scatter = division.error_dispersion + division.bootstrap_dispersion / number
-        return summary.mean_of_all / self.genes.spread(scatter)
+        return statistics.mean / self.genes.spread(scatter)
 
 
 def log_dirichlet_multinomial(
     count: Tensor, usage: Tensor, concentration: Tensor, genes: Genes
 ) -> Tensor:
-    """Log probability in nats of how counts of genes are divided, continued to real counts >= 0.
+    """Log probability (nats) of the split of each gene's counts, continued to real counts >= 0.
 
-    Gamma-Poisson counts of one scale, given their sum, are divided so: it is the product of their
-    probabilities by that of their sum.
+    Given their sum, gamma-Poisson counts of one scale are Dirichlet-multinomial: the result is the
+    product of their probabilities divided by the probability of the sum.
 
     Parameters
     ----------
     count
-        Shape (..., isoforms).
+        Effective reads, shape (..., isoforms).
     usage
-        Means, which sum to one in each gene, shape (..., isoforms).
+        Mean usage, which sums to one in each gene, shape (..., isoforms).
     concentration
         kappa > 0, shape (..., genes).
     genes
-        Of the isoforms.
+        The gene of each isoform.
 
     Returns
     -------
@@ -279,20 +283,20 @@ def log_dirichlet_multinomial(
     total = genes.sums(count)
     mean = total.clamp(min=_LEAST_READS)
     shape = genes.spread(concentration) * usage + _ADDED_SHAPE
-    concentration = genes.sums(shape)  # with what was added, so that the parts fit together
+    concentration = genes.sums(shape)  # includes the added shapes, so that the parts agree
     parts = log_gamma_poisson(count, genes.spread(mean / concentration) * shape, shape)
     return genes.sums(parts) - log_gamma_poisson(total, mean, concentration)
 
 
 def draw_dirichlet(shape: Tensor, genes: Genes) -> Tensor:
-    """Draw usage from Dirichlets, one for each gene, of parameters of shape (..., isoforms)."""
+    """Draw usage from one Dirichlet for each gene; parameters and draws (..., isoforms)."""
     tiny = torch.finfo(shape.dtype).tiny
     gamma = standard_gamma(shape.clamp(min=_LEAST_SHAPE)).clamp(min=tiny)
     return genes.shares(gamma)
 
 
 def draw_shares(totals: Tensor, usage: Tensor, dispersion: Tensor, genes: Genes) -> Tensor:
-    """Draw how effective reads divide genes: shares of isoforms, shape (..., isoforms).
+    """Draw shares of isoforms from multinomials of effective reads, shape (..., isoforms).
 
     Parameters
     ----------
@@ -301,12 +305,12 @@ def draw_shares(totals: Tensor, usage: Tensor, dispersion: Tensor, genes: Genes)
     usage
         Expected shares, shape (..., isoforms).
     dispersion
-        Reads for each effective one, shape (..., genes).
+        Overdispersion, in reads per effective read, shape (..., genes).
     genes
-        Of the isoforms.
+        The gene of each isoform.
     """
     counts = torch.poisson(genes.spread(totals / dispersion) * usage)
-    # Where there is no whole effective read, one isoform has everything: the first to come.
+    # A gene without a whole effective read gives all reads to the isoform that arrives first.
     arrival = torch.empty_like(usage).exponential_() / usage
     first = arrival.new_full(totals.shape, torch.inf).scatter_reduce(
         -1, genes.codes.expand(arrival.shape), arrival, "amin"

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Genes(NamedTuple):
-    """Which gene each isoform is of.
+    """The gene of each isoform.
 
     Attributes
     ----------
@@ -40,10 +40,10 @@ class Genes(NamedTuple):
         return zeros.scatter_add(-1, self.codes.expand(values.shape), values)
 
     def spread(self, values: Tensor) -> Tensor:
-        """Give each isoform the value of its gene: (..., genes) to (..., isoforms)."""
+        """Repeat values of genes, shape (..., genes), for their isoforms, shape (..., isoforms)."""
         shape = (*values.shape[:-1], len(self.codes))
         return values.gather(-1, self.codes.expand(shape))
 
     def shares(self, values: Tensor) -> Tensor:
-        """Divide positive values by the sum over their gene, shape (..., isoforms)."""
+        """Divide positive values of isoforms by the sum over their gene, both (..., isoforms)."""
         return values / self.spread(self.sums(values))

@@ -1,8 +1,9 @@
-"""What draws from a posterior say of it."""
+"""Summaries of a posterior from its draws."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
 import numpy as np
@@ -10,15 +11,17 @@ import torch
 from torch import Tensor
 
 _HALF_A_READ = 0.5
+# Draws per generator; the result does not depend on the number of threads.
+_CHUNK = 1 << 20
 
 
 class SampledPosterior:
-    """Posterior of expression that is known by its draws.
+    """Posterior of expression (reads), represented by draws.
 
     Parameters
     ----------
     draws
-        Shape (draws, ...).
+        Expression (reads), shape (draws, ...).
     """
 
     def __init__(self, draws: Tensor) -> None:
@@ -26,12 +29,12 @@ class SampledPosterior:
 
     @property
     def mean(self) -> Tensor:
-        """Shape (...)."""
+        """Posterior mean (reads), shape (...)."""
         return self.draws.mean(0)
 
     @property
     def variance(self) -> Tensor:
-        """Shape (...)."""
+        """Posterior variance (reads squared), shape (...)."""
         return self.draws.var(0)
 
     @property
@@ -40,14 +43,14 @@ class SampledPosterior:
         return self.draws.log1p().mean(0)
 
     def rank(self, value: Tensor) -> tuple[Tensor, Tensor]:
-        """P(X < value) and P(X <= value), between which the rank of a true value lies.
+        """P(X < value) and P(X <= value), the bounds of the rank of a true value.
 
-        As of counts: what is below half a read counts as zero.
+        Values and draws below half a read count as zero.
 
         Parameters
         ----------
         value
-            Shape (...), in reads.
+            True expression (reads), shape (...).
 
         Returns
         -------
@@ -66,17 +69,17 @@ class SampledPosterior:
         return self.draws.sort(0).values
 
     def quantile(self, q: float | Sequence[float]) -> Tensor:
-        """Interpolate between the draws next to a probability, or several.
+        """Quantiles (reads), interpolated between the nearest draws.
 
         Parameters
         ----------
         q
-            Probability, or several.
+            One probability, or several.
 
         Returns
         -------
         Tensor
-            Shape (...), or (quantiles, ...) for several.
+            Shape (...) for one probability, (probabilities, ...) for several.
         """
         if isinstance(q, Sequence):
             return torch.stack([self.quantile(level) for level in q])
@@ -84,3 +87,25 @@ class SampledPosterior:
         below = int(place)
         above = min(below + 1, len(self.draws) - 1)
         return self._ordered[below].lerp(self._ordered[above], place - below)
+
+
+def standard_gamma(concentration: Tensor) -> Tensor:
+    """Draw from Gamma(concentration, 1), without gradients, of the shape of ``concentration``.
+
+    On the CPU numpy draws, on as many threads as torch has, seeded by torch's generator.
+    """
+    if not concentration.is_cpu:
+        return torch._standard_gamma(concentration)
+    shapes = concentration.detach().contiguous().flatten().numpy()
+    drawn = np.empty_like(shapes)
+    seed = int(torch.randint(1 << 62, ()))
+
+    def fill(start: int) -> None:
+        own = slice(start, start + _CHUNK)
+        generator = np.random.Generator(np.random.SFC64([seed, start]))
+        generator.standard_gamma(shapes[own], dtype=shapes.dtype, out=drawn[own])
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        for _ in pool.map(fill, range(0, len(shapes), _CHUNK)):
+            pass  # raises the error of a thread
+    return torch.from_numpy(drawn).view_as(concentration)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exvae.data.bootstraps import BootstrapSummary
+from exvae.data.bootstraps import BootstrapMean, BootstrapSummary
 
 reads = st.one_of(st.just(0.0), st.floats(-1e3, 1e6, width=32))
 bootstraps = st.lists(reads, min_size=1, max_size=12)
@@ -62,3 +62,38 @@ def test_small_scatter_of_large_counts_is_kept_in_float32() -> None:
     torch.testing.assert_close(
         summary.sum_of_squares.double(), exact.sum_of_squares, rtol=1e-2, atol=0
     )
+
+
+@pytest.mark.parametrize("kind", [BootstrapMean, BootstrapSummary])
+def test_statistics_stack_into_a_tensor_and_back(kind: type) -> None:
+    values = torch.tensor([[0.0, 3.0, 5.0], [0.0, 0.0, 0.0]])
+    statistics = kind.of(values)
+    stacked = statistics.stacked()
+    assert stacked.shape == (2, len(kind._fields))
+    for one, other in zip(kind.unstacked(stacked), statistics, strict=True):
+        assert torch.equal(one, other)
+    statistics.check()
+
+
+def test_number_and_mean() -> None:
+    values = torch.tensor([[0.0, 3.0, 6.0], [0.0, 0.0, 0.0]])
+    assert BootstrapMean.of(values).stacked().tolist() == [[3.0, 3.0], [3.0, 0.0]]
+
+
+@pytest.mark.parametrize(
+    ("statistics", "message"),
+    [
+        (BootstrapMean(torch.tensor([2.0, 0.0]), torch.ones(2)), "no bootstraps"),
+        (BootstrapMean(torch.tensor([2.5]), torch.ones(1)), "whole"),
+        (BootstrapMean(torch.tensor([2.0]), torch.tensor([-1.0])), "negative"),
+        (BootstrapMean(torch.tensor([2.0]), torch.tensor([torch.nan])), "missing"),
+        (BootstrapSummary(*torch.tensor([0.0, 0.0, 0.0, 0.0])), "no bootstraps"),
+        (BootstrapSummary(*torch.tensor([-1.0, 3.0, 1.0, 1.0])), "zeros must not be negative"),
+        (BootstrapSummary(*torch.tensor([1.0, 3.0, 1.0, -1.0])), "sum_of_squares must not be"),
+        (BootstrapSummary(*torch.tensor([1.5, 2.0, 1.0, 1.0])), "whole"),
+        (BootstrapSummary(*torch.tensor([3.0, 0.0, 1.0, 0.0])), "mean must be 0"),
+    ],
+)
+def test_impossible_statistics_are_refused(statistics: tuple, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        statistics.check()

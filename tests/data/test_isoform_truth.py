@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
 
-from exvae.data.cells import Cells, read_cells
+from exvae.data.cells import Cells
 from exvae.data.errors import DataError
+from exvae.data.h5ad.reading import read_cells
 from exvae.data.isoform_truth import read_truth
 
 NAMES, ISOFORMS = ["one", "two", "three"], ["a", "b"]

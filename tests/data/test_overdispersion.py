@@ -10,7 +10,6 @@ import pytest
 import scipy.sparse
 import torch
 
-from exvae.data import overdispersion
 from exvae.data.cells import Cells, summarise
 from exvae.data.overdispersion import inferential_dispersions
 from exvae.models.distributions.gamma_poisson import BootstrapGammaPoisson
@@ -71,12 +70,10 @@ def expected(draws: np.ndarray, numbers: np.ndarray, chosen: np.ndarray) -> np.n
 
 @pytest.mark.parametrize("chosen", [np.arange(5), np.array([3, 2, 0])])
 @pytest.mark.parametrize("block", [1 << 20, 12])
-def test_dispersions_are_ratios_of_variances(
-    chosen: np.ndarray, block: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(overdispersion, "_BLOCK", block)
+def test_dispersions_are_ratios_of_variances(chosen: np.ndarray, block: int) -> None:
     draws, numbers = draw()
-    found = inferential_dispersions(cells_of(draws, numbers), chosen, GENES)
+    cells = cells_of(draws, numbers)
+    found = inferential_dispersions(cells, chosen, GENES, block_size=block)
     np.testing.assert_allclose(found, expected(draws, numbers, chosen), rtol=1e-5)
 
 

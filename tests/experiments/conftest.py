@@ -1,13 +1,20 @@
-"""The command, as users type it."""
+"""The command, as users type it, and small fits of models of isoforms."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
+from exvae.data.cells import Cells
 from exvae.experiments import cli
+from exvae.experiments.fitting.training import TrainingConfig
+from exvae.experiments.isoforms import fitting
+from exvae.experiments.isoforms.fitting import IsoformFit
+from exvae.experiments.isoforms.settings import IsoformConfig
 
 
 class Result:
@@ -34,3 +41,30 @@ def exvae(monkeypatch, capsys) -> Callable[..., Result]:
         return Result(ended.value.code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def fit_cells(small_cells: Cells, tmp_path: Path) -> Callable[..., IsoformFit]:
+    """Fit a model and load the fit; fields and options of IsoformConfig, and of the training."""
+    names = {field.name for field in fields(IsoformConfig)}
+
+    def fit(
+        name: str = "fit",
+        *,
+        cells: Cells = small_cells,
+        train_fraction: float = 0.75,
+        training: dict | None = None,
+        **options,
+    ) -> IsoformFit:
+        chosen = {key: options.pop(key) for key in names & options.keys()}
+        defaults = {"epochs": 2, "batch_size": 5, "learning_rate": 5e-3, "device": "cpu"}
+        fitting.fit(
+            cells,
+            IsoformConfig(**chosen, options=options),
+            TrainingConfig(**{**defaults, **(training or {})}),
+            tmp_path / name,
+            train_fraction=train_fraction,
+        )
+        return fitting.load(tmp_path / name, "cpu")
+
+    return fit

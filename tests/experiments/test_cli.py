@@ -18,6 +18,8 @@ from exvae.data.simulators.documents import simulate_corpus
 from exvae.experiments.fitting.training import LossNotFinite, TrainingInterrupted
 from exvae.experiments.lda import completion, fitting
 
+FIT = ("lda", "fit", "{corpus}", "--topics", 3, "--out", "{out}")
+
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Path:
@@ -46,9 +48,12 @@ def fit(corpus: Path, tmp_path_factory) -> Path:
     "options",
     [
         (),
-        ("--guide", "fixed-length", "--length", 20),
-        ("--pooling", "moments", "--alpha", "symmetric", "--learn-beta"),
-        ("--patience", 1, "--alpha", "fixed"),
+        ("--guide", "fixed-length", "--set", "length=20", "--set", "readout_sizes=[16]"),
+        (
+            *("--pooling", "moments", "--set", "learn_document_concentration=symmetric"),
+            *("--set", "learn_topic_concentration=true"),
+        ),
+        ("--patience", 1, "--set", "learn_document_concentration=fixed"),
     ],
 )
 def test_fit_writes_a_fit_and_pictures(exvae, corpus: Path, tmp_path: Path, options) -> None:
@@ -185,17 +190,21 @@ def test_a_corpus_without_splits_is_split_the_same_way_again(exvae, tmp_path: Pa
         (["lda", "fit", "{binary}", "--topics", 3, "--out", "{out}"], "binary.tsv"),
         (["lda", "fit", "{corpus}", "--topics", 0, "--out", "{out}"], "--topics"),
         (["lda", "fit", "{corpus}", "--topics", 3], "--out"),
-        (["lda", "fit", "{corpus}", "--topics", 3, "--out", "{out}", "--device", "tpu"], "device"),
+        ([*FIT, "--device", "tpu"], "device"),
         (["lda", "fit", "{corpus}", "--topics", 3, "--out", "{fit}"], "holds a fit already"),
-        (["lda", "fit", "{corpus}", "--topics", 3, "--out", "{out}", "--resume"], "resume"),
+        ([*FIT, "--resume"], "resume"),
         (["lda", "evaluate", "{missing}", "{corpus}"], "is no fit"),
-        (["lda", "evaluate", "{fit}", "{unknown}"], "--drop-unknown"),
+        (["lda", "evaluate", "{fit}", "{unknown}"], "drop_unknown"),
         (["lda", "infer", "{fit}", "{corpus}", "--out", "{missing}/topics.csv"], "folder"),
         (["lda", "topics", "{corpus}"], "is no fit"),
         (["lda", "simulate", "{out}.csv"], ".npz"),
         (["lda", "simulate", "{out}.npz", "--length-dispersion", 2], "length_dispersion"),
         (["lda", "simulate", "{out}.npz", "--lengths", "odd"], "--lengths"),
-        (["lda", "fit", "{corpus}", "--topics", 3, "--out", "{out}", "--pooling", "x"], "pooling"),
+        ([*FIT, "--pooling", "x"], "pooling"),
+        ([*FIT, "--set", "length"], "--set length is not of the form NAME=VALUE"),
+        ([*FIT, "--set", "length=9"], "no option length; choose one of"),
+        ([*FIT, "--set", "update=odd", "--guide", "exchangeable"], "update is 'odd'"),
+        ([*FIT, "--guide", "sets"], "guide is 'sets'; choose one of exchangeable, fixed-length"),
         (["lda", "nothing"], "nothing"),
         (["info", "{missing}"], "is no fit"),
     ],

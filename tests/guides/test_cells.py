@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pyro
@@ -14,8 +15,9 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 from torch.distributions import kl_divergence
 
-from exvae.data.cells import CellBatch, ExpressionScales, input_scales
-from exvae.guides.cells import SCVIGuide
+from exvae.data.cell_batches import CellBatch
+from exvae.data.initial_values import ExpressionScales, input_scales
+from exvae.guides.cells import CellGuide
 from exvae.guides.sets import POOLINGS
 from exvae.models.scvi import DISPERSIONS, DROPOUTS, SCVI
 
@@ -23,11 +25,12 @@ ISOFORMS, BATCHES = 5, 2
 SIZES = {"element_sizes": (8,), "readout_sizes": (8,)}
 
 
-def build(pooling: str = "mean", input_dropout: float = 0.0, **options) -> tuple[SCVI, SCVIGuide]:
+def build(pooling: str = "mean", input_dropout: float = 0.0, **options) -> tuple[SCVI, CellGuide]:
     model = SCVI(ISOFORMS, BATCHES, latent_size=3, hidden_sizes=(8,), **options)
     fractions = torch.full((ISOFORMS,), 1 / ISOFORMS)
-    model.initialise(ExpressionScales(torch.full((2,), 4.0), torch.full((2,), 0.5), fractions))
-    return model, SCVIGuide(model, pooling=pooling, input_dropout=input_dropout, **SIZES)
+    scales = ExpressionScales(torch.full((2,), 4.0), torch.full((2,), 0.5), fractions)
+    model.initialise(SimpleNamespace(expression=scales))
+    return model, CellGuide(model, pooling=pooling, input_dropout=input_dropout, **SIZES)
 
 
 def batch_of(sizes: list[int], num_cells: int | None = None) -> CellBatch:
@@ -40,7 +43,7 @@ def batch_of(sizes: list[int], num_cells: int | None = None) -> CellBatch:
     return CellBatch(vectors, offsets, batches, torch.arange(cells), num_cells or cells, counts)
 
 
-def parameters_of(guide: SCVIGuide, batch: CellBatch) -> list[Tensor]:
+def parameters_of(guide: CellGuide, batch: CellBatch) -> list[Tensor]:
     """Location and scale of q(z) and q(log l)."""
     posteriors = guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)
     z, library = posteriors["z"].base_dist, posteriors["library"]
@@ -101,7 +104,7 @@ def test_a_hidden_isoform_reads_as_its_mean() -> None:
     _, guide = build(input_dropout=0.5)
     batch = batch_of([1, 1, 1])
     counts = csr_matrix(batch.bootstraps.numpy())
-    guide.initialise(input_scales(counts))
+    guide.initialise(SimpleNamespace(inputs=input_scales(counts)))
     centred = guide.centred(batch.bootstraps)
     torch.testing.assert_close(centred.mean(0), torch.zeros(ISOFORMS), atol=1e-5, rtol=0)
     read = guide.elements(centred, batch.offsets, batch.batches)[:, :ISOFORMS]
@@ -126,14 +129,86 @@ def test_inputs_drop_out_in_training_alone() -> None:
     assert torch.equal(*[parameters_of(guide, batch)[0] for _ in range(2)])
 
 
+def test_a_mask_is_of_a_cell_and_not_of_a_bootstrap() -> None:
+    """Masks of bootstraps would average out over many copies of one vector."""
+    _, guide = build(input_dropout=0.5)
+    vector = torch.tensor([[40.0, 5.0, 20.0, 1.0, 9.0]])
+
+    def spread(copies: int) -> Tensor:
+        cells = 300
+        batch = batch_of([1])._replace(
+            bootstraps=vector.expand(cells * copies, -1),
+            offsets=torch.arange(cells + 1) * copies,
+            batches=torch.zeros(cells, dtype=torch.int64),
+        )
+        return parameters_of(guide, batch)[0].std(0).max()
+
+    # Cells do not share a mask either.
+    assert spread(1) > 0.02
+    assert spread(64) > 0.6 * spread(1)
+
+
+def test_the_batch_is_never_hidden() -> None:
+    _, guide = build()
+    guide.input_dropout = 1.0
+    batch = batch_of([2, 2, 2])
+    location = parameters_of(guide, batch)[0]
+    torch.testing.assert_close(location[0], location[2])
+    assert not torch.allclose(location[0], location[1])
+
+
+@pytest.mark.parametrize("share", [0.2, None])
+def test_the_share_that_is_hidden(share: float | None) -> None:
+    """Seven of ten unless it is told."""
+    options = {} if share is None else {"input_dropout": share}
+    guide = CellGuide(SCVI(ISOFORMS, BATCHES), **options)
+    share = 0.7 if share is None else share
+    cells = 2000
+    values, batches = torch.ones(cells, ISOFORMS), torch.zeros(cells, dtype=torch.int64)
+    read = guide.elements(values, torch.arange(cells + 1), batches)[:, :ISOFORMS]
+    assert (read == 0).float().mean() == pytest.approx(share, abs=0.02)
+
+
+def test_vectors_are_read_at_one_depth() -> None:
+    """The encoder reads log1p of the vectors scaled to the median reads of a cell, centred."""
+    _, guide = build()
+    counts = torch.poisson(torch.full((9, ISOFORMS), 12.0))
+    scales = input_scales(csr_matrix(counts.numpy()))
+    # Ten thousand reads before anything is known of the cells.
+    at_first = (counts / counts.sum(-1, keepdim=True) * 1e4).log1p()
+    torch.testing.assert_close(guide.centred(counts), at_first)
+    guide.initialise(SimpleNamespace(inputs=scales))
+    shallow = counts / 30
+    scaled = shallow / shallow.sum(-1, keepdim=True).clamp(min=1.0) * scales.reads
+    torch.testing.assert_close(guide.centred(shallow), scaled.log1p() - scales.log1p_means)
+
+
+@pytest.mark.parametrize(("reads", "expected"), [(0.0, 1.0), (0.5, 1.0), (5.0, 5.0)])
+def test_a_cell_of_few_reads_has_a_library(reads: float, expected: float) -> None:
+    _, guide = build()
+    batch = batch_of([1])
+    batch = batch._replace(bootstraps=torch.full((1, ISOFORMS), reads / ISOFORMS))
+    assert parameters_of(guide, batch)[2].exp().item() == pytest.approx(expected)
+
+
+def test_sizes_of_layers_are_those_asked_for() -> None:
+    model = SCVI(ISOFORMS, BATCHES, latent_size=3)
+    guide = CellGuide(model, element_sizes=(7, 6), readout_sizes=(4,))
+    shapes = [tuple(value.shape) for value in guide.parameters() if value.dim() == 2]
+    # f reads the batch, too; h the size of the set.
+    assert shapes == [(7, ISOFORMS + BATCHES), (6, 7), (4, 7), (8, 4)]
+    shapes = [tuple(value.shape) for value in CellGuide(model).parameters() if value.dim() == 2]
+    assert shapes == [(64, ISOFORMS + BATCHES), (8, 65)]
+
+
 def test_scales_stay_positive_and_finite() -> None:
     _, guide = build()
     batch = batch_of([1, 1])
     for parameter in guide.parameters():
         torch.nn.init.normal_(parameter, std=100.0)
     z_location, z_scale, location, scale = parameters_of(guide, batch)
-    assert (z_scale > 0).all()
-    assert (scale > 0).all()
+    assert (z_scale >= 1e-3).all()
+    assert (scale >= 1e-3).all()
     assert all(part.isfinite().all() for part in (z_location, z_scale, location, scale))
 
 
@@ -210,13 +285,15 @@ def test_it_learns_the_states_of_cells() -> None:
     )
     model, guide = build(dropout="none")
     svi = SVI(model, guide, ClippedAdam({"lr": 1e-2}), TraceMeanField_ELBO())
-    losses = [svi.step(*batch) for _ in range(300)]
+    losses = [svi.step(*batch) for _ in range(450)]
     assert losses[-1] < 0.9 * losses[0]
     with torch.no_grad():
         posteriors = guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)
         latents = {name: posterior.mean for name, posterior in posteriors.items()}
-        decoded = model.decode(batches=batch.batches, **latents).mean
+        decoded = model.count_parameters(latents, batch.batches)[0]
     for kind in (0, 1):
         found = decoded[kinds == kind].mean(0)
-        expected = profiles[kind] / profiles[kind].sum()
-        torch.testing.assert_close(found / found.sum(), expected, rtol=0, atol=0.12)
+        seen = counts[kinds == kind].mean(0)
+        # Rare isoforms, too: one and the same factor is allowed for all.
+        ratio = (found / found.sum()) / (seen / seen.sum())
+        assert (ratio.log().abs() < 0.4).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import torch
 from pyro import poutine
@@ -10,10 +12,11 @@ from pyro.optim import ClippedAdam
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from exvae.data.bootstraps import BootstrapSummary
-from exvae.data.cells import CellBatch, ExpressionScales, expression_scales, input_scales
+from exvae.data.bootstraps import BootstrapMean
+from exvae.data.cell_batches import CellBatch
+from exvae.data.initial_values import ExpressionScales, expression_scales, input_scales
 from exvae.data.overdispersion import InferentialDispersions
-from exvae.guides.cells import SCVIGuide
+from exvae.guides.cells import CellGuide
 from exvae.models.distributions.gene_reads import draw_shares
 from exvae.models.distributions.genes import Genes
 from exvae.models.isoforms import EffectiveReadIsoforms
@@ -24,26 +27,37 @@ GENES = torch.tensor([0, 1, 2, 3, 3])
 SIZES = {"element_sizes": (8,), "readout_sizes": (8,)}
 
 
-def build(**options) -> tuple[EffectiveReadIsoforms, SCVIGuide]:
+def build(**options) -> tuple[EffectiveReadIsoforms, CellGuide]:
     model = EffectiveReadIsoforms(GENES, BATCHES, latent_size=3, hidden_sizes=(8,))
     fractions = torch.full((ISOFORMS,), 1 / ISOFORMS)
-    model.initialise(ExpressionScales(torch.full((2,), 4.0), torch.full((2,), 0.5), fractions))
-    ones = torch.ones(4)
-    model.initialise_noise(InferentialDispersions(ones, torch.tensor([1.0, 1.0, 1.0, 9.0])))
-    return model, SCVIGuide(model, **SIZES, **options)
+    scales = ExpressionScales(torch.full((2,), 4.0), torch.full((2,), 0.5), fractions)
+    measured = InferentialDispersions(torch.ones(4), torch.tensor([1.0, 1.0, 1.0, 9.0]))
+    model.initialise(SimpleNamespace(expression=scales, overdispersion=lambda codes: measured))
+    return model, CellGuide(model, **SIZES, **options)
 
 
 def batch_of(sets: list[Tensor], batches: Tensor | None = None) -> CellBatch:
     """Make a minibatch of sets of bootstraps, each of shape (bootstraps, isoforms)."""
-    parts = [BootstrapSummary.of(own.T) for own in sets]
     return CellBatch(
         torch.cat(sets),
         torch.tensor([0, *np.cumsum([len(own) for own in sets])]),
         torch.arange(len(sets)) % BATCHES if batches is None else batches,
         torch.arange(len(sets)),
         len(sets),
-        BootstrapSummary(*map(torch.stack, zip(*parts, strict=True))),
+        torch.stack([BootstrapMean.of(own.T).stacked() for own in sets]),
     )
+
+
+def evaluated(svi: SVI, batch: CellBatch) -> float:
+    """Loss of a minibatch in evaluation mode, always with the same draws."""
+    for module in (svi.model, svi.guide):
+        module.eval()
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        loss = np.mean([svi.evaluate_loss(*batch) for _ in range(10)])
+    for module in (svi.model, svi.guide):
+        module.train()
+    return float(loss)
 
 
 def test_a_step_moves_every_parameter() -> None:
@@ -51,11 +65,18 @@ def test_a_step_moves_every_parameter() -> None:
     model, guide = build(input_dropout=0.0)
     batch = batch_of([torch.poisson(torch.full((size, ISOFORMS), 8.0)) for size in (3, 1, 4, 2)])
     svi = SVI(model, guide, ClippedAdam({"lr": 1e-2}), TraceMeanField_ELBO())
+
+    def loss() -> float:
+        """Average over the same draws each time, so that only what is learned makes it differ."""
+        torch.manual_seed(1)
+        return float(np.mean([svi.evaluate_loss(*batch) for _ in range(30)]))
+
+    first = loss()
     parameters = [*model.named_parameters(), *guide.named_parameters()]
     before = [parameter.detach().clone() for _, parameter in parameters]
     losses = [svi.step(*batch) for _ in range(8)]
     assert np.isfinite(losses).all()
-    assert min(losses[-3:]) < losses[0]
+    assert loss() < first - 1.0
     for (name, parameter), old in zip(parameters, before, strict=True):
         assert not torch.equal(parameter, old), name
 
@@ -85,9 +106,14 @@ def test_expression_of_ambiguous_isoforms_leans_on_other_cells() -> None:
     means = torch.stack([own.mean(0) for own in sets])
     model, guide = build(input_dropout=0.0)
     counts = csr_matrix(means.numpy())
-    model.initialise(expression_scales(counts, np.zeros(cells, np.int64), BATCHES))
-    guide.initialise(input_scales(counts))
-    model.initialise_noise(InferentialDispersions(torch.ones(4), dispersion))
+    measured = InferentialDispersions(torch.ones(4), dispersion)
+    values = SimpleNamespace(
+        expression=expression_scales(counts, np.zeros(cells, np.int64), BATCHES),
+        inputs=input_scales(counts),
+        overdispersion=lambda codes: measured,
+    )
+    model.initialise(values)
+    guide.initialise(values)
     svi = SVI(model, guide, ClippedAdam({"lr": 1e-2}), TraceMeanField_ELBO())
     for _ in range(300):
         svi.step(*batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,8 +16,9 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from exvae.data.bootstraps import BootstrapSummary
-from exvae.data.cells import CellBatch, ExpressionScales, input_scales
-from exvae.guides.paper_isoforms import IsoformGuide
+from exvae.data.cell_batches import CellBatch
+from exvae.data.initial_values import ExpressionScales, input_scales
+from exvae.guides.paper_isoforms import PaperGuide
 from exvae.guides.sets import POOLINGS
 from exvae.models.paper_isoforms import BootstrapIsoforms
 
@@ -24,20 +26,21 @@ ISOFORMS, BATCHES = 5, 2
 SIZES = {"element_sizes": (8,), "readout_sizes": (8,)}
 
 
-def build(pooling: str = "mean", **options) -> tuple[BootstrapIsoforms, IsoformGuide]:
+def build(pooling: str = "mean", **options) -> tuple[BootstrapIsoforms, PaperGuide]:
     model = BootstrapIsoforms(
         ISOFORMS, BATCHES, latent_size=3, noise_latent_size=2, hidden_sizes=(8,), **options
     )
     fractions = torch.full((ISOFORMS,), 1 / ISOFORMS)
-    model.initialise(ExpressionScales(torch.full((2,), 4.0), torch.full((2,), 0.5), fractions))
-    model.initialise_noise(torch.ones(ISOFORMS))
-    return model, IsoformGuide(model, pooling=pooling, **SIZES)
+    scales = ExpressionScales(torch.full((2,), 4.0), torch.full((2,), 0.5), fractions)
+    ones = torch.ones(ISOFORMS)
+    model.initialise(SimpleNamespace(expression=scales, noise_variances=lambda relative: ones))
+    return model, PaperGuide(model, pooling=pooling, **SIZES)
 
 
-def summary_of(sets: list[Tensor]) -> BootstrapSummary:
+def summary_of(sets: list[Tensor]) -> Tensor:
     """Summarise sets of bootstraps, each of shape (bootstraps, isoforms)."""
     parts = [BootstrapSummary.of(own.T) for own in sets]
-    return BootstrapSummary(*map(torch.stack, zip(*parts, strict=True)))
+    return torch.stack([own.stacked() for own in parts])
 
 
 def batch_of(sizes: list[int]) -> CellBatch:
@@ -55,16 +58,24 @@ def batch_of(sizes: list[int]) -> CellBatch:
     )
 
 
+def evaluated(svi: SVI, batch: CellBatch) -> float:
+    """Loss of a minibatch in evaluation mode, always with the same draws."""
+    for module in (svi.model, svi.guide):
+        module.eval()
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        loss = np.mean([svi.evaluate_loss(*batch) for _ in range(10)])
+    for module in (svi.model, svi.guide):
+        module.train()
+    return float(loss)
+
+
 @pytest.mark.parametrize(
-    ("error", "zeros", "noise"),
-    list(
-        itertools.product(
-            ("shared", "independent"), ("rectified", "atom"), ("adaptive", "relative", "absolute")
-        )
-    ),
+    ("error", "noise"),
+    list(itertools.product(("independent", "shared"), ("absolute", "relative"))),
 )
-def test_every_model_learns_with_the_guide(error: str, zeros: str, noise: str) -> None:
-    model, guide = build(error=error, zeros=zeros, noise=noise)
+def test_every_model_learns_with_the_guide(error: str, noise: str) -> None:
+    model, guide = build(error=error, noise=noise)
     svi = SVI(model, guide, ClippedAdam({"lr": 1e-2}), TraceMeanField_ELBO())
     modules = (model, guide)
     before = [
@@ -73,9 +84,10 @@ def test_every_model_learns_with_the_guide(error: str, zeros: str, noise: str) -
         for name, value in module.named_parameters()
     ]
     batch = batch_of([3, 1, 4, 2])
-    losses = [svi.step(*batch) for _ in range(8)]
-    assert np.isfinite(losses).all()
-    assert min(losses[-3:]) < losses[0]
+    losses = [evaluated(svi, batch)]
+    assert all(np.isfinite(svi.step(*batch)) for _ in range(8))
+    losses.append(evaluated(svi, batch))
+    assert losses[1] < losses[0]
     for name, value, old in before:
         assert value.isfinite().all(), name
         assert not torch.equal(value, old), name
@@ -178,11 +190,12 @@ def test_what_the_model_generates_is_recovered() -> None:
         torch.zeros(cells, dtype=torch.int64),
         torch.arange(cells),
         cells,
-        BootstrapSummary.of(bootstraps),
+        BootstrapSummary.of(bootstraps).stacked(),
     )
-    model, _ = build(dropout="none", noise="relative")
-    guide = IsoformGuide(model, input_dropout=0.0)  # of five isoforms all are needed
-    guide.initialise(input_scales(csr_matrix(bootstraps.mean(-1).numpy())))
+    model, _ = build(error="shared", noise="relative")
+    guide = PaperGuide(model, input_dropout=0.0)  # of five isoforms all are needed
+    counts = csr_matrix(bootstraps.mean(-1).numpy())
+    guide.initialise(SimpleNamespace(inputs=input_scales(counts)))
     svi = SVI(model, guide, ClippedAdam({"lr": 2e-2}), TraceMeanField_ELBO())
     losses = [svi.step(*batch) for _ in range(120)]
     assert np.mean(losses[-10:]) < losses[0]
@@ -194,7 +207,7 @@ def test_what_the_model_generates_is_recovered() -> None:
             {name: posterior.sample() for name, posterior in posteriors.items()} for _ in range(5)
         ]
         found = model.expression(samples, batch.batches, batch.obs)
-        noise = model.decode_noise(posteriors["a"].mean, batch.batches).noise_scale
+        noise = model.decode_noise(posteriors["a"].mean, batch.batches)[0]
         ends = found.quantile([0.1, 0.9])
     # The states of the kinds lie apart: one line between them tells all cells.
     direction = z[kinds == 0].mean(0) - z[kinds == 1].mean(0)

@@ -3,32 +3,26 @@
 For one cell and isoform, with h, h' and the count u drawn as in the paper (section 4):
 
     u = y or, with probability P(h = 1), 0;  y ~ NB(mean, inverse dispersion)
-    variance = f^2 (absolute), f^2 (1 + u) (relative),
-               Inverse-Gamma(nu / 2, nu f^2 (1 + u) / 2) (adaptive, one draw for all bootstraps)
+    variance = f^2 (absolute) or f^2 (1 + u) (relative)
     e = u (independent), or Normal(u, variance) (shared, one draw for all bootstraps)
-    x_b = 0 with probability pi, else Normal(e, variance), where negative it is 0 if rectified
+    x_b = 0 with probability pi, else Normal(e, variance)
 
-The density of x_1 .. x_B is summed over every integer u. Given u, what the positive bootstraps say
-of e and of the variance is conjugate and has a closed form; the factor of the zeros,
-(pi + (1 - pi) Phi(-e / sigma))^zeros if rectified and pi^zeros if not, is averaged on fine grids.
+The density of x_1 .. x_B is summed over every integer u; given u it has a closed form.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
-from scipy.special import expit, gammaln, log_expit, log_ndtr, logsumexp, stdtr
+from scipy.special import expit, gammaln, log_expit, log_ndtr, logsumexp
 
 Array = NDArray[np.float64]
 
-ERRORS = ("shared", "independent")
-ZEROS = ("rectified", "atom")
-NOISES = ("adaptive", "relative", "absolute")
+ERRORS = ("independent", "shared")
+NOISES = ("absolute", "relative")
 
 # Summands that are e^-50 of the largest one are left out.
 NEGLIGIBLE = 50.0
@@ -38,14 +32,13 @@ NODES_PER_BLOCK = 12
 
 
 class Parameters(NamedTuple):
-    """Of one entry, as the arguments of `BootstrapZINB`; nu is not used unless adaptive."""
+    """Of one entry, as the arguments of `BootstrapZINB`."""
 
     mean: float
     inverse_dispersion: float
     dropout_logits: float
     noise_scale: float
     bootstrap_dropout_logits: float
-    noise_concentration: float
 
 
 class Summary(NamedTuple):
@@ -66,14 +59,13 @@ class Summary(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """One of the twelve combinations."""
+    """One of the four combinations."""
 
     error: str
-    zeros: str
     noise: str
 
 
-KINDS = [Kind(error, zeros, noise) for error in ERRORS for zeros in ZEROS for noise in NOISES]
+KINDS = [Kind(error, noise) for error in ERRORS for noise in NOISES]
 
 
 # Samples
@@ -86,10 +78,7 @@ def sample(
     rng: np.random.Generator,
     number: int | None = None,
 ) -> Array:
-    """Draw bootstraps as the paper generates them, shape (number, bootstraps) or (bootstraps,).
-
-    Negative ones are set to 0 for `rectified` and kept for `atom`.
-    """
+    """Draw bootstraps, negative ones too, shape (number, bootstraps) or (bootstraps,)."""
     drawn = sample_with_counts(parameters, bootstraps, kind, rng, number or 1)
     return drawn.bootstraps if number else drawn.bootstraps[0]
 
@@ -113,14 +102,9 @@ def sample_with_counts(
     y = np.where(rate < 1e18, rng.poisson(np.minimum(rate, 1e18)), rate).astype(float)
     u = np.where(rng.uniform(size=shape) < expit(parameters.dropout_logits), 0.0, y)
     variance = parameters.noise_scale**2 * (1.0 if kind.noise == "absolute" else 1 + u)
-    if kind.noise == "adaptive":
-        nu = parameters.noise_concentration
-        variance = nu * variance / 2 / np.maximum(rng.gamma(nu / 2, 1.0, shape), 1e-300)
     sigma = np.sqrt(variance)
     e = u if kind.error == "independent" else rng.normal(u, sigma)
     x = rng.normal(e, sigma, (number, bootstraps))
-    if kind.zeros == "rectified":
-        x = np.maximum(x, 0.0)
     x[rng.uniform(size=x.shape) < expit(parameters.bootstrap_dropout_logits)] = 0.0
     return Drawn(y[:, 0], u[:, 0], x)
 
@@ -182,109 +166,15 @@ def log_prior(u: Array, parameters: Parameters) -> Array:
 def log_likelihood(u: Array, parameters: Parameters, summary: Summary, kind: Kind) -> Array:
     """Log density of the bootstraps given the count u."""
     zeros, positives, mean, sum_of_squares = summary
-    nu = parameters.noise_concentration
-    variance = parameters.noise_scale**2 * (
-        np.ones_like(u) if kind.noise == "absolute" else 1.0 + u
-    )
+    logits = parameters.bootstrap_dropout_logits
+    log_density = np.full_like(u, zeros * log_expit(logits) + positives * log_expit(-logits))
+    if positives == 0:
+        return log_density
+    variance = parameters.noise_scale**2 * (1.0 if kind.noise == "absolute" else 1.0 + u)
     kappa = 1.0 if kind.error == "independent" else 1 / (1 + positives)
     squares = sum_of_squares + kappa * positives * (mean - u) ** 2
-    log_density = 0.5 * np.log(kappa) - positives / 2 * np.log(2 * np.pi) * np.ones_like(u)
-    if positives:
-        log_density += positives * log_expit(-parameters.bootstrap_dropout_logits)
-    if kind.noise == "adaptive":
-        shape = (nu + positives) / 2
-        rate = (nu * variance + squares) / 2
-        log_density = log_density + (
-            gammaln(shape)
-            - gammaln(nu / 2)
-            - nu / 2 * np.log1p(squares / (nu * variance))
-            - positives / 2 * np.log(rate)
-        )
-    else:
-        log_density = log_density - positives / 2 * np.log(variance) - squares / (2 * variance)
-    if zeros == 0:
-        return log_density
-    if kind.zeros == "atom":
-        return log_density + zeros * log_expit(parameters.bootstrap_dropout_logits)
-    # The mean of e given u and the positives, in units of sigma / (e's own spread, if any).
-    centre = u if kind.error == "independent" else (u + positives * mean) / (1 + positives)
-    if kind.noise == "adaptive":
-        return log_density + _averaged_over_variance(
-            centre / np.sqrt(rate), shape, parameters, summary, kind
-        )
-    return log_density + log_zeros(centre / np.sqrt(variance), parameters, summary, kind)
-
-
-def log_zeros(ratio: Array, parameters: Parameters, summary: Summary, kind: Kind) -> Array:
-    """Log probability of all zeros given sigma, u and the positives; `ratio` is E[e] / sigma."""
-    logits = parameters.bootstrap_dropout_logits
-    # Without an error of the estimate e is u: as if it were known from infinitely many positives.
-    positives = summary.positives if kind.error == "shared" else np.inf
-    largest = min(_furthest(logits, summary.zeros, positives), ratio.max())
-    # Rounded upwards so that the same table serves neighbouring parameters.
-    table = _zeros_table(logits, summary.zeros, positives, np.ceil(largest + 1))
-    return table(np.minimum(ratio, largest))
-
-
-def _log_zero(ratio: Array, logits: float) -> Array:
-    """Log probability of one zero given e / sigma."""
-    return np.logaddexp(log_expit(logits), log_expit(-logits) + log_ndtr(-ratio))
-
-
-def _furthest(logits: float, zeros: int, positives: float) -> float:
-    """Find from which E[e] / sigma on dropout explains all zeros, to a factor of 1 + e^-50."""
-    cost = -zeros * log_expit(logits)
-    return np.sqrt(2 * (cost + NEGLIGIBLE + 10) / (1 + positives)) + np.sqrt(
-        2 * (NEGLIGIBLE + 10 - log_expit(logits))
-    )
-
-
-@functools.lru_cache(maxsize=16)
-def _zeros_table(logits: float, zeros: int, positives: float, largest: float) -> CubicSpline:
-    """Average the zeros over e, on a grid of E[e] / sigma from 0, for interpolation.
-
-    The grid of e / sigma has at least three nodes to its standard deviation 1 / sqrt(1 + m), where
-    the sum of a Gaussian times an entire function errs by e^-100; interpolation errs by 1e-8.
-    """
-    centres = np.arange(0, largest + 0.04, 0.02)
-    if positives == np.inf:
-        return CubicSpline(centres, zeros * _log_zero(centres, logits))
-    spread = 1 / np.sqrt(1 + positives)
-    step = 0.3 / np.sqrt(1 + positives + zeros)
-    e = np.arange(-15 * spread - 5, largest + 15 * spread, step)
-    integrand = zeros * _log_zero(e, logits) + np.log(step / spread) - 0.5 * np.log(2 * np.pi)
-    values = [
-        logsumexp(integrand - 0.5 * ((e - part[:, None]) / spread) ** 2, axis=1)
-        for part in np.array_split(centres, len(centres) * len(e) // 1_000_000 + 1)
-    ]
-    return CubicSpline(centres, np.concatenate(values))
-
-
-def _averaged_over_variance(
-    ratio: Array, shape: float, parameters: Parameters, summary: Summary, kind: Kind
-) -> Array:
-    """Log probability of all zeros given u and the positives, averaged over the variance.
-
-    1 / sigma^2 = g / rate with g ~ Gamma(shape, 1); the grid is one of log g, with a step of half
-    of its standard deviation at most, where the sum errs by e^-70. `ratio` is E[e] / sqrt(rate).
-    """
-    cost = -summary.zeros * log_expit(parameters.bootstrap_dropout_logits)
-    step = min(0.1, 0.5 / np.sqrt(shape))
-    lowest = max(
-        -(NEGLIGIBLE + cost) / shape - 5,
-        -2 * np.log(max(ratio.max(), 1e-3)) - 15 - (NEGLIGIBLE + 10) / shape,
-    )
-    lowest = min(lowest, np.log(shape) - 20 / np.sqrt(shape))
-    log_g = np.arange(lowest, np.log(shape + 12 * np.sqrt(shape) + 80), step)
-    weight = shape * log_g - np.exp(log_g) - gammaln(shape) + np.log(step)
-    sigma = np.exp(log_g / 2)
-    averages = []
-    for part in np.array_split(ratio, ratio.size * len(log_g) // 100_000 + 1):
-        terms = log_zeros(part[:, None] * sigma, parameters, summary, kind)
-        terms += weight
-        largest = terms.max(axis=1, keepdims=True)
-        averages.append(largest[:, 0] + np.log(np.exp(terms - largest).sum(axis=1)))
-    return np.concatenate(averages)
+    log_density += 0.5 * np.log(kappa) - positives / 2 * np.log(2 * np.pi * variance)
+    return log_density - squares / (2 * variance)
 
 
 # The sum over u
@@ -298,7 +188,7 @@ def log_joint(u: Array, parameters: Parameters, summary: Summary, kind: Kind) ->
 
 def log_prob(parameters: Parameters, summary: Summary, kind: Kind) -> float:
     """Log density of bootstraps with this summary."""
-    if kind.zeros == "atom" and summary.positives == 0:
+    if summary.positives == 0:
         return float(log_likelihood(np.zeros(1), parameters, summary, kind)[0])
     return log_sum(
         lambda u: log_joint(u, parameters, summary, kind),
@@ -434,9 +324,6 @@ def gradient(
     """
     derivatives = []
     for index, name in enumerate(Parameters._fields):
-        if name == "noise_concentration" and kind.noise != "adaptive":
-            derivatives.append(0.0)
-            continue
         values = []
         for shift in (-2 * step, -step, step, 2 * step):
             moved = list(parameters)
@@ -475,28 +362,20 @@ def posterior(
 
 
 def log_prob_of_bin(k: int, parameters: Parameters, kind: Kind) -> float:
-    """Log probability that one bootstrap lies within 1/2 of k, and below 1/2 for k = 0.
-
-    Masses below 1e-300 are lost in the tails of Student's distribution.
-    """
-    nu, f = parameters.noise_concentration, parameters.noise_scale
-
-    def log_upper_tail(x: Array) -> Array:
-        if kind.noise == "adaptive":
-            return np.log(np.maximum(stdtr(nu, -x), 1e-300))
-        return log_ndtr(-x)
+    """Log probability that one bootstrap lies within 1/2 of k, and below 1/2 for k = 0."""
+    f = parameters.noise_scale
 
     def summand(u: Array) -> Array:
         variance = f**2 * (np.ones_like(u) if kind.noise == "absolute" else 1.0 + u)
         sigma = np.sqrt(variance * (2 if kind.error == "shared" else 1))
         lower, upper = (k - 0.5 - u) / sigma, (k + 0.5 - u) / sigma
         if k == 0:
-            return log_prior(u, parameters) + log_upper_tail(-upper)
+            return log_prior(u, parameters) + log_ndtr(upper)
         # Mirrored where u is above the bin: differences of what is nearly one have no digits.
         above = u > k
         lower, upper = np.where(above, -upper, lower), np.where(above, -lower, upper)
-        larger = log_upper_tail(lower)
-        ratio = np.exp(np.minimum(log_upper_tail(upper) - larger, -1e-15))
+        larger = log_ndtr(-lower)
+        ratio = np.exp(np.minimum(log_ndtr(-upper) - larger, -1e-15))
         return log_prior(u, parameters) + larger + np.log1p(-ratio)
 
     mean, theta = parameters.mean, parameters.inverse_dispersion

@@ -33,9 +33,9 @@ def stress_points() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def typical_entries() -> ModuleType:
-    """Give entries as minibatches have them."""
-    return load("typical_entries")
+def examples() -> ModuleType:
+    """Give distributions of bootstraps that tests vary."""
+    return load("examples")
 
 
 @pytest.fixture(scope="session")
@@ -45,12 +45,18 @@ def generation() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def kinds(brute_force: ModuleType) -> list[tuple[str, str, str]]:
-    """Give all combinations of error, zeros and noise, as named tuples."""
+def small_models() -> ModuleType:
+    """Give small models of isoforms, and minibatches for them."""
+    return load("small_models")
+
+
+@pytest.fixture(scope="session")
+def kinds(brute_force: ModuleType) -> list[tuple[str, str]]:
+    """Give all combinations of error and noise, as named tuples."""
     return brute_force.KINDS
 
 
 @pytest.fixture(params=load("brute_force").KINDS, ids="-".join)
-def kind(request: pytest.FixtureRequest) -> tuple[str, str, str]:
+def kind(request: pytest.FixtureRequest) -> tuple[str, str]:
     """Give one combination after another."""
     return request.param

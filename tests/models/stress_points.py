@@ -35,7 +35,6 @@ def _draw(brute_force, kind, case: str, rng: np.random.Generator) -> tuple:
         rng.uniform(-8, 8),
         sigma if kind.noise == "absolute" else np.clip(sigma / np.sqrt(1 + mean), 1e-3, 1e3),
         rng.uniform(-8, 8),
-        log_uniform(0.5, 200),
     )
     if case == "limit":
         ends = [
@@ -43,8 +42,8 @@ def _draw(brute_force, kind, case: str, rng: np.random.Generator) -> tuple:
             {"dropout_logits": -30.0, "inverse_dispersion": 1e6},
             {"mean": 1e-3, "dropout_logits": -30.0},
             {"mean": 1e5, "inverse_dispersion": 1e-2},
-            {"bootstrap_dropout_logits": 30.0, "noise_concentration": 0.5},
-            {"noise_scale": 1e3, "noise_concentration": 200.0, "bootstrap_dropout_logits": -30.0},
+            {"bootstrap_dropout_logits": 30.0},
+            {"noise_scale": 1e3, "bootstrap_dropout_logits": -30.0},
         ]
         parameters = parameters._replace(**ends[rng.integers(len(ends))])
     if case == "all zeros" and rng.uniform() < 0.5:
@@ -52,7 +51,7 @@ def _draw(brute_force, kind, case: str, rng: np.random.Generator) -> tuple:
     parameters = brute_force.Parameters(*map(_float32, parameters))
     bootstraps = round(log_uniform(0.51, 100.49))
     sample = brute_force.sample(parameters, bootstraps, kind, rng)
-    if kind.zeros == "rectified" or rng.uniform() < 0.5:
+    if rng.uniform() < 0.5:
         sample = np.maximum(sample, 0.0)
     summary = brute_force.Summary.of(sample)
     if case == "all zeros":

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
 import pytest
 import scipy.stats
 import torch
 from pyro import poutine
 from torch import Tensor
 
-from exvae.data.bootstraps import BootstrapSummary
-from exvae.data.cells import CellBatch, ExpressionScales
+from exvae.data.bootstraps import BootstrapMean
+from exvae.data.cell_batches import CellBatch
+from exvae.data.initial_values import ExpressionScales
 from exvae.data.overdispersion import InferentialDispersions
 from exvae.models.distributions.gamma_poisson import BootstrapGammaPoisson
 from exvae.models.distributions.gene_reads import (
@@ -27,18 +31,19 @@ DISPERSIONS = InferentialDispersions(torch.tensor([0.8, 1.0, 2.5]), torch.tensor
 
 def build(**options) -> EffectiveReadIsoforms:
     model = EffectiveReadIsoforms(CODES, BATCHES, latent_size=3, hidden_sizes=(8,), **options)
-    model.initialise(
-        ExpressionScales(
-            torch.tensor([4.0, 5.0]),
-            torch.tensor([0.3, 0.6]),
-            torch.tensor([0.3, 0.3, 0.2, 0.1, 0.1]),
-        )
-    )
-    model.initialise_noise(DISPERSIONS)
+    model.initialise(values_of(DISPERSIONS))
     return model
 
 
-def batch_of(obs: BootstrapSummary | Tensor | None = None, num_cells: int = CELLS) -> CellBatch:
+def values_of(dispersions: InferentialDispersions) -> SimpleNamespace:
+    """Give the measurements of cells that the model starts from."""
+    scales = ExpressionScales(
+        torch.tensor([4.0, 5.0]), torch.tensor([0.3, 0.6]), torch.tensor([0.3, 0.3, 0.2, 0.1, 0.1])
+    )
+    return SimpleNamespace(expression=scales, overdispersion=lambda codes: dispersions)
+
+
+def batch_of(obs: Tensor | None = None, num_cells: int = CELLS) -> CellBatch:
     """Make a minibatch whose cells have a set of :data:`BOOTSTRAPS` for the guide."""
     return CellBatch(
         torch.ones(CELLS * BOOTSTRAPS, ISOFORMS),
@@ -75,14 +80,14 @@ def test_the_trace_is_the_graphical_model() -> None:
     assert bootstraps["scale"] == 10.0
 
 
-@pytest.mark.parametrize("dropout", ["none", "isoform", "network"])
-@pytest.mark.parametrize("dispersion", ["isoform", "isoform-batch", "isoform-cell"])
+@pytest.mark.parametrize("dropout", ["none", "constant", "network"])
+@pytest.mark.parametrize("dispersion", ["constant", "batch", "cell"])
 def test_bootstraps_are_those_of_the_distribution(dropout: str, dispersion: str) -> None:
     model = build(dropout=dropout, dispersion=dispersion)
     latents = draw_latents(model)
     batches = batch_of().batches
     bootstraps = observed()
-    mean, theta, logits = model.decode(batches=batches, **latents)
+    mean, theta, logits = model.count_parameters(latents, batches)
     # Two thirds of the ambiguity are common to all cells, and no error of their own.
     totals = BootstrapGammaPoisson(
         model.genes.sums(mean),
@@ -99,11 +104,11 @@ def test_bootstraps_are_those_of_the_distribution(dropout: str, dispersion: str)
         DISPERSIONS.divisions,
     )
     expected = BootstrapGeneReads(totals, division, model.genes).log_prob(bootstraps)
-    for obs in (bootstraps, BootstrapSummary.of(bootstraps)):
-        trace = poutine.trace(poutine.condition(model, latents)).get_trace(*batch_of(obs))
-        trace.compute_log_prob()
-        found = trace.nodes["bootstraps"]["log_prob"]
-        torch.testing.assert_close(found, expected.unsqueeze(-1))
+    obs = BootstrapMean.of(bootstraps).stacked()
+    trace = poutine.trace(poutine.condition(model, latents)).get_trace(*batch_of(obs))
+    trace.compute_log_prob()
+    found = trace.nodes["bootstraps"]["log_prob"]
+    torch.testing.assert_close(found, expected.unsqueeze(-1))
     found.sum().backward()
     for name, parameter in model.named_parameters():
         assert (parameter.grad != 0).any(), name
@@ -111,7 +116,7 @@ def test_bootstraps_are_those_of_the_distribution(dropout: str, dispersion: str)
 
 def test_weights_have_a_prior_while_they_are_learned() -> None:
     model = build(weight_scale=0.5)
-    trace = poutine.trace(model).get_trace(*batch_of(observed()))
+    trace = poutine.trace(model).get_trace(*batch_of(BootstrapMean.of(observed()).stacked()))
     trace.compute_log_prob()
     weight = model.decoder.output.weight
     expected = torch.distributions.Normal(0.0, 0.5).log_prob(weight)
@@ -133,7 +138,7 @@ def test_predictive_draws_all_sites_from_their_priors(generation) -> None:
 def test_dispersions_are_kept_where_steps_of_counts_can_be_spread() -> None:
     model = build()
     found = torch.tensor([0.0, 0.2, 30.0])
-    model.initialise_noise(InferentialDispersions(found, found))
+    model.initialise(values_of(InferentialDispersions(found, found)))
     for dispersion in (model.total_dispersion, model.division_dispersion):
         assert dispersion.tolist() == [0.5, 0.5, 30.0]
 
@@ -144,7 +149,7 @@ def test_expression_scatters_around_rates_as_far_as_isoforms_are_ambiguous() -> 
     totals = torch.tensor([30.0, 0.0, 200.0]).expand(40_000, 1, -1)
     usage = torch.tensor([1.0, 1.0, 0.5, 0.5, 0.0]).expand(40_000, 1, -1)
     for share in (0.25, 1.0):
-        draws = model.draw_expression(GeneRates(totals, usage), torch.tensor(share)).squeeze(1)
+        draws = model.draw_common_error(GeneRates(totals, usage), torch.tensor(share)).squeeze(1)
         # What has no ambiguity stays as it is, and what is off is off.
         torch.testing.assert_close(draws[:, 1], totals[:, 0, 0], atol=1.0, rtol=0)
         assert (draws[:, 0] < 1e-30).all()
@@ -162,18 +167,35 @@ def test_expression_scatters_around_rates_as_far_as_isoforms_are_ambiguous() -> 
     assert scipy.stats.kstest(prior.sample((1000,)), "beta", (0.5, 0.25)).pvalue > 1e-4
 
 
+def test_few_reads_are_divided_less_evenly_than_many(small_models: ModuleType) -> None:
+    """Reads that the common error takes away do not tell usage; without them it scatters more."""
+    model = small_models.effective_reads([0, 0], [0.7, 0.3], totals=[20.0], divisions=[3.0])
+    number = 4000
+    rates = GeneRates(
+        torch.full((number, 1, 1), 40.0), torch.tensor([0.7, 0.3]).expand(number, 1, 2)
+    )
+    draws = model.draw_common_error(rates, torch.tensor(0.5)).squeeze(1).double().numpy()
+    totals = draws.sum(-1)
+    # Effective reads of an ambiguity of 0.5 (3 - 1), and Perks' prior of half a read.
+    shapes = totals * 0.7 + 0.5, totals * 0.3 + 0.5
+    rank = scipy.stats.beta.cdf(draws[:, 0] / totals, *shapes)
+    few = totals < np.median(totals)
+    for chosen in (few, ~few):
+        assert scipy.stats.kstest(rank[chosen], "uniform").pvalue > 1e-4
+
+
 def test_posteriors_of_expression_are_rates_usage_and_the_common_error() -> None:
     torch.manual_seed(0)
     model = build(dropout="none")
     batches = batch_of().batches
     samples = [draw_latents(model) for _ in range(3)]
-    summary = BootstrapSummary.of(observed())
+    obs = BootstrapMean.of(observed()).stacked()
     means = []
     with torch.no_grad():
         for latents in samples:
-            distribution = model.bootstraps(batches=batches, num_bootstraps=1, **latents)
+            distribution = model.likelihood(latents, batches, 1)
             totals = distribution.totals
-            mean = model.genes.sums(summary.mean).unsqueeze(-2)
+            mean = model.genes.sums(obs[..., 1]).unsqueeze(-2)
             error, bootstrap = totals.error_dispersion, totals.bootstrap_dispersion
             of_zero = (1 - (-BOOTSTRAPS * error / bootstrap).exp()) / error
             exposure = torch.where(mean > 0, 1 / (error + bootstrap / BOOTSTRAPS), of_zero)
@@ -181,21 +203,75 @@ def test_posteriors_of_expression_are_rates_usage_and_the_common_error() -> None
             rate = theta / totals.rate_mean + exposure
             means.append(((theta + mean * exposure) / rate).squeeze(-2))
         mean = torch.stack(means).mean(0)
-        found = [model.expression(samples, batches, summary) for _ in range(40)]
+        found = [model.expression(samples, batches, obs) for _ in range(40)]
     draws = model.genes.sums(torch.cat([posterior.draws for posterior in found]))
     assert draws.shape[1:] == (CELLS, 3)
     assert ((draws.mean(0) - mean).abs() < 6 * draws.std(0) / len(draws) ** 0.5).all()
 
 
-def test_the_probability_of_whole_counts() -> None:
-    model = build().eval()
-    latents = draw_latents(model)
-    batches = batch_of().batches
-    counts = torch.randint(0, 40, (CELLS, ISOFORMS)).float()
-    with torch.no_grad():
-        found = model.log_prob_of_counts(latents, batches, counts)
-        distribution = model.bootstraps(batches=batches, num_bootstraps=1, **latents)
-    expected = distribution.log_prob_of_whole(counts.unsqueeze(-2)).squeeze(-1)
-    torch.testing.assert_close(found, expected)
-    assert found.shape == (CELLS,)
-    assert found.isfinite().all()
+def test_the_probability_of_whole_counts(small_models: ModuleType) -> None:
+    """Of a gene a negative binomial, and of its isoforms a Dirichlet-multinomial of its reads."""
+    model = small_models.effective_reads(
+        [1, 0, 0],
+        [0.2, 0.6, 0.2],
+        totals=[1.0, 1.0],
+        divisions=[1.0, 1.0],
+        num_batches=2,
+        dropout="constant",
+    )
+    small_models.without_states(model)
+    model.dispersion.log_inverse_dispersion.data = torch.tensor([[0.5, 2.0]])
+    model.dropout.dropout_logits.data = torch.tensor([-1.0, -2.0])
+    model.log_concentration.data = torch.tensor([1.5, 0.0])
+    counts = torch.tensor([[7.0, 20.0, 9.0], [0.0, 0.0, 0.0], [31.0, 0.0, 2.0]])
+    library = np.array([60.0, 20.0, 100.0])
+    latents = small_models.latents_of(library.tolist())
+    found = model.log_prob_of_counts(latents, torch.tensor([0, 1, 1]), counts)
+    dropped = 1 / (1 + np.exp([1.0, 2.0]))
+    expected = np.zeros(3)
+    for gene, isoforms, share in ((0, [1, 2], 0.8), (1, [0], 0.2)):
+        theta, sums = np.exp([0.5, 2.0][gene]), counts[:, isoforms].sum(-1).numpy()
+        pmf = scipy.stats.nbinom.pmf(sums, theta, theta / (theta + library * share))
+        expected += np.log((1 - dropped[gene]) * pmf + dropped[gene] * (sums == 0))
+    own = counts[:, 1:].numpy().astype(int)
+    shape = np.exp(1.5) * np.array([0.75, 0.25])
+    expected += scipy.stats.dirichlet_multinomial.logpmf(own, shape, own.sum(1))
+    np.testing.assert_allclose(found.detach(), expected, atol=1e-3, rtol=1e-4)
+
+
+def test_concentrations_arrive_and_stay_finite(small_models: ModuleType) -> None:
+    """The variance of usage is that of kappa, within bounds beyond what counts can tell."""
+    model = small_models.effective_reads(
+        [0, 0], [0.5, 0.5], totals=[1.0], divisions=[1.0], dropout="none"
+    )
+    small_models.without_states(model)
+    latents, batches = small_models.latents_of([30.0]), torch.zeros(1, dtype=torch.int64)
+
+    def log_odds(log_kappa: float) -> float:
+        """How much likelier it is that 30 reads are divided evenly than that one has all."""
+        model.log_concentration.data.fill_(log_kappa)
+        with torch.no_grad():
+            even, uneven = (
+                model.log_prob_of_counts(latents, batches, torch.tensor([own]))
+                for own in ([15.0, 15.0], [30.0, 0.0])
+            )
+        return float(even - uneven)
+
+    for log_kappa in (-1.5, 1.0, 8.0):
+        shape = np.exp(log_kappa) / 2 * np.ones(2)
+        even, uneven = scipy.stats.dirichlet_multinomial.logpmf([[15, 15], [30, 0]], shape, 30)
+        assert log_odds(log_kappa) == pytest.approx(even - uneven, abs=2e-2)
+    assert log_odds(60.0) == pytest.approx(log_odds(12.0), abs=1e-3)
+    assert log_odds(-60.0) == pytest.approx(log_odds(-2.0), abs=1e-3)
+
+
+def test_parameters_of_genes_learn_faster() -> None:
+    model = build(dropout="constant")
+    factors = {name: model.learning_rate_factor(name) for name, _ in model.named_parameters()}
+    fast = {
+        "decoder.output.bias",
+        "dispersion.log_inverse_dispersion",
+        "dropout.dropout_logits",
+        "log_concentration",
+    }
+    assert factors == {name: 5.0 if name in fast else 1.0 for name in factors}

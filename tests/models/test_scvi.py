@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import math
+from types import SimpleNamespace
 
 import numpy as np
 import pyro
@@ -14,8 +14,8 @@ from pyro import poutine
 from pyro.distributions import LogNormal
 from torch import Tensor
 
-from exvae.data.cells import CellBatch, ExpressionScales
-from exvae.models.decoders import BatchedNetwork, inverse_softplus
+from exvae.data.cell_batches import CellBatch
+from exvae.data.initial_values import ExpressionScales
 from exvae.models.distributions.posteriors import SampledPosterior
 from exvae.models.scvi import DISPERSIONS, DROPOUTS, SCVI
 
@@ -39,7 +39,7 @@ def build(**options) -> SCVI:
     scales = ExpressionScales(
         torch.tensor([4.0, 5.0]), torch.tensor([0.3, 0.6]), torch.tensor([0.4, 0.3, 0.2, 0.1])
     )
-    model.initialise(scales)
+    model.initialise(SimpleNamespace(expression=scales))
     return model
 
 
@@ -62,10 +62,10 @@ def test_counts_are_zinb_of_what_is_decoded(dispersion: str, dropout: str) -> No
         torch.nn.init.normal_(parameter, std=0.5)
     batches = batch_of().batches
     latents = draw_latents(model)
-    mean, theta, logits = model.decode(batches=batches, **latents)
+    mean, theta, logits = model.count_parameters(latents, batches)
     torch.testing.assert_close(mean.sum(-1, keepdim=True), latents["library"])
     counts = torch.poisson(mean.detach())
-    log_prob = model.counts(batches=batches, **latents).log_prob(counts)
+    log_prob = model.likelihood(latents, batches).log_prob(counts)
     assert log_prob.shape == (CELLS, ISOFORMS)
     mean, theta, dropped = (
         part.detach().expand(CELLS, ISOFORMS).double().numpy()
@@ -82,7 +82,7 @@ def test_counts_are_zinb_of_what_is_decoded(dispersion: str, dropout: str) -> No
 def test_every_parameter_is_used(dispersion: str, dropout: str) -> None:
     model = build(dispersion=dispersion, dropout=dropout)
     batch = batch_of()
-    counts = model.counts(batches=batch.batches, **draw_latents(model))
+    counts = model.likelihood(draw_latents(model), batch.batches)
     counts.log_prob(torch.ones(CELLS, ISOFORMS)).sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
@@ -96,18 +96,18 @@ def test_theta_and_dropout_vary_as_told() -> None:
         model = build(dispersion=dispersion, dropout=dropout)
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter)
-        _, theta, logits = model.decode(batches=batches, **draw_latents(model))
+        _, theta, logits = model.count_parameters(draw_latents(model), batches)
         theta, logits = theta.expand(CELLS, -1), logits.expand(CELLS, ISOFORMS)
         same_batch, other_batch = (0, 2), (0, 1)
-        assert torch.equal(*theta[list(same_batch)]) == (dispersion != "isoform-cell")
-        assert torch.equal(*theta[list(other_batch)]) == (dispersion == "isoform")
+        assert torch.equal(*theta[list(same_batch)]) == (dispersion != "cell")
+        assert torch.equal(*theta[list(other_batch)]) == (dispersion == "constant")
         assert torch.equal(*logits[list(same_batch)]) == (dropout != "network")
         if dropout == "none":
             assert (logits.sigmoid() < 1e-20).all()
 
 
 def test_options_that_do_not_exist_are_refused() -> None:
-    with pytest.raises(ValueError, match="dispersion is 'gene'; choose one of isoform"):
+    with pytest.raises(ValueError, match="dispersion is 'gene'; choose one of constant"):
         SCVI(ISOFORMS, dispersion="gene")
     with pytest.raises(ValueError, match="dropout is 'some'; choose one of network"):
         SCVI(ISOFORMS, dropout="some")
@@ -117,7 +117,7 @@ def test_the_start_is_what_the_counts_tell() -> None:
     model = build()
     latents = {"z": torch.zeros(CELLS, 1, 3), "library": torch.full((CELLS, 1), 200.0)}
     torch.nn.init.zeros_(model.decoder.output.weight)
-    mean, _, logits = model.decode(batches=batch_of().batches, **latents)
+    mean, _, logits = model.count_parameters(latents, batch_of().batches)
     torch.testing.assert_close(mean, torch.tensor([80.0, 60.0, 40.0, 20.0]).expand(CELLS, -1))
     assert (logits.sigmoid() < 0.06).all()
     prior = model.library_prior(torch.tensor([1, 0]))
@@ -162,8 +162,8 @@ def test_generated_counts_have_the_moments_of_their_probabilities(
     generation, dispersion: str, dropout: str
 ) -> None:
     model = build(dispersion=dispersion, dropout=dropout)
-    if dropout == "isoform":
-        model.dropout_logits.data.fill_(-1.0)
+    if dropout == "constant":
+        model.dropout.dropout_logits.data.fill_(-1.0)
     latents = draw_latents(model)
     draws = generation.generate(model, batch_of(), 2000, latents, parallel=True)["counts"]
     assert draws.shape == (2000, CELLS, ISOFORMS)
@@ -176,13 +176,12 @@ def test_generated_counts_have_the_moments_of_their_probabilities(
 
 
 def test_vectorised_samples_decode_as_single_ones() -> None:
-    model = build(dispersion="isoform-cell").eval()
+    model = build(dispersion="cell").eval()
     latents = draw_latents(model, 5)
-    together = model.decode(batches=batch_of().batches, **latents)
+    together = model.count_parameters(latents, batch_of().batches)
     for sample in range(5):
-        single = model.decode(
-            batches=batch_of().batches, **{name: value[sample] for name, value in latents.items()}
-        )
+        own = {name: value[sample] for name, value in latents.items()}
+        single = model.count_parameters(own, batch_of().batches)
         for all_samples, one in zip(together, single, strict=True):
             torch.testing.assert_close(all_samples[sample], one)
 
@@ -191,19 +190,19 @@ def test_means_stay_positive_however_far_the_states() -> None:
     model = build()
     latents = draw_latents(model)
     latents["z"] = latents["z"] * 1e4
-    counts = model.counts(batches=batch_of().batches, **latents)
+    counts = model.likelihood(latents, batch_of().batches)
     assert counts.log_prob(torch.full((CELLS, ISOFORMS), 30.0)).isfinite().all()
 
 
 def test_the_posterior_of_rates_is_that_of_the_gamma_mixture() -> None:
-    model = build(dropout="isoform")
-    model.dropout_logits.data.fill_(0.5)
+    model = build(dropout="constant")
+    model.dropout.dropout_logits.data.fill_(0.5)
     batches = batch_of().batches
     latents = {"z": torch.zeros(CELLS, 1, 3), "library": torch.full((CELLS, 1), 8.0)}
     counts = torch.tensor([0.0, 0.0, 3.0, 12.0]).expand(CELLS, -1)
     with torch.no_grad():
         posterior = model.expression([latents] * 200, batches, counts)
-        mean, theta, logits = model.decode(batches=batches, **latents)
+        mean, theta, logits = model.count_parameters(latents, batches)
     kept_zero = torch.sigmoid(-logits) * (theta / (theta + mean)) ** theta
     dropped = torch.where(counts == 0, logits.sigmoid() / (logits.sigmoid() + kept_zero), 0.0)
     means = dropped * mean + (1 - dropped) * (theta + counts) / (theta / mean + 1)
@@ -224,6 +223,15 @@ def test_sampled_posteriors() -> None:
     assert torch.equal(SampledPosterior(draws[:1]).quantile(0.9), draws[0])
 
 
+def test_few_draws_are_summed_up_as_numpy_does() -> None:
+    draws = torch.distributions.Gamma(2.0, 0.1).sample((7, 3, 2))
+    posterior, values = SampledPosterior(draws), draws.double().numpy()
+    np.testing.assert_allclose(posterior.variance, values.var(0, ddof=1), rtol=1e-5)
+    levels = [0.9, 0.025, 0.5, 0.31]
+    expected = np.quantile(values, levels, axis=0)
+    np.testing.assert_allclose(posterior.quantile(levels), expected, rtol=1e-5)
+
+
 def test_ranks_in_sampled_posteriors() -> None:
     posterior = SampledPosterior(torch.tensor([0.0, 0.3, 2.0, 7.0]).repeat(6, 1).T)
     below, up_to = posterior.rank(torch.tensor([0.0, 0.4, 0.6, 2.0, 7.0, 9.0]))
@@ -232,25 +240,39 @@ def test_ranks_in_sampled_posteriors() -> None:
     assert up_to.tolist() == [0.5, 0.5, 0.5, 0.75, 1.0, 1.0]
 
 
-def test_networks_read_the_batch() -> None:
-    network = BatchedNetwork(3, BATCHES, 5, hidden_sizes=(8, 8))
-    latent = torch.randn(3).expand(4, 3)
-    batches = torch.tensor([0, 1, 0, 1])
-    same = network(latent, batches)
-    assert torch.equal(same[0], same[1])  # until something is learned
-    for table in network.batches:
-        torch.nn.init.normal_(table.weight)
-    told_apart = network(latent, batches)
-    assert torch.equal(told_apart[0], told_apart[2])
-    assert not torch.allclose(told_apart[0], told_apart[1])
-    assert BatchedNetwork(3, 1, 5, hidden_sizes=())(latent, batches * 0).shape == (4, 5)
+def test_hidden_layers_have_the_sizes_that_are_told() -> None:
+    model = SCVI(ISOFORMS, BATCHES, latent_size=3, hidden_sizes=(9, 6), dropout="none")
+    shapes = [tuple(part.weight.shape) for part in model.modules() if type(part) is torch.nn.Linear]
+    assert shapes == [(9, 3), (6, 9), (ISOFORMS, 6)]
 
 
-def test_inverse_softplus() -> None:
-    values = torch.tensor([1e-3, 0.1, 1.0, 30.0, 300.0])
-    found = torch.nn.functional.softplus(inverse_softplus(values))
-    torch.testing.assert_close(found, values, rtol=1e-4, atol=1e-6)
-    assert math.isclose(float(inverse_softplus(torch.tensor(math.log(2.0)))), 0.0, abs_tol=1e-6)
+def test_dispersions_and_small_means_arrive() -> None:
+    """Bounds of theta and of the mean lie beyond what counts can tell."""
+    model = build(dropout="none")
+    torch.nn.init.zeros_(model.decoder.output.weight)
+    model.decoder.output.bias.data = torch.tensor([0.0, -10.0, -8.0, -1.0])
+    logs = torch.tensor([-4.0, 0.0, 5.0, 9.0])
+    model.dispersion.log_inverse_dispersion.data[:] = logs
+    latents = {"z": torch.zeros(CELLS, 1, 3), "library": torch.full((CELLS, 1), 8.0)}
+    mean, theta, _ = model.count_parameters(latents, batch_of().batches)
+    torch.testing.assert_close(theta[0], logs.exp())
+    expected = 8 * torch.tensor([0.0, -10.0, -8.0, -1.0]).softmax(-1)
+    torch.testing.assert_close(mean[0], expected)
+    # A softmax alone would give zero here, which is no mean.
+    model.decoder.output.bias.data[1] = -200.0
+    mean, _, _ = model.count_parameters(latents, batch_of().batches)
+    assert (mean > 0).all()
+
+
+@every_option
+def test_parameters_of_isoforms_learn_faster(dispersion: str, dropout: str) -> None:
+    model = build(dispersion=dispersion, dropout=dropout)
+    factors = {name: model.learning_rate_factor(name) for name, _ in model.named_parameters()}
+    fast = {"decoder.output.bias"}
+    fast |= {"dispersion.log_inverse_dispersion"} if dispersion != "cell" else set()
+    fast |= {"dropout.dropout_logits"} if dropout == "constant" else set()
+    assert factors == {name: 5.0 if name in fast else 1.0 for name in factors}
+    assert fast < set(factors)
 
 
 def test_two_models_do_not_share_parameters() -> None:

@@ -1,10 +1,9 @@
 """Equivalence classes of fragments: sets of isoforms that a fragment may come from.
 
-A fragment is read from both ends. A read fits the isoforms that hold every one of its k-mers that
-is known, a fragment those that both reads fit, as in kallisto (Bray et al. 2016, Near-optimal
-probabilistic RNA-seq quantification). Without errors of sequencing the class of a fragment follows
-from where it begins and ends, so that the probability of each class is computed and no read need
-be drawn.
+A fragment is read from both ends. A read fits the isoforms that hold all of its known k-mers, and a
+fragment the isoforms that both reads fit, as in kallisto (Bray et al. 2016, Near-optimal
+probabilistic RNA-seq quantification). Without sequencing errors the class of a fragment follows
+from its two ends, so that the probability of each class is computed and no read need be drawn.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ _UNKNOWN, _NONE = -1, -2
 
 
 class FragmentModel(NamedTuple):
-    """How fragments and reads are made.
+    """Model of fragments and reads.
 
     Attributes
     ----------
     mean, sd
-        Of the normal distribution of the length of a fragment (bases), truncated to at least
-        ``read_length`` and at most the transcript.
+        Mean and standard deviation of the length of a fragment (bases), normal, truncated to at
+        least ``read_length`` and at most the transcript.
     read_length
         Bases that are read from each end.
     k
@@ -44,9 +43,9 @@ class FragmentModel(NamedTuple):
     k: int = 31
 
     def lengths(self, longest: int) -> tuple[np.ndarray, np.ndarray]:
-        """Give lengths of fragments of a transcript of ``longest`` bases, and probabilities.
+        """Lengths of fragments of a transcript of ``longest`` bases, and their probabilities.
 
-        A transcript that is shorter than all of them is a fragment as a whole.
+        Both have shape (lengths,). A transcript shorter than all fragments is one as a whole.
         """
         reach = _DEVIATIONS * self.sd
         least = min(longest, max(self.read_length, round(self.mean - reach)))
@@ -65,12 +64,12 @@ class EquivalenceClasses:
     ----------
     members
         Ones where an isoform belongs to a class, shape (classes, isoforms), float64. The i-th class
-        is that of isoform i alone.
+        holds isoform i alone.
     probabilities
-        Of each class for a fragment of an isoform, shape (isoforms, classes), float64. A row sums
-        to less than one where fragments fit no isoform.
+        Probability of each class for a fragment of an isoform, shape (isoforms, classes), float64.
+        A row sums to less than one where fragments fit no isoform.
     effective_lengths
-        How many starts a fragment of mean length has, shape (isoforms,) (bases).
+        Number of starts of a fragment of mean length (bases), shape (isoforms,), float64.
     """
 
     members: csr_matrix
@@ -83,14 +82,14 @@ class EquivalenceClasses:
         Parameters
         ----------
         fragments
-            How many fragments of each isoform there are, shape (cells, isoforms), int64.
+            Number of fragments of each isoform, shape (cells, isoforms), int64.
         generator
-            Of the random numbers.
+            Source of the random numbers.
 
         Returns
         -------
         numpy.ndarray
-            How many of them are in each class, shape (cells, classes), int64.
+            Number of fragments in each class, shape (cells, classes), int64.
         """
         num_isoforms, num_classes = self.probabilities.shape
         drawn = np.zeros((len(fragments), num_classes), np.int64)
@@ -139,14 +138,14 @@ def build_classes(sequences: Sequence[bytes], model: FragmentModel) -> Equivalen
 def _pairs(
     reads: np.ndarray, distances: np.ndarray, weights: np.ndarray
 ) -> Iterator[tuple[int, int, float]]:
-    """Yield pairs of sets that the two reads of a fragment fit, and their probability.
+    """Yield the sets of the two reads of a fragment, in pairs, with their probability.
 
     Parameters
     ----------
     reads
-        The set of the read at each position, shape (positions,).
+        Set of the read at each position, shape (positions,).
     distances
-        By which the second read may follow the first, ascending without gaps.
+        Distances from the first read to the second (bases), ascending without gaps.
     weights
         Probability of each distance at each position where it has room, shape (distances,).
     """
@@ -154,7 +153,7 @@ def _pairs(
     indicators = np.eye(len(distinct))[inverse]
     kernel = np.zeros(distances[-1] + 1)
     kernel[distances] = weights
-    # How probable it is at each position that the second read fits a set, for each set.
+    # Probability of each set for the second read, at each position of the first.
     second = [np.convolve(column, kernel[::-1])[len(kernel) - 1 :] for column in indicators.T]
     joint = indicators.T @ np.stack(second, 1)
     for row, column in np.argwhere(joint > 0):
@@ -166,7 +165,7 @@ def _assembled(
     entries: Sequence[tuple[int, int, float]],
     effective_lengths: np.ndarray,
 ) -> EquivalenceClasses:
-    """Put together classes, of those sets that fragments fit."""
+    """Assemble the classes from the sets that fragments fit."""
     num_isoforms = len(effective_lengths)
     isoforms, numbers, values = np.array(entries).reshape(-1, 3).T
     isoforms, numbers = isoforms.astype(np.int64), numbers.astype(np.int64)
@@ -183,7 +182,7 @@ def _assembled(
 
 
 class _Sets:
-    """Sets of isoforms by number, those of one isoform first."""
+    """Numbered sets of isoforms; sets of one isoform come first."""
 
     def __init__(self, num_isoforms: int, of_kmers: Sequence[tuple[int, ...]]) -> None:
         self.members = [frozenset([isoform]) for isoform in range(num_isoforms)]
@@ -200,7 +199,7 @@ class _Sets:
         return number
 
     def _common(self, numbers: set[int]) -> int:
-        """Find the number of the set of what all these have in common."""
+        """Find the number of the intersection of these sets."""
         numbers = numbers - {_UNKNOWN}
         if not numbers:
             return _UNKNOWN
@@ -217,12 +216,12 @@ class _Sets:
             Set of the k-mer at each position of the transcript as `kmer_sets` numbers them, shape
             (positions,).
         num_kmers
-            Of a read.
+            Number of k-mers of a read.
 
         Returns
         -------
         numpy.ndarray
-            Numbers of this class, of the read that begins at each position, shape (reads,).
+            Number of the set of the read that begins at each position, shape (reads,).
         """
         # Sets change at few positions, and many reads see the same runs.
         changes = np.flatnonzero(np.diff(kmers, prepend=kmers[0] - 1))

@@ -1,8 +1,9 @@
 """Counts of isoforms from counts of equivalence classes, as kallisto estimates them.
 
-What is computed is that of kallisto 0.48 (``EMAlgorithm.h`` of pachterlab/kallisto; Bray et al.
-2016, Near-optimal probabilistic RNA-seq quantification) to the last round: where it starts, when it
-stops, and what it sets to zero. As it stops before the optimum, that shows in the estimates.
+The algorithm follows kallisto 0.48 (``EMAlgorithm.h`` of pachterlab/kallisto; Bray et al. 2016,
+Near-optimal probabilistic RNA-seq quantification) to the last round: initial values, stopping rule
+and small values set to zero. These choices show in the estimates, as kallisto stops before the
+optimum.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from torch import Tensor
 
 from .equivalence_classes import EquivalenceClasses
 
-# A problem has settled when, after so many rounds, no isoform changes by more than this share; what
-# has fewer reads than the limit is not looked at.
+# A problem has settled when, after so many rounds, no isoform changes by more than this share;
+# isoforms of fewer reads than the limit are ignored.
 _LEAST_ROUNDS, _MOST_ROUNDS = 50, 10_000
 _CHANGE, _CHANGE_LIMIT = 1e-2, 1e-2
 # Then isoforms of fewer reads are set to zero, and one more round follows.
@@ -30,14 +31,14 @@ _TINY = 1e-300
 
 
 class Estimates(NamedTuple):
-    """What expectation maximisation arrives at.
+    """Result of expectation maximisation.
 
     Attributes
     ----------
     counts
         Reads of each isoform, shape (problems, isoforms), float64.
     rounds
-        How many it took as kallisto counts them, from 0, shape (problems,), int64.
+        Number of rounds as kallisto counts them, from 0, shape (problems,), int64.
     """
 
     counts: np.ndarray
@@ -49,8 +50,7 @@ def estimate_counts(
 ) -> Estimates:
     """Estimate the counts of isoforms, for several problems at once.
 
-    Problems do not influence each other; they take the less time the more classes without reads
-    they have in common.
+    Problems are independent; the more classes without reads they share, the faster they are.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def estimate_counts(
     class_counts
         Reads of each class, shape (problems, classes); a problem is a cell or a bootstrap.
     device
-        Where to compute.
+        Device of the computation.
     """
     num_isoforms = classes.members.shape[1]
     # The class of an isoform alone needs no estimate, nor do isoforms that have no other class.
@@ -80,12 +80,12 @@ def estimate_counts(
 
 
 class _Batch:
-    """Problems that are iterated together; those that are done are dropped.
+    """Problems that are iterated together; a problem that is done is dropped.
 
     Parameters
     ----------
     weights
-        Of the isoforms in each class, shape (classes, isoforms).
+        Weights of the isoforms in each class, shape (classes, isoforms).
     singles
         Reads that only this isoform fits, shape (isoforms, problems).
     class_counts
@@ -93,7 +93,7 @@ class _Batch:
     start
         Reads that each isoform starts with.
     device
-        Where to compute.
+        Device of the computation.
     """
 
     def __init__(
@@ -148,9 +148,9 @@ class _Batch:
         return before[:, rest]
 
     def _find_settled(self, before: Tensor) -> Tensor:
-        """Tell which problems have settled, shape (problems,).
+        """Whether each problem has settled, shape (problems,).
 
-        Where one isoform is known to change still, the others need not be looked at.
+        One isoform that still changes settles the question without a look at the others.
         """
         known = self._changing.unsqueeze(0)
         settled = ~_changes(before.gather(0, known), self._counts.gather(0, known)).squeeze(0)
@@ -174,7 +174,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _changes(before: Tensor, after: Tensor) -> Tensor:
-    """Tell which counts (reads) change so much that iteration goes on."""
+    """Whether counts (reads) still change too much, in the shape of both arguments."""
     return ((after - before).abs() > _CHANGE * after) & (after > _CHANGE_LIMIT)
 
 

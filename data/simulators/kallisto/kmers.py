@@ -18,13 +18,13 @@ _NUMBERS[list(BASES)] = range(len(BASES))
 def kmer_sets(sequences: Sequence[bytes], k: int) -> tuple[list[np.ndarray], list[tuple[int, ...]]]:
     """Find the transcripts that hold each k-mer, on either strand.
 
-    As kallisto does, tails of ten or more A are left out of the index, and k-mers with anything but
-    ACGT are unknown.
+    As in kallisto, tails of ten or more A are left out of the index, and k-mers with other letters
+    than ACGT are unknown.
 
     Parameters
     ----------
     sequences
-        Of the transcripts, in capitals.
+        Sequences of the transcripts, in capitals.
     k
         Length of the k-mers (bases), at most 31.
 
@@ -37,7 +37,7 @@ def kmer_sets(sequences: Sequence[bytes], k: int) -> tuple[list[np.ndarray], lis
         Transcripts in each set, ascending.
     """
     lengths = np.array([len(sequence) for sequence in sequences])
-    # What separates the sequences is no base, so that no k-mer crosses it.
+    # The separator of the sequences is no base, so that no k-mer crosses it.
     numbers = _NUMBERS[np.frombuffer(b" ".join(sequences) + b" " * k, np.uint8)]
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths + 1)])
     transcript = np.repeat(np.arange(len(sequences)), lengths + 1)
@@ -98,7 +98,7 @@ def _group(
     kmers, transcripts
         A k-mer and a transcript that holds it, shape (pairs,).
     num_kmers, num_transcripts
-        How many there are.
+        Number of each.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def _group(
     kmers, members = np.divmod(pairs, num_transcripts)
     starts = np.flatnonzero(np.diff(kmers, prepend=-1))
     sizes = np.diff(starts, append=len(kmers))
-    # Sets are told apart member by member: a number stands for the members so far.
+    # Sets are distinguished member by member: a number stands for the members so far.
     numbers = np.zeros(len(starts), np.int64)
     num_sets = 1
     for rank in range(sizes.max(initial=0)):

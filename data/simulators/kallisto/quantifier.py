@@ -1,4 +1,4 @@
-"""Quantification of simulated cells with bootstraps, as kallisto does it from the classes on."""
+"""Quantification of simulated cells with bootstraps, from equivalence classes as in kallisto."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class CellReads(NamedTuple):
     Attributes
     ----------
     class_counts
-        How many fragments are in each equivalence class, shape (cells, classes), int64; each cell
-        has some.
+        Number of fragments in each equivalence class, shape (cells, classes), int64; no cell is
+        empty.
     generators
-        Of the random numbers of each cell.
+        Source of the random numbers of each cell.
     """
 
     class_counts: np.ndarray
@@ -37,10 +37,10 @@ class IsoformQuantifier:
     """Estimates the counts of isoforms in cells, and in bootstraps of their reads.
 
     A bootstrap draws as many fragments again as the cell has, from the classes of the cell
-    (``Bootstrap.cpp`` of pachterlab/kallisto), and starts from the same values as the estimate did,
-    not from the estimate. That would take fewer rounds, but give others than kallisto's: an isoform
-    that is zero in the estimate would be zero in every bootstrap. Of 240 cells that kallisto has
-    quantified, 6.3 % of the entries are zero in the estimate and not in all bootstraps.
+    (``Bootstrap.cpp`` of pachterlab/kallisto), and starts from the same initial values as the
+    estimate. A start from the estimate would take fewer rounds, but differ from kallisto: an
+    isoform with a zero estimate would be zero in every bootstrap. In 240 cells quantified by
+    kallisto, 6.3 % of the entries are zero in the estimate and not in all bootstraps.
 
     Attributes
     ----------
@@ -49,11 +49,11 @@ class IsoformQuantifier:
     classes
         Their equivalence classes.
     num_bootstraps
-        Of each cell.
+        Number of bootstraps of each cell.
     num_layers
-        Keep the first so many bootstraps; None keeps all.
+        Largest number of bootstraps to keep; None keeps all.
     device
-        Where to compute.
+        Device of the computation.
     """
 
     transcripts: Transcripts
@@ -68,7 +68,7 @@ class IsoformQuantifier:
         Returns
         -------
         numpy.ndarray
-            Shape (cells, 1 + bootstraps, isoforms): the estimate of each cell, then its bootstraps.
+            Estimate of each cell, then its bootstraps, shape (cells, 1 + bootstraps, isoforms).
         """
         drawn = [
             self._resample(counts, generator)
@@ -88,7 +88,7 @@ class IsoformQuantifier:
         return drawn
 
     def __call__(self, reads: CellReads) -> list[CellRows]:
-        """Make the rows of cells."""
+        """Estimate counts and make the rows of cells."""
         names = np.char.encode(self.transcripts.names)
         return [
             cell_rows(

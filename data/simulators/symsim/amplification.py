@@ -1,4 +1,4 @@
-"""Polymerase chain reaction as in SymSim: how many copies each captured molecule ends with."""
+"""Polymerase chain reaction as in SymSim: the final copies of each captured molecule."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 
 # Entries with up to so many molecules are sums of single molecules, those with more a Gamma.
 _MOST_SINGLE = 10
-# Efficiencies at which single molecules are amplified once and for all, and how many of them.
+# Number of efficiencies at which single molecules are amplified once and for all, and number of
+# these molecules.
 _GRID_SIZE, _GRID_MOLECULES = 21, 10_000
 # Reads per molecule, on a logarithmic grid, at which the share of molecules seen is tabulated.
 _READS = np.geomspace(1e-6, 1e4, 201)
@@ -59,14 +60,14 @@ class Amplification:
     Parameters
     ----------
     efficiency
-        Of each gene, shape (genes,), between 0 and 1.
+        Efficiency for each gene, shape (genes,), between 0 and 1.
     num_cycles
-        At least 1.
+        Number of cycles, at least 1.
 
     Attributes
     ----------
     mean
-        Copies of a molecule on average, shape (genes,).
+        Mean copies of a molecule, shape (genes,).
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Amplification:
         self._relative /= self._relative.mean(-1, keepdims=True)
 
     def draw_copies(self, molecules: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """Draw the copies of all captured molecules of a gene, shape (cells, genes) as given."""
+        """Draw the copies of captured molecules, both of shape (cells, genes)."""
         copies = np.zeros(molecules.shape)
         cells, genes = np.nonzero(molecules > _MOST_SINGLE)
         variation = self._variation[genes]
@@ -103,7 +104,7 @@ class Amplification:
         Parameters
         ----------
         reads
-            Of a molecule on average, shape (cells, genes). Reads of a molecule are Poisson with a
+            Mean reads of a molecule, shape (cells, genes). Reads of a molecule are Poisson with a
             mean in proportion to its copies.
 
         Returns
@@ -132,16 +133,16 @@ class LinearAmplification:
     Attributes
     ----------
     mean
-        That number, shape (genes,).
+        Number of copies, shape (genes,).
     """
 
     def __init__(self, num_copies: float, num_genes: int) -> None:
         self.mean = np.full(num_genes, float(num_copies))
 
     def draw_copies(self, molecules: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """Give the copies of all captured molecules of a gene, shape (cells, genes) as given."""
+        """Give the copies of captured molecules, both of shape (cells, genes)."""
         return molecules * self.mean
 
     def share_seen(self, reads: np.ndarray) -> np.ndarray:
-        """Find the probability that a molecule with these reads on average has at least one."""
+        """Probability that a molecule has a read, given its mean reads, shape (cells, genes)."""
         return -np.expm1(-reads)

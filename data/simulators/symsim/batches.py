@@ -6,16 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..row_chunks import chunks_of_rows
+from ...row_blocks import blocks
+from .settings import DRAWN_AT_ONCE
 
 
 class Batches(NamedTuple):
-    """Which batch cells are in, and what it does to genes.
+    """Batches of cells, and their effects on genes.
 
     Attributes
     ----------
     batches
-        Of the cells, from 0, shape (cells,), int32.
+        Batch of each cell, from 0, shape (cells,), int32.
     log2_factors
         Effects, shape (batches, genes), float64; they sum to 0 over batches.
     """
@@ -30,9 +31,9 @@ class BatchEffects(NamedTuple):
     Attributes
     ----------
     counts
-        With the effects, shape (cells, genes), int32.
+        Counts with the effects, shape (cells, genes), int32.
     batches, log2_factors
-        Of :class:`Batches`.
+        See :class:`Batches`.
     """
 
     counts: np.ndarray
@@ -71,13 +72,13 @@ def add_batch_effects(
     Parameters
     ----------
     counts
-        Shape (cells, genes).
+        Reads or molecules, shape (cells, genes).
     """
     batches, factors = draw_batches(*counts.shape, num_batches, effect_size, generator)
     if num_batches == 1:
         return BatchEffects(counts, batches, factors)
     scaled = np.empty(counts.shape, np.int32)
-    for rows in chunks_of_rows(counts.shape):
+    for rows in blocks(*counts.shape, DRAWN_AT_ONCE):
         noise = 0.01 * generator.standard_normal(counts[rows].shape)
         scaled[rows] = np.rint(counts[rows] * np.exp2(factors[batches[rows]] + noise))
     return BatchEffects(scaled, batches, factors)

@@ -1,4 +1,4 @@
-"""Cells of several populations, expressed and observed as SymSim simulates them.
+"""Cells of several populations, expressed and observed as in SymSim.
 
 After Zhang, Xu & Yosef, "Simulating multiple faceted variability in single cell RNA sequencing",
 Nature Communications 10, 2611 (2019), and YosefLab/SymSim commit 76a674b (SimulateTrueCounts with
@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..row_chunks import chunks_of_rows
+from ...row_blocks import blocks
 from .kinetics import (
     PerParameter,
     draw_evfs,
@@ -37,38 +37,37 @@ from .kinetics import (
 )
 from .observation import Observation, observe
 from .population_tree import parse_newick
-from .settings import ExpressionSettings, ObservationSettings, require
+from .settings import DRAWN_AT_ONCE, ExpressionSettings, ObservationSettings, require
 from .tables import draw_gene_lengths
 
 
 @dataclass(frozen=True, eq=False)
 class TrueExpression:
-    """Molecules in cells, and where they come from.
+    """Molecules in cells, and the parameters that they were drawn with.
 
     Attributes
     ----------
     counts
         Molecules, shape (cells, genes), int32.
     rates
-        Mean of the Poisson distribution that each count is drawn from, that is the transcription
-        rate times the share of time that the gene was on in this cell, shape (cells, genes),
-        float32 (molecules).
+        Poisson mean of each count (molecules), the transcription rate times the share of time that
+        the gene was on in this cell, shape (cells, genes), float32.
     kinetics
         Arrays of shape (cells, genes), float32; ``s`` includes the factors of high expression.
     evfs
-        Extrinsic variability factors, shape (cells, EVFs), float64; those that differ between
+        Extrinsic variability factors, shape (cells, EVFs), float64; factors that differ between
         populations come last.
     gene_effects
-        Of EVFs on genes, shape (genes, EVFs), float64.
+        Effects of EVFs on genes, shape (genes, EVFs), float64.
     populations
-        Of the cells, in ascending order, shape (cells,), int32, positions in
-        ``population_names``.
+        Population of each cell, ascending positions in ``population_names``, shape (cells,),
+        int32.
     population_names
         Tips of the tree.
     high_expression_genes
         Positions of genes that are always on, shape (such genes,), int64.
     high_expression_log2_factors
-        Of their transcription, shape (such genes,), float64.
+        Log2 factors of their transcription, shape (such genes,), float64.
     """
 
     counts: np.ndarray
@@ -92,14 +91,14 @@ class TrueExpression:
 
 @dataclass(frozen=True, eq=False)
 class SimulatedCells:
-    """Cells as they are, and as they are observed.
+    """Cells and their observation.
 
     Attributes
     ----------
     expression
         The truth.
     observation
-        Counts, and what the laboratory added.
+        Counts, and the parameters of the experiment.
     """
 
     expression: TrueExpression
@@ -122,11 +121,12 @@ def simulate_cells(
     num_cells, num_genes
         At least one cell for each population and one gene for each bin of lengths.
     expression, observation
-        Settings.
+        Settings of both.
     gene_lengths
-        Bases, shape (genes,); drawn from SymSim's pool without replacement if None.
+        Lengths of the genes (bases), shape (genes,); drawn from SymSim's pool without
+        replacement if None.
     seed
-        Of all draws. Expression does not depend on the settings of the observation.
+        Seed of all draws. Expression does not depend on the settings of the observation.
 
     Raises
     ------
@@ -213,7 +213,7 @@ def draw_counts(
     """
     rates = np.empty(kinetics.s.shape, np.float32)
     counts = np.empty(kinetics.s.shape, np.int32)
-    for rows in chunks_of_rows(counts.shape):
+    for rows in blocks(*counts.shape, DRAWN_AT_ONCE):
         on = generator.beta(kinetics.kon[rows], kinetics.koff[rows])
         on[:, always_on] = 1.0
         rates[rows] = on * kinetics.s[rows]

@@ -40,8 +40,8 @@ def draw_populations(
 ) -> np.ndarray:
     """Draw the populations of cells, ascending, shape (cells,), int32.
 
-    The rarest has its share rounded down; what cannot be divided among the others goes to some of
-    them, drawn at random.
+    The rarest has its share rounded down; cells that cannot be divided among the others go to some
+    of them at random.
     """
     num_populations = len(tree.populations)
     require(
@@ -127,7 +127,7 @@ def match_kinetics(
 def match_ranks(scores: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Replace each score by the value of its rank.
 
-    Scores that are equal in single precision, such as those of a gene without effects, get the
+    Scores that are equal in single precision, such as the scores of a gene without effects, get the
     value of their average rank, rounded down.
 
     Parameters

@@ -1,4 +1,4 @@
-"""What SymSim draws for each cell and gene before it observes them.
+"""Parameters of each cell and gene that SymSim draws before it observes them.
 
 Formulas of YosefLab/SymSim commit 76a674b (True2ObservedCounts).
 """
@@ -15,18 +15,18 @@ from .settings import LEAST_CAPTURE, LEAST_DEPTH, ObservationSettings
 
 @dataclass(frozen=True, eq=False)
 class LibraryPreparation:
-    """What is particular to cells and genes when a data set is made.
+    """Parameters of cells and genes in one experiment.
 
     Attributes
     ----------
     gene_lengths
-        Bases, shape (genes,), int32.
+        Lengths of the genes (bases), shape (genes,), int32.
     amplification_bias
-        Added to the efficiency of the first amplification, shape (genes,), float64.
+        Addition to the efficiency of the first amplification, shape (genes,), float64.
     capture_efficiency
-        Share of the molecules that are captured, shape (cells,), float64.
+        Share of the molecules captured, shape (cells,), float64.
     depth
-        Reads of a cell, on average, shape (cells,), float64.
+        Mean reads of each cell, shape (cells,), float64.
     """
 
     gene_lengths: np.ndarray
@@ -41,7 +41,10 @@ def draw_library(
     settings: ObservationSettings,
     generator: np.random.Generator,
 ) -> LibraryPreparation:
-    """Draw capture efficiency and depth of cells, and amplification bias of genes."""
+    """Draw capture efficiency and depth of cells, and amplification bias of genes.
+
+    ``gene_lengths`` (bases) has shape (genes,).
+    """
     return LibraryPreparation(
         np.asarray(gene_lengths, np.int32),
         _draw_amplification_bias(gene_lengths, settings, generator),

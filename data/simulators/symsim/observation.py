@@ -19,11 +19,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..row_chunks import chunks_of_rows
+from ...row_blocks import blocks
 from .amplification import Amplification, LinearAmplification
 from .batches import add_batch_effects
 from .library import LibraryPreparation, draw_library
-from .settings import ObservationSettings, require
+from .settings import DRAWN_AT_ONCE, ObservationSettings, require
 
 # Fragments of this many bases can be sequenced; transcripts are cut once in 400 bases on average.
 _SHORTEST, _LONGEST, _BASES_PER_CUT = 100, 1000, 400.0
@@ -31,7 +31,7 @@ _SHORTEST, _LONGEST, _BASES_PER_CUT = 100, 1000, 400.0
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """Counts as a laboratory would report them.
+    """Counts as a laboratory reports them.
 
     Attributes
     ----------
@@ -41,11 +41,11 @@ class Observation:
         Their mean given the molecules captured and amplified, shape (cells, genes), float32; the
         same with batch effects.
     library
-        Of these cells and genes.
+        Parameters of these cells and genes.
     batches
-        Of the cells, from 0, shape (cells,), int32.
+        Batch of each cell, from 0, shape (cells,), int32.
     batch_log2_factors
-        Shape (batches, genes), float64.
+        Log2 of the batch effects, shape (batches, genes), float64.
     """
 
     counts: np.ndarray
@@ -68,13 +68,13 @@ def observe(
     true_counts
         Molecules, whole numbers, shape (cells, genes).
     gene_lengths
-        Bases, shape (genes,).
+        Lengths of the genes (bases), shape (genes,).
 
     Raises
     ------
     ValueError
-        If counts are not whole or negative, lengths are not those of the genes, or there are fewer
-        genes than bins of lengths.
+        If counts are not whole or negative, lengths do not fit the genes, or there are fewer genes
+        than bins of lengths.
     """
     library = draw_library(len(true_counts), gene_lengths, settings, generator)
     observe_protocol = observe_full_length if settings.protocol == "full-length" else observe_umi
@@ -92,7 +92,7 @@ def observe(
 
 
 def fragments_per_copy(gene_lengths: np.ndarray) -> np.ndarray:
-    """Find the mean number of fragments of a transcript, by length (bases), that can be sequenced.
+    """Mean number of sequenceable fragments of transcripts; both of shape (genes,) (bases).
 
     Transcripts are cut by a Poisson process; pieces of 101 to 1000 bases are kept. This is the mean
     of SymSim's table ``len2nfrag``, where transcripts of 101 bases never yield a fragment either.
@@ -107,7 +107,7 @@ def fragments_per_copy(gene_lengths: np.ndarray) -> np.ndarray:
 
 
 def share_of_three_prime_ends(gene_lengths: np.ndarray) -> np.ndarray:
-    """Give the probability that the end with the UMI can be sequenced, by length (bases)."""
+    """Probability that the end with the UMI can be sequenced, by length (bases); both (genes,)."""
     return np.select([gene_lengths >= 1000, gene_lengths >= 100], [0.7, 0.78], 0.0)
 
 
@@ -130,7 +130,7 @@ def observe_full_length(
     Raises
     ------
     ValueError
-        If counts are not whole or negative, or the library is of others.
+        If counts are not whole or negative, or the library has other cells or genes.
     """
     true_counts = _checked(true_counts, library)
     fragments = fragments_per_copy(library.gene_lengths) * _library_factor(settings)
@@ -153,20 +153,8 @@ def draw_copies(
 ) -> np.ndarray:
     """Draw the copies of the captured molecules of each gene after the first amplification.
 
-    Parameters
-    ----------
-    true_counts
-        Molecules, whole numbers, shape (cells, genes).
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (cells, genes), float64; 0 where nothing is captured.
-
-    Raises
-    ------
-    ValueError
-        If counts are not whole or negative, or the library is of others.
+    Arguments and errors as in :func:`observe_full_length`. The copies have shape
+    (cells, genes), float64; 0 where nothing is captured.
     """
     true_counts = _checked(true_counts, library)
     drawn = np.empty(true_counts.shape)
@@ -181,11 +169,18 @@ def _copies(
     settings: ObservationSettings,
     generator: np.random.Generator,
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield some cells at a time, and the copies of their captured molecules."""
+    """Yield some cells at a time, and copies of their captured molecules (cells, genes)."""
     amplification = _amplification(library, settings, generator)
-    for rows in chunks_of_rows(true_counts.shape):
-        captured = generator.binomial(true_counts[rows], library.capture_efficiency[rows, None])
+    for rows, captured in _captured(true_counts, library, generator):
         yield rows, amplification.draw_copies(captured, generator)
+
+
+def _captured(
+    true_counts: np.ndarray, library: LibraryPreparation, generator: np.random.Generator
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield some cells at a time, and their captured molecules, shape (cells, genes)."""
+    for rows in blocks(*true_counts.shape, DRAWN_AT_ONCE):
+        yield rows, generator.binomial(true_counts[rows], library.capture_efficiency[rows, None])
 
 
 def observe_umi(
@@ -199,18 +194,10 @@ def observe_umi(
     Each captured molecule is amplified and has Poisson reads in proportion to its copies and to the
     probability that the end of a copy, which carries the UMI, can be sequenced; it is counted once
     if it has a read. One approximation more than for whole transcripts: the depth of a cell is
-    shared by the copies that its captured molecules have on average, where SymSim takes the copies
-    that they do have, which differ by about 80 % over the square root of these molecules' number.
+    shared by the mean copies of its captured molecules, where SymSim takes the actual copies. The
+    two differ by about 80 % over the square root of the number of molecules.
 
-    Parameters
-    ----------
-    true_counts
-        Molecules, whole numbers, shape (cells, genes).
-
-    Raises
-    ------
-    ValueError
-        If counts are not whole or negative, or the library is of others.
+    Arguments and errors as in :func:`observe_full_length`.
     """
     true_counts = _checked(true_counts, library)
     amplification = _amplification(library, settings, generator)
@@ -218,8 +205,7 @@ def observe_umi(
     fragments = ends * amplification.mean
     counts = np.empty(true_counts.shape, np.int32)
     expected = np.empty(true_counts.shape, np.float32)
-    for rows in chunks_of_rows(true_counts.shape):
-        captured = generator.binomial(true_counts[rows], library.capture_efficiency[rows, None])
+    for rows, captured in _captured(true_counts, library, generator):
         share = _share_sequenced(captured @ fragments, library.depth[rows])[:, None]
         seen = amplification.share_seen(share * fragments)
         expected[rows] = captured * seen
@@ -228,7 +214,7 @@ def observe_umi(
 
 
 def _checked(true_counts: np.ndarray, library: LibraryPreparation) -> np.ndarray:
-    """Give the counts as whole numbers, if they are those of the library's cells and genes."""
+    """Give the counts as integers, shape (cells, genes); refuse others than the library's."""
     shape = len(library.capture_efficiency), len(library.gene_lengths)
     require(
         np.shape(true_counts) == shape,

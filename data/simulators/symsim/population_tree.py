@@ -1,4 +1,4 @@
-"""Trees of cell populations, in Newick notation, and how alike they make the populations."""
+"""Trees of cell populations, in Newick notation, and the similarity of the populations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PopulationTree:
     populations
         Names of the tips, in the order of the text.
     shared_lengths
-        Length of the path from the root that two tips share, shape (populations, populations).
+        Length of the path from the root shared by two tips, shape (populations, populations).
     """
 
     populations: tuple[str, ...]
@@ -27,7 +27,7 @@ class PopulationTree:
 
     @property
     def correlation(self) -> np.ndarray:
-        """Of a Brownian motion along the tree, between its tips; shape of ``shared_lengths``."""
+        """Correlation of a Brownian motion along the tree, shape (populations, populations)."""
         scales = np.sqrt(np.diag(self.shared_lengths))
         return self.shared_lengths / np.outer(scales, scales)
 

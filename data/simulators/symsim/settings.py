@@ -14,6 +14,8 @@ from .tables import KINETIC_PARAMETERS
 PHYLA5 = "(1:3,((2:1,3:1):1,(4:0.2,5:0.2):1):1);"
 PROTOCOLS = ("full-length", "umi")
 LEAST_CAPTURE, LEAST_DEPTH = 0.0005, 200.0
+# Entries (cells times genes) drawn at once: bounds the memory; draws of a seed depend on it.
+DRAWN_AT_ONCE = 1_000_000
 
 
 def require(holds: bool, message: str) -> None:
@@ -24,28 +26,28 @@ def require(holds: bool, message: str) -> None:
 
 @dataclass(frozen=True)
 class ExpressionSettings:
-    """How genes are expressed; the defaults are those of SymSim's tutorial.
+    """Settings of the expression of genes; the defaults come from SymSim's tutorial.
 
     Attributes
     ----------
     tree
-        Of the populations, in Newick notation with branch lengths.
+        Tree of the populations, in Newick notation with branch lengths.
     smallest_population, smallest_population_share
         The position of the rarest population among the tips, from 0 (SymSim's i_minpop), and its
         share of the cells, at most one over the number of populations (min_popsize). The others
         are of one size.
     num_evfs, num_differential_evfs
-        Extrinsic variability factors of each kinetic parameter, and how many of them differ between
-        populations (nevf, n_de_evf).
+        Number of extrinsic variability factors of each kinetic parameter, and number of factors
+        that differ between populations (nevf, n_de_evf).
     differential_parameters
-        Which kinetic parameters have EVFs that differ: some of ``"kon"``, ``"koff"``, ``"s"``
+        Kinetic parameters with EVFs that differ: some of ``"kon"``, ``"koff"``, ``"s"``
         (vary).
     evf_center, evf_sd
         Mean of EVFs, and their standard deviation within a population (Sigma).
     effect_probability, effect_mean, effect_sd
         Effects of EVFs on genes are normal with this probability, otherwise 0.
     bimodality
-        How much the log10 of both rates of switching is lowered in half of the genes (bimod).
+        Decrease of the log10 of both switching rates in half of the genes (bimod).
     transcription_scale
         Factor of all transcription rates (scale_s).
     high_expression_share, high_expression_log2_factor
@@ -101,26 +103,26 @@ class ExpressionSettings:
 
 @dataclass(frozen=True)
 class ObservationSettings:
-    """How cells are observed; the defaults are those of SymSim's tutorial.
+    """Settings of the observation of cells; the defaults come from SymSim's tutorial.
 
     Attributes
     ----------
     protocol
         ``"full-length"`` counts reads (SymSim's nonUMI), ``"umi"`` molecules that have a read.
     capture_mean, capture_sd
-        Share of a cell's molecules that are captured: normal, between 0.0005 and 1.
+        Share of a cell's molecules that is captured: normal, between 0.0005 and 1.
     depth_mean, depth_sd
         Reads of a cell: normal, above 200.
     length_bias_slope, num_length_bins, amplification_bias_limit
         Short transcripts amplify better: the efficiency falls by the slope from each of so many
         bins of genes, by length, to the next; noise stays within the limit.
     amplification_efficiency, num_amplification_cycles
-        Of the first amplification, before fragmentation.
+        Efficiency and cycles of the first amplification, before fragmentation.
     linear_amplification
         Copies of each molecule, in place of the first amplification; None to amplify by cycles.
     num_library_cycles
-        Of the second amplification, of fragments, at the same efficiency without bias. It matters
-        only where there are fewer fragments than reads are asked for.
+        Cycles of the second amplification, of fragments, at the same efficiency without bias. It
+        matters only where a cell has fewer fragments than its depth.
     num_batches, batch_effect_size
         See :func:`~exvae.data.simulators.symsim.batches.draw_batches`.
 

@@ -39,14 +39,14 @@ def _cumulative_density(parameter: str) -> tuple[np.ndarray, np.ndarray]:
 def draw_sorted_kinetics(parameter: str, size: int, generator: np.random.Generator) -> np.ndarray:
     """Draw the log10 of a kinetic parameter, in ascending order.
 
-    The density is that of the parameters fitted to the imputed cortex cells of Zeisel et al.
+    The density was fitted to the imputed cortex cells of Zeisel et al.
 
     Parameters
     ----------
     parameter
-        Of ``KINETIC_PARAMETERS``.
+        One of ``KINETIC_PARAMETERS``.
     size
-        How many.
+        Number of draws.
 
     Returns
     -------

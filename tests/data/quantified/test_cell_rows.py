@@ -11,11 +11,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from exvae.data.bootstraps import BootstrapSummary
 from exvae.data.quantified.cell_rows import SparseRow, cell_rows, displaced_share
-from exvae.data.quantified.quantifications import (
-    Quantification,
-    find_cells,
-    read_quantification,
-)
+from exvae.data.quantified.directories import find_cells, read_quantification
+from exvae.data.quantified.quantifications import Quantification
 
 COUNTS = st.one_of(st.just(0.0), st.floats(0, 1e6, width=32), st.integers(0, 100).map(float))
 BOOTSTRAPS = arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=6), elements=COUNTS)

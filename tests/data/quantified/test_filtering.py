@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
-from exvae.data.cells import STATISTICS, read_cells
+from exvae.data.cells import STATISTICS
 from exvae.data.errors import DataError
+from exvae.data.h5ad.reading import read_cells
 from exvae.data.quantified import filtering
 from exvae.data.quantified.filtering import filter_isoforms
 
@@ -133,7 +134,7 @@ def lacking(name: str) -> anndata.AnnData:
 @pytest.mark.parametrize(
     ("name", "min_cells", "message"),
     [
-        ("nothing", CELLS + 1, r"cells\.h5ad: has 9 cells, --min-cells is 10"),
+        ("nothing", CELLS + 1, r"cells\.h5ad: has 9 cells, min_cells is 10"),
         ("reads", 2, "no isoform has reads in 2 cells"),
         ("n_bootstraps", 2, "n_bootstraps"),
         ("a cell", 2, "cell cell4 has no reads in the isoforms that are kept"),

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import anndata
@@ -17,45 +11,18 @@ import pytest
 import scipy.sparse
 import torch
 
-from exvae.data import processes
 from exvae.data.bootstraps import BootstrapSummary
-from exvae.data.cells import read_cells
 from exvae.data.errors import DataError
-from exvae.data.h5ad.writing import H5adRows
-from exvae.data.quantified import importing
+from exvae.data.h5ad.reading import read_cells
+from exvae.data.quantified.directories import find_cells, read_quantification
 from exvae.data.quantified.importing import OBS_COLUMNS, ImportOptions, import_cells
-from exvae.data.quantified.quantifications import find_cells, read_quantification
 
 from .quantifier_output import (
     Cell,
     draw_cell,
     write_kallisto_h5,
-    write_kallisto_plaintext,
     write_salmon,
 )
-
-
-@pytest.fixture
-def cells() -> dict[str, Cell]:
-    """Seven cells, of 3 to 6 bootstraps."""
-    return {
-        f"cell_{number}": draw_cell(seed=number, bootstraps=3 + number % 4) for number in range(7)
-    }
-
-
-@pytest.fixture
-def folder(cells: dict[str, Cell], tmp_path: Path) -> Path:
-    """Those cells in all three formats, some nested and some with their transcripts shuffled."""
-    plate = tmp_path / "plate"
-    for number, (name, cell) in enumerate(cells.items()):
-        order = np.random.default_rng(number).permutation(len(cell.transcripts))
-        write, parent = (
-            (write_kallisto_h5, plate),
-            (write_kallisto_plaintext, plate / "text"),
-            (write_salmon, plate / "deeper" / "salmon"),
-        )[number % 3]
-        write(parent / name, cell.take(order) if number % 2 else cell)
-    return plate
 
 
 def layers_of(data: anndata.AnnData, cell: str) -> np.ndarray:
@@ -74,9 +41,6 @@ def assert_statistics(data: anndata.AnnData, cell: str, bootstraps: np.ndarray) 
     for layer, values in (("mean", summary.mean), ("ss", summary.sum_of_squares)):
         found = row.layers[f"bootstrap_{layer}"].toarray()[0]
         np.testing.assert_allclose(found, values, rtol=1e-6)
-
-
-# What is written
 
 
 def test_all_formats_in_one_file(folder: Path, cells: dict[str, Cell], tmp_path: Path) -> None:
@@ -176,15 +140,6 @@ def test_fewer_layers_and_fewer_bootstraps(
     assert data.uns["exvae_import"]["layers"] == 2
 
 
-def test_the_same_file_from_any_number_of_processes(folder: Path, tmp_path: Path) -> None:
-    contents = []
-    for number in (1, 3):
-        out = tmp_path / f"{number}.h5ad"
-        import_cells([folder], out, options=ImportOptions(num_processes=number))
-        contents.append(out.read_bytes())
-    assert contents[0] == contents[1]
-
-
 def test_genes_and_columns(folder: Path, cells: dict[str, Cell], tmp_path: Path) -> None:
     transcripts = cells["cell_0"].transcripts
     genes = {name: f"gene_{number // 3}" for number, name in enumerate(transcripts)}
@@ -216,13 +171,10 @@ def test_a_file_that_is_written_in_many_pieces(
         np.testing.assert_array_equal(one, other)
 
 
-# Notes
-
-
 def test_without_genes_transcripts_stand_for_them(folder: Path, tmp_path: Path) -> None:
     summary = import_cells([folder], tmp_path / "cells.h5ad")
     assert len(summary.notes) == 1
-    assert "without --t2g" in summary.notes[0]
+    assert r"without a table of genes (t2g)" in summary.notes[0]
     data = anndata.read_h5ad(tmp_path / "cells.h5ad")
     assert data.var["gene"].tolist() == data.var_names.tolist()
 
@@ -248,117 +200,6 @@ def test_bootstraps_off_centre_are_noted(tmp_path: Path) -> None:
     assert "in 1 of 4 cells" in warned[0]
     assert "cell_2" in warned[0]
     assert "--bias" in warned[0]
-
-
-# What can go wrong
-
-
-def test_other_transcripts_in_one_cell(folder: Path, tmp_path: Path) -> None:
-    cell = draw_cell(seed=9)
-    other = cell._replace(transcripts=[*cell.transcripts[:-1], "NM_9"])
-    directory = write_kallisto_h5(folder / "zzz", other)
-    with pytest.raises(DataError, match=f"{directory}: has 40 transcripts, among them not"):
-        import_cells([folder], tmp_path / "cells.h5ad", options=ImportOptions(num_processes=2))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["plate"]
-
-
-def test_a_failure_leaves_what_was_there(folder: Path, tmp_path: Path) -> None:
-    out = tmp_path / "cells.h5ad"
-    out.write_text("precious")
-    (folder / "text" / "cell_1" / "bs_abundance_1.tsv").write_text("target_id\test_counts\n")
-    with pytest.raises(DataError, match=r"bs_abundance_1\.tsv"):
-        import_cells([folder], out)
-    assert out.read_text() == "precious"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cells.h5ad", "plate"]
-
-
-def test_places_that_cannot_be_written(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no/cells\.h5ad: its folder does not exist"):
-        import_cells([folder], tmp_path / "no" / "cells.h5ad")
-    with pytest.raises(DataError, match=r"cells\.csv: cells are written as \.h5ad"):
-        import_cells([folder], tmp_path / "cells.csv")
-    (tmp_path / "cells.h5ad").mkdir()
-    with pytest.raises(DataError, match=r"cells\.h5ad: cannot be written"):
-        import_cells([folder], tmp_path / "cells.h5ad")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cells.h5ad", "plate"]
-
-
-@pytest.mark.parametrize("num_processes", [1, 2])
-def test_an_interrupt_leaves_nothing(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_processes: int
-) -> None:
-    def interrupt(rows: H5adRows, sparse: object, dense: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(H5adRows, "append", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        import_cells(
-            [folder], tmp_path / "cells.h5ad", options=ImportOptions(num_processes=num_processes)
-        )
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["plate"]
-    assert multiprocessing.active_children() == []
-
-
-def test_an_interrupt_from_the_terminal(folder: Path, tmp_path: Path) -> None:
-    for number in range(300):
-        (folder / f"copy_{number}").symlink_to(folder / "text" / "cell_1")
-    out = tmp_path / "out" / "cells.h5ad"
-    out.parent.mkdir()
-    program = (
-        "import signal, sys; from pathlib import Path; "
-        # A shell starts what runs in its background deaf to interrupts.
-        "signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from exvae.data.quantified.importing import ImportOptions, import_cells; "
-        "import_cells([sys.argv[1]], Path(sys.argv[2]), options=ImportOptions(num_processes=2))"
-    )
-    child = subprocess.Popen(
-        [sys.executable, "-c", program, folder, out],
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    while child.poll() is None and not list(out.parent.iterdir()):
-        time.sleep(0.01)
-    os.killpg(child.pid, signal.SIGINT)  # as a terminal does, to all processes
-    _, errors = child.communicate(timeout=60)
-    assert "KeyboardInterrupt" in errors
-    assert child.returncode not in (0, 1, 2)
-    assert list(out.parent.iterdir()) == []
-
-
-def test_a_process_that_dies(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    append = H5adRows.append
-
-    def kill_and_append(*arguments: object) -> None:
-        for process in multiprocessing.active_children():
-            process.kill()
-        append(*arguments)
-
-    monkeypatch.setattr(H5adRows, "append", kill_and_append)
-    with pytest.raises(DataError, match="has died"):
-        import_cells([folder], tmp_path / "cells.h5ad", options=ImportOptions(num_processes=2))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["plate"]
-
-
-def test_processes_are_started_where_that_pays(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    used = []
-
-    def map_in_order(reader, directories, num_processes):
-        used.append(num_processes)
-        return processes.map_in_order(reader, directories, 1)
-
-    monkeypatch.setattr(importing, "map_in_order", map_in_order)
-    monkeypatch.setattr(importing, "num_cores", lambda: 6)
-    import_cells([folder], tmp_path / "cells.h5ad")
-    monkeypatch.setattr(importing, "_SECONDS_WORTH_PROCESSES", 0.0)
-    import_cells([folder], tmp_path / "cells.h5ad")
-    import_cells([folder], tmp_path / "cells.h5ad", options=ImportOptions(num_processes=5))
-    assert used == [1, 6, 5]
-
-
-# Real cells
 
 
 def test_real_cells(shared_data: Path, tmp_path: Path) -> None:

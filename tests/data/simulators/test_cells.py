@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from exvae.data.cells import read_cells, summarise
+from exvae.data.cells import summarise
 from exvae.data.errors import DataError
+from exvae.data.h5ad.reading import read_cells
 from exvae.data.isoform_truth import read_truth
 from exvae.data.simulators import cells as isoform_simulator
 from exvae.data.simulators.cells import SimulationOptions, SimulationSummary, simulate_cells

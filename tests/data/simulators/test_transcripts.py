@@ -38,7 +38,7 @@ def test_without_a_table_of_genes(tmp_path: Path) -> None:
     path.write_bytes(FASTA)
     transcripts, notes = read_transcripts(path, None)
     assert transcripts.genes.tolist() == ["one.1", "two"]
-    assert "--t2g" in notes[0]
+    assert "without a table of genes (t2g)" in notes[0]
 
 
 @pytest.mark.parametrize(

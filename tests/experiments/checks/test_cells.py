@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -13,36 +13,42 @@ from scipy import stats
 from scipy.sparse import csr_matrix
 
 from exvae.data.bootstraps import BootstrapSummary
+from exvae.data.cell_batches import batch_source
 from exvae.data.cells import Cells, summarise
-from exvae.data.overdispersion import InferentialDispersions
 from exvae.experiments.checks import cells as checks
 from exvae.experiments.checks.cells import CellStatistics, check_cells, summary_of
-from exvae.experiments.isoforms.fitting import IsoformFit, build
+from exvae.experiments.checks.comparison import Replication
+from exvae.experiments.isoforms.fitting import IsoformFit, build, split_cells
 from exvae.experiments.isoforms.settings import IsoformConfig
+from exvae.models import MODELS
+from exvae.models.decoders import inverse_softplus
 
 CELLS, ISOFORMS, BOOTSTRAPS = 40, 30, 6
+# The paper's noise grows with the count, and a part of it is the same in all bootstraps.
+OPTIONS = {"paper": {"noise_latent_size": 2, "noise": "relative", "error": "shared"}}
 
 
-def truth(seed: int = 0, **options) -> IsoformFit:
+def truth(seed: int = 0, model: str = "paper") -> IsoformFit:
     """Make a model of known parameters, as if it had been fitted."""
-    config = IsoformConfig(latent_size=3, noise_latent_size=2, **{"noise": "adaptive", **options})
+    config = IsoformConfig(model, options={"latent_size": 3, **OPTIONS.get(model, {})})
     torch.manual_seed(seed)
-    model, guide = build(config, [str(number // 3) for number in range(ISOFORMS)], 1)
+    fitted, guide = build(config, [str(number // 3) for number in range(ISOFORMS)], 1)
     with torch.no_grad():
-        model.log_library_mean.fill_(np.log(20.0 * ISOFORMS))
-        model.log_library_sd.fill_(0.4)
-        model.decoder.output.bias[:ISOFORMS].copy_(torch.randn(ISOFORMS))
-        model.log_inverse_dispersion.fill_(1.0)
-    if config.noise == "poisson":
-        with torch.no_grad():
-            model.decoder.output.bias[ISOFORMS:] -= 3.0  # few genes are off
-        ones = torch.ones(ISOFORMS // 3)
-        model.initialise_noise(InferentialDispersions(1.2 * ones, 5 * ones))
-    elif config.model == "bootstrap":
-        model.initialise_noise(torch.ones(ISOFORMS))
+        fitted.log_library_mean.fill_(np.log(20.0 * ISOFORMS))
+        fitted.log_library_sd.fill_(0.4)
+        fitted.decoder.output.bias[:ISOFORMS].copy_(torch.randn(ISOFORMS))
+        fitted.dispersion.log_inverse_dispersion.fill_(0.0)
+        if model == "effective-reads":
+            fitted.decoder.output.bias[ISOFORMS:] -= 3.0  # few genes are off
+            fitted.total_dispersion.fill_(1.2)
+            fitted.division_dispersion.fill_(5.0)
+        elif model == "paper":
+            # Noise of about sqrt(1 + u), and a bootstrap in fifty is zero whatever the count u.
+            fitted.noise_decoder.output.bias[:ISOFORMS] = inverse_softplus(torch.tensor(1.0))
+            fitted.noise_decoder.output.bias[ISOFORMS:] = -4.0
     names = [str(number) for number in range(ISOFORMS)]
     described = {"model": asdict(config), "data": {"batch_names": [""], "batch_key": None}}
-    return IsoformFit(model.eval(), guide.eval(), names, described, torch.device("cpu"))
+    return IsoformFit(fitted.eval(), guide.eval(), names, described, torch.device("cpu"))
 
 
 def generated(fit: IsoformFit, seed: int, num_cells: int = CELLS) -> Cells:
@@ -72,15 +78,15 @@ def generated(fit: IsoformFit, seed: int, num_cells: int = CELLS) -> Cells:
     )
 
 
-@pytest.mark.parametrize("options", [{}, {"noise": "poisson"}, {"model": "scvi"}])
-def test_the_p_values_of_a_right_model_are_uniform(options: dict) -> None:
-    fit = truth(**options)
+@pytest.mark.parametrize("model", MODELS)
+def test_the_p_values_of_a_right_model_are_uniform(model: str) -> None:
+    fit = truth(model=model)
     p_values = [
-        check_cells(fit, generated(fit, seed), latents="prior", num_replicates=19, seed=seed)
+        check_cells(fit, generated(fit, seed), replication=Replication("prior", 19, seed))
         for seed in range(16)
     ]
     table = pd.DataFrame([check.p_values for check in p_values])
-    assert table.shape[1] == (5 if "model" in options else 8)
+    assert table.shape[1] == (5 if model == "scvi" else 8)
     for name in table:
         assert stats.kstest(table[name], "uniform").pvalue > 1e-3, name
 
@@ -97,19 +103,19 @@ def test_the_p_values_of_a_right_model_are_uniform(options: dict) -> None:
 @pytest.mark.parametrize("latents", ["prior", "posterior"])
 def test_a_wrong_model_fails(change: str, named: str, sign: int, latents: str) -> None:
     fit, wrong = truth(), truth()
-    right = check_cells(fit, generated(fit, 1), latents="prior", num_replicates=39)
+    right = check_cells(fit, generated(fit, 1), replication=Replication("prior", 39))
     with torch.no_grad():
         if change == "noise":
             wrong.model.noise_decoder.output.bias[:ISOFORMS] -= 2.0
         elif change == "dispersion":
-            wrong.model.log_inverse_dispersion += 4.0
+            wrong.model.dispersion.log_inverse_dispersion += 4.0
         elif change == "depth":
             # The guide finds a cell's library size, whatever the prior.
             wrong.model.log_library_mean += 1.0
             wrong.guide.z_encoder.readout[-1].bias[-2] += 1.0
         else:
             fit.model.noise_decoder.output.bias[ISOFORMS:] += 2.5
-    check = check_cells(wrong, generated(fit, 1), latents=latents, num_replicates=39)
+    check = check_cells(wrong, generated(fit, 1), replication=Replication(latents, 39))
     extreme = check.p_values[named]
     assert extreme == pytest.approx(0.5 / 40 if sign > 0 else 39.5 / 40)
     assert 0.01 < right.p_values[named] < 0.99
@@ -129,22 +135,23 @@ def test_replicates_have_the_bootstraps_of_each_cell() -> None:
         **{**vars(cells), "bootstraps": tuple(layers[:1]), "summary": summary}
         | {"num_bootstraps": sizes}
     )
-    tensors = checks.tensors_of(IsoformConfig(**fit.config["model"]), fewer, fit.device)
-    batch = tensors.batch(np.arange(4))
+    batch = batch_source(fewer, "bootstrap_summary").batch(np.arange(4))
     for latents in ("prior", "posterior"):
         found = dict(checks.replicate_cells(fit, batch, latents, 3))
         assert sorted(found) == [0, 1, 2]
         for each in found.values():
+            assert (each.zeros >= 0).all()
             assert (each.zeros + each.positives == torch.from_numpy(sizes)[:, None]).all()
             assert each.mean.shape == (4, ISOFORMS)
 
 
-def test_blocks_do_not_change_a_check(monkeypatch) -> None:
+def test_blocks_do_not_change_a_check() -> None:
     fit = truth()
     cells = generated(fit, 0)
-    whole = check_cells(fit, cells, num_replicates=20)
-    monkeypatch.setattr(checks, "_BLOCK", 15 * ISOFORMS * BOOTSTRAPS)
-    parts = check_cells(fit, cells, num_replicates=20)
+    replication = Replication(num_replicates=20)
+    whole = check_cells(fit, cells, replication=replication)
+    size = 15 * ISOFORMS * BOOTSTRAPS
+    parts = check_cells(fit, cells, replication=replication, block_size=size)
     for name in ("statistic", "observed"):
         pd.testing.assert_series_equal(whole.statistics[name], parts.statistics[name])
     difference = whole.statistics["replicated_mean"] - parts.statistics["replicated_mean"]
@@ -189,3 +196,64 @@ def test_counts_are_one_bootstrap() -> None:
     summary = summary_of(torch.tensor([[0.0, 3.0]]))
     assert summary.zeros.tolist() == [[1, 0]]
     assert summary.mean.tolist() == [[0, 3]]
+
+
+def test_replicates_follow_the_seed() -> None:
+    fit = truth(model="effective-reads")
+    cells = generated(fit, 0)
+    found = []
+    for seed in (1, 1, 2):
+        torch.rand(3)
+        replication = Replication(num_replicates=3, seed=seed)
+        found.append(check_cells(fit, cells, replication=replication).statistics)
+    pd.testing.assert_frame_equal(found[0], found[1])
+    assert not found[0]["replicated_mean"].equals(found[2]["replicated_mean"])
+    assert found[0]["observed"].equals(found[2]["observed"])
+
+
+def test_every_replicate_has_every_cell_once() -> None:
+    fit = truth(model="effective-reads")
+    cells = generated(fit, 0, num_cells=5)
+    batch = batch_source(cells, "bootstrap_summary").batch(np.arange(5))
+    for size in (1, 2 * 5 * ISOFORMS * BOOTSTRAPS, 1 << 22):
+        found = checks.replicate_cells(fit, batch, "posterior", 5, block_size=size)
+        assert [number for number, _ in found] == [0, 1, 2, 3, 4]
+
+
+def test_the_cells_of_a_subset_are_checked(fit_cells, small_cells: Cells) -> None:
+    fit = fit_cells(training={"epochs": 1}, train_fraction=0.75)
+    trained_on, held_out = split_cells(24, 0.75, 0)
+    means = small_cells.mean_bootstraps.toarray()
+    for subset, chosen in (("train", trained_on), ("held-out", held_out), ("all", slice(None))):
+        check = check_cells(
+            fit, small_cells, subset=subset, replication=Replication(num_replicates=2)
+        )
+        observed = check.statistics.set_index("statistic")["observed"]
+        expected = np.log10(means[chosen].sum(1)).mean()
+        assert observed["mean log10 library size"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_batches_in_another_order_are_those_of_the_fit(fit_cells, small_cells: Cells) -> None:
+    fit = fit_cells(training={"epochs": 1})
+    names = small_cells.batch_names[::-1]
+    other = replace(small_cells, batches=1 - small_cells.batches, batch_names=names)
+    for latents in ("prior", "posterior"):
+        found = [
+            check_cells(fit, cells, replication=Replication(latents, 3)).statistics
+            for cells in (small_cells, other)
+        ]
+        pd.testing.assert_frame_equal(*found)
+
+
+def test_replicates_from_the_posterior_are_of_the_very_cells() -> None:
+    """The deep ones are deep again; from the prior they are others."""
+    fit = truth(model="effective-reads")
+    cells = generated(fit, 0, num_cells=30)
+    depth = np.where(np.arange(30) % 2, 20.0, 1.0)[:, None]
+    layers = [csr_matrix(layer.multiply(depth)) for layer in cells.bootstraps]
+    cells = replace(cells, bootstraps=tuple(layers), summary=summarise(layers))
+    batch = batch_source(cells, "bootstrap_summary").batch(np.arange(30))
+    for latents, follows in (("posterior", True), ("prior", False)):
+        for _, each in checks.replicate_cells(fit, batch, latents, 3):
+            reads = (each.positives * each.mean).sum(-1)
+            assert (reads[1::2].mean() > 5 * reads[::2].mean()) == follows

@@ -46,6 +46,7 @@ def test_compare_gives_a_row_for_each_statistic_and_point() -> None:
     check = compare(Numbers(np.full(4, 100.5)), replicated)
     assert check.statistics["statistic"].tolist() == ["mean"]
     assert check.statistics["replicated_mean"].item() == 50.0
+    assert check.statistics["replicated_sd"].item() == pytest.approx(np.std(np.arange(101), ddof=1))
     assert check.p_values == {"mean": pytest.approx(0.5 / 102)}
     # A point at which nobody has anything is left out.
     expected = pd.DataFrame(
@@ -74,3 +75,16 @@ def test_bins() -> None:
         assert found == pytest.approx(np.quantile(drawn, level), rel=0.01)
     assert np.isnan(fine.quantile(np.zeros(fine.size), 0.5))
     np.testing.assert_array_equal(ratio(np.ones(2), np.array([0.0, 2.0])), [np.nan, 0.5])
+
+
+def test_points_that_only_one_side_has_are_kept() -> None:
+    class Partial(Numbers):
+        def curves(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+            return {"values": (np.arange(len(self.values)), self.values)}
+
+    nothing = np.nan
+    replicated = [Partial(np.array([1.0, 2.0, nothing])) for _ in range(3)]
+    found = compare(Partial(np.array([nothing, 2.0, 3.0])), replicated).curves
+    assert found["x"].tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(found["observed"], [nothing, 2.0, 3.0])
+    np.testing.assert_array_equal(found["middle"], [1.0, 2.0, nothing])

@@ -10,9 +10,10 @@ import pytest
 import torch
 from scipy import stats
 
-from exvae.data.corpora import Corpus
+from exvae.data.corpora import Corpus, select_split
 from exvae.data.simulators.documents import SimulatedCorpus, simulate_corpus
 from exvae.experiments.checks import documents as checks
+from exvae.experiments.checks.comparison import Replication
 from exvae.experiments.checks.documents import DocumentStatistics, check_documents
 from exvae.experiments.lda.fitting import LDAConfig, LDAFit, build
 
@@ -60,9 +61,7 @@ def test_the_p_values_of_a_right_model_are_uniform() -> None:
             fit,
             drawn_from(fit, seed),
             split="all",
-            latents="prior",
-            num_replicates=19,
-            seed=seed,
+            replication=Replication("prior", 19, seed),
         )
         for seed in range(30)
     ]
@@ -76,7 +75,8 @@ def test_the_p_values_of_a_right_model_are_uniform() -> None:
 def test_a_model_of_independent_words_fails_on_bursts(latents: str) -> None:
     fit = truth(simulated().topic_words)
     corpus = bursty(drawn_from(fit, 1), 1)
-    found = check_documents(fit, corpus, split="all", latents=latents, num_replicates=39).p_values
+    replication = Replication(latents, 39)
+    found = check_documents(fit, corpus, split="all", replication=replication).p_values
     assert found["variance / mean of a word's count, mean over tokens"] == 0.5 / 40
     for length in ("short", "medium", "long"):
         name = f"distinct words / words of {length} documents, mean"
@@ -88,20 +88,21 @@ def test_a_model_of_one_topic_fails_on_many() -> None:
     corpus = drawn_from(truth(topic_words), 1)
     unigram = np.bincount(corpus.words, minlength=50) + 0.1
     fit = truth((unigram / unigram.sum())[np.newaxis])
-    found = check_documents(fit, corpus, split="all", num_replicates=39).p_values
+    replication = Replication(num_replicates=39)
+    found = check_documents(fit, corpus, split="all", replication=replication).p_values
     assert found["variance / mean of a word's count, mean over tokens"] == 0.5 / 40
     assert 0.01 < found["entropy of words (nats)"] < 0.99
 
 
-def test_all_documents_of_a_replicate_share_its_topics(monkeypatch) -> None:
+def test_all_documents_of_a_replicate_share_its_topics() -> None:
     fit = truth(np.full((1, 50), 1 / 50))
     # So little is known of the topic that each of its draws is one word.
     fit.guide.topics.concentration.fill_(0.01)
-    monkeypatch.setattr(checks, "_BLOCK", 120)
-    monkeypatch.setattr("exvae.experiments.lda.completion.INFERENCE_BATCH", 7)
     corpus = simulated().corpus
     words: dict[int, list[np.ndarray]] = {}
-    for number, drawn, offsets in checks.replicate_documents(fit, corpus, "posterior", 5):
+    for number, drawn, offsets in checks.replicate_documents(
+        fit, corpus, "posterior", 5, values_at_once=120, block_size=7
+    ):
         assert len(drawn) == offsets[-1]
         words.setdefault(number, []).append(drawn)
     assert sorted(words) == [0, 1, 2, 3, 4]
@@ -136,3 +137,52 @@ def test_statistics_agree_with_a_dense_table() -> None:
     found = statistics.scalars()
     for name, value in expected.items():
         assert found[name] == pytest.approx(value), name
+
+
+def test_replicates_follow_the_seed() -> None:
+    fit = truth(simulated().topic_words)
+    corpus = simulated(1).corpus
+    found = []
+    for seed in (1, 1, 2):
+        torch.rand(3)
+        replication = Replication(num_replicates=3, seed=seed)
+        check = check_documents(fit, corpus, split="all", replication=replication)
+        found.append(check.statistics)
+    pd.testing.assert_frame_equal(found[0], found[1])
+    assert not found[0]["replicated_mean"].equals(found[2]["replicated_mean"])
+    assert found[0]["observed"].equals(found[2]["observed"])
+
+
+def test_the_documents_of_a_split_are_checked_by_their_own_thirds() -> None:
+    fit = truth(simulated().topic_words)
+    corpus = simulated(1, lengths="heavy-tailed").corpus
+    corpus = replace(corpus, splits=np.array(["train", "test", "val"]).repeat(20))
+    replication = Replication(num_replicates=2)
+    for split in ("train", "test", "val", "all"):
+        own = corpus if split == "all" else select_split(corpus, split)
+        check = check_documents(fit, own, split="all", replication=replication)
+        same = check_documents(fit, corpus, split=split, replication=replication)
+        pd.testing.assert_frame_equal(check.statistics, same.statistics)
+        bounds = tuple(np.quantile(own.lengths, (1 / 3, 2 / 3)))
+        statistics = DocumentStatistics(50, bounds)
+        statistics.add(own.words, own.offsets)
+        observed = same.statistics.set_index("statistic")["observed"]
+        assert observed.to_dict() == pytest.approx(statistics.scalars())
+
+
+def test_replicated_documents_have_the_topics_of_their_replicate() -> None:
+    """With topics drawn for the replicate alone words come from those draws, block by block."""
+    fit = truth(np.full((2, 50), 1 / 50))
+    # Each draw of a topic is nearly one word.
+    fit.guide.topics.concentration.fill_(0.01)
+    corpus = simulated().corpus
+    for latents in ("prior", "posterior"):
+        found: dict[int, list[np.ndarray]] = {}
+        for number, words, _ in checks.replicate_documents(
+            fit, corpus, latents, 4, values_at_once=200, block_size=9
+        ):
+            found.setdefault(number, []).append(words)
+        for parts in found.values():
+            of_parts = [set(np.flatnonzero(np.bincount(own, minlength=50) > 20)) for own in parts]
+            assert all(len(own) <= 8 for own in of_parts)
+            assert len(set.union(*of_parts)) <= 8

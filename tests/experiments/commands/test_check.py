@@ -7,15 +7,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from exvae.data.cells import read_cells
 from exvae.data.corpora import write_corpus
 from exvae.data.corpus_formats import read_corpus
+from exvae.data.h5ad.reading import read_cells
 from exvae.data.simulators.documents import simulate_corpus
 from exvae.experiments.demo import simulate_isoforms
 from exvae.experiments.fitting.training import TrainingConfig
 from exvae.experiments.isoforms import fitting as isoforms
-from exvae.experiments.isoforms.settings import MODELS, IsoformConfig
+from exvae.experiments.isoforms.settings import IsoformConfig
 from exvae.experiments.lda import fitting as lda
+from exvae.models import MODELS
 
 TRAINING = TrainingConfig(epochs=1, batch_size=16, learning_rate=5e-3, device="cpu")
 
@@ -39,8 +40,9 @@ def folder(tmp_path_factory) -> Path:
     [
         ("lda", "lda", "corpus.npz", "--split", "all"),
         ("lda", "lda", "corpus.npz", "--latents", "prior"),
-        ("isoforms", "bootstrap", "cells.h5ad", "--subset", "held-out"),
-        ("isoforms", "bootstrap", "cells.h5ad", "--latents", "prior"),
+        ("isoforms", "effective-reads", "cells.h5ad", "--subset", "held-out"),
+        ("isoforms", "effective-reads", "cells.h5ad", "--latents", "prior"),
+        ("isoforms", "paper", "cells.h5ad"),
         ("isoforms", "scvi", "cells.h5ad"),
     ],
 )

@@ -12,7 +12,6 @@ import pytest
 import exvae.experiments.figures
 from exvae.data.corpora import write_corpus
 from exvae.data.simulators.documents import simulate_corpus
-from exvae.experiments.drawing.pictures import plt
 from exvae.experiments.figures.registry import FIGURES, GROUPS, chosen, module_of
 from exvae.experiments.figures.workshop import Workshop
 
@@ -49,8 +48,6 @@ def test_quick_figures(exvae, tmp_path: Path, group: str) -> None:
             if axis.axison and axis.get_label() != "<colorbar>":
                 assert axis.get_title()
                 assert axis.get_ylabel()
-        # matplotlib otherwise keeps it, and warns of too many.
-        plt.close(figure)
 
 
 def test_other_corpora_are_shown_beside(exvae, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_one_object_on_standard_output(folder: Path, tmp_path: Path) -> None:
     }
     notes = [line for line in result.stderr.splitlines() if line.startswith("exvae: ")]
     assert len(notes) == 2
-    assert "--t2g" in notes[0]
+    assert "without a table of genes (t2g)" in notes[0]
     assert "Gibbs" in notes[1]
     assert "4/4" in result.stderr  # the progress bar
     assert anndata.read_h5ad(out).n_obs == 4

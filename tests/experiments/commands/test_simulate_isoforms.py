@@ -114,7 +114,7 @@ def test_transcripts_without_a_table_of_genes(
     out = tmp_path / "cells.h5ad"
     result = exvae("isoforms", "simulate", out, "--cells", 5, "--transcripts", fasta[0], "--json")
     assert result.json["genes"] == 15
-    assert "--t2g" in result.err
+    assert "without a table of genes (t2g)" in result.err
 
 
 @pytest.mark.parametrize(
@@ -130,8 +130,8 @@ def test_transcripts_without_a_table_of_genes(
         (["{out}.h5ad", "--t2g", "{fasta}"], "--transcripts"),
         (["{out}.h5ad", "--transcripts", "{fasta}", "--isoforms", "3"], "--isoforms"),
         (["{out}.h5ad", "--transcripts", "{missing}"], "no such file"),
-        (["{out}.h5ad", "--isoforms", "30", "--depth", "1", "--cells", "50"], "--depth"),
-        (["{out}.h5ad", "--isoforms", "3", "--capture", "0.001"], "--capture"),
+        (["{out}.h5ad", "--isoforms", "30", "--depth", "1", "--cells", "50"], "raise the depth"),
+        (["{out}.h5ad", "--isoforms", "3", "--capture", "0.001"], "raise capture"),
         (["{out}.h5ad", "--capture", "0"], "--capture"),
         (["{out}.h5ad", "--cells", "4"], "--cells: is 4, but the tree has 5 populations"),
         (["{out}.h5ad", "--tree", "(A:1,B:1)"], "--tree"),

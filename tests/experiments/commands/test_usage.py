@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from exvae.data.cells import read_cells
+from exvae.data.h5ad.reading import read_cells
 from exvae.experiments.fitting.training import TrainingConfig
 from exvae.experiments.isoforms import fitting
 from exvae.experiments.isoforms.settings import IsoformConfig

@@ -13,13 +13,13 @@ from exvae.experiments.figures import (
     isoform_runs,
     isoforms_bootstraps,
     isoforms_calibration,
-    isoforms_likelihood,
     isoforms_recovery,
     isoforms_states,
     isoforms_variance,
 )
 from exvae.experiments.figures.isoform_runs import KnownCells
 from exvae.experiments.figures.workshop import Workshop
+from exvae.experiments.isoforms.evaluation import evaluate
 from exvae.experiments.isoforms.settings import IsoformConfig
 
 
@@ -115,14 +115,18 @@ def workshop(tmp_path_factory) -> Workshop:
     return Workshop(tmp_path_factory.mktemp("workshop"), quick=True)
 
 
-def test_coverage_of_a_fit_grows_with_the_interval(workshop: Workshop) -> None:
+def test_coverage_of_a_fit_is_that_of_its_evaluation(workshop: Workshop) -> None:
     sizes = isoform_runs.sizes_of(workshop)
     known = isoform_runs.simulated(workshop, sizes, 0)
     fit = isoform_runs.fitted(workshop, known, IsoformConfig(), sizes.epochs, 0)
     assert fit is isoform_runs.fitted(workshop, known, IsoformConfig(), sizes.epochs, 0)
-    covered = isoforms_calibration.coverage_of_fit(fit, known.cells, known.truth)
-    assert sorted(covered) == covered
-    assert 0 < covered[0] < 0.5 < covered[-1] <= 1
+    levels = (0.95, 0.5, 0.8)
+    covered = isoforms_calibration.coverage_of_fit(fit, known.cells, known.truth, levels)
+    measured = evaluate(fit, known.cells, truth=known.truth, likelihood_samples=1)["coverage"]
+    # Draws are others.
+    assert covered == pytest.approx([measured[str(level)] for level in levels], abs=0.02)
+    wrong = IsoformTruth(10 * known.truth.expected + 1e4, known.truth.cell_types)
+    assert isoforms_calibration.coverage_of_fit(fit, known.cells, wrong, levels) == [0.0] * 3
 
 
 def test_cells_with_fewer_bootstraps(workshop: Workshop) -> None:
@@ -155,15 +159,3 @@ def test_purity() -> None:
     assert isoforms_states.purity(apart, types) == 1.0
     alike = np.random.default_rng(0).normal(size=(40, 2))
     assert 0.3 < isoforms_states.purity(alike, types) < 0.65
-
-
-@pytest.mark.slow
-@pytest.mark.peers
-def test_scvi_of_scvi_tools_finds_a_likelihood_that_is_possible() -> None:
-    pytest.importorskip("scvi", reason='needs the extra "peers"')
-    generator = np.random.default_rng(0)
-    counts = generator.poisson(generator.gamma(2.0, 5.0, (1, 15)), (60, 15))
-    # All cells are one minibatch: an epoch is one step.
-    loss = isoforms_likelihood.loss_of_scvi_tools(counts, np.arange(10), 300, 0, 20)
-    # That of the Poisson distribution with the true means is 2.3.
-    assert 2.0 < loss < 4.5

@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pyro
 import pytest
 import torch
@@ -103,12 +102,6 @@ def test_resumed_fit_equals_an_uninterrupted_one(
     assert fits.read_metrics(straight)[columns].equals(fits.read_metrics(stopped)[columns])
 
 
-def test_metrics_are_read_as_they_were_written(tmp_path: Path) -> None:
-    losses = np.random.default_rng(0).uniform(1, 50, 100).tolist()
-    fits.write_metrics(tmp_path, [{"epoch": i, "loss": loss} for i, loss in enumerate(losses)])
-    assert fits.read_metrics(tmp_path)["loss"].tolist() == losses
-
-
 def fit_here(corpus_file: Path, folder: Path, resume: bool = False, **settings: object) -> None:
     """Fit in this process, two epochs unless told otherwise."""
     defaults = {"epochs": 2, "batch_size": 64, "learning_rate": 5e-3, "device": "cpu"}
@@ -151,13 +144,6 @@ def test_a_fit_is_never_overwritten(corpus_file: Path, tmp_path: Path) -> None:
 def test_resuming_nothing_is_refused(corpus_file: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no fit to resume"):
         fit_here(corpus_file, tmp_path / "fit", resume=True)
-
-
-def test_training_stops_when_patience_runs_out(corpus_file: Path, tmp_path: Path) -> None:
-    fit_here(corpus_file, tmp_path / "fit", epochs=200, patience=2, learning_rate=0.02)
-    perplexity = fits.read_metrics(tmp_path / "fit")["perplexity"].to_numpy()
-    assert len(perplexity) < 200
-    assert np.argmin(perplexity) == len(perplexity) - 3
 
 
 def test_the_seed_decides_everything(corpus_file: Path, tmp_path: Path) -> None:

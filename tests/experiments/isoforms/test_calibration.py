@@ -75,3 +75,42 @@ def test_without_expressed_entries_nothing_is_covered() -> None:
     found = calibration.figures()
     assert found["coverage"] == {"0.5": 0.0, "0.8": 0.0, "0.95": 0.0}
     assert found["interval_width"] == 0.0
+
+
+def test_tenths_are_in_the_order_of_their_expression() -> None:
+    """The lowest entries have wrong posteriors: three tenths, and two entries of the next."""
+    order = np.random.default_rng(0).permutation(100)
+    centres = torch.linspace(2.0, 300.0, 100)[order]
+    draws = centres * torch.linspace(0.5, 1.5, 201).unsqueeze(1)
+    truth = torch.where(torch.as_tensor(order < 32), 1e4, centres)
+    calibration = Calibration()
+    for part in (slice(0, 37), slice(37, 100)):
+        posterior = SampledPosterior(draws[:, None, part])
+        calibration.add(posterior, truth[None, part], truth[None, part] > 0)
+    found = calibration.figures()
+    for level in ("0.5", "0.8", "0.95"):
+        assert found["coverage_by_tenth"][level] == [0.0] * 3 + [0.8] + [1.0] * 6
+        assert found["coverage_all"][level] == pytest.approx(0.68)
+        assert found["coverage"][level] == pytest.approx(0.68)
+
+
+def test_ranks_of_zeros_are_drawn_evenly_and_alike_each_time() -> None:
+    """Where posterior and truth are zero all ranks are as likely, in every evaluation the same."""
+    zeros = torch.zeros(1, 100, 100)
+    found = []
+    for _ in range(2):
+        calibration = Calibration()
+        calibration.add(SampledPosterior(zeros.expand(5, -1, -1)), zeros[0], zeros[0] > 2)
+        found.append(calibration.figures()["coverage_all"])
+    assert found[0] == found[1]
+    for level, covered in found[0].items():
+        assert covered == pytest.approx(float(level), abs=0.02)
+
+
+def test_intervals_are_left_out_at_both_ends() -> None:
+    draws = torch.linspace(10.0, 30.0, 101).view(-1, 1, 1).expand(-1, 5, 4)
+    truth = torch.tensor([[5.0, 20.0, 20.0, 35.0]]).expand(5, -1)
+    calibration = Calibration()
+    calibration.add(SampledPosterior(draws), truth, truth > 0)
+    found = calibration.figures()
+    assert found["coverage"] == found["coverage_all"] == {"0.5": 0.5, "0.8": 0.5, "0.95": 0.5}

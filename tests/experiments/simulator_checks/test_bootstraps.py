@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,9 +9,10 @@ from scipy import stats
 from scipy.sparse import csr_matrix
 
 from exvae.data.cells import Cells, summarise
+from exvae.experiments.drawing.panels import tabulate
 from exvae.experiments.simulator_checks.bootstraps import (
+    VIEW,
     BootstrapMoments,
-    draw_bootstraps,
     moments_of,
     statistics_of,
     variances_of,
@@ -95,15 +94,18 @@ def test_statistics() -> None:
     assert found["variance / mean, 90% quantile above 5 reads (reads)"] == 2.0
 
 
-def test_a_picture_and_its_numbers(tmp_path: Path) -> None:
-    path = tmp_path / "isoforms.png"
+def test_curves_and_their_picture() -> None:
     data = {
         "simulated": [moments_of(drawn(40, 30, 30, 10.0, seed)) for seed in (0, 1)],
         "kallisto": [moments_of(drawn(60, 20, 30, 30.0, 2))],
     }
-    table = draw_bootstraps(data, path)
-    assert path.read_bytes().startswith(b"\x89PNG")
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "isoforms.csv"), table)
+    curves = {name: [VIEW.curves_of(each) for each in own] for name, own in data.items()}
+    axes = VIEW.draw(curves).axes
+    assert [axis.get_title() for axis in axes] == [panel.title for panel in VIEW.panels]
+    references = {axis.get_title(): axis.get_legend().get_texts()[-1].get_text() for axis in axes}
+    assert references["zeros by mean"] == "Poisson"
+    assert references["variance of isoforms in cell types"] == "equal"
+    table = tabulate(VIEW.panels, curves)
     means = table[(table["panel"] == "means of bootstraps") & (table["data"] == "kallisto")]
     # Four bins to a decade; every entry is in one.
     assert means["y"].sum() / 4 == pytest.approx(1.0)

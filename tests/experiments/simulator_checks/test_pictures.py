@@ -11,14 +11,19 @@ import pytest
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
-from exvae.data.cells import read_cells
+from exvae.data.h5ad.reading import read_cells
 from exvae.data.quantified.importing import import_cells
 from exvae.data.simulators.symsim.cells import simulate_cells
 from exvae.data.simulators.symsim.settings import ObservationSettings
 from exvae.data.simulators.transcripts import read_transcripts
 from exvae.experiments.demo import simulate_isoforms
-from exvae.experiments.simulator_checks import pictures
-from exvae.experiments.simulator_checks.pictures import picture_isoforms, picture_symsim
+from exvae.experiments.simulator_checks import bootstraps, pictures, symsim
+from exvae.experiments.simulator_checks.comparison import View, compare_statistics
+from exvae.experiments.simulator_checks.pictures import (
+    Compared,
+    simulate_like_cells,
+    simulate_like_symsim,
+)
 
 
 @pytest.fixture
@@ -103,8 +108,15 @@ def write_cells_without_types(path: Path) -> None:
     cells.write_h5ad(path)
 
 
-def test_symsim_agrees(shared_data: Path, tmp_path: Path) -> None:
-    table = picture_symsim(shared_data / "symsim" / "symsim_small.npz", tmp_path, range(40))
+def compared(view: View, data: Compared) -> pd.DataFrame:
+    """Statistics of simulated data sets beside those of the reference."""
+    simulated = [view.statistics_of(each) for each in data.simulated]
+    return compare_statistics(simulated, view.statistics_of(data.reference))
+
+
+def test_symsim_agrees(shared_data: Path) -> None:
+    data = simulate_like_symsim(shared_data / "symsim" / "symsim_small.npz", range(40))
+    table = compared(symsim.VIEW, data)
     assert table["z_score"].abs().max() < 4
     assert np.mean(table["z_score"] ** 2) < 3
 
@@ -116,7 +128,8 @@ def test_kallisto_agrees(shared_data: Path, tmp_path: Path) -> None:
     import_cells(sorted(folder.glob("cell_*")), cells, t2g, folder / "cells.csv")
     transcripts, _ = read_transcripts(folder / "transcripts.fa", t2g)
     # The usage of isoforms varies so much between the cells of reference.
-    table = picture_isoforms(read_cells(cells), tmp_path, range(4), transcripts, usage_noise=0.05)
+    data = simulate_like_cells(read_cells(cells), range(4), transcripts, usage_noise=0.05)
+    table = compared(bootstraps.VIEW, data)
     near = (table["reference"] / table["simulated_mean"] - 1).abs() < 0.25
     assert near.all(), table
     # Of a t distribution with three degrees of freedom.

@@ -10,7 +10,7 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from exvae.data.bootstraps import BootstrapSummary
+from exvae.data.bootstraps import BootstrapMean
 from exvae.models.distributions.gamma_poisson import (
     BootstrapGammaPoisson,
     EffectiveReads,
@@ -37,12 +37,9 @@ def build(num_bootstraps: int = 3, **changes: object) -> BootstrapGammaPoisson:
     )
 
 
-def many(number: int) -> BootstrapSummary:
+def many(number: int) -> BootstrapMean:
     """Summarise a million bootstraps, all alike: the estimate is known."""
-    zero = torch.zeros(4)
-    count = torch.full((4,), float(number))
-    size = torch.full((4,), 1e6)
-    return BootstrapSummary(size * (count == 0), size * (count > 0), count, zero)
+    return BootstrapMean(torch.full((4,), 1e6), torch.full((4,), float(number)))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -71,17 +68,84 @@ def test_with_many_bootstraps_of_counts_it_is_the_zero_inflated_negative_binomia
         np.testing.assert_allclose(distribution.log_prob(many(k)), expected, atol=1e-3)
 
 
+def test_the_quasi_likelihood_is_that_of_effective_reads() -> None:
+    """Written out: a negative binomial of effective reads, by reads, and the exact zero."""
+    rng = np.random.default_rng(0)
+    numbers = np.array([1, 2, 4, 30])
+    sets = [
+        rng.gamma(1.0, 10.0, (4, number)) * (rng.random((4, number)) < 0.6) for number in numbers
+    ]
+    sets[0][:] = [[0.0], [7.5], [0.3], [80.0]]
+    sets[1][1] = sets[2][2] = 0.0
+    mean, theta, logits, error, bootstrap = (np.array(part) for part in PARAMETERS.values())
+    gammaln = scipy.special.gammaln
+    for number, own in zip(numbers, sets, strict=True):
+        average = own.mean(-1)
+        exposure = 1 / (error + bootstrap / number)
+        reads, expected = average * exposure, mean * exposure
+        log_prob = gammaln(reads + theta) - gammaln(theta) - gammaln(reads + 1)
+        log_prob += theta * np.log(theta / (theta + expected))
+        log_prob += reads * np.log(expected / (theta + expected))
+        log_prob += np.log(exposure) - np.log1p(np.exp(logits))
+        exposure = (1 - np.exp(-number * error / bootstrap)) / error
+        zero = (theta / (theta + mean * exposure)) ** theta
+        dropped = 1 / (1 + np.exp(-logits))
+        at_zero = np.log(dropped + (1 - dropped) * zero)
+        found = build(int(number)).log_prob(torch.tensor(own).float())
+        expected = np.where(average > 0, log_prob, at_zero)
+        np.testing.assert_allclose(found, expected, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("num_bootstraps", [1, 10])
+def test_the_density_of_large_means_integrates_to_one(num_bootstraps: int) -> None:
+    distribution = build(
+        num_bootstraps,
+        mean=[100.0] * 4,
+        inverse_dispersion=[5.0, 20.0, 20.0, 200.0],
+        dropout_logits=-50.0,
+        error_dispersion=[1.0, 3.0, 2.0, 4.0],
+        bootstrap_dispersion=[1.0, 2.0, 5.0, 6.0],
+    )
+    means = torch.linspace(0.01, 800, 20_000)
+    bootstraps = means.view(-1, 1, 1).expand(-1, 4, num_bootstraps)
+    mass = torch.trapezoid(distribution.log_prob(bootstraps).double().exp(), means, dim=0)
+    torch.testing.assert_close(mass, torch.ones(4).double(), rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("dispersion", [0.5, 0.7])
+def test_multiples_of_less_than_a_read_are_rounded_to_the_nearest(dispersion: float) -> None:
+    """Of estimates that are multiples of half a read two are rounded to each count."""
+    distribution = build(
+        1,
+        mean=[20.0] * 4,
+        inverse_dispersion=30.0,
+        error_dispersion=dispersion,
+        dropout_logits=-50.0,
+    )
+    mass = distribution.log_prob_of_bin(torch.arange(200.0)[:, None])[:, 0].double().exp().numpy()
+    theta = 30.0
+    pmf = scipy.stats.nbinom.pmf(np.arange(500), theta, theta / (theta + 20.0 / dispersion))
+    multiples = np.arange(500) * dispersion
+    mean = (pmf * multiples).sum()
+    variance = (pmf * (multiples - mean) ** 2).sum()
+    counts = np.arange(200)
+    assert (mass * counts).sum() == pytest.approx(mean, abs=0.01)
+    # Spreading a multiple and rounding what comes of it add a little.
+    found = (mass * (counts - mean) ** 2).sum()
+    assert found == pytest.approx(variance + dispersion**2 / 12 + 1 / 12, rel=0.01)
+
+
 def test_effective_reads_are_fewer_where_estimates_scatter() -> None:
     distribution = build()
     bootstraps = torch.tensor([[0.0, 3.0, 6.0]]).expand(4, -1)
-    for value in (bootstraps, BootstrapSummary.of(bootstraps)):
+    for value in (bootstraps, BootstrapMean.of(bootstraps)):
         count, exposure = distribution.effective_reads(value)
         scatter = distribution.error_dispersion + distribution.bootstrap_dispersion / 3
         torch.testing.assert_close(exposure, 1 / scatter)
         torch.testing.assert_close(count, 3.0 / scatter)
     torch.testing.assert_close(
         distribution.log_prob(bootstraps),
-        distribution.log_prob(BootstrapSummary.of(bootstraps)),
+        distribution.log_prob(BootstrapMean.of(bootstraps)),
     )
 
 
@@ -97,12 +161,13 @@ def test_all_bootstraps_are_zero_as_often_as_in_samples(num_bootstraps: int) -> 
 
 
 def test_bootstraps_of_different_numbers() -> None:
-    summary = BootstrapSummary.of(torch.tensor([[2.0, 0.0], [4.0, 1.0]]).repeat_interleave(2, 0))
-    summary = summary._replace(zeros=summary.zeros + torch.tensor([0.0, 3.0, 0.0, 7.0]))
+    summary = BootstrapMean.of(torch.tensor([[2.0, 0.0], [4.0, 1.0]]).repeat_interleave(2, 0))
+    number = summary.number + torch.tensor([0.0, 3.0, 0.0, 7.0])
+    summary = BootstrapMean(number, summary.mean * 2 / number)
     together = build().log_prob(summary)
     for entry in range(4):
         alone = build(**{name: [value[entry]] for name, value in PARAMETERS.items()})
-        own = BootstrapSummary(*(part[entry : entry + 1] for part in summary))
+        own = BootstrapMean(*(part[entry : entry + 1] for part in summary))
         torch.testing.assert_close(alone.log_prob(own)[0], together[entry])
 
 

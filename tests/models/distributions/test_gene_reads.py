@@ -11,7 +11,7 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from exvae.data.bootstraps import BootstrapSummary
+from exvae.data.bootstraps import BootstrapMean
 from exvae.models.distributions.gamma_poisson import BootstrapGammaPoisson
 from exvae.models.distributions.gene_reads import (
     BootstrapGeneReads,
@@ -47,11 +47,9 @@ def build(num_bootstraps: int = 4, genes: Genes = GENES, **changes: object) -> B
     return BootstrapGeneReads(totals, Division(*parts[5:]), genes, validate_args=True)
 
 
-def known(estimates: Tensor) -> BootstrapSummary:
+def known(estimates: Tensor) -> BootstrapMean:
     """Summarise a million bootstraps, all alike: the estimate is known."""
-    size = torch.full_like(estimates, 1e6)
-    positive = (estimates > 0).to(estimates.dtype)
-    return BootstrapSummary(size * (1 - positive), size * positive, estimates, 0 * estimates)
+    return BootstrapMean(torch.full_like(estimates, 1e6), estimates)
 
 
 def test_genes_of_one_isoform_are_counted_by_themselves() -> None:
@@ -113,12 +111,12 @@ def test_slopes_are_those_of_finite_differences() -> None:
     bootstraps[0, 1] = bootstraps[1, 2] = 0.0
     logits = torch.randn(2, 6, dtype=torch.float64, requires_grad=True)
     concentration = torch.rand(3, dtype=torch.float64, requires_grad=True)
-    summary = BootstrapSummary.of(bootstraps)
+    summary = BootstrapMean.of(bootstraps)
     totals = build(3).totals
 
     def log_prob(logits: Tensor, concentration: Tensor) -> Tensor:
         mean = logits.exp()
-        parts = [part.double() for part in totals._parameters]
+        parts = [part.double() for part in totals.parameters]
         of_genes = BootstrapGammaPoisson(GENES.sums(mean), *parts[1:], num_bootstraps=3)
         ones = torch.ones(3, dtype=torch.float64)
         division = Division(GENES.shares(mean), concentration.exp(), 2 * ones, 5 * ones)
@@ -147,6 +145,156 @@ def test_masses_of_whole_counts_sum_to_one() -> None:
     torch.testing.assert_close(means, expected, rtol=0.04, atol=0.02)
 
 
+# Two cells with 2 and 5 bootstraps, of which some are zero among others that are not.
+SETS = (
+    [[11, 0], [5, 7], [0, 0], [4, 2.5], [0, 1], [3, 0]],
+    [[0] * 5, [1, 3, 0, 2, 0], [0, 4, 1, 0, 6], [2, 0, 0, 0, 0], [0] * 5, [0, 9, 5, 7, 8]],
+)
+# Errors of estimates and of bootstraps that differ from one another and from counting.
+AMBIGUOUS = {
+    "error_dispersion": [1.7, 1.2, 2.0],
+    "bootstrap_dispersion": [2.5, 1.5, 4.0],
+    "division_error": [2.0, 1.0, 3.0],
+    "division": [5.0, 1.0, 8.0],
+}
+
+
+def observed_sets() -> BootstrapMean:
+    """Summarise the sets of both cells."""
+    parts = [BootstrapMean.of(torch.tensor(own).float()) for own in SETS]
+    return BootstrapMean(*map(torch.stack, zip(*parts, strict=True)))
+
+
+def effective(cell: int, of_genes: bool) -> np.ndarray:
+    """Effective reads of genes, or of isoforms for their division."""
+    own = np.array(SETS[cell])
+    names = ("error_dispersion", "bootstrap_dispersion")
+    names = names if of_genes else ("division_error", "division")
+    error, bootstrap = (np.array(AMBIGUOUS[name]) for name in names)
+    scatter = error + bootstrap / own.shape[-1]
+    if of_genes:
+        return np.bincount(GENES.codes.numpy(), own.mean(-1)) / scatter
+    return own.mean(-1) / scatter[GENES.codes.numpy()]
+
+
+def test_the_quasi_likelihood_is_of_genes_and_of_their_division() -> None:
+    """Written out for each gene: see also the quasi-likelihood of BootstrapGammaPoisson."""
+    distribution = build(5, **AMBIGUOUS)
+    found = distribution.log_prob(observed_sets())
+    gamma, codes, usage = scipy.special.gammaln, GENES.codes.numpy(), USAGE.double().numpy()
+    for cell in (0, 1):
+        totals = build(len(SETS[cell][0]), **AMBIGUOUS).totals
+        sums = np.zeros((3, len(SETS[cell][0])))
+        np.add.at(sums, codes, np.array(SETS[cell]))
+        expected = totals.log_prob(torch.tensor(sums).float())[cell].sum()
+        counts = effective(cell, of_genes=False)
+        for gene, kappa in enumerate((3.0, 7.0, 20.0)):
+            own, shape = counts[codes == gene], kappa * usage[codes == gene]
+            parts = gamma(own + shape) - gamma(shape) - gamma(own + 1)
+            whole = gamma(own.sum() + kappa) - gamma(kappa) - gamma(own.sum() + 1)
+            expected += parts.sum() - whole
+        assert float(found[cell]) == pytest.approx(float(expected), abs=1e-3)
+
+
+def test_rates_and_usage_have_the_moments_of_their_posteriors() -> None:
+    torch.manual_seed(0)
+    distribution = build(5, **AMBIGUOUS, dropout_logits=[-60.0] * 3)
+    number = 40_000
+    drawn = distribution.draw_rates(observed_sets(), number)
+    means = np.array([[30.0, 4.0, 60.0], [2.0, 7.0, 0.5]])
+    theta, kappa = np.array([0.7, 2.0, 5.0]), np.array([3.0, 7.0, 20.0])
+    names, codes = ("error_dispersion", "bootstrap_dispersion"), GENES.codes.numpy()
+    error, bootstrap = (np.array(AMBIGUOUS[name]) for name in names)
+    for cell in (0, 1):
+        reads, size = effective(cell, of_genes=True), len(SETS[cell][0])
+        exposure = 1 / (error + bootstrap / size)
+        exposure = np.where(reads > 0, exposure, (1 - np.exp(-size * error / bootstrap)) / error)
+        shape = theta + reads
+        rates = scipy.stats.gamma(shape, scale=1 / (theta / means[cell] + exposure))
+        check_moments(drawn.totals[:, cell], rates.mean(), rates.var())
+        shape = kappa[codes] * USAGE.numpy() + effective(cell, of_genes=False)
+        whole = np.bincount(codes, shape)[codes]
+        share = shape / whole
+        check_moments(drawn.usage[:, cell], share, share * (1 - share) / (whole + 1))
+
+
+def check_moments(draws: Tensor, mean: np.ndarray, variance: np.ndarray) -> None:
+    """Compare draws, shape (number, ...), with a mean and a variance."""
+    draws, mean = draws.double(), torch.tensor(mean)
+    squares = (draws - mean).square()
+    for values, expected in ((draws, mean), (squares, torch.tensor(variance))):
+        allowed = 4.5 * values.std(0) / len(values) ** 0.5 + 1e-3 * expected + 1e-9
+        assert ((values.mean(0) - expected).abs() <= allowed).all()
+
+
+@pytest.mark.parametrize("concentration", [1e7, 30.0])
+def test_samples_scatter_within_and_between_estimates(concentration: float) -> None:
+    """Bootstraps scatter around an estimate, which scatters around a rate that is known here."""
+    torch.manual_seed(0)
+    genes, share, mean = Genes(torch.tensor([0, 0]), 1), np.array([0.7, 0.3]), 6000.0
+    of_gene, of_division = (3.0, 5.0), (8.0, 20.0)
+    distribution = build(
+        2,
+        genes,
+        mean=[[mean]],
+        inverse_dispersion=[1e7],
+        dropout_logits=[-60.0],
+        error_dispersion=[of_gene[0]],
+        bootstrap_dispersion=[of_gene[1]],
+        usage=share.tolist(),
+        concentration=[concentration],
+        division_error=[of_division[0]],
+        division=[of_division[1]],
+    )
+    draws = distribution.sample(torch.Size([30_000]))[:, 0].double()
+    usage = share * (1 - share) / (concentration + 1)
+
+    def variance(of_gene: float, of_division: float) -> np.ndarray:
+        """Poissons of effective reads of a gene, divided by a multinomial of effective reads."""
+        return mean * (share**2 * of_gene + (share * (1 - share) - usage) * of_division)
+
+    # Usage varies with the square of the gene's reads.
+    between = variance(of_gene[0], of_division[0]) + usage * (mean**2 + mean * of_gene[0])
+    within = variance(of_gene[1], of_division[1]) + usage * mean * of_gene[1]
+    centred = draws - mean * torch.tensor(share)[:, None]
+    half = (draws[..., 0] - draws[..., 1]).square() / 2
+    for values, expected in ((centred.prod(-1), between), (half, within)):
+        error = values.std(0) / len(values) ** 0.5
+        allowed = 4.5 * error + 0.005 * torch.tensor(expected)
+        assert ((values.mean(0) - torch.tensor(expected)).abs() < allowed).all()
+
+
+def test_whole_counts_are_divided_with_the_variance_of_bootstraps() -> None:
+    """Of N reads, N p (1 - p) (1 + (N - 1) rho) of correlations rho that ambiguity adds to."""
+    genes, kappa, dispersion, p = Genes(torch.tensor([0, 0]), 1), 40.0, 3.0, 0.8
+    distribution = build(
+        1,
+        genes,
+        mean=[[30.0]],
+        **{name: [2.0] for name in ("inverse_dispersion", "error_dispersion", "division_error")},
+        dropout_logits=[-1.0],
+        bootstrap_dispersion=[5.0],
+        usage=[p, 1 - p],
+        concentration=[kappa],
+        division=[dispersion],
+    )
+    for total in (1, 7, 40, 300):
+        first = torch.arange(total + 1.0)
+        counts = torch.stack([first, total - first], -1).unsqueeze(1)
+        log_prob = distribution.log_prob_of_whole(counts).double()[:, 0]
+        of_gene = distribution.totals.log_prob_of_bin(torch.tensor([[float(total)]]))
+        mass = (log_prob - of_gene.double()[0, 0]).exp()
+        assert float(mass.sum()) == pytest.approx(1.0, abs=1e-3)
+        mean = float((mass * first).sum())
+        assert mean == pytest.approx(total * p, rel=1e-3)
+        # A quarter, once and four times the ambiguity, with a quarter, half and a quarter.
+        added = np.array([0.25, 1, 4]) * (dispersion - 1) / max(total - 1, 1)
+        correlations = (1 / (kappa + 1) + added).clip(max=0.999)
+        variance = float((mass * (first - mean) ** 2).sum())
+        expected = total * p * (1 - p) * (1 + (total - 1) * correlations @ [0.25, 0.5, 0.25])
+        assert variance == pytest.approx(expected, rel=2e-3)
+
+
 def test_bootstraps_and_their_statistics_in_any_order() -> None:
     distribution = build()
     bootstraps = distribution.sample()
@@ -154,7 +302,7 @@ def test_bootstraps_and_their_statistics_in_any_order() -> None:
     assert expected.shape == (2,)
     shuffled = bootstraps[..., torch.tensor([2, 0, 3, 1])]
     torch.testing.assert_close(distribution.log_prob(shuffled), expected)
-    torch.testing.assert_close(distribution.log_prob(BootstrapSummary.of(bootstraps)), expected)
+    torch.testing.assert_close(distribution.log_prob(BootstrapMean.of(bootstraps)), expected)
     order = torch.randperm(6)
     moved = build(genes=Genes(GENES.codes[order], 3), usage=USAGE[order].tolist())
     torch.testing.assert_close(moved.log_prob(bootstraps[:, order]), expected)

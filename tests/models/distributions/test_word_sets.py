@@ -118,11 +118,9 @@ def test_documents_without_words() -> None:
     assert words.log_prob(sample).tolist() == [0.0, 0.0]
 
 
-def test_the_shape_cannot_be_expanded() -> None:
+def test_documents_cannot_be_repeated() -> None:
     words = example()
-    same = words.expand(torch.Size([4]))
-    assert torch.equal(same.log_prob(WORDS), words.log_prob(WORDS))
-    for shape in ([5], [4, 4], [1, 4], []):
+    for shape in ([5], [4, 1]):
         with pytest.raises(ValueError, match=r"batch shape \(4,\) and cannot be expanded"):
             words.expand(torch.Size(shape))
 
@@ -193,3 +191,24 @@ def test_copies_are_equal_and_independent(copied: Callable[[WordSets], WordSets]
     words.document_topics.fill_(1.0 / 3.0)
     assert torch.equal(other.log_prob(WORDS), expected)
     assert other.sample().shape == (8,)
+
+
+def test_outer_dimensions_broadcast() -> None:
+    """Several draws of theta and phi score, and generate, as one after the other."""
+    thetas, phis = simplices(5, 4, 3), simplices(5, 3, 6)
+    together = WordSets(thetas, phis, OFFSETS, validate_args=True)
+    values = together.sample((2,))
+    assert values.shape == (2, 5, len(WORDS))
+    for value in (WORDS, values[0], values):
+        found = together.log_prob(value)
+        assert found.shape == (*value.shape[:-2], 5, 4)
+        for draw in range(5):
+            own = value if value.dim() == 1 else value[..., draw, :]
+            alone = WordSets(thetas[draw], phis[draw], OFFSETS)
+            torch.testing.assert_close(found[..., draw, :], alone.log_prob(own))
+    words = example()
+    repeated = words.expand(torch.Size([5, 4]))
+    torch.testing.assert_close(repeated.log_prob(WORDS), words.log_prob(WORDS).expand(5, -1))
+    # Of words that only one draw of phi has, none is drawn by another.
+    one_hot = torch.eye(6)[torch.arange(5)].unsqueeze(1).expand(5, 3, 6)
+    assert (WordSets(thetas, one_hot, OFFSETS).sample() == torch.arange(5)[:, None]).all()

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from exvae.data.quantified.cell_rows import cell_rows
-from exvae.data.quantified.quantifications import Quantification, read_quantification
+from exvae.data.quantified.directories import read_quantification
+from exvae.data.quantified.quantifications import Quantification
 from exvae.data.simulators.gene_structures import draw_transcripts
 from exvae.data.simulators.kallisto.equivalence_classes import (
     EquivalenceClasses,

@@ -1,0 +1,38 @@
+"""Requirements that several formats have, and names of documents in messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..corpora import SPLITS
+from ..errors import DataError
+
+
+def document_name(names: np.ndarray | None, position: int | np.integer) -> str:
+    """Name a document in a message."""
+    return f"document {position + 1}" if names is None else f"{str(names[position])!r}"
+
+
+def require_distinct(path: Path | str, words: np.ndarray) -> None:
+    """Require that no word occurs twice in a vocabulary, shape (vocabulary_size,)."""
+    distinct, first = np.unique(words, return_index=True)
+    if len(distinct) < len(words):
+        repeated = np.delete(words, first)[0]
+        raise DataError(
+            f"{path}: the vocabulary has {str(repeated)!r} more than once; make its words distinct"
+        )
+
+
+def checked_splits(path: Path, values: Sequence[str] | np.ndarray, unit: str) -> np.ndarray:
+    """Require known splits, shape (documents,); `unit` names a document in the file."""
+    splits = np.array(values, np.str_)
+    wrong = np.flatnonzero(~np.isin(splits, SPLITS))
+    if wrong.size:
+        raise DataError(
+            f"{path}: {unit} {wrong[0] + 1} has the split {str(splits[wrong[0]])!r}; "
+            f"it must be one of {', '.join(SPLITS)}"
+        )
+    return splits

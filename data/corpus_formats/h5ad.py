@@ -1,0 +1,50 @@
+"""Corpora as AnnData: counts in ``X``, splits in ``obs["split"]``."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse
+
+from ..corpora import Corpus
+from ..errors import DataError
+from .checks import checked_splits, document_name, require_distinct
+from .counts import corpus_of_counts
+
+
+def read_h5ad(path: Path) -> Corpus:
+    """Read a corpus; DataError unless ``X`` holds whole counts of words in every document."""
+    import anndata  # slow to import, and no other format needs it
+
+    try:
+        with warnings.catch_warnings():
+            # Warnings, as of names that are not distinct, become errors below.
+            warnings.simplefilter("ignore")
+            table = anndata.read_h5ad(path)
+    except Exception as error:  # of many kinds, as anndata and h5py find their way in the file
+        raise DataError(f"{path}: not a readable .h5ad file ({error}); write it again") from error
+    if table.X is None or table.X.dtype.kind not in "biuf":
+        raise DataError(f"{path}: has no numbers in X; put the counts there")
+    names = table.obs_names.to_numpy().astype(np.str_)
+    vocabulary = table.var_names.to_numpy().astype(np.str_)
+    require_distinct(path, vocabulary)
+    counts = scipy.sparse.csr_matrix(table.X)
+    with np.errstate(invalid="ignore"):  # NaN and infinity fail the comparisons
+        is_count = (counts.data >= 0) & (counts.data < 2**31) & (counts.data % 1 == 0)
+    wrong = np.flatnonzero(~is_count)
+    if wrong.size:
+        row = np.searchsorted(counts.indptr, wrong[0], side="right") - 1
+        raise DataError(
+            f"{path}: X holds {counts.data[wrong[0]]} in {document_name(names, row)}; X must be "
+            "raw counts, so put the layer that holds them in X"
+        )
+    corpus = corpus_of_counts(
+        path, vocabulary, counts.indptr, counts.indices, counts.data.astype(np.int64), names
+    )
+    if "split" not in table.obs:
+        return corpus
+    splits = table.obs["split"].astype(str).to_numpy()
+    return replace(corpus, splits=checked_splits(path, splits, "document"))

@@ -1,0 +1,38 @@
+"""Pictures of a topic model."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from .style import BLUE, hide_unused, new_figure
+
+_COLUMNS = 5
+
+
+def draw_topics(words: pd.DataFrame) -> Figure:
+    """Draw each topic as bars of its top words, most used topic first.
+
+    Parameters
+    ----------
+    words
+        Table of :func:`~exvae.experiments.lda.fitting.top_words`: ``topic``, ``weight`` (share of
+        all words), ``rank``, ``word`` and ``probability`` (of the word in the topic).
+    """
+    topics = words["topic"].unique()
+    columns = min(_COLUMNS, len(topics))
+    rows = -(-len(topics) // columns)
+    height = 0.5 + 0.17 * words["rank"].max() + 0.4 / rows
+    figure, axes = new_figure(rows, columns, width=2.6, height=height, sharex=True)
+    for axis, topic in zip(axes.flat, topics, strict=False):
+        table = words[words["topic"] == topic]
+        axis.barh(table["rank"], table["probability"], color=BLUE)
+        axis.set_yticks(table["rank"], table["word"], fontsize=8)
+        axis.invert_yaxis()
+        share = table["weight"].iloc[0]
+        axis.set_title(f"topic {topic} ({share:.1%} of words)", fontsize=9)
+        axis.tick_params(axis="x", labelsize=7)
+        axis.spines[["top", "right"]].set_visible(False)
+    hide_unused(axes, len(topics))
+    figure.supxlabel("probability of the word in the topic", fontsize=9)
+    return figure

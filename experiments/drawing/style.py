@@ -1,0 +1,101 @@
+"""Colours, empty figures, labels, logarithmic axes and legends of all pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+# Okabe & Ito's colours, told apart also by the colour-blind; more groups than colours share them.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
+BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, _, BLACK = PALETTE
+GREY, LIGHT_GREY = "#666666", "#BBBBBB"
+
+# Marks and lines tell the curves apart without colour too.
+_STYLES = (
+    (BLUE, "o", "-"),
+    (ORANGE, "s", "--"),
+    (GREEN, "^", "-."),
+    (PURPLE, "D", ":"),
+    (VERMILION, "v", "-"),
+    (SKY, "P", "--"),
+)
+
+
+def style_of(number: int) -> dict[str, str]:
+    """Colour, marker and line of the curve of this number."""
+    colour, marker, line = _STYLES[number % len(_STYLES)]
+    return {"color": colour, "marker": marker, "linestyle": line}
+
+
+def new_figure(
+    rows: int = 1,
+    columns: int = 1,
+    *,
+    width: float = 4.4,
+    height: float = 3.5,
+    sharex: bool | str = False,
+    sharey: bool | str = False,
+) -> tuple[Figure, np.ndarray]:
+    """Make a figure that pyplot does not know of.
+
+    Parameters
+    ----------
+    rows, columns
+        Number of axes.
+    width, height
+        Of each of the axes (inches).
+    sharex, sharey
+        As in :meth:`matplotlib.figure.Figure.subplots`.
+
+    Returns
+    -------
+    figure, axes
+        The axes have shape (rows, columns).
+    """
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey)
+    return figure, axes
+
+
+def label(axis: Axes, title: str, x: str, y: str) -> None:
+    """Write the title and the axis labels, with units."""
+    axis.set_title(title, fontsize=10)
+    axis.set_xlabel(x, fontsize=9)
+    axis.set_ylabel(y, fontsize=9)
+    axis.tick_params(labelsize=8)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(alpha=0.3)
+
+
+def logarithmic(axis: Axes, which: str) -> None:
+    """Make the axis ``x`` or ``y`` logarithmic, with numbers also where it spans no decade."""
+    axis.set(**{f"{which}scale": "log"})
+    low, high = sorted(getattr(axis, f"get_{which}lim")())
+    decades = np.log10(high / low) if low > 0 else np.inf
+    chosen = getattr(axis, f"{which}axis")
+    if decades < 3:
+        chosen.set_major_locator(LogLocator(subs=(1, 2, 5) if decades > 1 else range(1, 10)))
+        chosen.set_major_formatter("{x:g}")
+    chosen.set_minor_formatter(NullFormatter())
+
+
+def hide_unused(axes: np.ndarray, used: int) -> None:
+    """Hide all axes but the first ``used``; any shape."""
+    for axis in axes.flat[used:]:
+        axis.set_axis_off()
+
+
+def show_legend(axis: Axes) -> None:
+    """Name the curves drawn so far, in full colour."""
+    for handle in axis.legend(frameon=False, fontsize=8).legend_handles:
+        handle.set_alpha(1.0)
+
+
+def show_legends(figure: Figure) -> Figure:
+    """Give a legend to each of the axes that have several named curves."""
+    for axis in figure.axes:
+        if len(axis.get_legend_handles_labels()[0]) > 1:
+            axis.legend(frameon=False, fontsize=8)
+    return figure

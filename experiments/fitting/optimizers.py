@@ -1,0 +1,40 @@
+"""Default optimizer of all models."""
+
+from __future__ import annotations
+
+from pyro.optim import ClippedAdam, PyroOptim
+from torch import nn
+
+from ...models.base import UniquelyNamedModule
+
+
+def optimizer(model: nn.Module, guide: nn.Module, learning_rate: float) -> PyroOptim:
+    """Make the optimizer of :class:`~.training.Trainer`: Adam with clipped gradients.
+
+    Parameters
+    ----------
+    model, guide
+        A module's ``learning_rate_factor`` gives the learning-rate multiplier of each parameter;
+        it is 5 for per-isoform parameters of cell models.
+    learning_rate
+        Learning rate of parameters with multiplier 1.
+
+    Examples
+    --------
+    >>> svi = SVI(model, guide, optimizer(model, guide, 5e-3), TraceMeanField_ELBO())
+    """
+
+    def options(parameter: str) -> dict[str, float]:
+        for module in (model, guide):
+            root = root_of(module)
+            if root and parameter.startswith(root):
+                factor = module.learning_rate_factor(parameter.removeprefix(root))
+                return {"lr": learning_rate * factor}
+        return {"lr": learning_rate}
+
+    return ClippedAdam(options)
+
+
+def root_of(module: nn.Module) -> str:
+    """Prefix, with its dot, of a uniquely named module's parameters; empty for other modules."""
+    return f"{module.root_name}." if isinstance(module, UniquelyNamedModule) else ""

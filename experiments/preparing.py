@@ -1,0 +1,82 @@
+"""Data, model and guide for training loops of your own."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..data.corpora import Corpus
+from .fitting.datasets import Subset
+from .fitting.training import choose_device
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from torch import nn
+
+
+def prepare(
+    data: AnnData | Corpus | str | Path,
+    *,
+    topics: int | None = None,
+    batch_key: str | None = None,
+    device: str = "auto",
+    **options: Any,
+) -> tuple[Subset, nn.Module, nn.Module]:
+    """Build data, model and guide as ``exvae isoforms fit`` and ``exvae lda fit`` do.
+
+    Parameters
+    ----------
+    data
+        Cells: an AnnData with bootstraps, or the path of its ``.h5ad``. Documents: a corpus, or the
+        path of one together with ``topics``.
+    topics
+        Number of topics, for documents; 20 by default.
+    batch_key
+        Column of ``obs`` with the batch of a cell.
+    device
+        ``auto`` (CUDA if there is one), ``cpu`` or ``cuda``.
+    **options
+        ``model``, ``guide``, ``pooling``, ``decoder``: a registered name, ``module:Class`` or a
+        class; ``encoder_bootstraps``; and keyword arguments of the constructors.
+
+    Returns
+    -------
+    tuple
+        Training data, whose method ``batches(size)`` gives minibatches; model; guide.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be read, or an option does not exist.
+
+    Examples
+    --------
+    >>> data, model, guide = exvae.prepare("cells.h5ad", latent_size=5)
+    >>> svi = SVI(model, guide, exvae.optimizer(model, guide, 5e-3), TraceMeanField_ELBO())
+    >>> losses = [svi.step(*batch) for batch in data.batches(32)]
+    """
+    chosen = choose_device(device)
+    if topics is not None or isinstance(data, Corpus):
+        from ..data.corpus_formats import read_corpus
+        from .lda import fitting as lda
+
+        corpus = data if isinstance(data, Corpus) else read_corpus(Path(data))
+        config = _config(lda.LDAConfig, options, num_topics=topics or 20)
+        return lda.prepare(corpus, config, np.arange(corpus.num_documents), chosen)
+    from ..data.h5ad.reading import read_cells
+    from .isoforms import fitting as isoforms
+
+    cells = read_cells(data, batch_key)
+    config = _config(isoforms.IsoformConfig, options)
+    return isoforms.prepare(cells, config, np.arange(cells.num_cells), chosen)
+
+
+def _config(kind: type, options: dict[str, Any], **known: Any) -> Any:
+    """Make a configuration; options that are no field of it go to the constructors."""
+    names = {field.name for field in fields(kind)} - {"options"}
+    own = {name: value for name, value in options.items() if name in names}
+    others = {name: value for name, value in options.items() if name not in names}
+    return kind(**known, **own, options=others)

@@ -1,0 +1,131 @@
+"""Compiled loops over many entries: threads, stamps of sources, and functions of float64.
+
+The functions have no branches, so that compilers vectorise them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+
+from .negative_binomial import REMAINDER
+
+# Entries that a thread works on before it takes more.
+_CHUNK = 1 << 14
+# Nothing that undoes compensated differences; division by zero gives an infinity, as in numpy.
+OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "nsz"}, "nogil": True}
+inlined = numba.njit(forceinline=True, **OPTIONS)
+
+_MANTISSA_BITS = 52
+_BITS_OF_ROOT_HALF = 0x3FE6A09E667F3BCD
+_LOG_2 = 0.6931471805599453
+# log(2) in two parts, the first of which has no digits to lose when multiplied by an exponent.
+_LOG_2_HIGH, _LOG_2_LOW = 0.693145751953125, 1.42860682030941723212e-6
+_LARGEST_EXPONENT = 708.0
+HALF_LOG_2_PI = 0.9189385332046727
+# Of a polynomial in 1 / x for (log(x) - digamma(x) - 1 / (2 x)) x^2, as ``REMAINDER`` is.
+_DEFICIT = (-9.02543e-4, 1.988585e-3, 1.477235e-3, -8.714546e-3, 3.37247e-5, 0.08333286)
+
+
+@inlined
+def exp(x):
+    """Exponential within 1e-9 of itself between -708 and 708; beyond, as at these."""
+    x = max(-_LARGEST_EXPONENT, min(x, _LARGEST_EXPONENT))
+    power = np.floor(x * (1 / _LOG_2) + 0.5)
+    rest = x - power * _LOG_2_HIGH - power * _LOG_2_LOW
+    series = 1 / 40320
+    for coefficient in (1 / 5040, 1 / 720, 1 / 120, 1 / 24, 1 / 6, 0.5, 1.0, 1.0):
+        series = series * rest + coefficient
+    bits = np.float64(series).view(np.int64) + (np.int64(power) << _MANTISSA_BITS)
+    return np.int64(bits).view(np.float64)
+
+
+@inlined
+def _log(x, excess):
+    """Logarithm of x, given x - 1, by the series of the inverse hyperbolic tangent."""
+    bits = np.float64(x).view(np.int64)
+    exponent = np.int64(bits - _BITS_OF_ROOT_HALF) >> _MANTISSA_BITS
+    mantissa = np.int64(bits - (exponent << _MANTISSA_BITS)).view(np.float64)
+    excess = excess if exponent == 0 else mantissa - 1
+    ratio = excess / (2 + excess)
+    square = ratio * ratio
+    series = 1 / 15
+    for coefficient in (1 / 13, 1 / 11, 1 / 9, 1 / 7, 1 / 5, 1 / 3):
+        series = series * square + coefficient
+    return np.float64(exponent) * _LOG_2 + 2 * (ratio + ratio * square * series)
+
+
+@inlined
+def log(x):
+    """Natural logarithm of a positive normal number, within 1e-13 of itself."""
+    return _log(x, x - 1)
+
+
+@inlined
+def log1p(x):
+    """Logarithm of 1 + x for x > -1, also where x is small."""
+    return _log(1 + x, x)
+
+
+@inlined
+def stirling_remainder(inverse):
+    """Remainder of Stirling's formula for log Gamma(1 / inverse), within 1e-7 for inverse <= 1.
+
+    The formula is log Gamma(x) = (x - 1/2) log x - x + log(2 pi) / 2 + remainder.
+    """
+    series = 0.0
+    for coefficient in REMAINDER:
+        series = series * inverse + coefficient
+    return series * inverse
+
+
+@inlined
+def digamma_deficit(inverse):
+    """log(x) - digamma(x) for x = 1 / inverse, within 5e-7 for inverse <= 1."""
+    series = 0.0
+    for coefficient in _DEFICIT:
+        series = series * inverse + coefficient
+    return (0.5 + series * inverse) * inverse
+
+
+@inlined
+def stirling_of_any(x):
+    """Remainder of Stirling's formula, and log(x) - digamma(x), for any x > 0, by recurrence."""
+    per_x, per_next = 1 / x, 1 / (x + 1)
+    step = log1p(per_x)
+    remainder = stirling_remainder(per_next) + (x + 0.5) * step - 1
+    return remainder, digamma_deficit(per_next) + per_x - step
+
+
+def spread(work: Callable[[slice], Any], count: int) -> list:
+    """Work on slices of so many entries in as many threads as torch has; results in order."""
+    chunks = [slice(start, start + _CHUNK) for start in range(0, count, _CHUNK)]
+    if min(len(chunks), torch.get_num_threads()) <= 1:
+        return [work(chunk) for chunk in chunks]
+    return list(_threads(torch.get_num_threads()).map(work, chunks))
+
+
+@cache
+def _threads(number: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(number, thread_name_prefix="exvae")
+
+
+def stamp_of(modules: Iterable[ModuleType]) -> str:
+    """Digest of the source files of modules.
+
+    numba looks at one source file to tell whether what it has stored is still good, and at the
+    variables of the enclosing function: there the stamp stands for the other files.
+    """
+    digest = hashlib.sha256()
+    for module in modules:
+        digest.update(Path(module.__file__).read_bytes())
+    return digest.hexdigest()

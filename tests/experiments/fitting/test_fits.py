@@ -1,0 +1,169 @@
+"""A fit on disk: what is refused, what must not change, and what checkpoints must hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from exvae.data.errors import DataError
+from exvae.experiments.fitting import fits
+from exvae.experiments.isoforms.settings import IsoformConfig
+
+# What must not change when a fit goes on
+
+DESCRIPTION = {
+    "kind": "lda",
+    "model": {"pooling": "mean", "size": 4},
+    "training": {"epochs": 2, "device": "cpu", "learning_rate": 0.1, "seed": 0},
+    "split": {"seed": 1},
+    "data": {"source": "here", "fingerprint": "abc"},
+}
+
+
+def changed(part: str, key: str) -> dict:
+    return {**DESCRIPTION, part: {**DESCRIPTION[part], key: "another"}}
+
+
+@pytest.mark.parametrize(
+    ("part", "key"),
+    [("model", "pooling"), ("model", "size"), ("training", "learning_rate")]
+    + [("training", "seed"), ("split", "seed"), ("data", "fingerprint")],
+)
+def test_a_fit_goes_on_as_it_was_begun(tmp_path: Path, part: str, key: str) -> None:
+    fits.write_config(tmp_path, DESCRIPTION)
+    fits.check_same_fit(tmp_path, DESCRIPTION)
+    with pytest.raises(DataError, match=f"begun with {key}"):
+        fits.check_same_fit(tmp_path, changed(part, key))
+
+
+@pytest.mark.parametrize(
+    ("part", "key"), [("training", "epochs"), ("training", "device"), ("data", "source")]
+)
+def test_where_and_how_long_may_change(tmp_path: Path, part: str, key: str) -> None:
+    fits.write_config(tmp_path, DESCRIPTION)
+    fits.check_same_fit(tmp_path, changed(part, key))
+
+
+def test_a_fit_of_another_kind_is_refused(tmp_path: Path) -> None:
+    fits.write_config(tmp_path, DESCRIPTION)
+    assert fits.read_config(tmp_path) == fits.read_config(tmp_path, "lda") == DESCRIPTION
+    with pytest.raises(DataError, match="fit of 'lda', not of 'isoforms'"):
+        fits.read_config(tmp_path, "isoforms")
+
+
+def test_words_are_read_as_they_were_written(tmp_path: Path) -> None:
+    words = ["a b", "", "é", ""]
+    fits.write_vocabulary(tmp_path, words, "words.txt")
+    assert fits.read_vocabulary(tmp_path, "words.txt") == words
+
+
+def test_metrics_are_read_as_they_were_written(tmp_path: Path) -> None:
+    losses = np.random.default_rng(0).uniform(1, 50, 100).tolist()
+    fits.write_metrics(tmp_path, [{"epoch": i, "loss": loss} for i, loss in enumerate(losses)])
+    assert fits.read_metrics(tmp_path)["loss"].tolist() == losses
+
+
+# Folders
+
+
+def test_a_folder_is_free_or_holds_the_fit_to_resume(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "fit"
+    fits.check_folder(folder, resume=False)
+    with pytest.raises(DataError, match="holds no fit to resume"):
+        fits.check_folder(folder, resume=True)
+    fits.begin(folder, DESCRIPTION, {"words.txt": ["a", "b"]}, resume=False)
+    assert fits.read_config(folder) == DESCRIPTION
+    assert fits.read_vocabulary(folder, "words.txt") == ["a", "b"]
+    with pytest.raises(DataError, match="holds a fit already"):
+        fits.check_folder(folder, resume=False)
+    # Nothing was trained yet.
+    with pytest.raises(DataError, match="holds no fit to resume"):
+        fits.check_folder(folder, resume=True)
+    fits.write_checkpoint(folder, {})
+    fits.check_folder(folder, resume=True)
+
+
+def test_what_goes_on_is_described_anew_if_it_is_the_same(tmp_path: Path) -> None:
+    fits.begin(tmp_path, DESCRIPTION, {}, resume=False)
+    fits.write_checkpoint(tmp_path, {})
+    with pytest.raises(DataError, match="begun with size 4, not another"):
+        fits.begin(tmp_path, changed("model", "size"), {}, resume=True)
+    assert fits.read_config(tmp_path) == DESCRIPTION
+    fits.begin(tmp_path, changed("training", "epochs"), {}, resume=True)
+    assert fits.read_config(tmp_path) == changed("training", "epochs")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="file/fit: cannot be made"):
+        fits.begin(tmp_path / "file" / "fit", DESCRIPTION, {}, resume=False)
+
+
+# Configurations and checkpoints
+
+
+def test_a_configuration_is_made_of_what_was_written(tmp_path: Path) -> None:
+    config = {"model": {"model": "scvi", "options": {"latent_size": 3}}}
+    found = fits.config_of(IsoformConfig, tmp_path, config)
+    assert found == IsoformConfig("scvi", options={"latent_size": 3})
+
+
+@pytest.mark.parametrize(
+    ("versions", "named"),
+    [({"versions": {"exvae": "0.0.9"}}, "exvae 0.0.9"), ({}, "exvae another version")],
+)
+def test_a_configuration_of_another_version_is_refused(
+    tmp_path: Path, versions: dict, named: str
+) -> None:
+    config = {"model": {"model": "scvi", "zeros": "atom"}, **versions}
+    with pytest.raises(DataError, match=f"{tmp_path}: .* of {named} .*'zeros'.*; fit again"):
+        fits.config_of(IsoformConfig, tmp_path, config)
+
+
+def modules() -> dict[str, nn.Module]:
+    return {"model": nn.Linear(3, 2), "guide": nn.LayerNorm(4)}
+
+
+def test_modules_are_loaded_as_they_were_saved(tmp_path: Path) -> None:
+    saved, loaded = modules(), modules()
+    for parameter in [own for module in saved.values() for own in module.parameters()]:
+        nn.init.normal_(parameter)
+    fits.write_checkpoint(tmp_path, {name: own.state_dict() for name, own in saved.items()})
+    fits.load_modules(tmp_path, torch.device("cpu"), loaded)
+    for name, module in loaded.items():
+        assert not module.training
+        for key, value in saved[name].state_dict().items():
+            assert torch.equal(module.state_dict()[key], value)
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "reason"),
+    [
+        ("model", {"weight": None}, "weight is not in the checkpoint"),
+        ("model", {"bias": torch.ones(5)}, r"bias has shape \(5,\), not \(2,\)"),
+        ("guide", {"scale": torch.ones(4)}, "scale is no longer there"),
+        ("guide", {"weight": None, "bias": None}, "weight is not in the checkpoint"),
+    ],
+)
+def test_a_checkpoint_of_other_modules_is_refused(
+    tmp_path: Path, part: str, change: dict, reason: str
+) -> None:
+    state = {name: dict(module.state_dict()) for name, module in modules().items()}
+    state[part] |= change
+    state[part] = {name: value for name, value in state[part].items() if value is not None}
+    fits.write_checkpoint(tmp_path, state)
+    fresh = modules()
+    kind = type(fresh[part]).__name__
+    message = rf"{tmp_path}: its {part} does not fit {kind} as it is now \({reason}\); restore"
+    with pytest.raises(DataError, match=message):
+        fits.load_modules(tmp_path, torch.device("cpu"), fresh)
+
+
+def test_a_checkpoint_without_a_guide_is_refused(tmp_path: Path) -> None:
+    fits.write_checkpoint(tmp_path, {"model": modules()["model"].state_dict()})
+    with pytest.raises(DataError, match="its guide does not fit LayerNorm"):
+        fits.load_modules(tmp_path, torch.device("cpu"), modules())

@@ -1,0 +1,241 @@
+"""Exports: what is written of every cell, against what is known of the posterior."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+from exvae.data.cells import STATISTICS
+from exvae.data.errors import DataError
+from exvae.experiments.isoforms import exporting, fitting, inference
+
+CELLS, ISOFORMS, BOOTSTRAPS = 30, 6, 5
+plain_kinds = pytest.mark.parametrize("kind", ["effective", "scvi"])
+
+
+def test_export_adds_to_a_copy_of_the_cells(
+    exvae, folder: Path, fit_folder, tmp_path: Path, kind: str
+) -> None:
+    source, out = folder / "cells.h5ad", tmp_path / "out.h5ad"
+    result = exvae("isoforms", "export", fit_folder(kind), source, "--out", out, "--json")
+    assert result.status == 0, result.err
+    before, after = anndata.read_h5ad(source), anndata.read_h5ad(out)
+    pd.testing.assert_frame_equal(before.obs, after.obs)
+    pd.testing.assert_frame_equal(before.var, after.var)
+    assert (before.X != after.X).nnz == 0
+    for name in before.layers:
+        assert (before.layers[name] != after.layers[name]).nnz == 0
+    assert after.obsm["X_exvae"].shape == (CELLS, 10)
+    config = json.loads(after.uns["exvae"]["config"])
+    assert config["model"]["model"] == {"effective": "effective-reads"}.get(kind, kind)
+    layers = {"expression", "expression_sd", "expression_log1p"}
+    layers |= {f"expression_q{level}" for level in (0.025, 0.1, 0.25, 0.75, 0.9, 0.975)}
+    assert set(after.layers) - set(before.layers) == layers == set(result.json["layers"])
+    for name in layers:
+        values = after.layers[name]
+        assert values.shape == (CELLS, ISOFORMS)
+        assert values.dtype == np.float32
+        assert np.isfinite(values).all()
+        assert (values >= 0).all()
+    quantiles = [after.layers[f"expression_q{q}"] for q in (0.025, 0.1, 0.25, 0.75, 0.9, 0.975)]
+    assert all((low <= high).all() for low, high in zip(quantiles, quantiles[1:], strict=False))
+    assert (np.log1p(after.layers["expression"]) >= after.layers["expression_log1p"] - 1e-4).all()
+    bootstraps = after.layers["infRep1"].toarray()
+    assert np.corrcoef(after.layers["expression"].ravel(), bootstraps.ravel())[0, 1] > 0.9
+
+
+def test_an_export_can_be_exported_again(exvae, folder: Path, fit_folder, tmp_path: Path) -> None:
+    source, fit = folder / "cells.h5ad", fit_folder("scvi")
+    first, again = tmp_path / "first.h5ad", tmp_path / "again.h5ad"
+    arguments = ["isoforms", "export", fit]
+    assert exvae(*arguments, source, "--out", first, "--quantiles", 0.4, "--seed", 1).status == 0
+    assert exvae(*arguments, first, "--out", again, "--quantiles", 0.6, "--seed", 1).status == 0
+    layers = anndata.read_h5ad(again).layers
+    assert "expression_q0.6" in layers
+    assert "expression_q0.4" not in layers
+    np.testing.assert_array_equal(
+        layers["expression"], anndata.read_h5ad(first).layers["expression"]
+    )
+
+
+def test_an_export_that_fails_leaves_nothing(
+    folder: Path, fit_folder, tmp_path: Path, monkeypatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("in the middle")
+
+    monkeypatch.setattr(exporting, "layers_of", fail)
+    fit = fitting.load(fit_folder("scvi"), "cpu")
+    with pytest.raises(RuntimeError, match="in the middle"):
+        exporting.export(fit, folder / "cells.h5ad", tmp_path / "out.h5ad")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_statistics_alone_are_fitted_and_exported(exvae, simulate, tmp_path: Path) -> None:
+    cells, _ = simulate()
+    draws = np.stack([cells.layers[f"infRep{b + 1}"].toarray() for b in range(BOOTSTRAPS)])
+    positives = (draws > 0).sum(0)
+    mean = draws.sum(0) / np.maximum(positives, 1)
+    squares = (np.where(draws > 0, draws - mean, 0.0) ** 2).sum(0)
+    for name in list(cells.layers):
+        del cells.layers[name]
+    for name, values in zip(STATISTICS, (mean, BOOTSTRAPS - positives, squares), strict=True):
+        cells.layers[name] = values.astype(np.float32)
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    fit, source = tmp_path / "fit", tmp_path / "cells.h5ad"
+    done = exvae("isoforms", "fit", source, "--out", fit, "--epochs", 2)
+    assert done.status == 0
+    # How isoforms scatter together is in no statistic, so that each is a gene of its own.
+    assert "no two bootstraps are kept" in done.err
+    assert (fit / "genes.txt").read_text() == (fit / "isoforms.txt").read_text()
+    out = tmp_path / "out.h5ad"
+    assert exvae("isoforms", "export", fit, source, "--out", out, "--samples", 1).status == 0
+    assert "expression_q0.9" in anndata.read_h5ad(tmp_path / "out.h5ad").layers
+
+
+@pytest.mark.peers
+@pytest.mark.filterwarnings("ignore")  # of scanpy and of what it loads
+def test_scanpy_works_on_an_export(exvae, folder: Path, fit_folder, tmp_path: Path) -> None:
+    scanpy = pytest.importorskip("scanpy")
+    out = tmp_path / "out.h5ad"
+    assert (
+        exvae("isoforms", "export", fit_folder("scvi"), folder / "cells.h5ad", "--out", out).status
+        == 0
+    )
+    cells = scanpy.read_h5ad(out)
+    scanpy.pp.neighbors(cells, use_rep="X_exvae", n_neighbors=5)
+    scanpy.tl.umap(cells)
+    assert cells.obsm["X_umap"].shape == (CELLS, 2)
+    scanpy.tl.rank_genes_groups(cells, "cell_type", layer="expression_log1p", use_raw=False)
+    scanpy.pl.umap(cells, color=["cell_type", "iso0"], layer="expression", show=False)
+
+
+# Against what is known of the posterior
+
+
+@plain_kinds
+@pytest.mark.parametrize(("part", "block"), [(10**6, 10**6), (8 * ISOFORMS, 3 * ISOFORMS)])
+def test_layers_are_moments_and_quantiles_of_the_draws(
+    load: Callable, tmp_path: Path, kind: str, part: int, block: int
+) -> None:
+    """The same in parts and blocks of which the last are not full."""
+    loaded, out, levels = (
+        load(kind).with_known_expression(),
+        tmp_path / "out.h5ad",
+        (0.9, 0.05, 0.5),
+    )
+    exporting.export(
+        loaded.fit, loaded.source, out, quantiles=levels, num_samples=2, part=part, block=block
+    )
+    assert set(loaded.asked) == {2}
+    assert len(loaded.asked) == (1 if part > 1000 else 11)
+    written = anndata.read_h5ad(out)
+    draws = np.concatenate([loaded.known_draws()] * 2)
+    expected = {
+        "expression": draws.mean(0),
+        "expression_sd": draws.std(0, ddof=1),
+        "expression_log1p": np.log1p(draws).mean(0),
+        **{f"expression_q{q}": np.quantile(draws, q, axis=0) for q in levels},
+    }
+    assert expected.keys() == {name for name in written.layers if name.startswith("expression")}
+    for name, values in expected.items():
+        np.testing.assert_allclose(written.layers[name], values, rtol=2e-3, err_msg=name)
+    positions = np.arange(CELLS)
+    states = inference.mean_states(loaded.guide, loaded.tensors, positions)
+    np.testing.assert_allclose(written.obsm["X_exvae"], states, rtol=1e-4, atol=1e-5)
+
+
+@plain_kinds
+def test_an_export_in_parts_is_that_of_all_cells(load: Callable, tmp_path: Path, kind: str) -> None:
+    """Means of 800 draws each: as many standard errors apart as chance allows."""
+    loaded, found = load(kind).with_batches().with_known_latents(), {}
+    for name, size in (("whole", 10**6), ("parts", 4 * ISOFORMS)):
+        out = tmp_path / f"{name}.h5ad"
+        options = {"part": size, "block": size // 2, "num_samples": 20}
+        exporting.export(loaded.fit, loaded.source, out, **options)
+        found[name] = anndata.read_h5ad(out)
+    whole, parts = found["whole"], found["parts"]
+    error = parts.layers["expression"] - whole.layers["expression"]
+    scores = error / (whole.layers["expression_sd"] * (2 / 800) ** 0.5 + 1e-4)
+    assert np.abs(scores).max() < 5
+    assert np.mean(scores**2) < 1.4
+    ratio = parts.layers["expression_sd"] / whole.layers["expression_sd"]
+    assert np.abs(np.log(ratio)).max() < 0.5
+    np.testing.assert_allclose(parts.obsm["X_exvae"], whole.obsm["X_exvae"], rtol=1e-4, atol=1e-5)
+
+
+@plain_kinds
+def test_cells_of_one_batch_are_read_as_in_the_fit(
+    load: Callable, tmp_path: Path, kind: str
+) -> None:
+    """A file of the second batch alone: its code is the fit's, and not the first."""
+    loaded = load(kind).with_known_expression()
+    cells = anndata.read_h5ad(loaded.source)
+    chosen = (cells.obs["donor"] == "bea").to_numpy()
+    assert loaded.cells.batches[chosen].all()
+    cells[chosen].copy().write_h5ad(tmp_path / "some.h5ad")
+    out = tmp_path / "out.h5ad"
+    exporting.export(loaded.fit, tmp_path / "some.h5ad", out, num_samples=1)
+    written = anndata.read_h5ad(out)
+    expected = loaded.known_draws()[:, chosen].mean(0)
+    np.testing.assert_allclose(written.layers["expression"], expected, rtol=2e-3)
+    states = inference.mean_states(loaded.guide, loaded.tensors, np.flatnonzero(chosen))
+    np.testing.assert_allclose(written.obsm["X_exvae"], states, rtol=1e-4, atol=1e-5)
+
+
+def test_the_seed_is_that_of_all_draws(load: Callable, tmp_path: Path) -> None:
+    loaded, layers = load("effective"), []
+    for number, seed in enumerate((1, 1, 2)):
+        out = tmp_path / f"{number}.h5ad"
+        exporting.export(loaded.fit, loaded.source, out, seed=seed, num_samples=3)
+        written = anndata.read_h5ad(out)
+        assert (written.uns["exvae"]["seed"], written.uns["exvae"]["num_samples"]) == (seed, 3)
+        layers.append(written.layers["expression"])
+    assert np.array_equal(layers[0], layers[1])
+    assert (layers[0] != layers[2]).all()
+
+
+def test_the_last_cell_is_checked_before_anything_is_written(
+    load: Callable, tmp_path: Path
+) -> None:
+    loaded = load("effective").with_known_expression()
+    cells = anndata.read_h5ad(loaded.source)
+    cells.layers["infRep2"][CELLS - 1, 0] = np.nan
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    with pytest.raises(DataError, match="cell29"):
+        exporting.export(
+            loaded.fit, tmp_path / "cells.h5ad", tmp_path / "out.h5ad", part=4 * ISOFORMS
+        )
+    assert loaded.asked == []
+
+
+# Reading an export
+
+
+def test_gene_draws_isoforms_with_intervals(
+    exvae, folder: Path, fit_folder, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.h5ad"
+    arguments = ["isoforms", "export", fit_folder("scvi"), folder / "cells.h5ad", "--out", out]
+    assert exvae(*arguments).status == 0
+    picture = tmp_path / "gene.png"
+    drawn = exvae(
+        *["isoforms", "gene", out, "gene1", "--out", picture, "--group", "cell_type", "--json"]
+    )
+    assert drawn.json == {"picture": str(picture), "isoforms": 2}
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    table = exporting.read_gene(out, "gene1", "cell_type")
+    assert set(table["isoform"]) == {"iso2", "iso3"}
+    layers = anndata.read_h5ad(out)
+    own = table[table["isoform"] == "iso3"].set_index("cell")
+    np.testing.assert_array_equal(own["expression"], layers[:, "iso3"].layers["expression"][:, 0])
+    np.testing.assert_array_equal(own["low"], layers[:, "iso3"].layers["expression_q0.025"][:, 0])
+    np.testing.assert_array_equal(own["high"], layers[:, "iso3"].layers["expression_q0.975"][:, 0])
+    assert own["group"].tolist() == layers.obs["cell_type"].tolist()
+    assert exporting.read_gene(out, "iso3")["group"].unique().tolist() == ["all cells"]

@@ -1,0 +1,119 @@
+"""Compiled loops: functions of float64, threads and stamps."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+
+import numba
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy.special import digamma, gammaln
+
+from exvae.models.distributions import compiled
+
+MANY = 20_001
+
+
+def in_loop(function: Callable, x: NDArray) -> NDArray:
+    """Apply a function in a loop into which it is inlined and that is vectorised."""
+
+    @numba.njit(**compiled.OPTIONS)
+    def loop(x):
+        result = np.empty_like(x)
+        for i in range(len(x)):
+            result[i] = function(x[i])
+        return result
+
+    return loop(x)
+
+
+def part(function: Callable, index: int) -> Callable:
+    """Give one result of a function that has two."""
+
+    @numba.njit(inline="always")
+    def one(x):
+        return function(x)[index]
+
+    return one
+
+
+def check(function: Callable, expected: NDArray, x: NDArray, **tolerance: float) -> None:
+    np.testing.assert_allclose(in_loop(function, x), expected, **{"rtol": 0, **tolerance})
+
+
+def test_log() -> None:
+    x = np.concatenate([np.geomspace(1e-300, 1e300, MANY), np.linspace(0.5, 2.0, MANY)])
+    check(compiled.log, np.log(x), x, rtol=1e-13, atol=1e-15)
+
+
+def test_log1p() -> None:
+    x = np.concatenate([np.geomspace(1e-30, 1e30, MANY), -np.geomspace(1e-30, 0.9999, MANY)])
+    check(compiled.log1p, np.log1p(x), x, rtol=1e-13)
+
+
+def test_exp() -> None:
+    x = np.linspace(-708.0, 708.0, MANY)
+    check(compiled.exp, np.exp(x), x, rtol=1e-9)
+
+
+def test_exp_is_finite_and_positive_beyond() -> None:
+    x = np.array([-np.inf, -1e30, 1e30, np.inf])
+    check(compiled.exp, np.exp(np.clip(x, -708.0, 708.0)), x, rtol=1e-9)
+
+
+def stirling_remainder(x: NDArray) -> NDArray:
+    """By its series where it is a difference of large terms."""
+    far, near = np.maximum(x, 30.0), np.minimum(x, 30.0)
+    series = 1 / (12 * far) - 1 / (360 * far**3) + 1 / (1260 * far**5)
+    stirling = (near - 0.5) * np.log(near) - near + 0.5 * np.log(2 * np.pi)
+    return np.where(x < 30, gammaln(near) - stirling, series)
+
+
+def digamma_deficit(x: NDArray) -> NDArray:
+    """By its series where it is a difference of large terms."""
+    far, near = np.maximum(x, 100.0), np.minimum(x, 100.0)
+    series = 1 / (2 * far) + 1 / (12 * far**2) - 1 / (120 * far**4)
+    return np.where(x < 100, np.log(near) - digamma(near), series)
+
+
+def test_remainder_of_stirlings_formula() -> None:
+    x = np.geomspace(1.0, 1e12, MANY)
+    check(compiled.stirling_remainder, stirling_remainder(x), 1 / x, atol=1e-7)
+    x = np.geomspace(1e-6, 1e9, MANY)
+    check(part(compiled.stirling_of_any, 0), stirling_remainder(x), x, atol=1e-7)
+
+
+def test_logarithm_less_digamma() -> None:
+    """Also to a share of it: it is multiplied by the number itself."""
+    x = np.geomspace(1.0, 1e12, MANY)
+    check(compiled.digamma_deficit, digamma_deficit(x), 1 / x, rtol=1e-6)
+    x = np.geomspace(1e-6, 1e9, MANY)
+    check(part(compiled.stirling_of_any, 1), digamma_deficit(x), x, rtol=1e-6)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_work_is_spread_over_all_entries_in_order(threads: int) -> None:
+    number = 3 * compiled._CHUNK + 5
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        parts = compiled.spread(lambda own: torch.arange(number)[own], number)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(torch.cat(parts), torch.arange(number))
+
+
+def test_the_stamp_is_that_of_the_sources(tmp_path) -> None:
+    modules = []
+    for name in ("one", "other"):
+        module = types.ModuleType(name)
+        module.__file__ = str(tmp_path / f"{name}.py")
+        (tmp_path / f"{name}.py").write_text(f"x = '{name}'\n")
+        modules.append(module)
+    stamp = compiled.stamp_of(modules)
+    assert compiled.stamp_of(modules) == stamp
+    (tmp_path / "other.py").write_text("x = 'changed'\n")
+    assert compiled.stamp_of(modules) != stamp

@@ -1,0 +1,59 @@
+"""Small data of either kind, for tests of what models and guides have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy.sparse import csr_matrix
+
+from exvae.data.corpora import Corpus
+
+NUM_CELLS, NUM_GENES, ISOFORMS_OF_A_GENE, NUM_BOOTSTRAPS = 24, 8, 3, 4
+
+
+def draw_cells(seed: int = 0) -> AnnData:
+    """Draw cells of two types in two batches, their isoforms with bootstraps."""
+    rng = np.random.default_rng(seed)
+    num_isoforms = NUM_GENES * ISOFORMS_OF_A_GENE
+    types, batches = np.arange(NUM_CELLS) % 2, np.arange(NUM_CELLS) // 2 % 2
+    profiles = rng.gamma(0.5, 20, (2, num_isoforms))
+    depth = rng.lognormal(0, 0.3, (NUM_CELLS, 1))
+    estimates = rng.poisson(depth * profiles[types]).astype(np.float32)
+    bootstraps = rng.poisson(estimates, (NUM_BOOTSTRAPS, *estimates.shape)).astype(np.float32)
+    genes = [f"gene{number // ISOFORMS_OF_A_GENE}" for number in range(num_isoforms)]
+    return AnnData(
+        csr_matrix(estimates),
+        obs=pd.DataFrame(
+            {"cell_type": [f"type{t}" for t in types], "batch": [f"batch{b}" for b in batches]},
+            index=[f"cell{number}" for number in range(NUM_CELLS)],
+        ),
+        var=pd.DataFrame(
+            {"gene": genes}, index=[f"isoform{number}" for number in range(num_isoforms)]
+        ),
+        layers={f"infRep{n + 1}": csr_matrix(own) for n, own in enumerate(bootstraps)},
+    )
+
+
+def draw_corpus(seed: int = 0) -> Corpus:
+    """Draw documents of two topics over twenty words."""
+    rng = np.random.default_rng(seed)
+    topics = rng.dirichlet(np.full(20, 0.2), 2)
+    lengths = rng.integers(3, 12, 30)
+    words = [rng.choice(20, n, p=topics[number % 2]) for number, n in enumerate(lengths)]
+    return Corpus(
+        words=np.concatenate(words).astype(np.int32),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        vocabulary=np.array([f"word{number}" for number in range(20)]),
+    )
+
+
+def write_data(folder: Path) -> None:
+    """Write ``cells.h5ad`` and ``corpus.tsv``, which pages name, with the data drawn above."""
+    draw_cells().write_h5ad(folder / "cells.h5ad")
+    corpus = draw_corpus()
+    words = np.split(corpus.vocabulary[corpus.words], corpus.offsets[1:-1])
+    lines = [" ".join(own) + "\n" for own in words]
+    (folder / "corpus.tsv").write_text("".join(lines), encoding="utf-8")
