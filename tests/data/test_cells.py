@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,3 +67,9 @@ def test_bootstraps_of_real_quantifications(shared_data: Path) -> None:
     np.testing.assert_array_equal(computed.indices, cells.summary.indices)
     for found, wanted in zip(computed[2:], cells.summary[2:], strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-3)
+
+
+def test_the_fingerprint_knows_the_number_of_bootstraps(read) -> None:
+    cells = read(table(statistics=True))
+    more = replace(cells, num_bootstraps=cells.num_bootstraps + 1)
+    assert more.fingerprint != cells.fingerprint

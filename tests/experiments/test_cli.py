@@ -298,3 +298,9 @@ def test_the_command_line_starts_without_what_is_heavy() -> None:
     )
     heavy = {"torch", "pyro", "numpy", "scipy", "pandas", "anndata", "sklearn", "matplotlib"}
     assert heavy.isdisjoint(started.stdout.split())
+
+
+def test_patience_of_the_command_arrives(exvae, corpus: Path, tmp_path: Path) -> None:
+    options = ["--topics", 2, "--epochs", 1, "--patience", 3, "--out", tmp_path / "fit"]
+    assert exvae("lda", "fit", corpus, *options).status == 0
+    assert exvae("info", tmp_path / "fit", "--json").json["training"]["patience"] == 3

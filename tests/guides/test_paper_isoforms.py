@@ -220,3 +220,14 @@ def test_what_the_model_generates_is_recovered() -> None:
     covered = ((ends[0] <= y) & (y <= ends[1])).double().mean()
     assert 0.7 < covered < 0.95
     assert 0.7 < noise.median() < 1.4
+
+
+def test_the_encoder_of_noise_reads_counts_as_they_are() -> None:
+    """Depth says much of the noise, so that its input is not scaled to one library size."""
+    _, guide = build()
+    guide.eval()
+    batch = batch_of([2, 3])
+    read = []
+    guide.a_encoder.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
+    guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)
+    torch.testing.assert_close(read[0][:, :ISOFORMS], batch.bootstraps.log1p())

@@ -93,3 +93,11 @@ def test_choices_are_named() -> None:
     with pytest.raises(ValueError, match="decoder is 'deep'; choose one of network, linear"):
         chosen("deep", DECODERS, "decoder")
     require("level", "gene", ("isoform", "gene"))
+
+
+def test_a_loaded_parameter_store_of_another_process_is_not_ignored() -> None:
+    """No module here has ever had these names."""
+    pyro.param("ExchangeableGuide_123456.encoder$$$readout.2.bias", torch.zeros(4))
+    _, guide = pair()
+    with pytest.raises(RuntimeError, match="of ExchangeableGuide_123456"):
+        guide(*BATCH)

@@ -193,10 +193,12 @@ def test_the_probability_of_a_whole_count_sums_to_one() -> None:
 
 
 def test_expression_averages_the_posteriors_of_the_samples() -> None:
-    model = build().eval()
+    model = build(dropout="constant").eval()  # so that y, before dropout, is not u
+    model.dropout.dropout_logits.data.fill_(1.0)
     batches = batch_of().batches
     samples = [draw_latents(model) for _ in range(3)]
     bootstraps = torch.rand(CELLS, ISOFORMS, BOOTSTRAPS) * 30
+    bootstraps[0] = 0.0
     obs = BootstrapSummary.of(bootstraps).stacked()
     with torch.no_grad():
         found = model.expression(samples, batches, obs)
@@ -205,6 +207,8 @@ def test_expression_averages_the_posteriors_of_the_samples() -> None:
             for latents in samples
         ]
         torch.testing.assert_close(found.mean, torch.stack(means).mean(0))
+        of_u = model.likelihood(samples[0], batches, BOOTSTRAPS).posterior(bootstraps, of="u").mean
+        assert not torch.allclose(of_u, means[0], rtol=0.01)
         ends = found.quantile([0.1, 0.9])
         assert ends.shape == (2, CELLS, ISOFORMS)
         assert (ends[0] <= ends[1]).all()
@@ -214,3 +218,17 @@ def test_options_that_do_not_exist_are_refused_at_once() -> None:
     for option in ("error", "noise"):
         with pytest.raises(ValueError, match=f"{option} is 'nothing'; choose one of"):
             build(**{option: "nothing"})
+
+
+@pytest.mark.parametrize("noise", ["absolute", "relative"])
+def test_noise_starts_from_variances_of_its_own_kind(noise: str) -> None:
+    asked = []
+
+    def noise_variances(*, relative: bool) -> Tensor:
+        asked.append(relative)
+        return torch.ones(ISOFORMS)
+
+    model = build(noise=noise)
+    scales = ExpressionScales(torch.zeros(2), torch.ones(2), torch.full((ISOFORMS,), 0.25))
+    model.initialise(SimpleNamespace(expression=scales, noise_variances=noise_variances))
+    assert asked == [noise == "relative"]

@@ -258,6 +258,10 @@ def test_dispersions_and_small_means_arrive() -> None:
     torch.testing.assert_close(theta[0], logs.exp())
     expected = 8 * torch.tensor([0.0, -10.0, -8.0, -1.0]).softmax(-1)
     torch.testing.assert_close(mean[0], expected)
+    for extreme in (-200.0, 200.0):
+        model.dispersion.log_inverse_dispersion.data.fill_(extreme)
+        theta = model.count_parameters(latents, batch_of().batches)[1]
+        assert (theta.isfinite() & (theta > 1e-3)).all()
     # A softmax alone would give zero here, which is no mean.
     model.decoder.output.bias.data[1] = -200.0
     mean, _, _ = model.count_parameters(latents, batch_of().batches)

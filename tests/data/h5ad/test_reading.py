@@ -13,7 +13,8 @@ import torch
 
 from exvae.data.bootstraps import BootstrapSummary
 from exvae.data.errors import DataError
-from exvae.data.h5ad.reading import read_cells
+from exvae.data.h5ad.reading import open_cells, read_cells
+from exvae.data.row_blocks import blocks
 
 from ..cell_table import BOOTSTRAPS, CELLS, ISOFORMS, KINDS, NUMBERS, dense_statistics, draw, table
 
@@ -150,3 +151,23 @@ def test_unknown_batch_keys_and_files_are_refused(read, tmp_path: Path) -> None:
         pass
     with pytest.raises(DataError, match="other.h5ad: has no obs"):
         read_cells(tmp_path / "other.h5ad")
+
+
+@pytest.mark.parametrize("missing", ["", np.nan, None])
+def test_an_isoform_without_a_gene_is_a_gene_of_its_own(read, missing: object) -> None:
+    made = table()
+    made.var["gene"] = ["g", missing, "g", "h", "h"]
+    assert read(made).genes.tolist() == ["g", "iso1", "g", "h", "h"]
+
+
+def test_some_cells_have_the_statistics_of_their_rows(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "cells.h5ad"
+    table(statistics=True).write_h5ad(path)
+    whole = read_cells(path)
+    # One cell at a time.
+    monkeypatch.setattr("exvae.data.h5ad.reading.blocks", lambda cells, isoforms: blocks(cells, 1))
+    with open_cells(path) as file:
+        some = file.read(rows=slice(2, 6))
+    for name in ("positives", "mean", "sum_of_squares"):
+        found = some.summary.matrix(name, ISOFORMS).toarray()
+        np.testing.assert_array_equal(found, whole.summary.matrix(name, ISOFORMS).toarray()[2:6])

@@ -53,3 +53,12 @@ def test_bad_input_is_one_line_and_status_2(
     assert message in result.err
     assert result.err.count("\n") == 1
     assert not (tmp_path / "few.h5ad").exists()
+
+
+def test_reads_that_count_as_expressed_are_asked_for(exvae, source: Path, tmp_path: Path) -> None:
+    left = []
+    for reads in (1, 8):
+        out = tmp_path / f"{reads}.h5ad"
+        options = ("--min-cells", 6, "--min-reads", reads, "--json")
+        left.append(exvae("isoforms", "filter", source, "--out", out, *options).json["isoforms"])
+    assert left[1] < left[0]
