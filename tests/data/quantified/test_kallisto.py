@@ -80,6 +80,11 @@ def test_bootstraps_that_do_not_fit_in_plain_text(tmp_path: Path) -> None:
     message = failure(directory)
     assert "bs_abundance_3.tsv" in message
     assert "its transcripts differ from abundance.tsv" in message
+    # As many transcripts, but in another order.
+    directory = write_kallisto_plaintext(tmp_path / "cell", CELL)
+    own = {"target_id": CELL.transcripts[::-1], "est_counts": CELL.counts}
+    write_table(directory / "bs_abundance_3.tsv", own)
+    assert "its transcripts differ from abundance.tsv" in failure(directory)
     directory = write_kallisto_plaintext(tmp_path / "cell", CELL)
     write_table(directory / "abundance.tsv", {"target_id": CELL.transcripts, "tpm": CELL.tpm})
     assert "est_counts" in failure(directory)
