@@ -5,6 +5,8 @@ from typing import Any
 
 # Names are imported when they are asked for, so that the package itself loads nothing heavy.
 _PLACES = {
+    "IsoformModel": "experiments.isoform_model",
+    "load": "experiments.loading",
     "optimizer": "experiments.fitting.optimizers",
     "prepare": "experiments.preparing",
 }

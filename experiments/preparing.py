@@ -64,17 +64,17 @@ def prepare(
         from .lda import fitting as lda
 
         corpus = data if isinstance(data, Corpus) else read_corpus(Path(data))
-        config = _config(lda.LDAConfig, options, num_topics=topics or 20)
+        config = config_with(lda.LDAConfig, options, num_topics=topics or 20)
         return lda.prepare(corpus, config, np.arange(corpus.num_documents), chosen)
     from ..data.h5ad.reading import read_cells
     from .isoforms import fitting as isoforms
 
     cells = read_cells(data, batch_key)
-    config = _config(isoforms.IsoformConfig, options)
+    config = config_with(isoforms.IsoformConfig, options)
     return isoforms.prepare(cells, config, np.arange(cells.num_cells), chosen)
 
 
-def _config(kind: type, options: dict[str, Any], **known: Any) -> Any:
+def config_with(kind: type, options: dict[str, Any], **known: Any) -> Any:
     """Make a configuration; options that are no field of it go to the constructors."""
     names = {field.name for field in fields(kind)} - {"options"}
     own = {name: value for name, value in options.items() if name in names}

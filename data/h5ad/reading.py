@@ -155,6 +155,7 @@ class CellFile:
             obs=self.obs.iloc[rows],
             batches=batches[rows],
             batch_names=batch_names,
+            effective_lengths=self._effective_lengths(),
             source=str(self.path),
         )
 
@@ -164,6 +165,13 @@ class CellFile:
             return None
         names = self.var["gene"].astype(str).to_numpy()
         return np.where(self.var["gene"].isna() | (names == ""), self.isoforms, names)
+
+    def _effective_lengths(self) -> np.ndarray | None:
+        """Effective lengths of the isoforms (bases), shape (isoforms,), where all are known."""
+        if "effective_length" not in self.var:
+            return None
+        lengths = pd.to_numeric(self.var["effective_length"], errors="coerce").to_numpy(float)
+        return lengths if (lengths > 0).all() else None
 
     def _require_distinct(self) -> None:
         """Require cells and isoforms with distinct names."""

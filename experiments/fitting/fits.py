@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from pickle import UnpicklingError
@@ -109,6 +110,19 @@ def versions() -> dict[str, str]:
     """Versions of the packages that a fit depends on."""
     packages = ("exvae", "torch", "pyro-ppl", "numpy")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def described(config: Any) -> dict[str, Any]:
+    """Content of ``config.json`` for a configuration; classes are written ``module:Class``."""
+
+    def name(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: name(own) for key, own in value.items()}
+        if isinstance(value, type):
+            return f"{value.__module__}:{value.__qualname__}"
+        return value
+
+    return name(asdict(config))
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:

@@ -154,6 +154,7 @@ class Trainer:
         self.best_score = math.inf
         self.epochs_since_best = 0
         self.stopped = False
+        self.saved_state: dict[str, Any] = {}
 
     def train(self, *, resume: bool = False) -> TrainingResult:
         """Train to the end, from the checkpoint if ``resume`` is true.
@@ -300,9 +301,13 @@ class Trainer:
             self.stopped |= bool(callback(self))
 
     def save(self) -> None:
-        """Write the checkpoint; the one before it stays until the new one is complete."""
+        """Write the checkpoint; the one before it stays until the new one is complete.
+
+        Without a folder the state is kept in ``saved_state``.
+        """
+        self.saved_state = self.state()
         if self.folder is not None:
-            write_checkpoint(self.folder, self.state())
+            write_checkpoint(self.folder, self.saved_state)
 
     def state(self) -> dict[str, Any]:
         """State from which training resumes: tensors, numbers and strings."""

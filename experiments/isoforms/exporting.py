@@ -14,15 +14,15 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ...data.cell_batches import BatchSource, CellBatch
+from ...data.cell_batches import BatchSource
 from ...data.errors import DataError
 from ...data.files import require_h5ad, written_atomically
 from ...data.h5ad.reading import CellFile, open_cells
 from ...data.row_blocks import blocks
-from ...models.cells import CellModel
 from . import inference
+from .expression import Scale, draw_expression, layers_of
 from .fitting import IsoformFit
-from .settings import POSTERIOR_SAMPLES, QUANTILES
+from .settings import LIBRARY_SIZE, POSTERIOR_SAMPLES, QUANTILES
 
 # Cells in a compressed chunk of the file.
 _CHUNK = 16
@@ -36,6 +36,7 @@ def export(
     out: Path,
     *,
     quantiles: Sequence[float] = QUANTILES,
+    library_size: float = LIBRARY_SIZE,
     num_samples: int = POSTERIOR_SAMPLES,
     seed: int = 0,
     part: int = _READ,
@@ -76,6 +77,7 @@ def export(
         If the isoforms of the cells and the fit differ, or the file cannot be written.
     """
     _check(source, out, quantiles)
+    scales = {"expression": Scale(), "expression_normalised": Scale(library_size=library_size)}
     torch.manual_seed(seed)
     with (
         open_cells(source) as file,
@@ -89,10 +91,9 @@ def export(
         for start, own in _parts(fit, file, "export", part):
             positions = np.arange(own.cells.num_cells)
             states.append(inference.mean_states(fit.guide, own, positions))
-            drawn = inference.draw_latents(fit.guide, own, positions, num_samples, block=block)
-            for rows, batch, samples in drawn:
+            for rows, draws in draw_expression(fit, own, positions, num_samples, block=block):
                 place = slice(start + rows.start, start + rows.stop)
-                for name, values in layers_of(fit.model, batch, samples, quantiles):
+                for name, values in layers_of(draws, fit.model.genes, scales, quantiles):
                     _write_rows(new, name, place, values, file.shape[0])
                     names.add(name)
         _write(new, "obsm", "X_exvae", np.concatenate(states))
@@ -123,23 +124,6 @@ def _parts(
             cells = fit.conform(file.read(fit.batch_key, rows))
             yield rows.start, fit.source(cells)
             bar.update(cells.num_cells)
-
-
-@torch.no_grad()
-def layers_of(
-    model: CellModel,
-    batch: CellBatch,
-    samples: list[dict[str, Tensor]],
-    quantiles: Sequence[float],
-) -> Iterator[tuple[str, Tensor]]:
-    """Compute the layers of a minibatch, each of shape (cells, isoforms), with their names."""
-    posterior = model.expression(samples, batch.batches, batch.obs)
-    yield "expression", posterior.mean
-    yield "expression_sd", posterior.variance.sqrt()
-    yield "expression_log1p", posterior.log1p_mean
-    if quantiles:
-        for level, values in zip(quantiles, posterior.quantile(list(quantiles)), strict=True):
-            yield f"expression_q{level:g}", values
 
 
 def _copy(old: h5py.File, new: h5py.File) -> None:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,17 +19,21 @@ from ...guides import CELL_GUIDES
 from ...guides.cells import CellGuide
 from ...guides.sets import POOLINGS
 from ...models import MODELS
+from ...models.base import require
 from ...models.cells import CellModel
 from ...models.decoders import DECODERS
 from ..fitting import fits
 from ..fitting.classes import construct, distribute, find_class, options_of
 from ..fitting.datasets import Subset
+from ..fitting.errors import TrainingInterrupted
 from ..fitting.training import Trainer, TrainingConfig, TrainingResult, choose_device
 from . import inference
 from .settings import IsoformConfig
 
 # Number of held-out cells scored after each epoch.
 MONITORED_CELLS = 500
+# How cells of unknown batches are treated.
+NEW_BATCHES = (None, "average")
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,14 @@ class IsoformFit:
     model: CellModel
     guide: CellGuide
     isoforms: list[str]
+    genes: list[str]
     config: dict[str, Any]
     device: torch.device
+
+    @property
+    def vocabularies(self) -> dict[str, list[str]]:
+        """Names of the isoforms and of the gene of each, by file of the fit."""
+        return {fits.ISOFORMS: self.isoforms, fits.GENES: self.genes}
 
     @property
     def batch_key(self) -> str | None:
@@ -51,9 +61,42 @@ class IsoformFit:
         """Prepare cells for the model, on its device."""
         return batch_source(cells, self.model.observes, self.device)
 
-    def conform(self, cells: Cells) -> Cells:
-        """Recode batches of cells as in the fit; DataError if the isoforms differ."""
-        return cells.recoded(self.isoforms, self.config["data"]["batch_names"])
+    @property
+    def batch_names(self) -> list[str]:
+        """Names of the batches, in the order of their codes."""
+        return self.config["data"]["batch_names"]
+
+    def conform(self, cells: Cells, new_batches: str | None = None) -> Cells:
+        """Select the isoforms of the fit and give cells its batch codes.
+
+        Parameters
+        ----------
+        cells
+            Cells with the isoforms of the fit, in any order and among others.
+        new_batches
+            ``average`` treats cells of unknown batches as of each known batch in turn; None
+            refuses them.
+
+        Raises
+        ------
+        DataError
+            If an isoform is missing or a batch is unknown.
+        """
+        require("new_batches", new_batches, NEW_BATCHES)
+        chosen = cells.selected(self.isoforms)
+        return chosen.recoded(self.batch_names, average=new_batches == "average")
+
+    @property
+    def gene_names(self) -> list[str]:
+        """Names of the genes, in the order of gene-level expression."""
+        return sorted(set(self.genes))
+
+    def code_of_batch(self, name: str) -> int:
+        """Code of a batch of the fit; DataError if there is none of this name."""
+        if name not in self.batch_names:
+            known = ", ".join(map(repr, self.batch_names))
+            raise DataError(f"transform_batch is {name!r}; choose one of {known}")
+        return self.batch_names.index(name)
 
 
 class Monitor:
@@ -175,17 +218,25 @@ def prepare(
     return training_cells, model.to(device), guide.to(device)
 
 
+class Trained(NamedTuple):
+    """A fit with the trainer that made it, and how training ended."""
+
+    fit: IsoformFit
+    trainer: Trainer
+    result: TrainingResult | None
+
+
 def fit(
     cells: Cells,
     config: IsoformConfig,
     training: TrainingConfig,
-    folder: Path,
+    folder: Path | None = None,
     *,
     train_fraction: float = 0.9,
     batch_key: str | None = None,
     resume: bool = False,
-) -> TrainingResult:
-    """Fit an isoform model and save it in a folder.
+) -> Trained:
+    """Fit an isoform model, and save it if a folder is given.
 
     Trains on a fraction of the cells, chosen by the seed. The loss of the others is recorded after
     each epoch and, with ``training.patience``, decides when to stop.
@@ -194,6 +245,8 @@ def fit(
     ------
     DataError
         If the folder holds another fit, or the cells lack data that the model needs.
+    TrainingInterrupted
+        After Ctrl-C, if a folder holds the fit; without one the fit is returned as it is then.
     """
     device = choose_device(training.device)
     torch.manual_seed(training.seed)
@@ -203,11 +256,15 @@ def fit(
             f"{cells.source}: of {cells.num_cells} cells train_fraction {train_fraction} leaves "
             f"{len(trained_on)} to train on and {len(held_out)} held out; choose another"
         )
-    fits.check_folder(folder, resume=resume)
+    if folder is not None:
+        fits.check_folder(folder, resume=resume)
     training_cells, model, guide = prepare(cells, config, trained_on, device)
     description = _describe(cells, config, training, train_fraction, batch_key)
-    vocabularies = {fits.ISOFORMS: cells.isoforms.tolist(), fits.GENES: genes_of(cells).tolist()}
-    fits.begin(folder, description, vocabularies, resume=resume)
+    fitted = IsoformFit(
+        model, guide, cells.isoforms.tolist(), genes_of(cells).tolist(), description, device
+    )
+    if folder is not None:
+        fits.begin(folder, description, fitted.vocabularies, resume=resume)
     trainer = Trainer(
         model,
         guide,
@@ -217,7 +274,14 @@ def fit(
         monitor=Monitor(model, guide, training_cells.source, held_out),
         score="held_out_loss_per_cell" if training.patience else None,
     )
-    return trainer.train(resume=resume)
+    try:
+        result = trainer.train(resume=resume)
+    except TrainingInterrupted:
+        if folder is not None:
+            raise
+        result = None
+    model.eval(), guide.eval()
+    return Trained(fitted, trainer, result)
 
 
 def _describe(
@@ -230,7 +294,7 @@ def _describe(
     """Content of ``config.json``."""
     return {
         "kind": "isoforms",
-        "model": asdict(config),
+        "model": fits.described(config),
         "training": asdict(training),
         "split": {"train_fraction": train_fraction},
         "data": {
@@ -262,4 +326,4 @@ def load(folder: Path, device: str = "auto") -> IsoformFit:
     num_batches = len(config["data"]["batch_names"])
     model, guide = build(fits.config_of(IsoformConfig, folder, config), genes, num_batches)
     fits.load_modules(folder, chosen, {"model": model, "guide": guide})
-    return IsoformFit(model, guide, isoforms, config, chosen)
+    return IsoformFit(model, guide, isoforms, genes, config, chosen)

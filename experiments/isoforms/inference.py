@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -48,20 +49,73 @@ def loss_per_cell(
     return total / len(positions)
 
 
+def assumed_batches(
+    batch: CellBatch, num_batches: int, num_samples: int = 1
+) -> list[tuple[CellBatch, int]]:
+    """Give cells of an unknown batch, code -1, each known batch in turn.
+
+    Parameters
+    ----------
+    batch
+        A minibatch.
+    num_batches
+        Number of known batches.
+    num_samples
+        Number of samples to share out between them.
+
+    Returns
+    -------
+    list of tuple
+        Minibatches whose codes are all known, and the number of samples to draw from each, at least
+        one; one minibatch if there is no unknown batch.
+    """
+    unknown = batch.batches < 0
+    if not unknown.any():
+        return [(batch, num_samples)]
+    number = -(-num_samples // num_batches)
+    return [
+        (batch._replace(batches=batch.batches.masked_fill(unknown, code)), number)
+        for code in range(num_batches)
+    ]
+
+
+class States(NamedTuple):
+    """Posterior means and standard deviations of z, each of shape (cells, latent_size)."""
+
+    mean: np.ndarray
+    sd: np.ndarray
+
+
 @torch.no_grad()
-def mean_states(
+def states_of(
     guide: CellGuide,
     source: BatchSource,
     positions: np.ndarray,
     *,
     block: int = BLOCK,
+) -> States:
+    """Posterior of z of cells at positions, shape (cells,).
+
+    Cells of an unknown batch (code -1) get the average over the known ones.
+    """
+    means, variances = [], []
+    for batch in batches_of(source, positions, block):
+        parts = [
+            guide.posteriors(own.bootstraps, own.offsets, own.batches)["z"]
+            for own, _ in assumed_batches(batch, guide.model.num_batches)
+        ]
+        centres = torch.stack([part.mean.squeeze(-2) for part in parts])
+        within = torch.stack([part.variance.squeeze(-2) for part in parts])
+        means.append(centres.mean(0))
+        variances.append(within.mean(0) + centres.var(0, correction=0))
+    return States(torch.cat(means).cpu().numpy(), torch.cat(variances).sqrt().cpu().numpy())
+
+
+def mean_states(
+    guide: CellGuide, source: BatchSource, positions: np.ndarray, *, block: int = BLOCK
 ) -> np.ndarray:
     """Posterior mean of z of cells at positions, (cells,); shape (cells, latent_size)."""
-    means = [
-        guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)["z"].mean.squeeze(-2)
-        for batch in batches_of(source, positions, block)
-    ]
-    return torch.cat(means).cpu().numpy()
+    return states_of(guide, source, positions, block=block).mean
 
 
 @torch.no_grad()

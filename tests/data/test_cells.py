@@ -49,13 +49,13 @@ def test_the_fingerprint_knows_the_data(read) -> None:
 
 def test_cells_are_given_the_batches_of_a_fit(read) -> None:
     cells = read(table(), "batch")
-    known = cells.recoded(cells.isoforms.tolist(), ["c", "b", "a"])
+    known = cells.recoded(["c", "b", "a"])
     assert known.batches.tolist() == [1, 2, 1, 2, 1, 2, 1]
     assert known.batch_names == ("c", "b", "a")
     with pytest.raises(DataError, match="batch 'b' is not in the fit, which knows 'a'"):
-        cells.recoded(cells.isoforms.tolist(), ["a"])
+        cells.recoded(["a"])
     with pytest.raises(DataError, match="has 5 isoforms, but the fit has 4"):
-        cells.recoded(cells.isoforms.tolist()[:4], ["a", "b"])
+        cells.selected([*cells.isoforms, "other"])
     with pytest.raises(DataError, match="isoform 2 is iso1, but iso2 in the fit"):
         cells.recoded(["iso0", "iso2", "iso1", "iso3", "iso4"], ["a", "b"])
 

@@ -48,7 +48,7 @@ def truth(seed: int = 0, model: str = "paper") -> IsoformFit:
             fitted.noise_decoder.output.bias[ISOFORMS:] = -4.0
     names = [str(number) for number in range(ISOFORMS)]
     described = {"model": asdict(config), "data": {"batch_names": [""], "batch_key": None}}
-    return IsoformFit(fitted.eval(), guide.eval(), names, described, torch.device("cpu"))
+    return IsoformFit(fitted.eval(), guide.eval(), names, names, described, torch.device("cpu"))
 
 
 def generated(fit: IsoformFit, seed: int, num_cells: int = CELLS) -> Cells:

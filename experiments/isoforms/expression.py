@@ -1,0 +1,175 @@
+"""Posterior of expression: of isoforms or genes, at the depth of each cell or normalised.
+
+Every summary comes from the same draws: a gene's expression is the sum of its isoforms' draws, and
+normalised expression divides each draw by its own sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...data.cell_batches import BatchSource, CellBatch
+from ...models.base import require
+from ...models.distributions.genes import Genes
+from ...models.distributions.posteriors import SampledPosterior
+from . import inference
+
+if TYPE_CHECKING:
+    from .fitting import IsoformFit
+
+LEVELS = ("isoform", "gene")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Level and unit of expression.
+
+    Attributes
+    ----------
+    level
+        ``isoform`` or ``gene``.
+    library_size
+        Sum over the cell to which expression is normalised; None for reads at the cell's depth.
+    effective_lengths
+        Effective lengths of the isoforms (bases), shape (isoforms,), by which reads are divided
+        before they are normalised; with a library size of a million this gives transcripts per
+        million.
+    """
+
+    level: str = "isoform"
+    library_size: float | None = None
+    effective_lengths: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        require("level", self.level, LEVELS)
+        if self.library_size is not None and not self.library_size > 0:
+            raise ValueError(f"library_size is {self.library_size}; give a positive number")
+
+    def apply(self, reads: Tensor, genes: Genes) -> Tensor:
+        """Convert expression at the cell's depth.
+
+        Parameters
+        ----------
+        reads
+            Expression of isoforms (reads), shape (..., isoforms).
+        genes
+            The gene of each isoform.
+
+        Returns
+        -------
+        Tensor
+            Shape (..., isoforms) or (..., genes).
+        """
+        if self.effective_lengths is not None:
+            reads = reads / self.effective_lengths.to(reads)
+        if self.library_size is not None:
+            tiny = torch.finfo(reads.dtype).tiny
+            reads = reads * (self.library_size / reads.sum(-1, keepdim=True).clamp(min=tiny))
+        return genes.sums(reads) if self.level == "gene" else reads
+
+
+@torch.no_grad()
+def draw_expression(
+    fit: IsoformFit,
+    source: BatchSource,
+    positions: np.ndarray,
+    num_samples: int,
+    *,
+    transform_batch: int | None = None,
+    block: int = inference.POSTERIOR_BLOCK,
+) -> Iterator[tuple[slice, Tensor]]:
+    """Draw the expression of the isoforms of cells from its posterior, some cells at a time.
+
+    Cells of an unknown batch (code -1) are drawn as cells of each known batch in turn.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    source
+        The cells.
+    positions
+        Positions of the cells, shape (cells,).
+    num_samples
+        Number of draws of the latent variables; for each the model draws expression several times.
+    transform_batch
+        Code of a batch: expression is multiplied by the ratio of the model's mean in that batch to
+        its mean in the cell's own. None leaves it as it is.
+    block
+        Entries (cells x isoforms) that are drawn at once.
+
+    Yields
+    ------
+    tuple
+        Slice of the positions, and draws (reads), shape (draws, cells, isoforms).
+    """
+    start = 0
+    for batch in inference.batches_of(source, positions, block):
+        rows = slice(start, start + len(batch.indices))
+        yield (
+            rows,
+            torch.cat(
+                [
+                    _draw(fit, assumed, number, transform_batch)
+                    for assumed, number in inference.assumed_batches(
+                        batch, fit.model.num_batches, num_samples
+                    )
+                ]
+            ),
+        )
+        start = rows.stop
+
+
+def _draw(
+    fit: IsoformFit, batch: CellBatch, num_samples: int, transform_batch: int | None
+) -> Tensor:
+    """Draw the expression of a minibatch (reads), shape (draws, cells, isoforms)."""
+    posteriors = fit.guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)
+    draws = []
+    for _ in range(num_samples):
+        latents = {name: posterior.sample() for name, posterior in posteriors.items()}
+        drawn = fit.model.draw_expression(latents, batch.batches, batch.obs)
+        if transform_batch is not None:
+            there = torch.full_like(batch.batches, transform_batch)
+            mean, own = (fit.model.decode_mean(latents, of) for of in (there, batch.batches))
+            drawn = drawn * (mean / own)
+        draws.append(drawn)
+    return torch.cat(draws)
+
+
+def layers_of(
+    draws: Tensor, genes: Genes, scales: Mapping[str, Scale], quantiles: Sequence[float] = ()
+) -> Iterator[tuple[str, Tensor]]:
+    """Summarise draws of expression, each summary under the name of its layer.
+
+    Parameters
+    ----------
+    draws
+        Expression of isoforms (reads), shape (draws, cells, isoforms).
+    genes
+        The gene of each isoform.
+    scales
+        Scale by name of layer: ``expression``.
+    quantiles
+        Probabilities between 0 and 1.
+
+    Yields
+    ------
+    tuple
+        Name and values, shape (cells, isoforms) or (cells, genes): ``expression``, its mean;
+        ``expression_sd``; ``expression_log1p``, the mean of log(1 + expression);
+        ``expression_q0.025`` and further quantiles.
+    """
+    for name, scale in scales.items():
+        posterior = SampledPosterior(scale.apply(draws, genes))
+        yield name, posterior.mean
+        yield f"{name}_sd", posterior.variance.sqrt()
+        yield f"{name}_log1p", posterior.log1p_mean
+        for level in quantiles:
+            yield f"{name}_q{level:g}", posterior.quantile(level)
