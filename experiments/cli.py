@@ -13,6 +13,7 @@ from ..data.errors import DataError
 from .commands import (
     check,
     demo,
+    export_isoforms,
     figures,
     filter_isoforms,
     import_cells,
@@ -37,6 +38,7 @@ lda.app.command("check")(check.check_documents)
 app.add_typer(lda.app, name="lda")
 isoforms.app.command("import")(import_cells.import_cells)
 isoforms.app.command("filter")(filter_isoforms.filter_isoforms)
+isoforms.app.command("export", cls=export_isoforms.ManyQuantiles)(export_isoforms.export)
 isoforms.app.command("simulate")(simulate_isoforms.simulate)
 isoforms.app.command("check")(check.check_cells)
 isoforms.app.command("usage")(usage.usage)

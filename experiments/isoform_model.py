@@ -17,8 +17,15 @@ from ..data.h5ad.reading import read_cells
 from ..data.progress import progress_bar
 from .fitting import fits
 from .fitting.training import TrainingConfig
-from .isoforms import evaluation, fitting, inference
-from .isoforms.expression import Scale, draw_expression, layers_of
+from .isoforms import evaluation, exporting, fitting, inference
+from .isoforms.compact_layers import CompactLayers, compact_layers
+from .isoforms.expression import (
+    Scale,
+    draw_expression,
+    layers_of,
+    scale_of,
+    spaced_draws,
+)
 from .isoforms.settings import (
     BATCH_SIZE,
     EPOCHS,
@@ -32,8 +39,6 @@ from .preparing import config_with
 
 if TYPE_CHECKING:
     from ..data.isoform_truth import IsoformTruth
-
-_MILLION = 1e6
 
 
 class IsoformModel:
@@ -235,7 +240,7 @@ class IsoformModel:
             ``expression_q0.025`` ....
         """
         cells = self._conformed(adata, new_batches)
-        scale = self._scale(level, library_size, cells)
+        scale = scale_of(level, library_size, cells)
         columns = self._columns(level, isoforms, genes)
         layers: dict[str, list[np.ndarray]] = {}
         for draws in self._draws(cells, num_samples, seed, transform_batch):
@@ -254,21 +259,22 @@ class IsoformModel:
         adata: AnnData | None = None,
         *,
         library_size: float | str = LIBRARY_SIZE,
+        transform_batch: str | None = None,
         quantiles: Sequence[float] = QUANTILES,
         num_samples: int = POSTERIOR_SAMPLES,
         seed: int = 0,
         new_batches: str | None = None,
     ) -> None:
-        """Add states and expression to cells, as ``exvae isoforms export`` does.
+        """Add states and expression to cells, the same as :meth:`export` writes.
 
         Parameters
         ----------
         adata
             Cells with the isoforms of the model, in any order; those of the model by default. Gets
-            ``obsm["X_exvae"]``, and layers ``expression`` (reads at the depth of each cell),
-            ``expression_normalised`` (in a cell of ``library_size`` reads), and for each ``_sd``,
-            ``_log1p`` and quantiles ``_q0.025`` ....
-        library_size, quantiles, num_samples, seed, new_batches
+            ``obsm["X_exvae"]``, and sparse layers ``expression`` (reads at the depth of each cell),
+            ``expression_normalised`` (in a cell of ``library_size`` reads), for each ``_sd`` and
+            ``_log1p``, and ``expression_q0.025`` ....
+        library_size, transform_batch, quantiles, num_samples, seed, new_batches
             As for :meth:`get_expression`.
 
         Raises
@@ -288,17 +294,36 @@ class IsoformModel:
         cells = self._conformed(adata, new_batches)
         scales = {
             "expression": Scale(),
-            "expression_normalised": self._scale("isoform", library_size, cells),
+            "expression_normalised": scale_of("isoform", library_size, cells),
         }
-        start = 0
-        for draws in self._draws(cells, num_samples, seed):
-            rows = slice(start, start + draws.shape[1])
-            for name, values in layers_of(draws, self.module.genes, scales, quantiles):
-                if not start:
-                    adata.layers[name] = np.empty(adata.shape, np.float32)
-                adata.layers[name][rows] = values[:, places].cpu().numpy()
-            start = rows.stop
+        layers = CompactLayers.joined(
+            [
+                compact_layers(draws, self.module.genes, scales, quantiles)
+                for draws in self._draws(cells, num_samples, seed, transform_batch)
+            ]
+        )
+        for name in layers.values:
+            adata.layers[name] = layers.matrix(name, len(places))[:, places].sorted_indices()
         adata.obsm["X_exvae"] = self.get_latent_representation(adata, new_batches=new_batches)
+
+    def export(
+        self, path: str | Path, adata: AnnData | str | Path | None = None, **options: Any
+    ) -> dict[str, object]:
+        """Write cells with their states and expression, as ``exvae isoforms export`` does.
+
+        Parameters
+        ----------
+        path
+            ``.h5ad`` or ``.zarr`` to write.
+        adata
+            Cells; those of the model by default.
+        **options
+            Those of :func:`exvae.experiments.isoforms.exporting.export`: ``level``,
+            ``library_size``, ``quantiles``, ``genes``, ``draws`` ....
+        """
+        if adata is None:
+            adata = Path(self._own_cells().source) if self._adata is None else self._adata
+        return exporting.export(self._trained(), adata, Path(path), **options)
 
     def posterior_samples(
         self,
@@ -330,7 +355,7 @@ class IsoformModel:
         scale = Scale(level)
         parts = []
         for draws in self._draws(cells, max(n, 2), seed):
-            kept = scale.apply(draws, self.module.genes).unflatten(0, (max(n, 2), -1))[:n, 0]
+            kept = spaced_draws(scale.apply(draws, self.module.genes), n)
             parts.append(kept.cpu().numpy())
         kept = np.concatenate(parts, 1)
         layers = {f"infRep{number + 1}": own for number, own in enumerate(kept)}
@@ -443,19 +468,6 @@ class IsoformModel:
             ):
                 yield draws
                 bar.update(rows.stop - rows.start)
-
-    @staticmethod
-    def _scale(level: str, library_size: float | str, cells: Cells) -> Scale:
-        """Scale of expression from the arguments of :meth:`get_expression`."""
-        if library_size == "observed":
-            return Scale(level)
-        if library_size != "tpm":
-            return Scale(level, float(library_size))
-        if cells.effective_lengths is None:
-            raise DataError(
-                f"{cells.source}: var has no effective_length, which transcripts per million need"
-            )
-        return Scale(level, _MILLION, torch.from_numpy(cells.effective_lengths))
 
     def _columns(
         self, level: str, isoforms: Sequence[str] | None, genes: Sequence[str] | None

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import h5py
     from anndata import AnnData
 
+# What uns["exvae"]["inferential_replicates"] says of layers infRep that are no bootstraps.
+DRAWS = "posterior draws"
 # Transcripts per million sum to a million, but for rounding.
 _MILLION, _TOLERANCE = 1e6, 1e-4
 
@@ -255,6 +257,11 @@ class CellFile:
 
     def _bootstraps(self, rows: slice) -> tuple[csr_matrix, ...]:
         """Read the bootstraps in the file; no cell may have more than ``n_bootstraps``."""
+        if self.bootstraps and self._holds_draws():
+            raise self.error(
+                "its layers infRep are draws from the posterior of a fit, and no bootstraps of the "
+                "quantifier; give the cells that were fitted"
+            )
         num_bootstraps = self.num_bootstraps[rows]
         bootstraps = []
         for number, layer in enumerate(self.bootstraps):
@@ -271,6 +278,11 @@ class CellFile:
                 )
             bootstraps.append(counts)
         return tuple(bootstraps)
+
+    def _holds_draws(self) -> bool:
+        """Whether the layers of bootstraps hold what ``export --draws`` wrote."""
+        place = "uns/exvae/inferential_replicates"
+        return place in self.file and self.element(place) == DRAWS
 
     @cached_property
     def num_bootstraps(self) -> np.ndarray:

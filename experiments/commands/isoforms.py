@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from typer.core import TyperCommand
 
 from ...data.files import require_folder
 from ..isoforms import settings
@@ -39,21 +38,6 @@ CellsFile = Annotated[
     Path, typer.Argument(metavar="CELLS.h5ad", help="Cells, from exvae isoforms import.")
 ]
 Samples = Annotated[int, typer.Option(min=1, help="Number of draws of the latent variables.")]
-
-
-class ManyQuantiles(TyperCommand):
-    """A command whose option ``--quantiles`` takes all numbers up to the next option."""
-
-    def parse_args(self, context, arguments: list[str]) -> list[str]:
-        """Repeat the option before each of its numbers."""
-        repeated, within = [], False
-        for argument in arguments:
-            if argument == "--quantiles":
-                within = True
-                continue
-            within = within and not argument.startswith("-")
-            repeated += ["--quantiles", argument] if within else [argument]
-        return super().parse_args(context, repeated)
 
 
 def _tell_of_genes(cells: Cells) -> None:
@@ -237,29 +221,6 @@ def evaluate(
         seed=seed,
     )
     report(measured, as_json=json)
-
-
-@app.command(cls=ManyQuantiles)
-def export(
-    fit: Fit,
-    cells: CellsFile,
-    out: Annotated[Path, typer.Option(metavar="OUT.h5ad", help="The file to write.")],
-    quantiles: Annotated[
-        list[float], typer.Option(metavar="Q...", help="Probabilities of exported quantiles.")
-    ] = list(settings.QUANTILES),  # noqa: B006  (read only)
-    samples: Samples = settings.POSTERIOR_SAMPLES,
-    seed: Seed = 0,
-    device: Device = "auto",
-    json: Json = False,
-) -> None:
-    """Export cells with their states and expression to an .h5ad for scanpy."""
-    from ..isoforms import exporting, fitting
-
-    loaded = fitting.load(fit, device)
-    written = exporting.export(
-        loaded, cells, out, quantiles=quantiles, num_samples=samples, seed=seed
-    )
-    report(written, as_json=json)
 
 
 @app.command()

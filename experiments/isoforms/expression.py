@@ -15,15 +15,18 @@ import torch
 from torch import Tensor
 
 from ...data.cell_batches import BatchSource, CellBatch
+from ...data.errors import DataError
 from ...models.base import require
 from ...models.distributions.genes import Genes
 from ...models.distributions.posteriors import SampledPosterior
 from . import inference
 
 if TYPE_CHECKING:
+    from ...data.cells import Cells
     from .fitting import IsoformFit
 
 LEVELS = ("isoform", "gene")
+_MILLION = 1e6
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,35 @@ class Scale:
             tiny = torch.finfo(reads.dtype).tiny
             reads = reads * (self.library_size / reads.sum(-1, keepdim=True).clamp(min=tiny))
         return genes.sums(reads) if self.level == "gene" else reads
+
+
+def scale_of(level: str, library_size: float | str, cells: Cells) -> Scale:
+    """Make a scale from what users give.
+
+    Parameters
+    ----------
+    level
+        ``isoform`` or ``gene``.
+    library_size
+        ``observed`` for reads at the depth of each cell; a number for reads in a cell of that many;
+        ``tpm`` for transcripts per million, by the isoforms' effective lengths.
+    cells
+        Cells with the isoforms of the fit.
+
+    Raises
+    ------
+    DataError
+        If transcripts per million are asked for and the effective lengths are not known.
+    """
+    if library_size == "observed":
+        return Scale(level)
+    if library_size != "tpm":
+        return Scale(level, float(library_size))
+    if cells.effective_lengths is None:
+        raise DataError(
+            f"{cells.source}: var has no effective_length, which transcripts per million need"
+        )
+    return Scale(level, _MILLION, torch.from_numpy(cells.effective_lengths))
 
 
 @torch.no_grad()
@@ -167,9 +199,34 @@ def layers_of(
         ``expression_q0.025`` and further quantiles.
     """
     for name, scale in scales.items():
-        posterior = SampledPosterior(scale.apply(draws, genes))
-        yield name, posterior.mean
-        yield f"{name}_sd", posterior.variance.sqrt()
-        yield f"{name}_log1p", posterior.log1p_mean
-        for level in quantiles:
-            yield f"{name}_q{level:g}", posterior.quantile(level)
+        yield from layers_of_scaled(scale.apply(draws, genes), name, quantiles)
+
+
+def layers_of_scaled(
+    draws: Tensor, name: str, quantiles: Sequence[float] = ()
+) -> Iterator[tuple[str, Tensor]]:
+    """Summarise draws that have been scaled, shape (draws, ...), see :func:`layers_of`."""
+    posterior = SampledPosterior(draws)
+    yield name, posterior.mean
+    yield f"{name}_sd", posterior.variance.sqrt()
+    yield f"{name}_log1p", posterior.log1p_mean
+    for level in quantiles:
+        yield f"{name}_q{level:g}", posterior.quantile(level)
+
+
+def spaced_draws(draws: Tensor, number: int) -> Tensor:
+    """Choose draws at equal distances, so that they share few latent variables.
+
+    Parameters
+    ----------
+    draws
+        Shape (draws, ...), all draws that share latent variables one after another.
+    number
+        Number of draws to choose, at most all.
+
+    Returns
+    -------
+    Tensor
+        Shape (number, ...).
+    """
+    return draws[torch.arange(number, device=draws.device) * len(draws) // number]
