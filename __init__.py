@@ -9,6 +9,7 @@ _PLACES = {
     "load": "experiments.loading",
     "optimizer": "experiments.fitting.optimizers",
     "prepare": "experiments.preparing",
+    "read_quantified": "experiments.quantified",
 }
 
 

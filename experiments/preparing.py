@@ -54,6 +54,8 @@ def prepare(
 
     Examples
     --------
+    >>> import exvae
+    >>> from pyro.infer import SVI, TraceMeanField_ELBO
     >>> data, model, guide = exvae.prepare("cells.h5ad", latent_size=5)
     >>> svi = SVI(model, guide, exvae.optimizer(model, guide, 5e-3), TraceMeanField_ELBO())
     >>> losses = [svi.step(*batch) for batch in data.batches(32)]
