@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -298,6 +299,7 @@ class IsoformModel:
                     adata.layers[name] = np.empty(adata.shape, np.float32)
                 adata.layers[name][rows] = values[:, places].cpu().numpy()
             start = rows.stop
+        adata.uns["exvae"] = {"config": json.dumps(self._trained().config)}
         adata.obsm["X_exvae"] = self.get_latent_representation(adata, new_batches=new_batches)
 
     def posterior_samples(

@@ -11,6 +11,8 @@ from scipy.sparse import csr_matrix
 
 from exvae.data.corpora import Corpus
 
+from .data.quantified.quantifier_output import draw_cell, write_kallisto_plaintext
+
 NUM_CELLS, NUM_GENES, ISOFORMS_OF_A_GENE, NUM_BOOTSTRAPS = 24, 8, 3, 4
 
 
@@ -57,3 +59,12 @@ def write_data(folder: Path) -> None:
     words = np.split(corpus.vocabulary[corpus.words], corpus.offsets[1:-1])
     lines = [" ".join(own) + "\n" for own in words]
     (folder / "corpus.tsv").write_text("".join(lines), encoding="utf-8")
+
+
+def write_quantified(folder: Path) -> None:
+    """Write ``quantified``, two cells of kallisto, and ``t2g.tsv``, their genes."""
+    cells = [draw_cell(seed=seed, bootstraps=3) for seed in range(2)]
+    for number, cell in enumerate(cells):
+        write_kallisto_plaintext(folder / "quantified" / f"cell{number}", cell)
+    rows = [f"{name}\tgene\n" for name in cells[0].transcripts]
+    (folder / "t2g.tsv").write_text("".join(rows), encoding="utf-8")
