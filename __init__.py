@@ -5,8 +5,11 @@ from typing import Any
 
 # Names are imported when they are asked for, so that the package itself loads nothing heavy.
 _PLACES = {
+    "Corpus": "data.corpora",
+    "TopicModel": "experiments.topic_model",
     "optimizer": "experiments.fitting.optimizers",
     "prepare": "experiments.preparing",
+    "read_corpus": "data.corpus_formats",
 }
 
 
