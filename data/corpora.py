@@ -106,13 +106,14 @@ class Corpus:
         >>> corpus.vocabulary.tolist()
         ['dog']
         """
-        from .corpus_formats.vocabularies import limit_vocabulary, map_words
+        from .corpus_formats.vocabularies import limit_vocabulary, map_words, require_words
         from .texts import corpus_of_texts, tokenizer_of
 
         tokenizer = tokenizer_of(tokenizing)
         corpus = corpus_of_texts(texts, tokenizer, names=ids, labels=labels)
         if vocabulary is not None:
             return map_words(corpus, vocabulary, drop_unknown=True)
+        require_words(corpus)
         return limit_vocabulary(corpus, min_df=min_df, max_df=max_df, max_features=max_features)
 
     @classmethod

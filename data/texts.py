@@ -138,16 +138,8 @@ class TextEncoder:
         return self._offsets[-1] > self._offsets[-2]
 
     def corpus(self, source: str, tokenizer: Tokenizer | None = None) -> Corpus:
-        """Build the corpus, with a sorted vocabulary.
-
-        Raises
-        ------
-        DataError
-            If no document has a word.
-        """
-        if not self._words:
-            raise DataError(f"{source}: no document has a word; give texts with words")
-        met = np.array(list(self._numbers))
+        """Build the corpus, with a sorted vocabulary."""
+        met = np.array(list(self._numbers), np.str_)
         order = np.argsort(met)
         rank = np.empty(len(met), np.int32)
         rank[order] = np.arange(len(met))
@@ -184,7 +176,7 @@ def corpus_of_texts(
     Raises
     ------
     DataError
-        If a text is something else, or no text has a word.
+        If a text is something else.
     """
     if isinstance(texts, str):
         raise DataError(f"{source}: are one string; give a list of texts")

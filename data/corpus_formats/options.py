@@ -30,3 +30,8 @@ class TextOptions:
     tokens: bool = False
     tokenizer: Tokenizer | None = None
     tokenizing: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def names_columns(self) -> bool:
+        """Whether columns of a table are named."""
+        return (self.text, self.label, self.id) != ("text", None, None)

@@ -24,7 +24,7 @@ from .options import TextOptions
 from .tables import TABLE_NAME, read_table
 from .text import read_folder, read_text
 from .uci import read_uci
-from .vocabularies import limit_vocabulary, map_words
+from .vocabularies import limit_vocabulary, map_words, require_words
 
 _UCI_NAME = re.compile(r"docword\.(.+\.)?txt(\.gz)?")
 
@@ -100,19 +100,30 @@ def read_corpus(
         corpus = _read(path, options)
     if vocabulary is not None:
         return map_words(corpus, vocabulary, drop_unknown=drop_unknown)
+    require_words(corpus)
     return limit_vocabulary(corpus, min_df=min_df, max_df=max_df, max_features=max_features)
 
 
 def _read(path: Path, options: TextOptions) -> Corpus:
-    """Read a corpus in its own vocabulary."""
-    if path.is_dir():
-        return read_folder(path, options)
-    if path.stat().st_size == 0:
+    """Read a corpus in its own vocabulary; options that its format cannot use are errors."""
+    if not path.is_dir() and path.stat().st_size == 0:
         raise DataError(f"{path}: empty file; write or fetch it again")
     if TABLE_NAME.fullmatch(path.name):
         return read_table(path, options)
-    if _UCI_NAME.fullmatch(path.name):
-        return read_uci(path)
+    if options.names_columns:
+        raise DataError(
+            f"{path}: its columns have no names; leave out text, label and id, or give a .csv or "
+            ".jsonl"
+        )
+    if path.is_dir():
+        return read_folder(path, options)
     readers = {".npz": read_npz, ".h5ad": read_h5ad, ".dat": read_lda_c}
-    reader = readers.get(path.suffix)
-    return read_text(path, options) if reader is None else reader(path)
+    reader = read_uci if _UCI_NAME.fullmatch(path.name) else readers.get(path.suffix)
+    if reader is None:
+        return read_text(path, options)
+    if options.tokenizing or options.tokens:
+        option = next(iter(options.tokenizing), "tokens")
+        raise DataError(
+            f"{path}: holds counts, not texts; leave out {option}, or use min_df and max_df"
+        )
+    return reader(path)

@@ -91,6 +91,12 @@ def limit_vocabulary(
     return _renumbered(corpus, mapping, corpus.vocabulary[kept])
 
 
+def require_words(corpus: Corpus) -> None:
+    """Require that some document has a word; DataError otherwise."""
+    if not corpus.num_tokens:
+        raise DataError(f"{corpus.source}: no document has a word; give texts with words")
+
+
 def _require_known(corpus: Corpus, mapping: np.ndarray) -> None:
     """Require that all words that occur have a number in ``mapping``, shape (vocabulary_size,)."""
     known = mapping[corpus.words] >= 0

@@ -215,12 +215,22 @@ def check_same_fit(folder: Path, description: dict[str, Any]) -> None:
     DataError
         If model, training, split or data differ from those in the folder.
     """
-    begun = read_config(folder, description["kind"])
+    require_same(read_config(folder, description["kind"]), description, str(folder))
+
+
+def require_same(begun: dict[str, Any], description: dict[str, Any], source: str) -> None:
+    """Require that a description is of the fit begun; only epochs and device may change.
+
+    Raises
+    ------
+    DataError
+        If model, training, split or data differ; ``source`` names the fit.
+    """
     for part in ("model", "training", "split", "data"):
         for key, value in description[part].items():
             if key not in ("epochs", "device", "source") and begun[part][key] != value:
                 raise DataError(
-                    f"{folder}: was begun with {key} {begun[part][key]}, not {value}; "
+                    f"{source}: was begun with {key} {begun[part][key]}, not {value}; "
                     "resume with the same data and options"
                 )
 

@@ -105,6 +105,27 @@ def test_a_repeated_word_in_the_given_vocabulary(tmp_path: Path) -> None:
         read_corpus(write_text(tmp_path), vocabulary=[*VOCABULARY, "fig"])
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_columns_are_named_in_tables_alone(name: str, tmp_path: Path) -> None:
+    path = FORMATS[name](tmp_path)
+    for options in ({"text": "body"}, {"label": "kind"}, {"id": "name"}):
+        with pytest.raises(DataError, match=f"^{path}: its columns have no names; leave out"):
+            read_corpus(path, **options)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_counts_cannot_be_tokenised_but_limited(name: str, tmp_path: Path) -> None:
+    path = FORMATS[name](tmp_path)
+    limited = read_corpus(path, min_df=2)
+    assert limited.vocabulary.tolist() == ["pear"]
+    assert limited.lengths.tolist() == [1, 0, 1]
+    if "text" in name or name == "folder":
+        return
+    for options, named in (({"tokens": True}, "tokens"), ({"stop_words": None}, "stop_words")):
+        with pytest.raises(DataError, match=f"^{path}: holds counts, not texts; leave out {named}"):
+            read_corpus(path, **options)
+
+
 def test_missing_files(tmp_path: Path) -> None:
     for name in ("corpus.tsv", "corpus.npz", "corpus.h5ad", "a.dat", "docword.a.txt", "folder/x"):
         assert_error(tmp_path / name, "no such file")
