@@ -22,11 +22,10 @@ from torch import Tensor
 from .document_batches import CorpusTensors, DocumentBatch
 from .errors import DataError
 from .npz import ArrayParts, write_npz
+from .tokenizer import LETTERS, Tokenizer
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from .texts import Tokenizer
 
 SPLITS = ("train", "val", "test")
 
@@ -81,7 +80,10 @@ class Corpus:
         min_df: int | float = 1,
         max_df: int | float = 1.0,
         max_features: int | None = None,
-        **tokenizing: Any,
+        lowercase: bool = True,
+        stop_words: str | Sequence[str] | None = "english",
+        ngram_range: tuple[int, int] = (1, 1),
+        token_pattern: str = LETTERS,
     ) -> Corpus:
         """Make a corpus of texts.
 
@@ -95,9 +97,8 @@ class Corpus:
             Words to keep, shape (vocabulary_size,); by default all within the limits below.
         min_df, max_df, max_features
             Limits of :func:`~exvae.data.corpus_formats.vocabularies.limit_vocabulary`.
-        **tokenizing
-            ``lowercase=True``, ``stop_words="english"``, ``ngram_range=(1, 1)`` and
-            ``token_pattern`` of :class:`~exvae.data.texts.Tokenizer`.
+        lowercase, stop_words, ngram_range, token_pattern
+            Attributes of :class:`~exvae.data.tokenizer.Tokenizer`.
 
         Examples
         --------
@@ -107,9 +108,9 @@ class Corpus:
         ['dog']
         """
         from .corpus_formats.vocabularies import limit_vocabulary, map_words, require_words
-        from .texts import corpus_of_texts, tokenizer_of
+        from .texts import corpus_of_texts
 
-        tokenizer = tokenizer_of(tokenizing)
+        tokenizer = Tokenizer(lowercase, stop_words, ngram_range, token_pattern)
         corpus = corpus_of_texts(texts, tokenizer, names=ids, labels=labels)
         if vocabulary is not None:
             return map_words(corpus, vocabulary, drop_unknown=True)

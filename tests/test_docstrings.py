@@ -20,7 +20,7 @@ from .small_data import draw_texts, write_data
 MODULES = [
     "exvae.data.corpora",
     "exvae.data.corpus_formats.reading",
-    "exvae.data.texts",
+    "exvae.data.tokenizer",
     "exvae.experiments.commands.corpora",
     "exvae.experiments.fitting.classes",
     "exvae.experiments.lda.comparison",

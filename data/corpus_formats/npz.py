@@ -12,7 +12,7 @@ import numpy as np
 
 from ..corpora import Corpus
 from ..errors import DataError
-from ..texts import Tokenizer
+from ..tokenizer import Tokenizer
 from .checks import checked_splits, require_distinct
 
 

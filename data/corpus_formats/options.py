@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..texts import Tokenizer
+from ..tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class TextOptions:
     tokenizer
         Splits the texts of a file that a model is applied to; None chooses by the rest.
     tokenizing
-        Attributes of :class:`~exvae.data.texts.Tokenizer` that differ from its defaults.
+        Attributes of :class:`~exvae.data.tokenizer.Tokenizer` that differ from its defaults.
     """
 
     text: str = "text"

@@ -1,5 +1,21 @@
 """A corpus in any of the formats.
 
+==================================== =========================================================
+``docword.NAME.txt``, also ``.gz``   UCI bag of words, beside ``vocab.NAME.txt``
+``NAME.dat``                         Blei's lda-c, beside ``NAME.vocab``, ``NAME.vocab.txt``
+                                     or ``vocab.txt``
+``.npz``                             of `write_corpus`; the words are mapped, not loaded
+``.h5ad``                            counts in X; splits in ``obs["split"]``
+``.csv``, ``.jsonl``, also ``.gz``   tables with a column of texts
+a folder                             of ``.txt`` files; the folder of a file is its label
+any other file, also ``.gz``         tab-separated, a line for each document: text, optional
+                                     split, optional label
+==================================== =========================================================
+
+Texts have no vocabulary of their own: theirs is the sorted distinct words. A folder or
+tab-separated file whose texts have no capital letter and no sentence punctuation is taken as
+tokenised already: words are separated by spaces.
+
 Whatever is wrong with a file ends in a DataError of one line that names the file and the remedy.
 """
 
@@ -15,7 +31,7 @@ import numpy as np
 
 from ..corpora import Corpus
 from ..errors import DataError
-from ..texts import Tokenizer
+from ..tokenizer import Tokenizer
 from .files import reading_corpus
 from .h5ad import read_h5ad
 from .lda_c import read_lda_c
@@ -44,23 +60,7 @@ def read_corpus(
     max_features: int | None = None,
     **tokenizing: Any,
 ) -> Corpus:
-    """Read a corpus in any of the formats, recognised by the name of the file.
-
-    ==================================== =========================================================
-    ``docword.NAME.txt``, also ``.gz``   UCI bag of words, beside ``vocab.NAME.txt``
-    ``NAME.dat``                         Blei's lda-c, beside ``NAME.vocab``, ``NAME.vocab.txt``
-                                         or ``vocab.txt``
-    ``.npz``                             of `write_corpus`; the words are mapped, not loaded
-    ``.h5ad``                            counts in X; splits in ``obs["split"]``
-    ``.csv``, ``.jsonl``, also ``.gz``   tables with a column of texts
-    a folder                             of ``.txt`` files; the folder of a file is its label
-    any other file, also ``.gz``         tab-separated, a line for each document: text, optional
-                                         split, optional label
-    ==================================== =========================================================
-
-    Texts have no vocabulary of their own: theirs is the sorted distinct words. A folder or
-    tab-separated file whose texts have no capital letter and no sentence punctuation is taken as
-    tokenised already: words are separated by spaces.
+    """Read a corpus in any of the formats of this module, recognised by the name of the file.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def read_corpus(
         Limits of :func:`~exvae.data.corpus_formats.vocabularies.limit_vocabulary`, if there is no
         `vocabulary`.
     **tokenizing
-        Attributes of :class:`~exvae.data.texts.Tokenizer`, such as ``stop_words=None``.
+        Attributes of :class:`~exvae.data.tokenizer.Tokenizer`, such as ``stop_words=None``.
 
     Raises
     ------

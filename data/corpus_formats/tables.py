@@ -9,7 +9,8 @@ import pandas as pd
 
 from ..corpora import Corpus
 from ..errors import DataError
-from ..texts import columns_of, corpus_of_texts, tokenizer_of
+from ..texts import columns_of, corpus_of_texts
+from ..tokenizer import tokenizer_of
 from .options import TextOptions
 
 TABLE_NAME = re.compile(r".+\.(csv|jsonl)(\.gz)?")

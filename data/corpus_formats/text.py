@@ -10,7 +10,8 @@ import numpy as np
 
 from ..corpora import SPLITS, Corpus
 from ..errors import DataError
-from ..texts import AS_THEY_ARE, TextEncoder, Tokenizer, corpus_of_texts, detected_tokenizer
+from ..texts import TextEncoder, corpus_of_texts
+from ..tokenizer import AS_THEY_ARE, Tokenizer, detected_tokenizer
 from .checks import checked_splits
 from .files import numbered_lines, reading_corpus
 from .options import TextOptions

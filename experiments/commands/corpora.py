@@ -103,7 +103,7 @@ def read_for(
 ) -> Corpus:
     """Read a corpus in the vocabulary of a fit, its texts split as those of the fit were."""
     from ...data.corpus_formats import read_corpus
-    from ...data.texts import AS_THEY_ARE
+    from ...data.tokenizer import AS_THEY_ARE
 
     return read_corpus(
         path,

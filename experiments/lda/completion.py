@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...data.corpora import Corpus, DocumentBatch, halve
+from ...data.corpora import Corpus, halve
+from ...data.document_batches import DocumentBatch
 from ...guides.lda import LDAGuide
 
 # Number of documents encoded at once, which bounds memory.

@@ -14,7 +14,7 @@ from pyro.infer import TraceMeanField_ELBO
 
 from ...data.corpora import Corpus, halve, select_split, split_corpus
 from ...data.errors import DataError, DataWarning
-from ...data.texts import Tokenizer
+from ...data.tokenizer import Tokenizer
 from ...guides import LDA_GUIDES
 from ...guides.lda import LDAGuide
 from ...guides.sets import POOLINGS
@@ -197,8 +197,19 @@ def set_up(
         score="perplexity" if training.patience else None,
         progress=progress,
     )
-    tokenizer = None if corpus.tokenizer is None else asdict(corpus.tokenizer)
-    description = {
+    description = _described(corpus, config, training, split, len(trained_on))
+    return trainer, LDAFit(guide, corpus.vocabulary, description, device)
+
+
+def _described(
+    corpus: Corpus,
+    config: LDAConfig,
+    training: TrainingConfig,
+    split: SplitConfig,
+    training_documents: int,
+) -> dict[str, Any]:
+    """Content of ``config.json``."""
+    return {
         "kind": "lda",
         "model": {**asdict(config), **{key: name_of(getattr(config, key)) for key in CLASSES}},
         "training": asdict(training),
@@ -207,14 +218,13 @@ def set_up(
             "source": corpus.source,
             "fingerprint": corpus.fingerprint,
             "documents": corpus.num_documents,
-            "training_documents": len(trained_on),
+            "training_documents": training_documents,
             "tokens": corpus.num_tokens,
             "vocabulary_size": corpus.vocabulary_size,
         },
-        "tokenizer": tokenizer,
+        "tokenizer": None if corpus.tokenizer is None else asdict(corpus.tokenizer),
         "versions": fits.versions(),
     }
-    return trainer, LDAFit(guide, corpus.vocabulary, description, device)
 
 
 def _training_documents(corpus: Corpus, splits: list[str]) -> np.ndarray:

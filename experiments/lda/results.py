@@ -11,7 +11,8 @@ import pandas as pd
 from ...data.corpora import Corpus
 from ...data.corpus_formats.vocabularies import map_words
 from ...data.errors import DataError
-from ...data.texts import Tokenizer, corpus_of_texts
+from ...data.texts import corpus_of_texts
+from ...data.tokenizer import Tokenizer
 from . import comparison, fitting, tables
 from .coherence import coherence
 

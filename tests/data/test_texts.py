@@ -17,7 +17,7 @@ from exvae.data.corpora import Corpus, write_corpus
 from exvae.data.corpus_formats import read_corpus
 from exvae.data.corpus_formats.vocabularies import limit_vocabulary
 from exvae.data.errors import DataError
-from exvae.data.texts import AS_THEY_ARE, Tokenizer
+from exvae.data.tokenizer import AS_THEY_ARE, Tokenizer
 
 TEXTS = [
     "The Pears and the pears!",
@@ -96,8 +96,16 @@ def test_a_missing_text_has_no_words() -> None:
     assert corpus.lengths.tolist() == [1, 0, 0, 0, 1]
 
 
+def test_an_option_that_does_not_exist_is_named(tmp_path) -> None:
+    path = tmp_path / "corpus.tsv"
+    path.write_text("fig\n")
+    with pytest.raises(DataError, match="no option stopwords; choose one of lowercase, stop_words"):
+        read_corpus(path, stopwords=None)
+
+
 def test_lists_of_words_are_taken_as_they_are() -> None:
-    corpus = Corpus.from_texts([["The", "fig tree"], ("and", "The")], min_df=2)
+    texts = [["The", "fig tree"], ("and", "The"), np.array(["fig", "The"])]
+    corpus = Corpus.from_texts(texts, min_df=2)
     assert corpus.vocabulary.tolist() == ["The"]
     assert corpus.tokenizer == AS_THEY_ARE
 
@@ -125,7 +133,7 @@ def test_labels_and_ids_belong_to_their_documents() -> None:
         ({"stop_words": "german"}, "cannot be tokenised"),
         ({"token_pattern": "(["}, "cannot be tokenised"),
         ({"ngram_range": (2, 1)}, "ngram_range is"),
-        ({"stopwords": None}, "no option stopwords; choose one of lowercase, stop_words"),
+        ({"texts": pd.DataFrame({"text": TEXTS})}, "are a table; give a list"),
     ],
 )
 def test_bad_texts_and_options(change: dict, told: str) -> None:

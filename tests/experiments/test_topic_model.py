@@ -12,7 +12,7 @@ import torch
 import exvae as package
 from exvae.data.corpora import Corpus
 from exvae.data.errors import DataError, DataWarning
-from exvae.data.texts import Tokenizer
+from exvae.data.tokenizer import Tokenizer
 from exvae.experiments.fitting import fits
 from exvae.experiments.fitting.training import Trainer
 from exvae.experiments.lda import fitting

@@ -12,7 +12,7 @@ import pytest
 from exvae.data.corpora import Corpus
 from exvae.data.corpus_formats import read_corpus
 from exvae.data.errors import DataError
-from exvae.data.texts import AS_THEY_ARE, Tokenizer
+from exvae.data.tokenizer import AS_THEY_ARE, Tokenizer
 
 from .fruit import bags
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from exvae.data.corpora import write_corpus
 from exvae.data.corpus_formats import read_corpus
 from exvae.data.errors import DataWarning
-from exvae.data.texts import AS_THEY_ARE, Tokenizer
+from exvae.data.tokenizer import AS_THEY_ARE, Tokenizer
 
 from .fruit import (
     assert_error,
