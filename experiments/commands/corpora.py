@@ -33,7 +33,7 @@ StopWords = Annotated[
     str | None,
     typer.Option(
         metavar="english|none|FILE",
-        help="Words to leave out; a file has one in each line. [default: english for raw text]",
+        help="Words to leave out (english from raw text); a file has one in each line.",
     ),
 ]
 Ngrams = Annotated[
