@@ -12,7 +12,15 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 
-def progress_bar(total: int, what: str, unit: str, *, done: int = 0, shown: bool = True) -> tqdm:
+def progress_bar(
+    total: int,
+    what: str,
+    unit: str = "cells",
+    *,
+    done: int = 0,
+    delay: float = 0.0,
+    shown: bool = True,
+) -> tqdm:
     """Make a progress bar with the time left; in a file it writes a line every ten seconds.
 
     Parameters
@@ -23,6 +31,8 @@ def progress_bar(total: int, what: str, unit: str, *, done: int = 0, shown: bool
         Name of the work.
     unit
         Name of an item, in the plural.
+    delay
+        Seconds before it appears.
     shown
         Whether to show it.
     """
@@ -36,6 +46,7 @@ def progress_bar(total: int, what: str, unit: str, *, done: int = 0, shown: bool
         unit=f" {unit}",
         file=sys.stderr,
         mininterval=0.2 if live else 10.0,
+        delay=delay,
         disable=not shown,
     )
 

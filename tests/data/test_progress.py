@@ -22,6 +22,12 @@ def test_nothing_is_shown_if_told(capsys: pytest.CaptureFixture) -> None:
     assert capsys.readouterr().err == ""
 
 
+def test_a_bar_of_short_work_does_not_appear(capsys: pytest.CaptureFixture) -> None:
+    with progress_bar(3, "work", delay=60.0) as bar:
+        bar.update()
+    assert "work" not in capsys.readouterr().err
+
+
 def test_a_bar_begins_where_work_was_left(capsys: pytest.CaptureFixture) -> None:
     with progress_bar(10, "work", "steps", done=4) as bar:
         bar.update(2)
