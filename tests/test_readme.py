@@ -91,10 +91,12 @@ def test_the_table_names_what_is_exported(quantified: Path) -> None:
 
 
 def test_the_quick_start_with_topics_runs(folder: Path) -> None:
-    found = run("fitting.top_words")
-    assert found["words"].groupby("topic").size().tolist() == [10] * 20
-    assert found["proportions"].shape == (30, 20)
-    np.testing.assert_allclose(found["proportions"].sum(1), 1, atol=1e-4)
+    found = run("exvae.TopicModel")
+    assert found["words"].shape == (20, 11)
+    documents = found["documents"]
+    assert documents.shape == (40, 22)
+    np.testing.assert_allclose(documents.filter(like="topic_").sum(axis=1), 1, atol=1e-4)
+    assert documents["label"].tolist() == found["news"]["section"].tolist()
 
 
 def test_the_loop_of_isoforms_learns(folder: Path) -> None:

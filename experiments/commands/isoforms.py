@@ -145,7 +145,7 @@ def fit(
         print(f"exvae: {cells}: X holds fractions; scVI takes them rounded", file=sys.stderr)
     if model == settings.IsoformConfig.model and data.summary is not None:
         _tell_of_genes(data)
-    trained = fitting.fit(
+    result = fitting.fit(
         data,
         config,
         training,
@@ -154,7 +154,7 @@ def fit(
         batch_key=batch_key,
         resume=resume,
     )
-    _report_fit(out, data, groups, asdict(trained.result), device, as_json=json)
+    _report_fit(out, data, groups, asdict(result), device, as_json=json)
 
 
 def _report_fit(

@@ -112,8 +112,10 @@ def test_evaluate_agrees_with_a_loop_over_words(exvae, corpus: Path, fit: Path) 
 def test_infer_writes_proportions(exvae, corpus: Path, fit: Path, tmp_path: Path) -> None:
     assert exvae("lda", "infer", fit, corpus, "--out", tmp_path / "topics.csv").status == 0
     table = pd.read_csv(tmp_path / "topics.csv", index_col="document")
-    assert table.shape == (300, 4)
-    np.testing.assert_allclose(table.sum(axis=1), 1.0, atol=1e-5)
+    assert table.shape == (300, 5)
+    proportions = table.drop(columns="dominant_topic").to_numpy()
+    np.testing.assert_allclose(proportions.sum(axis=1), 1.0, atol=1e-5)
+    assert table["dominant_topic"].tolist() == proportions.argmax(1).tolist()
 
 
 def test_topics_are_listed_by_weight(exvae, fit: Path) -> None:
