@@ -11,8 +11,7 @@ import typer
 from ...data.errors import DataError
 from ...data.files import require_folder
 from .corpora import CorpusPath, DropUnknown, Id, Label, Text, read_for
-from .isoforms import CellsFile
-from .options import Device, Fit, Json, Seed
+from .options import CellsFile, Device, Fit, Json, Seed
 from .reports import report
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...data.errors import DataError
+from .options import existing_corpus
 
 if TYPE_CHECKING:
     from ...data.corpora import Corpus
@@ -20,6 +21,7 @@ CorpusPath = Annotated[
         metavar="CORPUS",
         help="Corpus: tab-separated text, .csv, .jsonl, folder of .txt, UCI bag of words, lda-c, "
         ".npz or .h5ad.",
+        callback=existing_corpus,
     ),
 ]
 Text = Annotated[str, typer.Option(metavar="COLUMN", help="Column of texts in .csv or .jsonl.")]

@@ -14,6 +14,7 @@ from typer.core import TyperCommand
 from ...data.files import require_folder
 from ..isoforms import settings
 from .options import (
+    CellsFile,
     Device,
     Epochs,
     Fit,
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Isoform expression of cells from bootstraps.", no_args_is_help=True)
 
-CellsFile = Annotated[
-    Path, typer.Argument(metavar="CELLS.h5ad", help="Cells, from exvae isoforms import.")
-]
 Samples = Annotated[int, typer.Option(min=1, help="Number of draws of the latent variables.")]
 
 
