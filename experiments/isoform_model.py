@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,10 @@ from ..data.errors import DataError
 from ..data.h5ad.reading import read_cells
 from ..data.progress import progress_bar
 from .fitting import fits
+from .fitting.errors import TrainingInterrupted
 from .fitting.training import TrainingConfig
-from .isoforms import evaluation, exporting, fitting, inference
-from .isoforms.compact_layers import CompactLayers, compact_layers
+from .isoforms import annotating, evaluation, exporting, fitting, inference
+from .isoforms.export_writing import ExportOptions
 from .isoforms.expression import (
     Scale,
     draw_expression,
@@ -108,8 +110,9 @@ class IsoformModel:
         patience: int = 0,
         seed: int = 0,
         device: str = "auto",
+        progress: bool = True,
     ) -> IsoformModel:
-        """Train from the start; an interrupt ends training and leaves the model usable.
+        """Train, or train further; an interrupt ends training and leaves the model usable.
 
         Parameters
         ----------
@@ -127,6 +130,8 @@ class IsoformModel:
             Seed of all random draws.
         device
             ``auto`` (CUDA if there is one), ``cpu`` or ``cuda``.
+        progress
+            Whether to show a progress bar.
 
         Returns
         -------
@@ -140,16 +145,26 @@ class IsoformModel:
         LossNotFinite
             If the loss becomes NaN or infinite.
         """
-        training = TrainingConfig(max_epochs, batch_size, learning_rate, seed, device, patience)
-        trained = fitting.fit(
+        epochs = max_epochs + len(self._metrics)
+        training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
+        trainer, fit = fitting.set_up(
             self._own_cells(),
             self._config,
             training,
             train_fraction=train_fraction,
             batch_key=self._batch_key,
+            progress=progress,
         )
-        self._fit, self._metrics = trained.fit, trained.trainer.metrics
-        self._state = trained.trainer.saved_state
+        if self._fit is not None:
+            fits.require_same(self._fit.config, fit.config, "this model")
+            trainer.metrics = self._metrics
+        try:
+            trainer.train(state=self._state or None)
+        except TrainingInterrupted as interruption:
+            warnings.warn(f"{interruption}; the model is usable, and train() goes on", stacklevel=2)
+        for module in trainer.modules.values():
+            module.eval()
+        self._fit, self._state, self._metrics = fit, trainer.last_state, trainer.metrics
         return self
 
     @property
@@ -285,26 +300,15 @@ class IsoformModel:
         adata = self._adata if adata is None else adata
         if adata is None:
             raise DataError("the cells of the model are in a file; give annotate an AnnData")
-        places = pd.Index(self._trained().isoforms).get_indexer(adata.var_names)
-        if (places < 0).any():
-            raise DataError(
-                f"adata has {(places < 0).sum()} isoforms that the model does not know, such as "
-                f"{adata.var_names[places < 0][0]}; select those of the model"
-            )
-        cells = self._conformed(adata, new_batches)
-        scales = {
-            "expression": Scale(),
-            "expression_normalised": scale_of("isoform", library_size, cells),
-        }
-        layers = CompactLayers.joined(
-            [
-                compact_layers(draws, self.module.genes, scales, quantiles)
-                for draws in self._draws(cells, num_samples, seed, transform_batch)
-            ]
+        options = ExportOptions(
+            library_size=library_size,
+            quantiles=quantiles,
+            num_samples=num_samples,
+            seed=seed,
+            transform_batch=transform_batch,
+            new_batches=new_batches,
         )
-        for name in layers.values:
-            adata.layers[name] = layers.matrix(name, len(places))[:, places].sorted_indices()
-        adata.obsm["X_exvae"] = self.get_latent_representation(adata, new_batches=new_batches)
+        annotating.annotate(self._trained(), adata, options)
 
     def export(
         self, path: str | Path, adata: AnnData | str | Path | None = None, **options: Any

@@ -68,6 +68,12 @@ def simulate(
     batches: Annotated[
         int, typer.Option(min=1, metavar="N", help="Batches, each of which scales genes.")
     ] = 1,
+    batch_depth_ratio: Annotated[
+        float,
+        typer.Option(
+            min=1e-4, max=1e4, metavar="R", help="Depth of the last batch over that of the first."
+        ),
+    ] = 1.0,
     depth: Annotated[
         float | None,
         typer.Option(
@@ -162,7 +168,7 @@ def simulate(
             cells, cell_types or _CELL_TYPES, num_genes, depth, generator
         )
     if batches > 1:
-        drawn = add_batches(drawn, batches, generator)
+        drawn = add_batches(drawn, batches, generator, depth_ratio=batch_depth_ratio)
     options = SimulationOptions(
         num_bootstraps=bootstraps,
         num_layers=layers,

@@ -21,7 +21,10 @@ def optimizer(model: nn.Module, guide: nn.Module, learning_rate: float) -> PyroO
 
     Examples
     --------
-    >>> svi = SVI(model, guide, optimizer(model, guide, 5e-3), TraceMeanField_ELBO())
+    >>> import exvae
+    >>> from pyro.infer import SVI, TraceMeanField_ELBO
+    >>> data, model, guide = exvae.prepare("cells.h5ad")
+    >>> svi = SVI(model, guide, exvae.optimizer(model, guide, 5e-3), TraceMeanField_ELBO())
     """
 
     def options(parameter: str) -> dict[str, float]:

@@ -23,6 +23,7 @@ from .compact_layers import (
     IMPROBABLE,
     NEGLIGIBLE_READS,
     NORMALISED,
+    CompactLayers,
     compact_layers,
 )
 from .export_columns import ExportColumns
@@ -92,6 +93,73 @@ class ExportOptions:
         """Origin of the layers ``infRep1`` ..., if there are any."""
         return DRAWS if self.draws else "bootstraps" if self.bootstraps else "none"
 
+    @property
+    def all_samples(self) -> int:
+        """Number of draws of the latent variables."""
+        return max(self.num_samples, self.draws)
+
+    def scales(self, cells: Cells) -> dict[str, Scale]:
+        """Scale of ``expression`` and ``expression_normalised`` of cells."""
+        normalised = scale_of(self.level, self.library_size, cells)
+        return {EXPRESSION: Scale(self.level), NORMALISED: normalised}
+
+    def code_of_batch(self, fit: IsoformFit) -> int | None:
+        """Code of the batch to which expression is converted."""
+        return None if self.transform_batch is None else fit.code_of_batch(self.transform_batch)
+
+    def description(self, fit: IsoformFit) -> dict[str, object]:
+        """Content of ``uns["exvae"]``."""
+        return {
+            "config": json.dumps(fit.config),
+            "num_samples": self.all_samples,
+            "seed": self.seed,
+            "level": self.level,
+            "library_size": str(self.library_size),
+            "transform_batch": self.transform_batch or "",
+            "inferential_replicates": self.replicates,
+            "zero_unless": f"P(more than {NEGLIGIBLE_READS:g} read) >= {IMPROBABLE:g}",
+        }
+
+
+def compact_blocks(
+    fit: IsoformFit,
+    cells: Cells,
+    options: ExportOptions,
+    columns: np.ndarray | None = None,
+    block: int = inference.POSTERIOR_BLOCK,
+) -> Iterator[CompactLayers]:
+    """Make the layers of expression of cells, some cells at a time.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    cells
+        Cells with its isoforms.
+    options
+        The layers to make.
+    columns
+        Positions of isoforms or genes to which the layers are limited; None takes all.
+    block
+        Entries (cells x isoforms) whose posteriors are held at once.
+    """
+    for _, draws in draw_expression(
+        fit,
+        fit.source(cells),
+        np.arange(cells.num_cells),
+        options.all_samples,
+        transform_batch=options.code_of_batch(fit),
+        block=block,
+    ):
+        yield compact_layers(
+            draws,
+            fit.model.genes,
+            options.scales(cells),
+            options.quantiles,
+            columns=columns,
+            num_replicates=options.draws,
+        )
+
 
 class ExportWriter:
     """Writes the export of a file of cells.
@@ -130,9 +198,8 @@ class ExportWriter:
         """Find faults of all cells before hours are spent."""
         options = self._options
         for _, cells in self._parts("check"):
-            self._scales(cells)
-        if options.transform_batch is not None:
-            self._fit.code_of_batch(options.transform_batch)
+            options.scales(cells)
+        options.code_of_batch(self._fit)
         _ = self.columns
 
     def write(self, new: h5py.File) -> list[str]:
@@ -151,11 +218,15 @@ class ExportWriter:
             source = self._fit.source(cells)
             positions = np.arange(cells.num_cells)
             states.append(inference.mean_states(self._fit.guide, source, positions))
-            names = self._write_layers(layers, cells)
+            for compact in compact_blocks(
+                self._fit, cells, self._options, self.columns.chosen, self._block
+            ):
+                layers.extend(*compact)
+                names = list(compact.values)
         for matrix in (*copies.values(), layers):
             matrix.finish()
         _write(new, "obsm", "X_exvae", np.concatenate(states))
-        _write(new, "uns", "exvae", self._description())
+        _write(new, "uns", "exvae", self._options.description(self._fit))
         return names
 
     def _parts(self, what: str) -> Iterator[tuple[slice, Cells]]:
@@ -167,38 +238,6 @@ class ExportWriter:
                 cells = self._file.read(self._fit.batch_key, rows)
                 yield rows, self._fit.conform(cells, self._options.new_batches)
                 bar.update(cells.num_cells)
-
-    def _scales(self, cells: Cells) -> dict[str, Scale]:
-        level = self._options.level
-        return {
-            EXPRESSION: Scale(level),
-            NORMALISED: scale_of(level, self._options.library_size, cells),
-        }
-
-    def _write_layers(self, layers: SparseLayers, cells: Cells) -> list[str]:
-        """Write the expression of some cells; return the names of the layers."""
-        options, fit = self._options, self._fit
-        batch = options.transform_batch
-        names: list[str] = []
-        for _, draws in draw_expression(
-            fit,
-            fit.source(cells),
-            np.arange(cells.num_cells),
-            max(options.num_samples, options.draws),
-            transform_batch=None if batch is None else fit.code_of_batch(batch),
-            block=self._block,
-        ):
-            compact = compact_layers(
-                draws,
-                fit.model.genes,
-                self._scales(cells),
-                options.quantiles,
-                columns=self.columns.chosen,
-                num_replicates=options.draws,
-            )
-            layers.extend(*compact)
-            names = list(compact.values)
-        return names
 
     def _kept_layers(self) -> list[str]:
         """Layers of the cells that the export keeps."""
@@ -230,20 +269,6 @@ class ExportWriter:
         for name in ("obsm", "uns", "layers"):
             if name not in new:
                 write_elem(new, name, {})
-
-    def _description(self) -> dict[str, object]:
-        """Content of ``uns["exvae"]``."""
-        options = self._options
-        return {
-            "config": json.dumps(self._fit.config),
-            "num_samples": max(options.num_samples, options.draws),
-            "seed": options.seed,
-            "level": options.level,
-            "library_size": str(options.library_size),
-            "transform_batch": options.transform_batch or "",
-            "inferential_replicates": options.replicates,
-            "zero_unless": f"P(more than {NEGLIGIBLE_READS:g} read) >= {IMPROBABLE:g}",
-        }
 
 
 def _write(file: h5py.File, group: str, name: str, value: object) -> None:

@@ -1,0 +1,69 @@
+"""Results of kallisto and salmon in memory."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import anndata
+
+from ..data.quantified.importing import ImportOptions, import_cells
+
+
+def read_quantified(
+    directories: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    t2g: str | Path | None = None,
+    obs: str | Path | None = None,
+    max_bootstraps: int | None = None,
+    layers: int | None = None,
+) -> anndata.AnnData:
+    """Read cells that kallisto or salmon quantified with bootstraps.
+
+    Parameters
+    ----------
+    directories
+        Output folder of a cell, or a folder of such folders; one or several.
+    t2g
+        Table of transcript and gene, separated by a tab.
+    obs
+        CSV table of cells; the first column has their names.
+    max_bootstraps
+        Bootstraps of each cell to read; None reads all.
+    layers
+        Bootstraps to keep beside the statistics of all; None keeps all.
+
+    Returns
+    -------
+    anndata.AnnData
+        Cells by isoforms, as ``exvae isoforms import`` writes them: estimated counts (reads) in
+        ``X``, bootstraps in ``layers["infRep1"] ...``, ``var["gene"]`` and ``var["length"]``.
+
+    Raises
+    ------
+    DataError
+        If anything is wrong with the files.
+
+    Warns
+    -----
+    UserWarning
+        If the files hold something that one should know.
+
+    Examples
+    --------
+    >>> import exvae
+    >>> adata = exvae.read_quantified("quantified", t2g="t2g.tsv")
+    """
+    if isinstance(directories, str | os.PathLike):
+        directories = [directories]
+    t2g, obs = (None if path is None else Path(path) for path in (t2g, obs))
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "cells.h5ad"
+        options = ImportOptions(max_bootstraps, layers)
+        summary = import_cells(directories, path, t2g, obs, options)
+        for note in summary.notes:
+            warnings.warn(note, stacklevel=2)
+        return anndata.read_h5ad(path)
