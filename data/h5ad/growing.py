@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, get_index_dtype
 
 # R has no other filter.
 _COMPRESSION: dict[str, Any] = {"compression": "gzip", "compression_opts": 9}
@@ -69,8 +69,8 @@ class SparseLayers:
     ----------
     parent
         The group that will hold the matrices.
-    num_columns
-        Number of columns.
+    shape
+        Rows, an upper bound, and columns.
     shuffle
         Whether bytes are shuffled before they are compressed. Rounded fractions gain from it;
         estimates, which are mostly whole numbers, lose.
@@ -79,10 +79,17 @@ class SparseLayers:
     """
 
     def __init__(
-        self, parent: h5py.Group, num_columns: int, *, shuffle: bool = True, chunk: int = _CHUNK
+        self,
+        parent: h5py.Group,
+        shape: tuple[int, int],
+        *,
+        shuffle: bool = True,
+        chunk: int = _CHUNK,
     ) -> None:
         self._parent = parent
-        self._num_columns = num_columns
+        self._num_columns = shape[1]
+        # scipy wants both in one type.
+        self._type_of_places = get_index_dtype(maxval=shape[0] * shape[1])
         self._shuffle, self._chunk = shuffle, chunk
         self._values: dict[str, _Values] = {}
         self._indices: _Values | None = None
@@ -107,9 +114,10 @@ class SparseLayers:
                 group = self._parent.create_group(name)
                 self._values[name] = _Values(group, "data", own.dtype, self._shuffle, self._chunk)
                 if self._indices is None:
-                    self._indices = _Values(group, "indices", np.int32, True, self._chunk)
+                    kind = self._type_of_places
+                    self._indices = _Values(group, "indices", kind, True, self._chunk)
             self._values[name].extend(own)
-        self._indices.extend(indices.astype(np.int32, copy=False))
+        self._indices.extend(indices.astype(self._type_of_places, copy=False))
         self._sizes.append(sizes)
 
     def finish(self) -> None:
@@ -117,7 +125,7 @@ class SparseLayers:
         if self._indices is None:
             return
         self._indices.finish()
-        ends = np.concatenate([[0], *self._sizes]).cumsum().astype(np.int64)
+        ends = np.concatenate([[0], *self._sizes]).cumsum().astype(self._type_of_places)
         shape = np.array([len(ends) - 1, self._num_columns])
         first: h5py.Group | None = None
         for name, values in self._values.items():
@@ -140,10 +148,12 @@ class GrowingMatrix:
         The group that will hold it.
     name
         Its name there.
+    num_rows
+        Number of rows, an upper bound.
     """
 
-    def __init__(self, parent: h5py.Group, name: str) -> None:
-        self._parent, self._name = parent, name
+    def __init__(self, parent: h5py.Group, name: str, num_rows: int) -> None:
+        self._parent, self._name, self._num_rows = parent, name, num_rows
         self._sparse: SparseLayers | None = None
 
     def extend(self, rows: csr_matrix | np.ndarray) -> None:
@@ -152,7 +162,9 @@ class GrowingMatrix:
             self._extend_dense(rows)
             return
         if self._sparse is None:
-            self._sparse = SparseLayers(self._parent, rows.shape[1], shuffle=False)
+            self._sparse = SparseLayers(
+                self._parent, (self._num_rows, rows.shape[1]), shuffle=False
+            )
         self._sparse.extend(np.diff(rows.indptr), rows.indices, {self._name: rows.data})
 
     def finish(self) -> None:

@@ -101,7 +101,7 @@ def evaluate(
     }
     if truth is None:
         return measured
-    chosen = truth.select(positions)
+    chosen = truth.select(positions).reordered(cells.isoforms)
     return {**measured, **compare(fit, cells, positions, chosen, posterior_samples)}
 
 

@@ -205,11 +205,13 @@ class ExportWriter:
     def write(self, new: h5py.File) -> list[str]:
         """Write everything; return the names of the layers that were added."""
         self._write_tables(new)
-        copies = {
-            place: GrowingMatrix(new[place.rpartition("/")[0] or "/"], place.rpartition("/")[2])
-            for place in ("X", *(f"layers/{name}" for name in self._kept_layers()))
+        copies = {"X": GrowingMatrix(new, "X", self._file.shape[0])} | {
+            f"layers/{name}": GrowingMatrix(new["layers"], name, self._file.shape[0])
+            for name in self._kept_layers()
         }
-        layers = SparseLayers(new["layers"], len(self.columns.var), chunk=_CHUNK)
+        layers = SparseLayers(
+            new["layers"], (self._file.shape[0], len(self.columns.var)), chunk=_CHUNK
+        )
         states, names = [], []
         torch.manual_seed(self._options.seed)
         for rows, cells in self._parts("export"):

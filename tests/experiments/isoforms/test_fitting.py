@@ -204,6 +204,16 @@ def test_a_fit_that_was_stopped_goes_on_exactly(folder: Path, tmp_path: Path) ->
     assert fits.read_metrics(straight)[columns].equals(fits.read_metrics(stopped)[columns])
 
 
+def test_cells_in_another_order_give_the_same_numbers(exvae, folder: Path, fitted) -> None:
+    for kind, fit in fitted.items():
+        arguments = [*FEW, "--json", "--truth", folder / "truth.npz"]
+        one, other = (
+            exvae("isoforms", "evaluate", fit, folder / f"{name}.h5ad", *arguments).json
+            for name in ("cells", "other")
+        )
+        assert one == other, kind
+
+
 # Bad input
 
 
@@ -234,13 +244,16 @@ def test_a_fit_that_was_stopped_goes_on_exactly(folder: Path, tmp_path: Path) ->
         (["fit", "{cells}", "--out", "{out}", "--device", "tpu"], "device"),
         (["fit", "{bare}", "--out", "{out}"], "holds no bootstraps"),
         (["evaluate", "{missing}", "{cells}"], "is no fit"),
-        (["evaluate", "{scvi}", "{other}"], "isoform 1 is iso5, but iso0 in the fit"),
+        (
+            ["evaluate", "{scvi}", "{fewer}"],
+            "lacks 1 of the 6 isoforms",
+        ),
         (["evaluate", "{scvi}", "{cells}", "--truth", "{half}"], "20"),
         (["evaluate", "{scvi}", "{cells}", "--truth", "{cells}"], "cannot be read as the truth"),
         (["evaluate", "{effective}", "{bare}"], "holds no bootstraps"),
         (["evaluate", "{scvi}", "{bare}", "--subset", "train"], "--subset all"),
         (["evaluate", "{scvi}", "{cells}", "--subset", "some"], "subset"),
-        (["export", "{scvi}", "{cells}", "--out", "{out}.csv"], "ends in .h5ad"),
+        (["export", "{scvi}", "{cells}", "--out", "{out}.csv"], "ends in .h5ad or .zarr"),
         (["export", "{scvi}", "{cells}", "--out", "{cells}"], "is the file that is read"),
         (["export", "{scvi}", "{cells}", "--out", "{missing}/o.h5ad"], "folder does not exist"),
         (
@@ -254,7 +267,7 @@ def test_a_fit_that_was_stopped_goes_on_exactly(folder: Path, tmp_path: Path) ->
 def test_bad_input_is_one_line_and_status_2(
     exvae, folder: Path, fitted, tmp_path: Path, arguments: list, named: str
 ) -> None:
-    places = {name: folder / f"{name}.h5ad" for name in ("cells", "other", "bare")}
+    places = {name: folder / f"{name}.h5ad" for name in ("cells", "fewer", "bare")}
     places |= fitted | {"missing": tmp_path / "missing.h5ad", "out": tmp_path / "out"}
     places["half"] = folder / "half.npz"
     before = sorted([*tmp_path.rglob("*"), *folder.rglob("*")])
