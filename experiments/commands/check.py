@@ -10,6 +10,7 @@ import typer
 
 from ...data.errors import DataError
 from ...data.files import require_folder
+from ..checks.settings import MAX_CELLS, REPLICATES
 from .isoforms import CellsFile
 from .lda import Corpus, DropUnknown
 from .options import Device, Fit, Json, Seed
@@ -35,7 +36,12 @@ Latents = Annotated[
     ),
 ]
 Replicates = Annotated[
-    int, typer.Option(min=2, metavar="R", help="Number of data sets to generate.")
+    int,
+    typer.Option(
+        min=2,
+        metavar="R",
+        help="Number of data sets to generate; p-values are told apart by 1 / (R + 1).",
+    ),
 ]
 
 
@@ -47,7 +53,7 @@ def check_documents(
         Literal["train", "val", "test", "all"], typer.Option(help="Documents to check.")
     ] = "test",
     latents: Latents = "posterior",
-    replicates: Replicates = 100,
+    replicates: Replicates = REPLICATES,
     drop_unknown: DropUnknown = False,
     seed: Seed = 0,
     device: Device = "auto",
@@ -78,7 +84,11 @@ def check_cells(
         Literal["all", "train", "held-out"], typer.Option(help="Cells to check.")
     ] = "all",
     latents: Latents = "posterior",
-    replicates: Replicates = 100,
+    replicates: Replicates = REPLICATES,
+    max_cells: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Of more cells N, drawn at random, are checked."),
+    ] = MAX_CELLS,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
@@ -96,6 +106,7 @@ def check_cells(
         read_cells(cells, loaded.batch_key),
         subset=subset,
         replication=Replication(latents, replicates, seed),
+        max_cells=max_cells,
     )
     _report(check, checks.PANELS, out, as_json=json)
 
@@ -107,7 +118,7 @@ def _make(folder: Path) -> None:
 
 
 def _report(check: Check, panels: Sequence[Panel], out: Path, *, as_json: bool) -> None:
-    """Write picture and numbers, and print p-values and paths."""
+    """Write picture and numbers, and print verdicts and paths."""
     from ..drawing.checks import draw_check
     from ..drawing.saving import save, save_table
 
@@ -121,4 +132,12 @@ def _report(check: Check, panels: Sequence[Panel], out: Path, *, as_json: bool) 
     for path, table in tables.items():
         save_table(table, path)
     files = [str(path) for path in (picture, *tables)]
-    report({"p_values": check.p_values, "files": files}, as_json=as_json)
+    if as_json:
+        verdicts = dict(
+            zip(check.statistics["statistic"], check.statistics["verdict"], strict=True)
+        )
+        values = {"p_values": check.p_values, "verdicts": verdicts, "scope": check.scope}
+        report({**values, "files": files}, as_json=True)
+        return
+    print(check)
+    report({"files": files}, as_json=False)

@@ -22,7 +22,7 @@ from ...models import MODELS
 from ...models.cells import CellModel
 from ...models.decoders import DECODERS
 from ..fitting import fits
-from ..fitting.classes import construct, distribute, find_class, options_of
+from ..fitting.classes import construct, defaults_of, distribute, find_class, options_of
 from ..fitting.datasets import Subset
 from ..fitting.training import Trainer, TrainingConfig, TrainingResult, choose_device
 from . import inference
@@ -46,6 +46,15 @@ class IsoformFit:
     def batch_key(self) -> str | None:
         """Column of ``obs`` with the batch of a cell."""
         return self.config["data"]["batch_key"]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Values of the options of model, decoder and guide by name, defaults included."""
+        chosen = self.config["model"]
+        defaults = [
+            defaults_of(type(part)) for part in (self.guide, self.model.decoder, self.model)
+        ]
+        return {**defaults[0], **defaults[1], **defaults[2], **chosen, **chosen["options"]}
 
     def source(self, cells: Cells) -> BatchSource:
         """Prepare cells for the model, on its device."""
