@@ -110,6 +110,8 @@ class Cells:
         Names of the batches; one empty name if there is no batch key.
     source
         Origin of the cells, for messages.
+    lost_var
+        Whether an import by exvae made the cells, but its columns of ``var`` are gone.
     """
 
     names: np.ndarray
@@ -123,6 +125,7 @@ class Cells:
     batches: np.ndarray
     batch_names: tuple[str, ...] = ("",)
     source: str = "the cells"
+    lost_var: bool = False
 
     @property
     def num_cells(self) -> int:

@@ -25,14 +25,14 @@ class Advice(NamedTuple):
         Name and value; the advice is given if the model takes the option, with another value.
     written
         The option as users type it; by default ``--set option=value``.
-    model
-        Registered name of the only model that it helps; None for any.
+    models
+        Registered names of the models that it helps; any if empty.
     """
 
     option: str
     value: Any
     written: str = ""
-    model: str | None = None
+    models: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -41,7 +41,7 @@ class Advice(NamedTuple):
 
     def applies(self, options: Mapping[str, Any]) -> bool:
         """Tell whether a fit with these options, by name, can be changed so."""
-        if self.model not in (None, options.get("model")):
+        if self.models and options.get("model") not in self.models:
             return False
         return self.option in options and options[self.option] != self.value
 

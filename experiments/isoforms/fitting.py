@@ -110,6 +110,11 @@ def genes_of(cells: Cells) -> np.ndarray:
     return cells.genes if cells.genes is not None and cells.keeps_bootstraps else cells.isoforms
 
 
+def class_of_model(config: IsoformConfig) -> type[CellModel]:
+    """Find the class of the model; DataError if there is no such class."""
+    return find_class(config.model, MODELS, "model")
+
+
 def build(
     config: IsoformConfig, genes: Sequence[str], num_batches: int
 ) -> tuple[CellModel, CellGuide]:
@@ -129,7 +134,7 @@ def build(
     DataError
         If a class or an option does not exist, or has no such value.
     """
-    model_class = find_class(config.model, MODELS, "model")
+    model_class = class_of_model(config)
     decoder = find_class(config.decoder, DECODERS, "decoder")
     guide_class = find_class(config.guide or model_class.default_guide, CELL_GUIDES, "guide")
     pooling = find_class(config.pooling, POOLINGS, "pooling")

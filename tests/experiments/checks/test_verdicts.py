@@ -74,7 +74,7 @@ def test_only_options_that_the_fit_can_change_are_advised() -> None:
     assert advice.applies({"dropout": "none"})
     assert not advice.applies({"dropout": "network"})
     assert not advice.applies({"latent_size": 3})
-    of_paper = Advice("noise", "relative", "--noise relative", "paper")
+    of_paper = Advice("noise", "relative", "--noise relative", ("paper",))
     assert of_paper.text == "--noise relative"
     assert of_paper.applies({"noise": "absolute", "model": "paper"})
     assert not of_paper.applies({"noise": "absolute", "model": "module:Other"})
