@@ -52,6 +52,6 @@ def notes_of_intervals(model: str) -> Iterator[str]:
     """Tell what the intervals of a fit of a registered model do not hold."""
     if model == "scvi":
         yield (
-            "intervals of scvi are too narrow, as it knows of no error of quantification: its 95 % "
-            "intervals hold about 60 % of true values; effective-reads holds 95 %"
+            "intervals of scvi are too narrow, as it knows of no error of quantification: at 95 % "
+            "they held 66 to 88 % of true values, and those of effective-reads 95 %"
         )

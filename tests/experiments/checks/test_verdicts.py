@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
+import torch
 
 from exvae.experiments.checks import cell_readings, document_readings
 from exvae.experiments.checks.verdicts import Advice, Finding, Judge, Reading
+from exvae.experiments.lda.fitting import LDAConfig, LDAFit, build
+from exvae.models import MODELS
 
 FEWER = Finding("fewer zeros", "some are missed", (Advice("dropout", "network"),))
 MORE = Finding("more zeros", "some are made up")
@@ -86,3 +91,44 @@ def test_verdicts_have_room_above_a_panel(readings: dict[str, Reading]) -> None:
         assert reading.more.words != reading.fewer.words
         for finding in (reading.more, reading.fewer):
             assert len(f"model gives {finding.words}") < 60
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_advised_options_of_cell_models_exist(fit_cells, model: str) -> None:
+    """A fit with the advice taken can be made, and the advice is not given again."""
+    fit = fit_cells(model=model, training={"epochs": 0}, latent_size=2)
+    findings = [f for r in cell_readings.READINGS.values() for f in (r.more, r.fewer)]
+    every = {advice for finding in findings for advice in finding.advice}
+    known = fit.options
+    assert known["model"] == model
+    assert known["latent_size"] == 2
+    assert known["dropout"] == ("none" if model == "paper" else "network")
+    applying = [advice for advice in every if advice.applies(known)]
+    assert len(applying) == (model == "paper")
+    for advice in applying:
+        taken = fit_cells("taken", training={"epochs": 0}, **{advice.option: advice.value})
+        assert not advice.applies(taken.options)
+    # Without dropout it is advised, where it was seen to help.
+    bare = fit_cells("bare", model=model, training={"epochs": 0}, dropout="none")
+    helped = [advice for advice in every if advice.option == "dropout"]
+    assert (
+        sum(advice.applies(bare.options) for advice in helped)
+        == {
+            "paper": 0,
+            "scvi": 2,
+            "effective-reads": 1,
+        }[model]
+    )
+
+
+def test_advised_options_of_topic_models_exist() -> None:
+    config = LDAConfig(num_topics=3, options={"warm_up": 7})
+    _, guide = build(config, 20)
+    described = {"model": asdict(config), "data": {}}
+    known = LDAFit(guide, np.arange(20).astype(str), described, torch.device("cpu")).options
+    assert (known["num_topics"], known["warm_up"]) == (3, 7)
+    assert known["topic_concentration"] == 0.1
+    findings = [f for r in document_readings.READINGS.values() for f in (r.more, r.fewer)]
+    every = {advice for finding in findings for advice in finding.advice}
+    assert every
+    assert all(advice.applies(known) for advice in every)

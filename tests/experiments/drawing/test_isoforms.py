@@ -57,5 +57,5 @@ def test_isoforms_of_a_gene_are_drawn_from_the_most_expressed_on() -> None:
     assert "Gene" in figure.get_suptitle()
     assert "scvi" not in figure.get_suptitle()
     table.attrs["model"] = "scvi"
-    assert "hold about 60 % of true values" in draw_gene(table, "Gene").get_suptitle()
+    assert "held 66 to 88 % of true values" in draw_gene(table, "Gene").get_suptitle()
     assert "q0.025" in figure.get_suptitle()
