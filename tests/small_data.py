@@ -64,8 +64,8 @@ def write_data(folder: Path) -> None:
 
 
 def write_quantified(folder: Path) -> None:
-    """Write ``quantified``, two cells of kallisto, and ``t2g.tsv``, their genes."""
-    cells = [draw_cell(seed=seed, bootstraps=3) for seed in range(2)]
+    """Write ``quantified``, 20 cells of kallisto, and ``t2g.tsv``, their genes."""
+    cells = [draw_cell(seed=seed, bootstraps=3) for seed in range(20)]
     for number, cell in enumerate(cells):
         write_kallisto_plaintext(folder / "quantified" / f"cell{number}", cell)
     rows = [f"{name}\tgene\n" for name in cells[0].transcripts]

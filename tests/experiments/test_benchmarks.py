@@ -24,6 +24,7 @@ COMMANDS = {
         *("--cells", "30", "--isoforms", "400", "--bootstraps", "4", "--layers", "2"),
         *("--min-cells", "2", "--export-cells", "2"),
     ],
+    "isoform_check.py": [],
     "isoform_import.py": ["--cells", "6", "--repeats", "1"],
     "isoform_training.py": [
         *("--cells", "6", "--isoforms", "40", "--bootstraps", "4", "--read", "2", "--steps", "1")
@@ -109,6 +110,19 @@ def test_the_cost_of_an_experiment(tmp_path: Path) -> None:
     kept = anndata.read_h5ad(tmp_path / "filtered.h5ad")
     assert f"{kept.n_vars} isoforms left" in printed
     assert sum(name.startswith("infRep") for name in kept.layers) == 2
+
+
+def test_the_cost_of_a_check(tmp_path: Path) -> None:
+    path = tmp_path / "cells.h5ad"
+    simulate_isoforms(path, 24, 12, 4, num_types=2, depth=240.0, seed=0)
+    printed = run("isoform_check.py", str(path), "--", "--epochs", "1")
+    seconds = [
+        float(re.search(rf"^{name}: (\d+\.\d) s", printed, re.MULTILINE)[1])
+        for name in ("check", "fit")
+    ]
+    ratio = float(re.search(r"^check / fit: (\d+\.\d+)$", printed, re.MULTILINE)[1])
+    assert ratio == pytest.approx(seconds[0] / seconds[1], abs=0.1)
+    assert "cells: 24; replicates: 20" in printed
 
 
 def test_the_cost_of_the_likelihood() -> None:
