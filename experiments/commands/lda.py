@@ -170,7 +170,15 @@ def infer(
     corpus: Corpus,
     out: Annotated[Path, typer.Option(metavar="topics.csv", help="The table to write.")],
     refine: Refine = 5,
+    uncertainty: Annotated[
+        bool,
+        typer.Option(
+            "--uncertainty",
+            help="Add standard deviations and 95 % intervals, by Gibbs sampling of each document.",
+        ),
+    ] = False,
     drop_unknown: DropUnknown = False,
+    seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -182,6 +190,10 @@ def infer(
     loaded = fitting.load(fit, device)
     documents = read_corpus(corpus, loaded.vocabulary, drop_unknown)
     table = fitting.topic_table(loaded, documents, steps=refine)
+    if uncertainty:
+        from ..lda.uncertainty import with_uncertainty
+
+        table = with_uncertainty(table, loaded, documents, seed=seed)
     require_folder(out)
     fits.write_atomically(out, lambda path: table.to_csv(path, float_format="%.6g"))
     report({"out": os.fspath(out), "documents": len(table)}, as_json=json)
