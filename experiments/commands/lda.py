@@ -203,12 +203,20 @@ def infer(
 def topics(
     fit: Fit,
     top: Annotated[int, typer.Option(min=1, help="Words per topic.")] = 10,
+    relevance: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Weight of a word's probability against its lift; 1 lists the most probable.",
+        ),
+    ] = 0.6,
     json: Json = False,
 ) -> None:
-    """List the most probable words of each topic, the most used topic first."""
+    """List the most relevant words of each topic, the most used topic first."""
     from ..lda import fitting
 
-    words = fitting.top_words(fitting.load(fit, "cpu"), top)
+    words = fitting.top_words(fitting.load(fit, "cpu"), top, relevance=relevance)
     listed = [
         {
             "topic": int(topic),

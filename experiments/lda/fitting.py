@@ -24,6 +24,9 @@ from ..fitting.datasets import Subset
 from ..fitting.training import Trainer, TrainingConfig, TrainingResult, choose_device
 from .completion import INFERENCE_BATCH, Monitor, batches, infer, perplexity
 
+# Readers told topics best by words of this relevance (Sievert & Shirley, 2014).
+RELEVANCE = 0.6
+
 
 @dataclass(frozen=True)
 class LDAConfig:
@@ -274,8 +277,18 @@ def evaluate(
     }
 
 
-def top_words(fit: LDAFit, count: int) -> pd.DataFrame:
-    """Most probable words of each topic, the most used topic first.
+def top_words(fit: LDAFit, count: int, *, relevance: float = RELEVANCE) -> pd.DataFrame:
+    """Most relevant words of each topic, the most used topic first.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    count
+        Number of words of each topic.
+    relevance
+        Weight of a word's probability against its lift, from 0 to 1, see
+        :meth:`~exvae.guides.conjugate.TopicPosterior.relevance`; 1 lists the most probable words.
 
     Returns
     -------
@@ -285,7 +298,9 @@ def top_words(fit: LDAFit, count: int) -> pd.DataFrame:
     """
     concentration = fit.guide.topics.concentration.cpu()
     weight = concentration.sum(-1) / concentration.sum()
-    probability, word = fit.guide.topics.mean().cpu().topk(min(count, len(fit.vocabulary)))
+    score = fit.guide.topics.relevance(relevance).cpu()
+    word = score.topk(min(count, len(fit.vocabulary))).indices
+    probability = fit.guide.topics.mean().cpu().gather(-1, word)
     rows = [
         (topic, float(weight[topic]), rank + 1, fit.vocabulary[word[topic, rank]], float(value))
         for topic in weight.argsort(descending=True).tolist()

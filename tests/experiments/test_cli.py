@@ -122,6 +122,11 @@ def test_topics_are_listed_by_weight(exvae, fit: Path) -> None:
     weights = [topic["weight"] for topic in listed]
     assert weights == sorted(weights, reverse=True)
     assert sum(weights) == pytest.approx(1.0)
+    loaded = fitting.load(fit)
+    for options, chosen in (((), {}), (("--relevance", 1), {"relevance": 1.0})):
+        found = exvae("lda", "topics", fit, "--top", 3, *options, "--json").json["topics"]
+        expected = fitting.top_words(loaded, 3, **chosen)["word"].tolist()
+        assert [word for topic in found for word in topic["words"]] == expected
     readable = exvae("lda", "topics", fit, "--top", 3).out.splitlines()
     assert len(readable) == 4
     assert readable[0].split()[2:] == listed[0]["words"]
