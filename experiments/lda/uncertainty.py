@@ -15,8 +15,8 @@ from ...guides.lda import LDAGuide
 from .completion import batches
 from .fitting import LDAFit
 
-# Documents drawn at once; memory is draws x documents x topics.
-UNCERTAINTY_BATCH = 256
+# Draws x documents x topics at once, which bounds memory.
+_DRAWN_AT_ONCE = 1 << 22
 NUM_SAMPLES = 200
 QUANTILES = (0.025, 0.975)
 
@@ -39,7 +39,7 @@ def topic_uncertainty(
     quantiles: Sequence[float] = QUANTILES,
     num_samples: int = NUM_SAMPLES,
     seed: int = 0,
-    block_size: int = UNCERTAINTY_BATCH,
+    block_size: int | None = None,
 ) -> TopicUncertainty:
     """Summarise draws of topic proportions, see :func:`~exvae.guides.document_posterior`.
 
@@ -59,12 +59,14 @@ def topic_uncertainty(
     seed
         Seed of the draws; the caller's random numbers stay as they are.
     block_size
-        Number of documents drawn at once.
+        Number of documents drawn at once; by default as many as fit into some 100 MiB.
     """
     if num_samples < 2:
         raise ValueError(f"num_samples is {num_samples}; a deviation needs at least 2")
     guide = fit.guide if isinstance(fit, LDAFit) else fit
     device = guide.topics.concentration.device
+    if block_size is None:
+        block_size = max(1, _DRAWN_AT_ONCE // (num_samples * guide.model.num_topics))
     parts = []
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -106,6 +106,18 @@ def test_the_first_draw_follows_the_burn_in() -> None:
     assert abs(guess - first).max() > 0.05
 
 
+def test_chains_start_from_the_guide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where words cling together, one sweep does not forget the start."""
+    guide = guide_of(2)
+    guide.model.document_concentration.fill_(0.02)
+    guide.topics.concentration.fill_(1.0)
+    for answer in ([0.999, 0.001], [0.001, 0.999]):
+        guess = torch.tensor([answer] * 200).double()
+        monkeypatch.setattr(guide, "infer", lambda words, offsets, guess=guess: guess)
+        mean = draw(guide, [[0, 1, 2, 3, 4, 5]] * 200, 1, burn_in=0, thinning=1).mean((0, 1))
+        np.testing.assert_allclose(mean, answer, atol=0.1)
+
+
 def test_thinning_decorrelates_draws() -> None:
     guide = guide_of(2)
     guide.model.document_concentration.fill_(0.02)  # words cling together

@@ -17,7 +17,7 @@ from exvae.data.corpora import Corpus, write_corpus
 from exvae.data.simulators.documents import simulate_corpus
 from exvae.experiments import cli
 from exvae.experiments.fitting.training import TrainingConfig
-from exvae.experiments.lda import fitting
+from exvae.experiments.lda import fitting, uncertainty
 from exvae.experiments.lda.fitting import LDAFit
 from exvae.experiments.lda.uncertainty import topic_uncertainty, with_uncertainty
 from exvae.guides.document_posterior import draw_topics
@@ -41,11 +41,23 @@ def test_blocks_of_documents_are_summarised_in_order(
     corpus: Corpus, expressive_fit: LDAFit, block_size: int
 ) -> None:
     """Draws differ from block size to block size, but not by more than chance."""
-    whole = topic_uncertainty(expressive_fit, corpus, num_samples=4000)
+    whole = topic_uncertainty(expressive_fit, corpus, num_samples=4000, block_size=40)
     parts = topic_uncertainty(expressive_fit, corpus, num_samples=4000, block_size=block_size)
     assert whole.mean.std(0).min() > 0.05
     for one, other in zip(whole, parts, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0.05)
+
+
+def test_the_default_block_bounds_memory(
+    corpus: Corpus, expressive_fit: LDAFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 10 draws, 3 topics and 150 numbers at once there are 5 documents in a block."""
+    monkeypatch.setattr(uncertainty, "_DRAWN_AT_ONCE", 150)
+    found = topic_uncertainty(expressive_fit, corpus, num_samples=10)
+    expected = topic_uncertainty(expressive_fit, corpus, num_samples=10, block_size=5)
+    other = topic_uncertainty(expressive_fit, corpus, num_samples=10, block_size=6)
+    assert torch.equal(found.mean, expected.mean)
+    assert not torch.equal(found.mean, other.mean)
 
 
 def test_a_seed_repeats_and_leaves_other_random_numbers(
