@@ -54,8 +54,8 @@ READINGS = {
     ),
     "documents that hold a word, mean over tokens (share)": Reading(
         SPREAD,
-        0.02,
-        False,
+        0.1,
+        True,
         Finding(
             "more documents for a word",
             "words are concentrated in fewer documents than topics explain",
@@ -64,8 +64,8 @@ READINGS = {
     ),
     "share of a document's most frequent word, mean": Reading(
         TOP,
-        0.02,
-        False,
+        0.1,
+        True,
         Finding("a larger share of the most frequent word", "topics are too narrow"),
         Finding(
             "a smaller share of the most frequent word",
