@@ -283,10 +283,10 @@ def gene(
     """Draw the isoforms of genes in every cell, with intervals."""
     from .. import pl
     from ..drawing.saving import save
-    from ..isoforms.exported import read_genes
+    from ..isoforms.exported import read_exported
 
     require_folder(out)
-    cells, interval = read_genes(exported, names, group)
+    cells, interval = read_exported(exported, names, group)
     figure = pl.gene(cells, names, group, interval=interval, max_isoforms=max_isoforms)
     save(figure, out)
     report({"picture": str(out), "isoforms": cells.n_vars}, as_json=json)

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 
 from .style import BLACK, ORANGE, label, new_figure
 
-# Expression (reads) and relative uncertainty that are counted, and bins in a decade.
-_LEAST = (1e-3, 1e-3)
+LEAST_EXPRESSION = 1e-2
+# Expression and relative uncertainty that are counted, and bins in a decade.
+_LEAST = (LEAST_EXPRESSION, 1e-3)
 _MOST = (1e6, 1e2)
 _BINS_IN_A_DECADE = 16
 
@@ -26,8 +27,6 @@ class Density:
         Ends of the bins of expression and of relative uncertainty.
     counts
         Number of entries, shape (bins of expression, bins of uncertainty).
-    total
-        Number of all entries with positive expression and uncertainty.
     """
 
     def __init__(self) -> None:
@@ -36,12 +35,10 @@ class Density:
             for low, high in zip(np.log10(_LEAST), np.log10(_MOST), strict=True)
         ]
         self.counts = np.zeros([len(edges) - 1 for edges in self.edges])
-        self.total = 0
 
     def add(self, mean: np.ndarray, sd: np.ndarray) -> None:
         """Count entries by their mean and standard deviation, arrays of the same shape."""
         known = (mean > 0) & (sd > 0)
-        self.total += int(known.sum())
         mean, sd = mean[known].astype(float), sd[known].astype(float)
         self.counts += np.histogram2d(mean, sd / mean, self.edges)[0]
 
@@ -54,20 +51,23 @@ class Density:
         return np.where(number >= 20, centres[middle], np.nan)
 
 
-def draw_densities(densities: Mapping[str, Density]) -> Figure:
+def draw_densities(densities: Mapping[str, Density], unit: str) -> Figure:
     """Draw densities side by side, with one scale of colours and equal axes.
 
     Parameters
     ----------
     densities
         Counts by title.
+    unit
+        Quantity and unit of the expression.
     """
-    figure, axes = new_figure(1, len(densities), width=4.6, height=4.0, sharex=True, sharey=True)
+    width = 4.6 if len(densities) > 1 else 6.0
+    figure, axes = new_figure(1, len(densities), width=width, height=4.0, sharex=True, sharey=True)
     all_counts = sum(density.counts for density in densities.values())
     norm = LogNorm(1, max(2.0, max(own.counts.max() for own in densities.values())))
     for axis, (title, density) in zip(axes[0], densities.items(), strict=True):
         image = _draw_density(axis, density, norm)
-        label(axis, title, "expression (reads)", "")
+        label(axis, title, unit, "")
     axes[0, 0].set_ylabel("standard deviation / mean", fontsize=9)
     axes[0, 0].legend(frameon=False, fontsize=8, loc="lower left")
     for which, edges, used in zip(

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from .style import BLUE, LIGHT_GREY, group_styles, new_figure
 
@@ -142,12 +143,14 @@ def draw_values(
     dots = axis.scatter(
         *embedding.places[order].T, s=size, c=values[order], norm=norm, cmap=colours
     )
-    bar = axis.figure.colorbar(dots, ax=axis, extend="both", fraction=0.06, pad=0.02)
+    subs = (1.0,) if high > 1e3 * low else (1.0, 2.0, 5.0)
+    ticks = LogLocator(subs=subs, numticks=20) if logarithmic else None
+    bar = axis.figure.colorbar(
+        dots, ax=axis, extend="both", fraction=0.06, pad=0.02, ticks=ticks, format="{x:g}"
+    )
     bar.set_label(name, fontsize=8)
-    bar.ax.tick_params(labelsize=7, which="both")
-    if logarithmic:
-        bar.formatter = "{x:g}"
-        bar.minorformatter = "{x:g}" if high < 10 * low else ""
+    bar.ax.tick_params(labelsize=7)
+    bar.minorticks_off()
 
 
 def draw_uncertainties(

@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 from .style import BLACK, GREY, LIGHT_GREY, bar_styles, group_styles, label, new_figure
 
 _WIDTH = 9.0  # inches
-# Below this many reads an axis of expression is linear, above logarithmic.
-LINEAR_BELOW = 1.0
+# Reads below which an axis of expression is linear.
+_LINEAR = 10.0
 
 
 class GeneExpression(NamedTuple):
@@ -47,12 +47,19 @@ class GeneExpression(NamedTuple):
     @property
     def title(self) -> str:
         """The gene, the number of isoforms drawn, and how many are left out."""
-        if self.isoforms == [self.gene]:
-            return self.gene
-        drawn = count(len(self.isoforms), "isoform")
-        if not self.left_out:
-            return f"{self.gene}: {drawn}"
-        return f"{self.gene}: {drawn} most expressed, {self.left_out} more left out"
+        return title_of(self.gene, self.isoforms, self.left_out)
+
+
+def title_of(gene: str, isoforms: Sequence[str], left_out: int) -> str:
+    """Write a gene, the number of its isoforms that are drawn, and how many are left out."""
+    if list(isoforms) == [gene]:
+        return gene
+    drawn = count(len(isoforms), "isoform")
+    return (
+        f"{gene}: {drawn} most expressed, {left_out} more left out"
+        if left_out
+        else f"{gene}: {drawn}"
+    )
 
 
 def count(number: int, noun: str) -> str:
@@ -65,11 +72,18 @@ def interval_name(interval: tuple[float, float]) -> str:
     return f"{100 * (interval[1] - interval[0]):.4g} % interval"
 
 
-def expression_axis(axis: Axes, which: str) -> None:
-    """Make the axis ``x`` or ``y`` linear below a read and logarithmic above, from 0."""
-    getattr(axis, f"set_{which}scale")("symlog", linthresh=LINEAR_BELOW)
-    getattr(axis, f"{which}axis").set_major_formatter("{x:g}")
-    getattr(axis, f"set_{which}lim")(0.0, None)
+def expression_axis(axis: Axes, which: str, most: float) -> None:
+    """Show expression from 0 to ``most`` on the axis ``x`` or ``y``.
+
+    It is linear if this is less than ten reads, and else linear below a read and logarithmic above.
+    """
+    if most >= _LINEAR:
+        getattr(axis, f"set_{which}scale")("symlog", linthresh=1.0)
+        getattr(axis, f"{which}axis").set_major_formatter("{x:g}")
+    most = max(most, 1e-6)
+    # Dots at either end are seen as a whole.
+    ends = (-0.15, 1.5 * most) if most >= _LINEAR else (-0.05 * most, 1.08 * most)
+    getattr(axis, f"set_{which}lim")(*ends)
 
 
 def cell_order(genes: Sequence[GeneExpression], groups: pd.Series) -> np.ndarray:
@@ -111,7 +125,7 @@ def draw_genes(
         for column, (axis, isoform) in enumerate(zip(own, gene.isoforms, strict=True)):
             _draw_isoform(axis, gene, column, order, groups)
             axis.set_title(isoform, fontsize=9, loc="left")
-        expression_axis(own[0], "y")
+        expression_axis(own[0], "y", (gene.mean if gene.ends is None else gene.ends[1]).max())
         if len(genes) > 1:
             own[0].set_title(gene.title, fontsize=9, loc="center", fontweight="bold")
     grouped = len(groups.cat.categories) > 1

@@ -49,7 +49,7 @@ def draw_group_means(table: pd.DataFrame, ax: Axes, unit: str) -> Axes:
     ax.set_ylim(len(features) - 0.5, -0.5)
     label(ax, "", unit, "")
     ax.grid(axis="y", visible=False)
-    expression_axis(ax, "x")
+    expression_axis(ax, "x", np.nanmax(table[["mean", "high"]].to_numpy()))
     ax.legend(
         frameon=False,
         fontsize=8,
@@ -116,13 +116,13 @@ def draw_intervals(
         _draw_cells(axis, isoform, place, names)
         label(axis, isoform.isoform, "", "")
         axis.grid(axis="y", visible=False)
-        expression_axis(axis, "x")
+        expression_axis(axis, "x", _most(isoform))
     hide_unused(axes, len(isoforms))
     axes[0, 0].set_yticks(place, cells)
     axes[0, 0].set_ylim(len(cells) - 0.4, -0.6)
     figure.supxlabel(unit, fontsize=9)
     handles, texts = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, texts, frameon=False, fontsize=8, ncols=3, loc="outside lower center")
+    figure.legend(handles, texts, frameon=False, fontsize=8, loc="outside right upper")
     return figure
 
 
@@ -140,3 +140,9 @@ def _draw_cells(
     if isoform.inner is not None:
         axis.hlines(below, *isoform.inner, color=BLUE, linewidth=3.6, alpha=0.6, label=names[1])
     axis.plot(isoform.mean, below, "o", color=BLUE, markersize=4, label="posterior mean")
+
+
+def _most(isoform: CellIntervals) -> float:
+    """Largest value that is drawn of an isoform (reads)."""
+    drawn = [isoform.outer[1], isoform.mean, isoform.bootstraps, isoform.estimate]
+    return max(float(np.max(own)) for own in drawn if own is not None and np.size(own))

@@ -26,7 +26,9 @@ _STYLES = (
 )
 
 
-# Groups beyond the colours take them again with the next mark, or the next hatch.
+# Names beyond the colours take them again with the next mark, or the next hatch. Dots and thin
+# lines of yellow are hard to see on white.
+_DOT_COLOURS = (*PALETTE[:6], BLACK)
 _MARKS = ("o", "^", "s", "D", "v", "P", "X", "*")
 _HATCHES = ("", "////", "....", "xxxx", "----", "oooo")
 
@@ -44,18 +46,18 @@ class Picture(Figure):
 
 
 def group_styles(names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Colour and marker of each group, by its name and in this order; no two are alike."""
+    """Colour and marker of each group, by its name and in this order; 56 are distinct."""
     return {
         name: {
-            "color": PALETTE[number % len(PALETTE)],
-            "marker": _MARKS[number // len(PALETTE) % len(_MARKS)],
+            "color": _DOT_COLOURS[number % len(_DOT_COLOURS)],
+            "marker": _MARKS[number // len(_DOT_COLOURS) % len(_MARKS)],
         }
         for number, name in enumerate(names)
     }
 
 
 def bar_styles(names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Colour and hatch of the bars of each name, in this order; no two are alike."""
+    """Colour and hatch of the bars of each name, in this order; 48 are distinct."""
     return {
         name: {
             "facecolor": PALETTE[number % len(PALETTE)],

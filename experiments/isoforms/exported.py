@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _LAYER = "expression"
 
 
-def read_genes(
+def read_exported(
     path: Path, genes: Sequence[str], groupby: str | None = None
 ) -> tuple[AnnData, tuple[float, float]]:
     """Read the isoforms of some genes, and nothing else of the file.

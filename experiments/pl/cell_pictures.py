@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ...data.errors import DataError
 from ...data.row_blocks import blocks
-from ..drawing.densities import Density, draw_densities
+from ..drawing.densities import LEAST_EXPRESSION, Density, draw_densities
 from ..drawing.embeddings import Embedding, draw_embedding, draw_uncertainties, embed
 from ..drawing.genes import count
 from ..drawing.style import new_figure
@@ -122,9 +123,10 @@ def uncertainty(
     densities = {"posterior of expression": _posterior_density(adata, layer)}
     if layer == "expression" and {"bootstrap_mean", "infRep1"} & set(adata.layers):
         densities["bootstraps of the quantifier"] = _bootstrap_density(adata)
-    figure = draw_densities(densities)
-    size = f"{count(adata.n_obs, 'cell')} and {count(adata.n_vars, 'isoform')}"
-    figure.suptitle(f"relative uncertainty of all entries of {size}", fontsize=10)
+    figure = draw_densities(densities, unit_of(layer))
+    size = f"{count(adata.n_vars, 'isoform')} in {count(adata.n_obs, 'cell')}"
+    above = f"where expression exceeds {LEAST_EXPRESSION:g}"
+    figure.suptitle(f"relative uncertainty of {size}, {above}", fontsize=10)
     return figure
 
 
@@ -154,14 +156,24 @@ def _posterior_density(adata: AnnData, layer: str) -> Density:
 
 def _bootstrap_density(adata: AnnData) -> Density:
     """Count entries by mean and standard deviation of their bootstraps, zeros included."""
-    from ...data.h5ad.reading import read_cells
-
-    cells = read_cells(adata)
-    summary = cells.summary
-    number = np.repeat(cells.num_bootstraps, np.diff(summary.indptr)).astype(float)
-    share = summary.positives / number
-    squares = summary.sum_of_squares + summary.positives * summary.mean**2 * (1 - share)
-    known = number > 1
+    summarised = "bootstrap_mean" in adata.layers
+    replicates = [name for name in adata.layers if re.fullmatch(r"infRep\d+", name)]
+    number = np.full((adata.n_obs, 1), float(len(replicates)))
+    if summarised or "n_bootstraps" in adata.obs:
+        number = column_of(adata.obs, "n_bootstraps").to_numpy(float)[:, None]
     density = Density()
-    density.add((share * summary.mean)[known], np.sqrt(squares[known] / (number[known] - 1)))
+    for rows in blocks(*adata.shape):
+        own = adata[rows]
+        if summarised:
+            mean = dense_layer(own, "bootstrap_mean").astype(float)
+            positives = number[rows] - dense_layer(own, "bootstrap_zeros")
+            total = positives * mean
+            squares = dense_layer(own, "bootstrap_ss") + total * mean
+        else:
+            # A replicate that a cell does not have is zero, and adds nothing.
+            values = (dense_layer(own, name).astype(float) for name in replicates)
+            total, squares = map(sum, zip(*((each, each**2) for each in values), strict=True))
+        mean = total / np.maximum(number[rows], 1)
+        variance = (squares - mean * total) / np.maximum(number[rows] - 1, 1)
+        density.add(mean, np.sqrt(np.maximum(variance, 0)))
     return density

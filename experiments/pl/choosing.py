@@ -78,12 +78,19 @@ def groups_of(obs: pd.DataFrame, groupby: str | None, source: str = "adata") -> 
     values = column_of(obs, groupby, source)
     if values.dtype != "category":
         values = values.astype("category")
+        values = values.cat.reorder_categories(sorted(values.cat.categories, key=_by_numbers))
     names = values.cat.categories.astype(str)
     named = values.cat.rename_categories(names).cat.remove_unused_categories()
     if named.isna().any():
         unknown = f"no {groupby}"
         named = named.cat.add_categories(unknown).fillna(unknown)
     return named.rename(groupby)
+
+
+def _by_numbers(name: object) -> list[tuple[float, str]]:
+    """Key by which ``type 2`` comes before ``type 10``."""
+    parts = re.split(r"(\d+)", str(name))
+    return [(float(own), "") if own.isdigit() else (np.inf, own) for own in parts]
 
 
 def column_of(obs: pd.DataFrame, name: str, source: str = "adata") -> pd.Series:

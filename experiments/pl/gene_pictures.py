@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...data.errors import DataError
-from ..drawing.genes import count, draw_genes, draw_usage, interval_name
+from ..drawing.genes import GeneExpression, count, draw_genes, draw_usage, interval_name, title_of
 from ..drawing.group_means import CellIntervals, draw_group_means, draw_intervals
 from ..drawing.style import new_figure
 from .choosing import (
@@ -148,6 +148,7 @@ def groups(
     *,
     layer: str = "expression",
     interval: tuple[float, float] = INTERVAL,
+    max_isoforms: int | None = None,
     ax: Axes | None = None,
 ) -> Figure | Axes:
     """Draw the mean expression of a gene's isoforms in groups of cells, with intervals.
@@ -167,6 +168,8 @@ def groups(
         Layer of the means; for cells only.
     interval
         Probabilities of the ends of the interval; for cells only.
+    max_isoforms
+        As for :func:`gene`.
     ax
         Axes to draw on; a new Figure by default.
 
@@ -175,7 +178,7 @@ def groups(
     >>> import anndata, exvae
     >>> adata = anndata.read_h5ad("expression.h5ad")
     >>> exvae.pl.groups(adata, "gene0", groupby="cell_type").axes[0].get_title()
-    'gene0: means of groups of cells and 95 % intervals'
+    'gene0: 3 isoforms; means of groups of cells and 95 % intervals'
     """
     if isinstance(table_or_adata, pd.DataFrame):
         table, unit = _rows_of(table_or_adata, gene), "mean expression"
@@ -184,11 +187,15 @@ def groups(
         table = _group_means(table_or_adata, gene, groupby, layer, interval)
         unit = f"mean {unit_of(layer)}"
     shown = "intervals" if interval is None else f"{interval_name(interval)}s"
-    size = table["feature"].nunique() * (0.17 * table["group"].nunique() + 0.12) + 1.1
+    isoforms = table["feature"].unique()
+    drawn = isoforms[:max_isoforms]
+    table = table[table["feature"].isin(drawn)]
+    size = len(drawn) * (0.1 * table["group"].nunique() + 0.18) + 1.1
     height = max(size, 0.18 * table["group"].nunique() + 1.1)
     axis = new_figure(width=8.0, height=height)[1][0, 0] if ax is None else ax
     draw_group_means(table, axis, unit)
-    axis.set_title(f"{gene}: means of groups of cells and {shown}", fontsize=10)
+    title = title_of(gene, drawn, len(isoforms) - len(drawn))
+    axis.set_title(f"{title}; means of groups of cells and {shown}", fontsize=10)
     return axis.figure if ax is None else axis
 
 
@@ -270,22 +277,30 @@ def intervals(
     >>> adata = anndata.read_h5ad("expression.h5ad")
     >>> figure = exvae.pl.intervals(adata, "gene0", cells=["cell3", "cell7"])
     >>> [axis.get_title() for axis in figure.axes]
-    ['isoform2', 'isoform0', 'isoform1']
+    ['isoform0', 'isoform2', 'isoform1']
     """
     found = expression_of(adata, gene, layer, interval, max_isoforms)
     rows = _chosen_cells(adata, cells, found.total)
-    quantiles = quantiles_of(adata.layers, layer)
-    narrow = _NARROW if set(_NARROW) <= set(quantiles) and interval != _NARROW else None
+    isoforms = _cell_intervals(adata, found, rows, layer)
+    names = interval_name(interval), interval_name(_NARROW)
+    figure = draw_intervals(isoforms, adata.obs_names[rows].tolist(), unit_of(layer), names)
+    figure.suptitle(f"{found.title}, in {count(len(rows), 'cell')}", fontsize=10)
+    return figure
+
+
+def _cell_intervals(
+    adata: AnnData, found: GeneExpression, rows: np.ndarray, layer: str
+) -> list[CellIntervals]:
+    """Take what is drawn of each isoform in the cells at these positions."""
     own = adata[rows, found.isoforms]
-    inner = None
-    if narrow is not None:
-        inner = [dense_layer(own, name) for name in interval_layers(own.layers, layer, narrow)]
-    bootstraps, estimate = [], None
-    if layer == "expression" and layer in adata.layers:
+    inner, estimate, bootstraps = None, None, []
+    if set(_NARROW) <= set(quantiles_of(own.layers, layer)):
+        inner = [dense_layer(own, name) for name in interval_layers(own.layers, layer, _NARROW)]
+    if layer == "expression" and layer in own.layers:
         names = [name for name in own.layers if name.startswith("infRep")]
         bootstraps = [dense_layer(own, name) for name in names]
         estimate = None if own.X is None else dense(own.X)
-    isoforms = [
+    return [
         CellIntervals(
             isoform,
             found.mean[rows, column],
@@ -296,10 +311,6 @@ def intervals(
         )
         for column, isoform in enumerate(found.isoforms)
     ]
-    names = interval_name(interval), interval_name(_NARROW)
-    figure = draw_intervals(isoforms, own.obs_names.tolist(), unit_of(layer), names)
-    figure.suptitle(f"{found.title}, in {count(len(rows), 'cell')}", fontsize=10)
-    return figure
 
 
 def _chosen_cells(adata: AnnData, cells: Sequence[str] | None, total: np.ndarray) -> np.ndarray:
