@@ -58,7 +58,7 @@ def read_exported(
         if _LAYER not in layers:
             raise DataError(f"{path}: has no layer {_LAYER}; give a file that export wrote")
         obs, var = read_elem(file["obs"]), read_elem(file["var"])
-        groups_of(obs, groupby, str(path))
+        groups_of(obs, groupby, f"{path}: obs")
         columns = np.unique(np.concatenate([isoforms_of(var, gene, str(path)) for gene in genes]))
         interval = widest_interval(list(layers), _LAYER, str(path))
         names = (_LAYER, *interval_layers(layers, _LAYER, interval, str(path)))

@@ -56,7 +56,7 @@ def isoforms_of(var: pd.DataFrame, gene: str, source: str = "adata") -> np.ndarr
     return np.flatnonzero(chosen)
 
 
-def groups_of(obs: pd.DataFrame, groupby: str | None, source: str = "adata") -> pd.Series:
+def groups_of(obs: pd.DataFrame, groupby: str | None, source: str = "adata: obs") -> pd.Series:
     """Group of each cell, categorical, shape (cells,), all its categories in use.
 
     Parameters
@@ -93,10 +93,10 @@ def _by_numbers(name: object) -> list[tuple[float, str]]:
     return [(float(own), "") if own.isdigit() else (np.inf, own) for own in parts]
 
 
-def column_of(obs: pd.DataFrame, name: str, source: str = "adata") -> pd.Series:
-    """Give a column of ``obs``; DataError naming the nearest columns if there is none."""
+def column_of(obs: pd.DataFrame, name: str, source: str = "adata: obs") -> pd.Series:
+    """Give a column of a table; DataError naming the nearest columns if there is none."""
     if name not in obs:
-        raise DataError(f"{source}: obs has no column {name!r}{nearest(name, obs.columns)}")
+        raise DataError(f"{source} has no column {name!r}{nearest(name, obs.columns)}")
     return obs[name]
 
 

@@ -88,5 +88,5 @@ def test_missing_documents_and_topics_are_named() -> None:
         exvae.pl.topic_proportions(proportions(), ["text99"])
     with pytest.raises(DataError, match="no columns topic_0"):
         exvae.pl.topic_proportions(pd.DataFrame({"a": [1.0]}))
-    with pytest.raises(DataError, match="obs has no column 'lable'; the nearest: label"):
+    with pytest.raises(DataError, match="the table has no column 'lable'; the nearest: label"):
         exvae.pl.topic_proportions(proportions(), by="lable")
