@@ -31,7 +31,7 @@ def prepare(
     ----------
     data
         Cells: an AnnData with bootstraps, or the path of its ``.h5ad``. Documents: a corpus, or the
-        path of one together with ``topics``.
+        path of one together with ``topics``; documents without words are left out.
     topics
         Number of topics, for documents; 20 by default.
     batch_key
@@ -67,7 +67,7 @@ def prepare(
 
         corpus = data if isinstance(data, Corpus) else read_corpus(Path(data))
         config = config_with(lda.LDAConfig, options, num_topics=topics or 20)
-        return lda.prepare(corpus, config, np.arange(corpus.num_documents), chosen)
+        return lda.prepare(corpus, config, np.flatnonzero(corpus.lengths), chosen)
     from ..data.h5ad.reading import read_cells
     from .isoforms import fitting as isoforms
 

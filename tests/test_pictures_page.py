@@ -23,7 +23,7 @@ def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     scope: dict[str, object] = {}
     for number, code in enumerate(re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)):
         exec(compile(code, f"pictures.md, block {number}", "exec"), scope)
-    names = ("figure", "usage", "means", "entries", "cells")
+    names = ("figure", "usage", "means", "entries", "cells", "words", "documents", "losses")
     assert all(isinstance(scope[name], Figure) for name in names)
 
 

@@ -10,9 +10,8 @@ import typer
 
 from ...data.errors import DataError
 from ...data.files import require_folder
-from .isoforms import CellsFile
-from .lda import Corpus, DropUnknown
-from .options import Device, Fit, Json, Seed
+from .corpora import CorpusPath, DropUnknown, Id, Label, Text, read_for
+from .options import CellsFile, Device, Fit, Json, Seed
 from .reports import report
 
 if TYPE_CHECKING:
@@ -41,20 +40,22 @@ Replicates = Annotated[
 
 def check_documents(
     fit: Fit,
-    corpus: Corpus,
+    corpus: CorpusPath,
     out: Out,
     split: Annotated[
         Literal["train", "val", "test", "all"], typer.Option(help="Documents to check.")
     ] = "test",
     latents: Latents = "posterior",
     replicates: Replicates = 100,
+    text: Text = "text",
+    label: Label = None,
+    id: Id = None,
     drop_unknown: DropUnknown = False,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Compare documents with documents that the fit generates: word frequencies and bursts."""
-    from ...data.corpus_formats import read_corpus
     from ..checks import documents
     from ..checks.comparison import Replication
     from ..lda import fitting as lda
@@ -63,7 +64,7 @@ def check_documents(
     loaded = lda.load(fit, device)
     check = documents.check_documents(
         loaded,
-        read_corpus(corpus, loaded.vocabulary, drop_unknown),
+        read_for(loaded, corpus, text, label, id, drop_unknown=drop_unknown),
         split=split,
         replication=Replication(latents, replicates, seed),
     )

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from .options import existing_folders
 from .reports import report
 
 
@@ -19,6 +20,7 @@ def import_cells(
         typer.Argument(
             metavar="DIR...",
             help="Output folder of kallisto quant or salmon quant, or a folder of such folders.",
+            callback=existing_folders,
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="CELLS.h5ad", help="The file to write.")],

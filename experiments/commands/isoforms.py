@@ -14,6 +14,7 @@ from typer.core import TyperCommand
 from ...data.files import require_folder
 from ..isoforms import settings
 from .options import (
+    CellsFile,
     Device,
     Epochs,
     Fit,
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Isoform expression of cells from bootstraps.", no_args_is_help=True)
 
-CellsFile = Annotated[
-    Path, typer.Argument(metavar="CELLS.h5ad", help="Cells, from exvae isoforms import.")
-]
 Samples = Annotated[int, typer.Option(min=1, help="Number of draws of the latent variables.")]
 
 
@@ -145,7 +143,7 @@ def fit(
         print(f"exvae: {cells}: X holds fractions; scVI takes them rounded", file=sys.stderr)
     if model == settings.IsoformConfig.model and data.summary is not None:
         _tell_of_genes(data)
-    trained = fitting.fit(
+    result = fitting.fit(
         data,
         config,
         training,
@@ -154,7 +152,7 @@ def fit(
         batch_key=batch_key,
         resume=resume,
     )
-    _report_fit(out, data, groups, asdict(trained.result), device, as_json=json)
+    _report_fit(out, data, groups, asdict(result), device, as_json=json)
 
 
 def _report_fit(

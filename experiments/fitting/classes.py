@@ -60,6 +60,17 @@ def find_class(name: str | type, registered: Mapping[str, str | type], argument:
     return found
 
 
+def name_of(place: str | type | None) -> str | None:
+    """Name by which :func:`find_class` finds a class, for a configuration; names stay.
+
+    Examples
+    --------
+    >>> name_of(dict)
+    'builtins:dict'
+    """
+    return f"{place.__module__}:{place.__qualname__}" if isinstance(place, type) else place
+
+
 def options_of(cls: type) -> set[str]:
     """Names of keyword-only arguments of a constructor and of those it calls with ``**``."""
     names: set[str] = set()

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,15 +23,16 @@ from ...models.base import require
 from ...models.cells import CellModel
 from ...models.decoders import DECODERS
 from ..fitting import fits
-from ..fitting.classes import construct, distribute, find_class, options_of
+from ..fitting.classes import construct, distribute, find_class, name_of, options_of
 from ..fitting.datasets import Subset
-from ..fitting.errors import TrainingInterrupted
 from ..fitting.training import Trainer, TrainingConfig, TrainingResult, choose_device
 from . import inference
 from .settings import IsoformConfig
 
 # Number of held-out cells scored after each epoch.
 MONITORED_CELLS = 500
+# Fields of the configuration that may be classes.
+CLASSES = ("model", "guide", "pooling", "decoder")
 # How cells of unknown batches are treated.
 NEW_BATCHES = (None, "average")
 
@@ -218,25 +219,17 @@ def prepare(
     return training_cells, model.to(device), guide.to(device)
 
 
-class Trained(NamedTuple):
-    """A fit with the trainer that made it, and how training ended."""
-
-    fit: IsoformFit
-    trainer: Trainer
-    result: TrainingResult | None
-
-
 def fit(
     cells: Cells,
     config: IsoformConfig,
     training: TrainingConfig,
-    folder: Path | None = None,
+    folder: Path,
     *,
     train_fraction: float = 0.9,
     batch_key: str | None = None,
     resume: bool = False,
-) -> Trained:
-    """Fit an isoform model, and save it if a folder is given.
+) -> TrainingResult:
+    """Fit an isoform model and save it in a folder.
 
     Trains on a fraction of the cells, chosen by the seed. The loss of the others is recorded after
     each epoch and, with ``training.patience``, decides when to stop.
@@ -245,8 +238,40 @@ def fit(
     ------
     DataError
         If the folder holds another fit, or the cells lack data that the model needs.
-    TrainingInterrupted
-        After Ctrl-C, if a folder holds the fit; without one the fit is returned as it is then.
+    """
+    fits.check_folder(folder, resume=resume)
+    trainer, fitted = set_up(
+        cells, config, training, folder, train_fraction=train_fraction, batch_key=batch_key
+    )
+    fits.begin(folder, fitted.config, fitted.vocabularies, resume=resume)
+    return trainer.train(resume=resume)
+
+
+def set_up(
+    cells: Cells,
+    config: IsoformConfig,
+    training: TrainingConfig,
+    folder: Path | None = None,
+    *,
+    train_fraction: float = 0.9,
+    batch_key: str | None = None,
+    progress: bool = True,
+) -> tuple[Trainer, IsoformFit]:
+    """Make a trainer, and the fit that it trains.
+
+    Parameters
+    ----------
+    cells, config, training, train_fraction, batch_key
+        As for :func:`fit`.
+    folder
+        Folder of the fit; None saves nothing.
+    progress
+        Whether to show a progress bar.
+
+    Raises
+    ------
+    DataError
+        If the cells lack data that the model needs, or the configuration is wrong.
     """
     device = choose_device(training.device)
     torch.manual_seed(training.seed)
@@ -256,15 +281,7 @@ def fit(
             f"{cells.source}: of {cells.num_cells} cells train_fraction {train_fraction} leaves "
             f"{len(trained_on)} to train on and {len(held_out)} held out; choose another"
         )
-    if folder is not None:
-        fits.check_folder(folder, resume=resume)
     training_cells, model, guide = prepare(cells, config, trained_on, device)
-    description = _describe(cells, config, training, train_fraction, batch_key)
-    fitted = IsoformFit(
-        model, guide, cells.isoforms.tolist(), genes_of(cells).tolist(), description, device
-    )
-    if folder is not None:
-        fits.begin(folder, description, fitted.vocabularies, resume=resume)
     trainer = Trainer(
         model,
         guide,
@@ -273,15 +290,11 @@ def fit(
         folder,
         monitor=Monitor(model, guide, training_cells.source, held_out),
         score="held_out_loss_per_cell" if training.patience else None,
+        progress=progress,
     )
-    try:
-        result = trainer.train(resume=resume)
-    except TrainingInterrupted:
-        if folder is not None:
-            raise
-        result = None
-    model.eval(), guide.eval()
-    return Trained(fitted, trainer, result)
+    description = _describe(cells, config, training, train_fraction, batch_key)
+    isoforms, genes = cells.isoforms.tolist(), genes_of(cells).tolist()
+    return trainer, IsoformFit(model, guide, isoforms, genes, description, device)
 
 
 def _describe(
@@ -294,7 +307,7 @@ def _describe(
     """Content of ``config.json``."""
     return {
         "kind": "isoforms",
-        "model": fits.described(config),
+        "model": {**asdict(config), **{key: name_of(getattr(config, key)) for key in CLASSES}},
         "training": asdict(training),
         "split": {"train_fraction": train_fraction},
         "data": {

@@ -76,6 +76,7 @@ def groups_of(obs: pd.DataFrame, groupby: str | None, source: str = "adata: obs"
     if groupby is None:
         return pd.Series("all cells", obs.index, dtype="category")
     values = column_of(obs, groupby, source)
+    values = values.mask(values.astype(str) == "")
     if values.dtype != "category":
         values = values.astype("category")
         values = values.cat.reorder_categories(sorted(values.cat.categories, key=_by_numbers))

@@ -36,6 +36,7 @@ COMMANDS = {
         *("--cells", "30", "--isoforms", "24", "--epochs", "1", "--long", "1"),
         *("--samples", "2", "--seeds", "0"),
     ],
+    "isoform_batches.py": ["--cells", "40", "--isoforms", "40", "--seeds", "0"],
     "isoform_states.py": ["--seeds", "0", "--epochs", "1", "--scvi-epochs", "1"],
 }
 
@@ -158,6 +159,15 @@ def test_the_comparison_of_cell_states(tmp_path: Path) -> None:
     printed = run("isoform_states.py", str(path))
     assert "exvae" in printed
     assert "ARI" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.peers
+def test_the_correction_of_batches() -> None:
+    pytest.importorskip("harmonypy", reason='needs the extra "peers"')
+    pytest.importorskip("scvi", reason='needs the extra "peers"')
+    printed = run("isoform_batches.py")
+    assert printed.count("mixing") == 5
 
 
 def test_the_agreement_of_two_scvi(tmp_path: Path) -> None:

@@ -112,8 +112,10 @@ def test_evaluate_agrees_with_a_loop_over_words(exvae, corpus: Path, fit: Path) 
 def test_infer_writes_proportions(exvae, corpus: Path, fit: Path, tmp_path: Path) -> None:
     assert exvae("lda", "infer", fit, corpus, "--out", tmp_path / "topics.csv").status == 0
     table = pd.read_csv(tmp_path / "topics.csv", index_col="document")
-    assert table.shape == (300, 4)
-    np.testing.assert_allclose(table.sum(axis=1), 1.0, atol=1e-5)
+    assert table.shape == (300, 5)
+    proportions = table.drop(columns="dominant_topic").to_numpy()
+    np.testing.assert_allclose(proportions.sum(axis=1), 1.0, atol=1e-5)
+    assert table["dominant_topic"].tolist() == proportions.argmax(1).tolist()
 
 
 def test_topics_are_listed_by_weight(exvae, fit: Path) -> None:
@@ -304,3 +306,34 @@ def test_patience_of_the_command_arrives(exvae, corpus: Path, tmp_path: Path) ->
     options = ["--topics", 2, "--epochs", 1, "--patience", 3, "--out", tmp_path / "fit"]
     assert exvae("lda", "fit", corpus, *options).status == 0
     assert exvae("info", tmp_path / "fit", "--json").json["training"]["patience"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("isoforms fit none.h5ad --out F", "none.h5ad: no such file; give the cells as .h5ad"),
+        ("isoforms fit text.h5ad --out F", "text.h5ad: not a readable .h5ad file"),
+        ("isoforms evaluate none none.h5ad", "none: is no fit"),
+        ("isoforms import none --out new.h5ad", "none: does not exist; give directories"),
+        ("isoforms import text.h5ad --out new.h5ad", "text.h5ad: is a file; give directories"),
+        ("lda fit none --topics 2 --out F", "none: no such file or folder; check the path"),
+        ("lda infer none none --out t.csv", "none: is no fit"),
+    ],
+)
+def test_missing_files_are_told_before_anything_heavy_is_loaded(
+    arguments: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "text.h5ad").write_text("no cells", encoding="utf-8")
+    code = (
+        "import sys, atexit; from exvae.experiments.cli import main\n"
+        "heavy = ('torch', 'pandas', 'pyro', 'anndata')\n"
+        "atexit.register(lambda: print([name for name in heavy if name in sys.modules]))\n"
+        f"sys.argv = ['exvae', *{arguments.split()!r}]; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"exvae: {message}")
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout.strip() == "[]"

@@ -53,8 +53,8 @@ def test_groups_are_in_the_order_of_their_numbers_or_categories() -> None:
 
 
 def test_cells_without_a_group_are_a_group_of_their_own() -> None:
-    obs = pd.DataFrame({"type": ["b", None, "a"]})
-    assert groups_of(obs, "type").tolist() == ["b", "no type", "a"]
+    obs = pd.DataFrame({"type": ["b", None, "a", ""]})
+    assert groups_of(obs, "type").tolist() == ["b", "no type", "a", "no type"]
 
 
 def test_layers_may_be_sparse(adata: AnnData) -> None:
