@@ -12,4 +12,4 @@ class DataError(ValueError):
 
 
 class DataWarning(UserWarning):
-    """Input that is used, though not as its owner may expect; the command prints one line."""
+    """Input that can be used, at a loss; the message is one line naming the data and the remedy."""

@@ -13,7 +13,7 @@ import torch
 from anndata import AnnData
 
 from ..data.cells import Cells
-from ..data.errors import DataError
+from ..data.errors import DataError, DataWarning
 from ..data.h5ad.reading import read_cells
 from ..data.progress import progress_bar
 from .fitting import fits
@@ -21,13 +21,8 @@ from .fitting.errors import TrainingInterrupted
 from .fitting.training import TrainingConfig
 from .isoforms import annotating, evaluation, exporting, fitting, inference
 from .isoforms.export_writing import ExportOptions
-from .isoforms.expression import (
-    Scale,
-    draw_expression,
-    layers_of,
-    scale_of,
-    spaced_draws,
-)
+from .isoforms.expression import Scale, draw_expression, layers_of, scale_of, spaced_draws
+from .isoforms.notes import notes_of_cells
 from .isoforms.settings import (
     BATCH_SIZE,
     EPOCHS,
@@ -63,6 +58,11 @@ class IsoformModel:
     DataError
         If the cells cannot be used.
 
+    Warns
+    -----
+    DataWarning
+        If the cells are few, lack genes, or must be rounded.
+
     Examples
     --------
     >>> import exvae
@@ -80,6 +80,8 @@ class IsoformModel:
         self._adata: AnnData | None = adata if isinstance(adata, AnnData) else None
         self._batch_key = batch_key
         self._config = config_with(IsoformConfig, options)
+        for note in notes_of_cells(self._cells, fitting.class_of_model(self._config)):
+            warnings.warn(note, DataWarning, stacklevel=2)
         self._fit: fitting.IsoformFit | None = None
         self._state: dict[str, Any] = {}
         self._metrics: list[dict[str, float]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.corpora import Corpus
+from ..data.errors import DataWarning
 from .fitting.datasets import Subset
 from .fitting.training import choose_device
 
@@ -52,6 +54,11 @@ def prepare(
     DataError
         If the data cannot be read, or an option does not exist.
 
+    Warns
+    -----
+    DataWarning
+        If the cells are few, lack genes, or must be rounded.
+
     Examples
     --------
     >>> import exvae
@@ -70,9 +77,12 @@ def prepare(
         return lda.prepare(corpus, config, np.flatnonzero(corpus.lengths), chosen)
     from ..data.h5ad.reading import read_cells
     from .isoforms import fitting as isoforms
+    from .isoforms.notes import notes_of_cells
 
     cells = read_cells(data, batch_key)
     config = config_with(isoforms.IsoformConfig, options)
+    for note in notes_of_cells(cells, isoforms.class_of_model(config)):
+        warnings.warn(note, DataWarning, stacklevel=2)
     return isoforms.prepare(cells, config, np.arange(cells.num_cells), chosen)
 
 

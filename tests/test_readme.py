@@ -73,11 +73,11 @@ def test_loops_are_short() -> None:
 def test_the_quick_start_with_isoforms_runs(quantified: Path) -> None:
     found = run("exvae.IsoformModel")
     cells = found["adata"]
-    assert cells.obsm["X_exvae"].shape == (2, 10)
+    assert cells.obsm["X_exvae"].shape == (20, 10)
     layer = anndata.AnnData(cells.layers["expression_log1p"]).to_df().to_numpy()
     correlation = np.corrcoef(np.log1p(cells.X.toarray()).ravel(), layer.ravel())
     assert correlation[0, 1] > 0.9
-    assert found["genes"].shape == (2, 1)
+    assert found["genes"].shape == (20, 1)
     assert repr(exvae.load(quantified / "FIT")) == repr(found["model"])
 
 

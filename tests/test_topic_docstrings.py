@@ -67,7 +67,7 @@ def test_examples_run(
 
 def test_the_page_labels_documents_of_a_table(folder: Path) -> None:
     page = Path(__file__).resolve().parents[1] / "docs" / "topics.md"
-    (code,) = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    code = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)[0]
     assert len([line for line in code.splitlines() if line]) <= 5
     scope = {"news": pd.read_csv("news.csv")}
     exec(compile(code, "topics.md", "exec"), scope)

@@ -28,8 +28,9 @@ def write_zarr(source: Path, out: Path) -> None:
     import zarr  # optional
     from anndata.io import read_elem, write_elem
 
-    # The format that all versions of anndata since 0.8 read.
-    new = zarr.open_group(str(out), mode="w", zarr_format=2)
+    # The format that all versions of anndata since 0.8 read, and the only one of zarr 2.
+    options = {} if zarr.__version__.startswith("2.") else {"zarr_format": 2}
+    new = zarr.open_group(str(out), mode="w", **options)
     with h5py.File(source, "r") as old:
         new.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         for name in old:

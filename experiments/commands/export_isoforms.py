@@ -12,9 +12,9 @@ from typer.core import TyperCommand
 from ...data.errors import DataError
 from ...data.files import reading
 from ..isoforms import settings
-from .isoforms import CellsFile, Samples
-from .options import Device, Fit, Json, Seed
-from .reports import report
+from .isoforms import Samples
+from .options import CellsFile, Device, Fit, Json, Seed
+from .reports import report, tell
 
 
 class ManyQuantiles(TyperCommand):
@@ -89,9 +89,11 @@ def export(
     An entry of the sparse layers is zero if more than one read is improbable (less than 5 %).
     """
     from ..isoforms import exporting, fitting
+    from ..isoforms.notes import notes_of_intervals
 
+    loaded = fitting.load(fit, device)
     written = exporting.export(
-        fitting.load(fit, device),
+        loaded,
         cells,
         out,
         csv=csv,
@@ -106,6 +108,7 @@ def export(
         genes=None if genes is None else _names(genes),
         bootstraps=not no_bootstraps,
     )
+    tell(notes_of_intervals(loaded.config["model"]["model"]))
     report(written, as_json=json)
 
 

@@ -3,7 +3,6 @@
 # Heavy imports are local so that the command line starts fast.
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -26,7 +25,7 @@ from .options import (
     Set,
     parse_settings,
 )
-from .reports import report, report_fit
+from .reports import report, report_fit, tell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,20 +35,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Isoform expression of cells from bootstraps.", no_args_is_help=True)
 
 Samples = Annotated[int, typer.Option(min=1, help="Number of draws of the latent variables.")]
-
-
-def _tell_of_genes(cells: Cells) -> None:
-    """Tell if each isoform is taken as a gene of its own, and why."""
-    if cells.genes is None:
-        reason = "var has no column gene (exvae isoforms import --t2g makes one)"
-    elif not cells.keeps_bootstraps:
-        reason = "no two bootstraps are kept (import --layers 5 keeps some)"
-    else:
-        return
-    print(
-        f"exvae: {cells.source}: each isoform is taken as a gene of its own: {reason}",
-        file=sys.stderr,
-    )
 
 
 @app.command()
@@ -116,6 +101,7 @@ def fit(
     from ...data.h5ad.reading import read_cells
     from ..fitting.training import TrainingConfig
     from ..isoforms import fitting
+    from ..isoforms.notes import notes_of_cells
 
     options = parse_settings(set_)
     options |= {k: v for k, v in (("error", error), ("noise", noise)) if v is not None}
@@ -123,10 +109,7 @@ def fit(
     training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
     data = read_cells(cells, batch_key)
     groups = _groups(data, label or batch_key)
-    if model == "scvi" and (data.counts.data % 1).any():
-        print(f"exvae: {cells}: X holds fractions; scVI takes them rounded", file=sys.stderr)
-    if model == settings.IsoformConfig.model and data.summary is not None:
-        _tell_of_genes(data)
+    tell(notes_of_cells(data, fitting.class_of_model(config)))
     result = fitting.fit(
         data,
         config,
@@ -151,7 +134,7 @@ def _report_fit(
     """Draw a finished fit and print its result."""
     import numpy as np
 
-    from ..drawing.isoforms import draw_states
+    from ..drawing.embeddings import draw_states
     from ..drawing.saving import save
     from ..drawing.training import draw_training
     from ..fitting import fits
@@ -226,19 +209,28 @@ def gene(
     exported: Annotated[
         Path, typer.Argument(metavar="OUT.h5ad", help="Cells, from exvae isoforms export.")
     ],
-    name: Annotated[str, typer.Argument(metavar="GENE", help="Name of a gene or isoform.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="GENE...", help="Names of genes or isoforms.")
+    ],
     out: Annotated[Path, typer.Option(metavar="GENE.png", help="The picture to write.")],
     group: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Column of obs to group the cells by.")
     ] = None,
+    max_isoforms: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Isoforms of a gene to draw, the most expressed."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Draw the expression of a gene's isoforms in every cell, with intervals."""
-    from ..drawing.isoforms import draw_gene
+    """Draw the isoforms of genes in every cell, with intervals."""
+    from .. import pl
     from ..drawing.saving import save
-    from ..isoforms.exporting import read_gene
+    from ..isoforms.exported import read_exported
+    from ..isoforms.notes import model_of, notes_of_intervals
 
     require_folder(out)
-    table = read_gene(exported, name, group)
-    save(draw_gene(table, name), out)
-    report({"picture": str(out), "isoforms": int(table["isoform"].nunique())}, as_json=json)
+    cells, interval = read_exported(exported, names, group)
+    figure = pl.gene(cells, names, group, interval=interval, max_isoforms=max_isoforms)
+    save(figure, out)
+    tell(notes_of_intervals(model_of(cells)))
+    report({"picture": str(out), "isoforms": cells.n_vars}, as_json=json)

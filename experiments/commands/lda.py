@@ -186,7 +186,15 @@ def infer(
     text: Text = "text",
     label: Label = None,
     id: Id = None,
+    uncertainty: Annotated[
+        bool,
+        typer.Option(
+            "--uncertainty",
+            help="Add standard deviations and 95 % intervals, by Gibbs sampling of each document.",
+        ),
+    ] = False,
     drop_unknown: DropUnknown = False,
+    seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -197,6 +205,10 @@ def infer(
     loaded = fitting.load(fit, device)
     documents = read_for(loaded, corpus, text, label, id, drop_unknown=drop_unknown)
     table = tables.topic_table(loaded, documents, steps=refine)
+    if uncertainty:
+        from ..lda.uncertainty import with_uncertainty
+
+        table = with_uncertainty(table, loaded, documents, seed=seed)
     require_folder(out)
     fits.write_atomically(out, lambda path: table.to_csv(path, float_format="%.6g"))
     report({"out": os.fspath(out), "documents": len(table)}, as_json=json)
@@ -206,18 +218,25 @@ def infer(
 def topics(
     fit: Fit,
     top: Annotated[int, typer.Option(min=1, help="Words per topic.")] = 10,
+    relevance: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Weight of a word's probability against its lift; 1 lists the most probable.",
+        ),
+    ] = 0.6,
     json: Json = False,
 ) -> None:
-    """List the most probable words of each topic, the most used topic first."""
+    """List the most relevant words of each topic, the most used topic first."""
     from ..lda import fitting, tables
 
-    words = tables.top_words(fitting.load(fit, "cpu"), top)
+    words = tables.top_words(fitting.load(fit, "cpu"), top, relevance=relevance)
     listed = [
         {
             "topic": int(topic),
             "weight": float(group["weight"].iloc[0]),
-            "words": group["word"].tolist(),
-            "probabilities": group["probability"].tolist(),
+            "words": group[["word", "probability"]].to_dict("records"),
         }
         for topic, group in words.groupby("topic", sort=False)
     ]
@@ -225,4 +244,5 @@ def topics(
         report({"topics": listed}, as_json=True)
         return
     for entry in listed:
-        print(f"{entry['topic']:>4}  {entry['weight']:6.1%}  {' '.join(entry['words'])}")
+        found = " ".join(own["word"] for own in entry["words"])
+        print(f"{entry['topic']:>4}  {entry['weight']:6.1%}  {found}")

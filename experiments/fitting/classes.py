@@ -73,15 +73,21 @@ def name_of(place: str | type | None) -> str | None:
 
 def options_of(cls: type) -> set[str]:
     """Names of keyword-only arguments of a constructor and of those it calls with ``**``."""
-    names: set[str] = set()
+    return set(defaults_of(cls))
+
+
+def defaults_of(cls: type) -> dict[str, Any]:
+    """Default values of the arguments of :func:`options_of`, by name."""
+    defaults: dict[str, Any] = {}
     for base in cls.__mro__:
         if "__init__" not in vars(base):
             continue
         parameters = inspect.signature(base.__init__).parameters.values()
-        names |= {part.name for part in parameters if part.kind is part.KEYWORD_ONLY}
+        own = {part.name: part.default for part in parameters if part.kind is part.KEYWORD_ONLY}
+        defaults = own | defaults  # a subclass goes before its bases
         if not any(part.kind is part.VAR_KEYWORD for part in parameters):
             break
-    return names
+    return defaults
 
 
 def distribute(options: Mapping[str, Any], takers: Sequence[set[str]]) -> list[dict[str, Any]]:

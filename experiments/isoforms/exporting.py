@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
-import numpy as np
-import pandas as pd
 from anndata import AnnData
 
 from ...data.errors import DataError
 from ...data.files import folder_written_atomically, require_folder, written_atomically
 from ...data.h5ad.conversion import require_zarr, write_csv, write_zarr
 from ...data.h5ad.reading import open_cells
-from ...data.h5ad.stored_rows import StoredRows
-from ...data.row_blocks import blocks
 from . import inference
 from .export_writing import READ, ExportOptions, ExportWriter
 from .fitting import IsoformFit
@@ -119,85 +115,3 @@ def _write_csv(source: Path, csv: Path | None) -> None:
     if csv is not None:
         with folder_written_atomically(csv) as folder:
             write_csv(source, folder)
-
-
-# Reading an export
-
-
-def read_gene(path: Path, gene: str, group: str | None = None) -> pd.DataFrame:
-    """Read the expression of a gene's isoforms from an export.
-
-    Parameters
-    ----------
-    path
-        The file that :func:`export` wrote.
-    gene
-        A gene of ``var["gene"]``, or an isoform.
-    group
-        Column of ``obs`` to group the cells by; None makes one group.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``isoform``, ``cell``, ``group``, ``expression``, ``low`` and ``high`` (reads), a
-        row for each isoform and cell; ``attrs["interval"]`` names the layers of ``low`` and
-        ``high``.
-
-    Raises
-    ------
-    DataError
-        If the file is no export, or has no such gene or column.
-    """
-    from anndata.io import read_elem
-
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise DataError(f"{path}: is no readable .h5ad file; give one that export wrote") from error
-    with file:
-        layers = file.get("layers", {})
-        if "expression" not in layers:
-            raise DataError(f"{path}: has no layer expression; give a file that export wrote")
-        obs, var = read_elem(file["obs"]), read_elem(file["var"])
-        chosen = var.index == gene
-        if "gene" in var:
-            chosen |= (var["gene"].astype(str) == gene).to_numpy()
-        if not chosen.any():
-            raise DataError(f"{path}: has no gene or isoform {gene}; see its var")
-        if group is not None and group not in obs:
-            columns = ", ".join(obs.columns) or "none"
-            raise DataError(f"{path}: obs has no column {group!r}; choose one of {columns}")
-        interval = _widest_interval(path, layers)
-        columns = np.flatnonzero(chosen)
-        values = {
-            name: _columns_of(layers[layer], columns)
-            for name, layer in zip(
-                ("expression", "low", "high"), ("expression", *interval), strict=True
-            )
-        }
-    num_cells = len(obs)
-    table = pd.DataFrame({name: array.T.ravel() for name, array in values.items()})
-    table["isoform"] = np.repeat(var.index.to_numpy().astype(str)[columns], num_cells)
-    table["cell"] = np.tile(obs.index.to_numpy().astype(str), len(columns))
-    groups = np.full(num_cells, "all cells") if group is None else obs[group].astype(str).to_numpy()
-    table["group"] = np.tile(groups, len(columns))
-    table.attrs["interval"] = interval
-    return table
-
-
-def _columns_of(layer: h5py.Group | h5py.Dataset, columns: np.ndarray) -> np.ndarray:
-    """Read columns of a layer, dense, shape (cells, columns)."""
-    rows = StoredRows(layer)
-    parts = (rows[some][:, columns] for some in blocks(*rows.shape))
-    return np.concatenate(
-        [part if isinstance(part, np.ndarray) else part.toarray() for part in parts]
-    )
-
-
-def _widest_interval(path: Path, layers: Iterable[str]) -> tuple[str, str]:
-    """Name the layers of the outermost quantiles."""
-    prefix = "expression_q"
-    levels = sorted(float(name.removeprefix(prefix)) for name in layers if name.startswith(prefix))
-    if not levels or not levels[0] < 0.5 < levels[-1]:
-        raise DataError(f"{path}: has no quantiles on both sides of 0.5; export it with some")
-    return f"{prefix}{levels[0]:g}", f"{prefix}{levels[-1]:g}"

@@ -23,7 +23,7 @@ from ...models.base import require
 from ...models.cells import CellModel
 from ...models.decoders import DECODERS
 from ..fitting import fits
-from ..fitting.classes import construct, distribute, find_class, name_of, options_of
+from ..fitting.classes import construct, defaults_of, distribute, find_class, name_of, options_of
 from ..fitting.datasets import Subset
 from ..fitting.training import Trainer, TrainingConfig, TrainingResult, choose_device
 from . import inference
@@ -57,6 +57,15 @@ class IsoformFit:
     def batch_key(self) -> str | None:
         """Column of ``obs`` with the batch of a cell."""
         return self.config["data"]["batch_key"]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Values of the options of model, decoder and guide by name, defaults included."""
+        chosen = self.config["model"]
+        defaults = [
+            defaults_of(type(part)) for part in (self.guide, self.model.decoder, self.model)
+        ]
+        return {**defaults[0], **defaults[1], **defaults[2], **chosen, **chosen["options"]}
 
     def source(self, cells: Cells) -> BatchSource:
         """Prepare cells for the model, on its device."""
@@ -145,6 +154,11 @@ def genes_of(cells: Cells) -> np.ndarray:
     return cells.genes if cells.genes is not None and cells.keeps_bootstraps else cells.isoforms
 
 
+def class_of_model(config: IsoformConfig) -> type[CellModel]:
+    """Find the class of the model; DataError if there is no such class."""
+    return find_class(config.model, MODELS, "model")
+
+
 def build(
     config: IsoformConfig, genes: Sequence[str], num_batches: int
 ) -> tuple[CellModel, CellGuide]:
@@ -164,7 +178,7 @@ def build(
     DataError
         If a class or an option does not exist, or has no such value.
     """
-    model_class = find_class(config.model, MODELS, "model")
+    model_class = class_of_model(config)
     decoder = find_class(config.decoder, DECODERS, "decoder")
     guide_class = find_class(config.guide or model_class.default_guide, CELL_GUIDES, "guide")
     pooling = find_class(config.pooling, POOLINGS, "pooling")

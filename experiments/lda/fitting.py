@@ -20,7 +20,7 @@ from ...guides.lda import LDAGuide
 from ...guides.sets import POOLINGS
 from ...models.lda import LDA
 from ..fitting import fits
-from ..fitting.classes import construct, distribute, find_class, name_of, options_of
+from ..fitting.classes import construct, defaults_of, distribute, find_class, name_of, options_of
 from ..fitting.datasets import Subset
 from ..fitting.training import Trainer, TrainingConfig, TrainingResult, choose_device
 from .completion import INFERENCE_BATCH, Monitor, batches, infer, perplexity
@@ -75,6 +75,13 @@ class LDAFit:
         """How the texts of its corpus were split; None for counts."""
         described = self.config.get("tokenizer")
         return None if described is None else Tokenizer(**described)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Values of the options of model and guide by name, defaults included."""
+        chosen = self.config["model"]
+        defaults = defaults_of(type(self.guide)) | defaults_of(type(self.guide.model))
+        return {**defaults, **chosen, **chosen["options"]}
 
 
 def build(config: LDAConfig, vocabulary_size: int) -> tuple[LDA, LDAGuide]:

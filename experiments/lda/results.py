@@ -13,8 +13,9 @@ from ...data.corpus_formats.vocabularies import map_words
 from ...data.errors import DataError
 from ...data.texts import corpus_of_texts
 from ...data.tokenizer import Tokenizer
-from . import comparison, fitting, tables
+from . import fitting, tables
 from .coherence import coherence
+from .uncertainty import with_uncertainty
 
 Documents = Corpus | Iterable[str | Sequence[str]]
 """A corpus, texts, or lists of words."""
@@ -42,13 +43,18 @@ class TopicResults:
             raise DataError("the model is not trained; call train() first")
         return self._fit
 
-    def topics(self, top: int = 10, *, tidy: bool = False) -> pd.DataFrame:
-        """Most probable words of each topic, the most used topic first.
+    def topics(
+        self, top: int = 10, *, relevance: float = tables.RELEVANCE, tidy: bool = False
+    ) -> pd.DataFrame:
+        """Most relevant words of each topic, the most used topic first.
 
         Parameters
         ----------
         top
             Number of words.
+        relevance
+            Weight of a word's probability against its lift, from 0 to 1; 1 lists the most probable
+            words (Sievert & Shirley, 2014).
         tidy
             One row for each word, with its probability, in place of one for each topic.
 
@@ -62,7 +68,7 @@ class TopicResults:
         >>> model.topics(3).shape
         (2, 4)
         """
-        words = tables.top_words(self.fitted, top)
+        words = tables.top_words(self.fitted, top, relevance=relevance)
         if tidy:
             return words
         wide = words.pivot(index="topic", columns="rank", values="word").rename_axis(columns=None)
@@ -70,7 +76,14 @@ class TopicResults:
         wide.insert(0, "weight", weights)
         return wide.loc[weights.index]
 
-    def transform(self, documents: Documents | None = None, *, refine: int = 5) -> pd.DataFrame:
+    def transform(
+        self,
+        documents: Documents | None = None,
+        *,
+        refine: int = 5,
+        return_uncertainty: bool = False,
+        seed: int = 0,
+    ) -> pd.DataFrame:
         """Posterior mean topic proportions of documents.
 
         Documents without a known word get the prior mean, with a warning.
@@ -81,19 +94,29 @@ class TopicResults:
             A corpus or texts, split as those of the model were; its own corpus by default.
         refine
             Number of refinement steps after the encoder.
+        return_uncertainty
+            Whether to add standard deviations and 95 % intervals, by Gibbs sampling of each
+            document.
+        seed
+            Seed of the sampling.
 
         Returns
         -------
         pandas.DataFrame
             Indexed by the documents' ids: ``topic_0`` ..., ``dominant_topic`` and, where there are
-            labels, ``label``.
+            labels, ``label``; with uncertainty also ``topic_0_sd``, ``topic_0_q0.025``,
+            ``topic_0_q0.975`` ....
 
         Examples
         --------
         >>> list(model.transform(["Heavy rain and wind.", "The striker missed."]))
         ['topic_0', 'topic_1', 'dominant_topic']
         """
-        return tables.topic_table(self.fitted, self._documents(documents), steps=refine)
+        corpus = self._documents(documents)
+        table = tables.topic_table(self.fitted, corpus, steps=refine)
+        if return_uncertainty:
+            table = with_uncertainty(table, self.fitted, corpus, seed=seed)
+        return table
 
     def top_documents(
         self, count: int = 5, corpus: Documents | None = None, *, refine: int = 5
@@ -161,9 +184,10 @@ class TopicResults:
         measure: str = "c_npmi",
         corpus: Documents | None = None,
         *,
+        relevance: float = tables.RELEVANCE,
         per_topic: bool = False,
     ) -> float | pd.Series:
-        """Coherence of the ``top`` words of the topics in a corpus, by default the model's own.
+        """Coherence of the words that :meth:`topics` lists in a corpus, by default the model's own.
 
         ``measure`` is one of :func:`~exvae.experiments.lda.coherence.coherence`: ``c_npmi``
         (windows of 10 words) or ``npmi_documents`` (whole documents, also for corpora of counts).
@@ -173,7 +197,7 @@ class TopicResults:
         >>> -1 <= model.coherence(5) <= 1
         True
         """
-        words = comparison.top_indices(self.fitted.guide.topics.mean().cpu().numpy(), top)
+        words = tables.top_positions(self.fitted, top, relevance=relevance).numpy()
         found = coherence(self._documents(corpus), words, measure=measure)
         if per_topic:
             return pd.Series(found, pd.RangeIndex(len(found), name="topic"), name=measure)

@@ -7,15 +7,29 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
 from ...data.corpora import Corpus
 from ...data.errors import DataError
 from .completion import infer
 from .fitting import LDAFit, warn
 
+# Readers told topics best by words of this relevance (Sievert & Shirley, 2014).
+RELEVANCE = 0.6
 
-def top_words(fit: LDAFit, count: int) -> pd.DataFrame:
-    """Most probable words of each topic, the most used topic first.
+
+def top_words(fit: LDAFit, count: int, *, relevance: float = RELEVANCE) -> pd.DataFrame:
+    """Most relevant words of each topic, the most used topic first.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    count
+        Number of words of each topic.
+    relevance
+        Weight of a word's probability against its lift, from 0 to 1, see
+        :meth:`~exvae.guides.conjugate.TopicPosterior.relevance`; 1 lists the most probable words.
 
     Returns
     -------
@@ -25,13 +39,20 @@ def top_words(fit: LDAFit, count: int) -> pd.DataFrame:
     """
     concentration = fit.guide.topics.concentration.cpu()
     weight = concentration.sum(-1) / concentration.sum()
-    probability, word = fit.guide.topics.mean().cpu().topk(min(count, len(fit.vocabulary)))
+    word = top_positions(fit, count, relevance=relevance)
+    probability = fit.guide.topics.mean().cpu().gather(-1, word)
     rows = [
         (topic, float(weight[topic]), rank + 1, fit.vocabulary[word[topic, rank]], float(value))
         for topic in weight.argsort(descending=True).tolist()
         for rank, value in enumerate(probability[topic])
     ]
     return pd.DataFrame(rows, columns=["topic", "weight", "rank", "word", "probability"])
+
+
+def top_positions(fit: LDAFit, count: int, *, relevance: float = RELEVANCE) -> Tensor:
+    """Positions of the most relevant words in the vocabulary, shape (topics, count)."""
+    score = fit.guide.topics.relevance(relevance).cpu()
+    return score.topk(min(count, len(fit.vocabulary))).indices
 
 
 def topic_table(fit: LDAFit, corpus: Corpus, *, steps: int) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from exvae.data.corpora import halve, select_split, write_corpus
 from exvae.data.corpus_formats import read_corpus
 from exvae.data.simulators.documents import simulate_corpus
 from exvae.experiments.fitting.training import LossNotFinite, TrainingInterrupted
-from exvae.experiments.lda import completion, fitting
+from exvae.experiments.lda import completion, fitting, tables
 
 FIT = ("lda", "fit", "{corpus}", "--topics", 3, "--out", "{out}")
 
@@ -124,9 +124,15 @@ def test_topics_are_listed_by_weight(exvae, fit: Path) -> None:
     weights = [topic["weight"] for topic in listed]
     assert weights == sorted(weights, reverse=True)
     assert sum(weights) == pytest.approx(1.0)
+    loaded = fitting.load(fit)
+    for options, chosen in (((), {}), (("--relevance", 1), {"relevance": 1.0})):
+        found = exvae("lda", "topics", fit, "--top", 3, *options, "--json").json["topics"]
+        expected = tables.top_words(loaded, 3, **chosen)["word"].tolist()
+        assert [own["word"] for topic in found for own in topic["words"]] == expected
     readable = exvae("lda", "topics", fit, "--top", 3).out.splitlines()
     assert len(readable) == 4
-    assert readable[0].split()[2:] == listed[0]["words"]
+    assert readable[0].split()[2:] == [own["word"] for own in listed[0]["words"]]
+    assert all(0 < own["probability"] < 1 for topic in listed for own in topic["words"])
 
 
 def test_info_tells_what_was_fitted(exvae, fit: Path) -> None:

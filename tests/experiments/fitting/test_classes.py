@@ -9,13 +9,20 @@ import pytest
 from torch import nn
 
 from exvae.data.errors import DataError
-from exvae.experiments.fitting.classes import construct, distribute, find_class, options_of
+from exvae.experiments.fitting.classes import (
+    construct,
+    defaults_of,
+    distribute,
+    find_class,
+    options_of,
+)
 from exvae.guides import CELL_GUIDES
 from exvae.guides.paper_isoforms import PaperGuide
 from exvae.models import MODELS
 from exvae.models.decoders import LinearDecoder, NetworkDecoder
 from exvae.models.isoforms import EffectiveReadIsoforms
 from exvae.models.paper_isoforms import BootstrapIsoforms
+from exvae.models.scvi import SCVI
 
 REGISTERED = {"linear": "torch.nn:Linear", "norm": nn.LayerNorm}
 
@@ -124,6 +131,12 @@ def test_options_are_of_all_constructors_that_pass_them_on() -> None:
     assert options_of(Base) == {"height", "width"}
     assert options_of(Passing) == options_of(Plain) == {"height", "width", "depth"}
     assert options_of(Ending) == {"colour"}
+
+
+def test_defaults_of_a_subclass_go_before_its_bases() -> None:
+    assert defaults_of(Passing) == {"depth": 1, "height": 1, "width": 1}
+    assert defaults_of(SCVI)["dropout"] == "network"
+    assert defaults_of(BootstrapIsoforms)["dropout"] == "none"
 
 
 def test_options_of_models_and_decoders() -> None:

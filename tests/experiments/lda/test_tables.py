@@ -54,7 +54,7 @@ def test_topics_are_told_by_weight_and_their_words_by_probability(
     expressive_fit: LDAFit,
 ) -> None:
     held = expressive_fit.guide.topics.concentration.double().numpy()
-    table = tables.top_words(expressive_fit, 4)
+    table = tables.top_words(expressive_fit, 4, relevance=1.0)
     order = np.argsort(-held.sum(1))
     assert table["topic"].tolist() == np.repeat(order, 4).tolist()
     assert table["rank"].tolist() == [1, 2, 3, 4] * 3
@@ -96,3 +96,20 @@ def test_prevalence_is_the_mean_of_each_label() -> None:
         tables.prevalence(TABLE, columns, by=["a", "b"])
     with pytest.raises(DataError, match="no labels"):
         tables.prevalence(TABLE[columns], columns)
+
+
+@pytest.mark.parametrize("relevance", [None, 0.0, 0.3])
+def test_words_are_listed_by_relevance(expressive_fit: LDAFit, relevance: float | None) -> None:
+    """A mean of the logs of probability and lift; 0.6 of the first by default."""
+    held = expressive_fit.guide.topics.concentration.double().numpy()
+    phi, share = held / held.sum(1, keepdims=True), held.sum(0) / held.sum()
+    weight = 0.6 if relevance is None else relevance
+    score = weight * np.log(phi) + (1 - weight) * np.log(phi / share)
+    options = {} if relevance is None else {"relevance": relevance}
+    table = tables.top_words(expressive_fit, 4, **options)
+    for topic, own in table.groupby("topic"):
+        best = np.argsort(-score[topic])[:4]
+        assert own["word"].tolist() == expressive_fit.vocabulary[best].tolist()
+        np.testing.assert_allclose(own["probability"], phi[topic][best], rtol=1e-5)
+    most_probable = tables.top_words(expressive_fit, 4, relevance=1.0)
+    assert (table["word"] != most_probable["word"]).any()
