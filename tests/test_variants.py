@@ -119,10 +119,13 @@ def test_a_variant_of_cells_works_from_the_command_line(run: Run, kind: str, tmp
     run("isoforms", "export", out, cells, "--out", exported, "--samples", 3)
     written = anndata.read_h5ad(exported)
     assert np.isfinite(written.obsm["X_exvae"]).all()
-    layers = [written.layers[f"expression{name}"] for name in ("_q0.1", "", "_q0.9", "_sd")]
+    names = [f"expression{name}" for name in ("_q0.1", "", "_q0.9", "_sd")]
+    layers = [written.layers[name].toarray() for name in names]
     low, mean, high, sd = layers
     assert np.isfinite(layers).all()
-    assert (low <= high).all() and (mean > 0).all() and (sd >= 0).all() and (sd > 0).any()
+    assert (low <= high).all() and (sd >= 0).all() and (sd > 0).any()
+    # Zeros alone are left out: more than one read is likely in every other entry.
+    assert (written.layers["expression"].data >= 0).all() and (mean > 0).mean() > 0.9
 
 
 @pytest.mark.parametrize("kind", TOPIC_VARIANTS)

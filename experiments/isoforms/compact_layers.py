@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -105,6 +106,9 @@ def compact_layers(
     layers |= replicates
     keep = torch.stack(likely).any(0)
     values = {key: _rounded(own[keep], steps[key][keep]) for key, own in layers.items()}
+    ordered = [f"{EXPRESSION}_q{level:g}" for level in sorted(quantiles)]
+    for lower, upper in pairwise(ordered):  # steps differ, so rounding could change the order
+        values[upper] = torch.maximum(values[lower], values[upper])
     sizes, indices = keep.sum(-1), keep.nonzero()[:, 1].to(torch.int32)
     return CompactLayers(
         sizes.cpu().numpy(), indices.cpu().numpy(), {k: v.cpu().numpy() for k, v in values.items()}
