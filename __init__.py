@@ -8,6 +8,7 @@ _PLACES = {
     "IsoformModel": "experiments.isoform_model",
     "load": "experiments.loading",
     "optimizer": "experiments.fitting.optimizers",
+    "plates": "experiments.fitting.plates",
     "prepare": "experiments.preparing",
     "read_quantified": "experiments.quantified",
 }

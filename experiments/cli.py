@@ -23,7 +23,7 @@ from .commands import (
 )
 from .commands.options import Fit
 from .commands.reports import report
-from .fitting.errors import LossNotFinite, TrainingInterrupted
+from .fitting.errors import ArgumentError, LossNotFinite, TrainingInterrupted
 
 _INTERRUPTED = "interrupted"
 
@@ -67,6 +67,8 @@ def main() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         status = app(standalone_mode=False)
+    except ArgumentError as error:
+        _fail(error.on_command_line, 2)
     except (DataError, LossNotFinite) as error:
         _fail(str(error), 2 if isinstance(error, DataError) else 1)
     except TrainingInterrupted as error:

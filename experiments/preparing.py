@@ -10,6 +10,7 @@ import numpy as np
 
 from ..data.corpora import Corpus
 from .fitting.datasets import Subset
+from .fitting.errors import ArgumentError
 from .fitting.training import choose_device
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def prepare(
         Cells: an AnnData with bootstraps, or the path of its ``.h5ad``. Documents: a corpus, or the
         path of one together with ``topics``.
     topics
-        Number of topics, for documents; 20 by default.
+        Number of topics, for documents; 20 by default for a corpus in memory.
     batch_key
         Column of ``obs`` with the batch of a cell.
     device
@@ -61,12 +62,13 @@ def prepare(
     >>> losses = [svi.step(*batch) for batch in data.batches(32)]
     """
     chosen = choose_device(device)
+    _require_data(data, topics)
     if topics is not None or isinstance(data, Corpus):
         from ..data.corpus_formats import read_corpus
         from .lda import fitting as lda
 
         corpus = data if isinstance(data, Corpus) else read_corpus(Path(data))
-        config = config_with(lda.LDAConfig, options, num_topics=topics or 20)
+        config = config_with(lda.LDAConfig, options, num_topics=20 if topics is None else topics)
         return lda.prepare(corpus, config, np.arange(corpus.num_documents), chosen)
     from ..data.h5ad.reading import read_cells
     from .isoforms import fitting as isoforms
@@ -74,6 +76,19 @@ def prepare(
     cells = read_cells(data, batch_key)
     config = config_with(isoforms.IsoformConfig, options)
     return isoforms.prepare(cells, config, np.arange(cells.num_cells), chosen)
+
+
+def _require_data(data: Any, topics: int | None) -> None:
+    """Require cells or documents; the number of topics tells that a path is of documents."""
+    from anndata import AnnData
+
+    if not isinstance(data, AnnData | Corpus | str | Path):
+        name = type(data).__name__
+        raise ArgumentError(f"data is of type {name}; give an AnnData, a Corpus or a path")
+    if topics is None and isinstance(data, str | Path) and Path(data).suffix != ".h5ad":
+        raise ArgumentError(
+            f"topics is missing: {data} is no .h5ad of cells; give topics=, the number of topics"
+        )
 
 
 def config_with(kind: type, options: dict[str, Any], **known: Any) -> Any:

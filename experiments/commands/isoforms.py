@@ -135,8 +135,8 @@ def fit(
     from ..fitting.training import TrainingConfig
     from ..isoforms import fitting
 
-    options = parse_settings(set_)
-    options |= {k: v for k, v in (("error", error), ("noise", noise)) if v is not None}
+    apart = ("model", "guide", "pooling", "decoder")
+    options = parse_settings(set_, apart, error=error, noise=noise)
     config = settings.IsoformConfig(model, guide, pooling, decoder, options, encoder_bootstraps)
     training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
     data = read_cells(cells, batch_key)

@@ -131,7 +131,8 @@ def fit(
     from ..fitting.training import TrainingConfig
     from ..lda import fitting
 
-    config = fitting.LDAConfig(topics, guide, pooling, parse_settings(set_))
+    options = parse_settings(set_, ("guide", "pooling"))
+    config = fitting.LDAConfig(topics, guide, pooling, options)
     training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
     split = fitting.SplitConfig(seed, test_fraction, val_fraction)
     result = fitting.fit(read_corpus(corpus), config, training, out, split=split, resume=resume)

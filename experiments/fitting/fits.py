@@ -266,15 +266,24 @@ def load_modules(folder: Path, device: torch.device, modules: dict[str, nn.Modul
     """
     state = read_checkpoint(folder, device)
     for name, module in modules.items():
-        module.to(device)
-        reason = _difference(module, state.get(name, {}))
-        if reason:
-            raise DataError(
-                f"{folder}: its {name} does not fit {type(module).__name__} as it is now "
-                f"({reason}); restore the class, or fit again"
-            )
-        module.load_state_dict(state[name])
+        load_module(module.to(device), state.get(name, {}), f"{folder}: its {name}")
         module.eval()
+
+
+def load_module(module: nn.Module, saved: dict[str, torch.Tensor], owner: str) -> None:
+    """Load the state of a module.
+
+    Raises
+    ------
+    DataError
+        If the state belongs to another module; ``owner`` names it.
+    """
+    if reason := _difference(module, saved):
+        raise DataError(
+            f"{owner} does not fit {type(module).__name__} as it is now ({reason}); restore the "
+            "class, or fit again"
+        )
+    module.load_state_dict(saved)
 
 
 def _difference(module: nn.Module, saved: dict[str, torch.Tensor]) -> str:

@@ -10,23 +10,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import nn
 
-from ...data.cell_batches import BatchSource, batch_source
+from ...data.cell_batches import OBSERVATIONS, BatchSource, batch_source
 from ...data.cells import Cells
 from ...data.errors import DataError
 from ...data.initial_values import InitialValues
 from ...guides import CELL_GUIDES
 from ...guides.cells import CellGuide
-from ...guides.sets import POOLINGS
+from ...guides.sets import POOLINGS, Pooling
 from ...models import MODELS
-from ...models.base import require
+from ...models.base import Guide, require
 from ...models.cells import CellModel
 from ...models.decoders import DECODERS
 from ..fitting import fits
-from ..fitting.classes import construct, distribute, find_class, options_of
+from ..fitting.classes import construct, distribute, find_class
+from ..fitting.constructors import check_options, options_of
 from ..fitting.datasets import Subset
-from ..fitting.errors import TrainingInterrupted
+from ..fitting.errors import ArgumentError, TrainingInterrupted
 from ..fitting.training import Trainer, TrainingConfig, TrainingResult, choose_device
+from ..fitting.user_code import told_in_one_line
 from . import inference
 from .settings import IsoformConfig
 
@@ -34,6 +37,8 @@ from .settings import IsoformConfig
 MONITORED_CELLS = 500
 # How cells of unknown batches are treated.
 NEW_BATCHES = (None, "average")
+# Registered classes of each argument, and how many arguments they are given by position.
+_REGISTRIES = {"model": (MODELS, 2), "guide": (CELL_GUIDES, 1), "decoder": (DECODERS, 3)}
 
 
 @dataclass(frozen=True)
@@ -161,18 +166,44 @@ def build(
     Raises
     ------
     DataError
-        If a class or an option does not exist, or has no such value.
+        If a class or an option does not exist, is of another kind, or has no such value.
     """
-    model_class = find_class(config.model, MODELS, "model")
-    decoder = find_class(config.decoder, DECODERS, "decoder")
-    guide_class = find_class(config.guide or model_class.default_guide, CELL_GUIDES, "guide")
-    pooling = find_class(config.pooling, POOLINGS, "pooling")
+    model_class = find_class(config.model, MODELS, "model", CellModel, ["likelihood"])
+    decoder = find_class(config.decoder, DECODERS, "decoder", nn.Module)
+    default = model_class.default_guide
+    guide_class = find_class(config.guide or default, CELL_GUIDES, "guide", Guide, ["posteriors"])
+    pooling = find_class(config.pooling, POOLINGS, "pooling", Pooling)
+    if model_class.observes not in OBSERVATIONS:
+        raise ArgumentError(
+            f"model {model_class.__name__} observes {model_class.observes!r}; choose one of "
+            f"{', '.join(OBSERVATIONS)}"
+        )
+    taken = options_of(guide_class, 1)
     of_model, of_guide = distribute(
-        config.options, [options_of(model_class) | options_of(decoder), options_of(guide_class)]
+        config.options, [options_of(model_class, 2) | options_of(decoder, 3), taken], _REGISTRIES
     )
+    if "pooling" in taken:
+        of_guide["pooling"] = pooling
+    elif config.pooling != IsoformConfig.pooling:
+        raise ArgumentError(f"pooling is of no use: guide {guide_class.__name__} takes none")
+    check_options([decoder], of_model)
     codes = torch.from_numpy(np.unique(genes, return_inverse=True)[1])
-    model = construct(model_class, codes, num_batches, **{"decoder": decoder, **of_model})
-    return model, construct(guide_class, model, **{"pooling": pooling, **of_guide})
+    model = construct(model_class, codes, num_batches, decoder=decoder, **of_model)
+    _check_decoder(model)
+    return model, construct(guide_class, model, **of_guide)
+
+
+def _check_decoder(model: CellModel) -> None:
+    """Require the layer whose bias starts from the mean expression."""
+    bias = getattr(getattr(model.decoder, "output", None), "bias", None)
+    size = sum(model.heads.values())
+    if bias is None or bias.shape != (size,):
+        found = "none" if bias is None else f"one of {len(bias)}"
+        raise ArgumentError(
+            f"decoder {type(model.decoder).__name__} needs a layer output with a bias of "
+            f"output_size = {size} values, and has {found}; write self.output = nn.Linear(..., "
+            "output_size)"
+        )
 
 
 def split_cells(num_cells: int, train_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -206,8 +237,9 @@ def prepare(
     model, guide = build(config, genes_of(cells), len(cells.batch_names))
     source = batch_source(cells, model.observes, device)
     values = InitialValues(source, positions)
-    model.initialise(values)
-    guide.initialise(values)
+    with told_in_one_line([("model", type(model)), ("guide", type(guide))], "in initialise"):
+        model.initialise(values)
+        guide.initialise(values)
     training_cells = Subset(
         source,
         positions,
@@ -263,8 +295,6 @@ def fit(
     fitted = IsoformFit(
         model, guide, cells.isoforms.tolist(), genes_of(cells).tolist(), description, device
     )
-    if folder is not None:
-        fits.begin(folder, description, fitted.vocabularies, resume=resume)
     trainer = Trainer(
         model,
         guide,
@@ -274,6 +304,9 @@ def fit(
         monitor=Monitor(model, guide, training_cells.source, held_out),
         score="held_out_loss_per_cell" if training.patience else None,
     )
+    trainer.check()
+    if folder is not None:
+        fits.begin(folder, description, fitted.vocabularies, resume=resume)
     try:
         result = trainer.train(resume=resume)
     except TrainingInterrupted:

@@ -16,11 +16,13 @@ from ...data.corpora import Corpus, halve, select_split, split_corpus
 from ...data.errors import DataError
 from ...guides import LDA_GUIDES
 from ...guides.lda import LDAGuide
-from ...guides.sets import POOLINGS
+from ...guides.sets import POOLINGS, Pooling
 from ...models.lda import LDA
 from ..fitting import fits
-from ..fitting.classes import construct, distribute, find_class, options_of
+from ..fitting.classes import construct, distribute, find_class
+from ..fitting.constructors import options_of
 from ..fitting.datasets import Subset
+from ..fitting.errors import ArgumentError
 from ..fitting.training import Trainer, TrainingConfig, TrainingResult, choose_device
 from .completion import INFERENCE_BATCH, Monitor, batches, infer, perplexity
 
@@ -74,12 +76,13 @@ def build(config: LDAConfig, vocabulary_size: int) -> tuple[LDA, LDAGuide]:
     DataError
         If a class or an option does not exist, or has no such value.
     """
-    if config.num_topics < 1:
-        raise DataError(f"topics is {config.num_topics}; give at least 1")
-    guide_class = find_class(config.guide, LDA_GUIDES, "guide")
-    pooling = find_class(config.pooling, POOLINGS, "pooling")
-    taken = options_of(guide_class)
-    of_model, of_guide = distribute(config.options, [options_of(LDA), taken])
+    if not isinstance(config.num_topics, int) or config.num_topics < 1:
+        raise ArgumentError(f"topics is {config.num_topics!r}; give a whole number of at least 1")
+    guide_class = find_class(config.guide, LDA_GUIDES, "guide", LDAGuide)
+    pooling = find_class(config.pooling, POOLINGS, "pooling", Pooling)
+    taken = options_of(guide_class, 1)
+    registries = {"guide": (LDA_GUIDES, 1)}
+    of_model, of_guide = distribute(config.options, [options_of(LDA, 2), taken], registries)
     if "pooling" in taken:
         of_guide["pooling"] = pooling
     model = construct(LDA, vocabulary_size, config.num_topics, **of_model)
@@ -166,7 +169,6 @@ def fit(
         "versions": fits.versions(),
     }
     vocabularies = {fits.VOCABULARY: corpus.vocabulary.tolist()}
-    fits.begin(folder, description, vocabularies, resume=resume)
     trainer = Trainer(
         model,
         guide,
@@ -176,6 +178,8 @@ def fit(
         monitor=Monitor(guide, corpus, held_out, training.seed),
         score="perplexity" if training.patience else None,
     )
+    trainer.check()
+    fits.begin(folder, description, vocabularies, resume=resume)
     return trainer.train(resume=resume)
 
 
