@@ -46,7 +46,8 @@ def prepare(
     Returns
     -------
     tuple
-        Training data, whose method ``batches(size)`` gives minibatches; model; guide.
+        Training data, whose method ``batches(size)`` gives minibatches, and ``batch(positions)``
+        datapoints with all their bootstraps or words; model; guide.
 
     Raises
     ------

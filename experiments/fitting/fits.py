@@ -26,6 +26,7 @@ import pandas as pd
 
 from ...data.errors import DataError
 from ...data.files import written_atomically
+from .errors import ArgumentError
 
 if TYPE_CHECKING:
     import torch
@@ -62,11 +63,10 @@ def check_folder(folder: Path, *, resume: bool) -> None:
         If the folder already holds a fit that is not to be resumed, or none to resume.
     """
     if resume and not (folder / CHECKPOINT).is_file():
-        raise DataError(f"{folder}: holds no fit to resume; leave out --resume")
+        raise DataError(f"{folder}: holds no fit to resume; begin one")
     if not resume and (folder / CONFIG).exists():
-        raise DataError(
-            f"{folder}: holds a fit already; choose another --out, remove it, or give --resume"
-        )
+        told = f"{folder}: holds a fit already; choose another folder, remove this one, or give"
+        raise ArgumentError(f"{told} resume=True", f"{told} --resume")
 
 
 def begin(

@@ -347,7 +347,7 @@ class Trainer:
         """
         if state["data_order_seed"] != self.config.seed:
             raise DataError(
-                f"{self.folder}: was fitted with --seed {state['data_order_seed']}, not "
+                f"{self.folder}: was fitted with seed {state['data_order_seed']}, not "
                 f"{self.config.seed}; resume with the same seed"
             )
         for name, module in self.modules.items():

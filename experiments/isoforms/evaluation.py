@@ -10,8 +10,8 @@ from scipy.sparse import csr_matrix
 
 from ...data.cell_batches import batch_source
 from ...data.cells import Cells
-from ...data.errors import DataError
 from ...data.isoform_truth import IsoformTruth
+from ..fitting.errors import ArgumentError
 from . import inference
 from .calibration import EXPRESSED, Calibration
 from .fitting import IsoformFit, split_cells
@@ -30,18 +30,22 @@ def chosen_positions(fit: IsoformFit, cells: Cells, subset: str) -> np.ndarray:
         If the fit has other cells, or none in the subset.
     """
     if subset not in SUBSETS:
-        raise DataError(f"--subset is {subset!r}; choose one of {', '.join(SUBSETS)}")
+        raise ArgumentError(f"subset is {subset!r}; choose one of {', '.join(SUBSETS)}")
     if subset == "all":
         return np.arange(cells.num_cells)
     if cells.fingerprint != fit.config["data"]["fingerprint"]:
-        raise DataError(f"{cells.source}: does not hold the cells of the fit; use --subset all")
+        raise _use_all(f"{cells.source}: does not hold the cells of the fit")
     train_fraction = fit.config["split"]["train_fraction"]
     seed = fit.config["training"]["seed"]
     trained_on, held_out = split_cells(cells.num_cells, train_fraction, seed)
     positions = trained_on if subset == "train" else held_out
     if not len(positions):
-        raise DataError(f"{cells.source}: the fit has no cells held out; use --subset all")
+        raise _use_all(f"{cells.source}: the fit has no cells held out")
     return np.sort(positions)
+
+
+def _use_all(problem: str) -> ArgumentError:
+    return ArgumentError(f"{problem}; use subset='all'", f"{problem}; use --subset all")
 
 
 def evaluate(
