@@ -5,11 +5,14 @@ from typing import Any
 
 # Names are imported when they are asked for, so that the package itself loads nothing heavy.
 _PLACES = {
+    "Corpus": "data.corpora",
     "IsoformModel": "experiments.isoform_model",
+    "TopicModel": "experiments.topic_model",
     "load": "experiments.loading",
     "optimizer": "experiments.fitting.optimizers",
     "plates": "experiments.fitting.plates",
     "prepare": "experiments.preparing",
+    "read_corpus": "data.corpus_formats",
     "read_quantified": "experiments.quantified",
 }
 

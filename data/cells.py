@@ -121,6 +121,8 @@ class Cells:
         Effective lengths of the isoforms (bases), shape (isoforms,); None if they are not known.
     source
         Origin of the cells, for messages.
+    lost_var
+        Whether an import by exvae made the cells, but its columns of ``var`` are gone.
     """
 
     names: np.ndarray
@@ -135,6 +137,7 @@ class Cells:
     batch_names: tuple[str, ...] = ("",)
     effective_lengths: np.ndarray | None = None
     source: str = "the cells"
+    lost_var: bool = False
 
     @property
     def num_cells(self) -> int:

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, NoReturn
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from ..data.errors import DataError
+from ..data.errors import DataError, DataWarning
 from .commands import (
     check,
     demo,
@@ -66,7 +69,8 @@ def main() -> None:
     # likelihood take four times as long.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
-        status = app(standalone_mode=False)
+        with _warnings_of_one_line():
+            status = app(standalone_mode=False)
     except ArgumentError as error:
         _fail(error.on_command_line, 2)
     except (DataError, LossNotFinite) as error:
@@ -85,6 +89,25 @@ def main() -> None:
     if status == 130:  # some versions of typer turn the interrupt into this
         _fail(_INTERRUPTED, 130)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+@contextmanager
+def _warnings_of_one_line() -> Iterator[None]:
+    """Print warnings about data as one line each, without the place in the code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DataWarning)
+        show = warnings.showwarning
+
+        def show_one_line(
+            message: Warning | str, category: type[Warning], *place: Any, **options: Any
+        ) -> None:
+            if issubclass(category, DataWarning):
+                print("exvae:", " ".join(str(message).split()), file=sys.stderr)
+            else:
+                show(message, category, *place, **options)
+
+        warnings.showwarning = show_one_line
+        yield
 
 
 def _fail(message: str, status: int) -> NoReturn:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
-from scipy.optimize import linear_sum_assignment
 
 from ..data.corpora import halve, select_split, split_corpus, write_corpus
 from ..data.corpus_formats import read_corpus
@@ -28,8 +27,9 @@ from .fitting.training import TrainingConfig
 from .isoforms import evaluation, exporting, inference
 from .isoforms import fitting as isoforms
 from .isoforms.settings import IsoformConfig
-from .lda import completion
+from .lda import completion, tables
 from .lda import fitting as lda
+from .lda.comparison import match_topics
 
 
 def demo_lda(folder: Path, seed: int) -> dict[str, object]:
@@ -44,9 +44,9 @@ def demo_lda(folder: Path, seed: int) -> dict[str, object]:
     fit = lda.load(fit_folder)
     measured = lda.evaluate(fit, corpus)
     pictures = [folder / "topics.png", folder / "training.png"]
-    save(draw_topics(lda.top_words(fit, 8)), pictures[0])
+    save(draw_topics(tables.top_words(fit, 8)), pictures[0])
     save(draw_training(fits.read_metrics(fit_folder)), pictures[1])
-    similarity = matched_topics(simulated.topic_words, fit.guide.topics.mean().cpu().numpy())
+    similarity = match_topics(simulated.topic_words, fit.guide.topics.mean().cpu().numpy())[1]
     return {
         **measured,
         "perplexity_of_the_truth": true_perplexity(simulated, fit),
@@ -113,27 +113,6 @@ def most_switching_gene(cells: AnnData) -> str:
     reads = pd.Series(np.asarray(cells.X.sum(0)).ravel(), cells.var_names)
     chosen = cells.var["switching"].to_numpy()
     return str(reads[chosen].groupby(cells.var["gene"][chosen].astype(str)).sum().idxmax())
-
-
-def matched_topics(true_topics: np.ndarray, fitted_topics: np.ndarray) -> np.ndarray:
-    """Cosine of each true topic with its matched fitted topic.
-
-    Parameters
-    ----------
-    true_topics, fitted_topics
-        Word probabilities, shape (topics, vocabulary).
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (topics,), under the matching with the largest sum.
-    """
-    left, right = (
-        topics / np.linalg.norm(topics, axis=-1, keepdims=True)
-        for topics in (true_topics, fitted_topics)
-    )
-    cosine = left @ right.T
-    return cosine[linear_sum_assignment(cosine, maximize=True)]
 
 
 def true_perplexity(simulated: SimulatedCorpus, fit: lda.LDAFit) -> float:

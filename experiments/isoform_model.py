@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +14,15 @@ import torch
 from anndata import AnnData
 
 from ..data.cells import Cells
-from ..data.errors import DataError
+from ..data.errors import DataError, DataWarning
 from ..data.h5ad.reading import read_cells
 from ..data.progress import progress_bar
 from .fitting import fits
+from .fitting.errors import TrainingInterrupted
 from .fitting.training import TrainingConfig
 from .isoforms import evaluation, fitting, inference
 from .isoforms.expression import Scale, draw_expression, layers_of
+from .isoforms.notes import notes_of_cells
 from .isoforms.settings import (
     BATCH_SIZE,
     EPOCHS,
@@ -56,6 +60,11 @@ class IsoformModel:
     DataError
         If the cells cannot be used.
 
+    Warns
+    -----
+    DataWarning
+        If the cells are few, lack genes, or must be rounded.
+
     Examples
     --------
     >>> import exvae
@@ -73,6 +82,8 @@ class IsoformModel:
         self._adata: AnnData | None = adata if isinstance(adata, AnnData) else None
         self._batch_key = batch_key
         self._config = config_with(IsoformConfig, options)
+        for note in notes_of_cells(self._cells, fitting.class_of_model(self._config)):
+            warnings.warn(note, DataWarning, stacklevel=2)
         self._fit: fitting.IsoformFit | None = None
         self._state: dict[str, Any] = {}
         self._metrics: list[dict[str, float]] = []
@@ -103,8 +114,9 @@ class IsoformModel:
         patience: int = 0,
         seed: int = 0,
         device: str = "auto",
+        progress: bool = True,
     ) -> IsoformModel:
-        """Train from the start; an interrupt ends training and leaves the model usable.
+        """Train, or train further; an interrupt ends training and leaves the model usable.
 
         Parameters
         ----------
@@ -122,6 +134,8 @@ class IsoformModel:
             Seed of all random draws.
         device
             ``auto`` (CUDA if there is one), ``cpu`` or ``cuda``.
+        progress
+            Whether to show a progress bar.
 
         Returns
         -------
@@ -135,16 +149,26 @@ class IsoformModel:
         LossNotFinite
             If the loss becomes NaN or infinite.
         """
-        training = TrainingConfig(max_epochs, batch_size, learning_rate, seed, device, patience)
-        trained = fitting.fit(
+        epochs = max_epochs + len(self._metrics)
+        training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
+        trainer, fit = fitting.set_up(
             self._own_cells(),
             self._config,
             training,
             train_fraction=train_fraction,
             batch_key=self._batch_key,
+            progress=progress,
         )
-        self._fit, self._metrics = trained.fit, trained.trainer.metrics
-        self._state = trained.trainer.saved_state
+        if self._fit is not None:
+            fits.require_same(self._fit.config, fit.config, "this model")
+            trainer.metrics = self._metrics
+        try:
+            trainer.train(state=self._state or None)
+        except TrainingInterrupted as interruption:
+            warnings.warn(f"{interruption}; the model is usable, and train() goes on", stacklevel=2)
+        for module in trainer.modules.values():
+            module.eval()
+        self._fit, self._state, self._metrics = fit, trainer.last_state, trainer.metrics
         return self
 
     @property
@@ -298,6 +322,7 @@ class IsoformModel:
                     adata.layers[name] = np.empty(adata.shape, np.float32)
                 adata.layers[name][rows] = values[:, places].cpu().numpy()
             start = rows.stop
+        adata.uns["exvae"] = {"config": json.dumps(self._trained().config)}
         adata.obsm["X_exvae"] = self.get_latent_representation(adata, new_batches=new_batches)
 
     def posterior_samples(

@@ -10,20 +10,22 @@ from .fitting import fits
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from ..data.corpora import Corpus
     from .isoform_model import IsoformModel
+    from .topic_model import TopicModel
 
 
 def load(
-    folder: str | Path, adata: AnnData | str | Path | None = None, **options: Any
-) -> IsoformModel:
+    folder: str | Path, data: AnnData | Corpus | str | Path | None = None, **options: Any
+) -> IsoformModel | TopicModel:
     """Load a model that a command or a method ``save`` wrote.
 
     Parameters
     ----------
     folder
         Folder of the fit.
-    adata
-        Data that methods take by default.
+    data
+        Cells or documents that methods take by default.
     **options
         ``device``: ``auto`` (CUDA if there is one), ``cpu`` or ``cuda``.
 
@@ -40,7 +42,10 @@ def load(
     >>> exvae.load("FIT", "cells.h5ad")
     IsoformModel effective-reads: 24 cells, 24 isoforms of 8 genes, trained 1 epochs
     """
+    if fits.read_config(Path(folder)).get("kind") == "lda":
+        from .topic_model import TopicModel
+
+        return TopicModel.load(folder, data, **options)
     from .isoform_model import IsoformModel
 
-    fits.read_config(Path(folder), "isoforms")
-    return IsoformModel.load(folder, adata, **options)
+    return IsoformModel.load(folder, data, **options)

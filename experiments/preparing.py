@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.corpora import Corpus
+from ..data.errors import DataWarning
 from .fitting.datasets import Subset
 from .fitting.errors import ArgumentError
 from .fitting.training import choose_device
@@ -32,7 +34,7 @@ def prepare(
     ----------
     data
         Cells: an AnnData with bootstraps, or the path of its ``.h5ad``. Documents: a corpus, or the
-        path of one together with ``topics``.
+        path of one together with ``topics``; documents without words are left out.
     topics
         Number of topics, for documents; 20 by default for a corpus in memory.
     batch_key
@@ -54,6 +56,11 @@ def prepare(
     DataError
         If the data cannot be read, or an option does not exist.
 
+    Warns
+    -----
+    DataWarning
+        If the cells are few, lack genes, or must be rounded.
+
     Examples
     --------
     >>> import exvae
@@ -70,12 +77,15 @@ def prepare(
 
         corpus = data if isinstance(data, Corpus) else read_corpus(Path(data))
         config = config_with(lda.LDAConfig, options, num_topics=20 if topics is None else topics)
-        return lda.prepare(corpus, config, np.arange(corpus.num_documents), chosen)
+        return lda.prepare(corpus, config, np.flatnonzero(corpus.lengths), chosen)
     from ..data.h5ad.reading import read_cells
     from .isoforms import fitting as isoforms
+    from .isoforms.notes import notes_of_cells
 
     cells = read_cells(data, batch_key)
     config = config_with(isoforms.IsoformConfig, options)
+    for note in notes_of_cells(cells, isoforms.class_of_model(config)):
+        warnings.warn(note, DataWarning, stacklevel=2)
     return isoforms.prepare(cells, config, np.arange(cells.num_cells), chosen)
 
 

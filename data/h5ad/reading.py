@@ -157,7 +157,15 @@ class CellFile:
             batch_names=batch_names,
             effective_lengths=self._effective_lengths(),
             source=str(self.path),
+            lost_var=self._lost_var(),
         )
+
+    def _lost_var(self) -> bool:
+        """Tell whether an import made the cells and its columns of ``var`` are gone."""
+        imported = "uns" in self.file and "exvae_import" in self.file["uns"]
+        # anndata.concat drops uns as well, but keeps obs.
+        imported |= self.var.columns.empty and "n_bootstraps" in self.obs
+        return "gene" not in self.var and imported
 
     def _genes(self) -> np.ndarray | None:
         """Genes of the isoforms, shape (isoforms,); an isoform without a gene is its own."""

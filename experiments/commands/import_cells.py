@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .reports import report
+from .options import existing_folders
+from .reports import report, tell
 
 
 def import_cells(
@@ -19,6 +19,7 @@ def import_cells(
         typer.Argument(
             metavar="DIR...",
             help="Output folder of kallisto quant or salmon quant, or a folder of such folders.",
+            callback=existing_folders,
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="CELLS.h5ad", help="The file to write.")],
@@ -53,8 +54,7 @@ def import_cells(
 
     options = importing.ImportOptions(max_bootstraps, layers, processes)
     summary = importing.import_cells(directories, out, t2g, obs, options)
-    for note in summary.notes:
-        print("exvae:", " ".join(note.split()), file=sys.stderr)
+    tell(summary.notes)
     values = {"out": os.fspath(out), **summary._asdict()}
     del values["notes"]
     report(values, as_json=json)

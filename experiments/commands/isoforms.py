@@ -3,7 +3,6 @@
 # Heavy imports are local so that the command line starts fast.
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -14,6 +13,7 @@ from typer.core import TyperCommand
 from ...data.files import require_folder
 from ..isoforms import settings
 from .options import (
+    CellsFile,
     Device,
     Epochs,
     Fit,
@@ -26,7 +26,7 @@ from .options import (
     Set,
     parse_settings,
 )
-from .reports import report, report_fit
+from .reports import report, report_fit, tell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Isoform expression of cells from bootstraps.", no_args_is_help=True)
 
-CellsFile = Annotated[
-    Path, typer.Argument(metavar="CELLS.h5ad", help="Cells, from exvae isoforms import.")
-]
 Samples = Annotated[int, typer.Option(min=1, help="Number of draws of the latent variables.")]
 
 
@@ -54,20 +51,6 @@ class ManyQuantiles(TyperCommand):
             within = within and not argument.startswith("-")
             repeated += ["--quantiles", argument] if within else [argument]
         return super().parse_args(context, repeated)
-
-
-def _tell_of_genes(cells: Cells) -> None:
-    """Tell if each isoform is taken as a gene of its own, and why."""
-    if cells.genes is None:
-        reason = "var has no column gene (exvae isoforms import --t2g makes one)"
-    elif not cells.keeps_bootstraps:
-        reason = "no two bootstraps are kept (import --layers 5 keeps some)"
-    else:
-        return
-    print(
-        f"exvae: {cells.source}: each isoform is taken as a gene of its own: {reason}",
-        file=sys.stderr,
-    )
 
 
 @app.command()
@@ -134,6 +117,7 @@ def fit(
     from ...data.h5ad.reading import read_cells
     from ..fitting.training import TrainingConfig
     from ..isoforms import fitting
+    from ..isoforms.notes import notes_of_cells
 
     apart = ("model", "guide", "pooling", "decoder")
     options = parse_settings(set_, apart, error=error, noise=noise)
@@ -141,11 +125,8 @@ def fit(
     training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
     data = read_cells(cells, batch_key)
     groups = _groups(data, label or batch_key)
-    if model == "scvi" and (data.counts.data % 1).any():
-        print(f"exvae: {cells}: X holds fractions; scVI takes them rounded", file=sys.stderr)
-    if model == settings.IsoformConfig.model and data.summary is not None:
-        _tell_of_genes(data)
-    trained = fitting.fit(
+    tell(notes_of_cells(data, fitting.class_of_model(config)))
+    result = fitting.fit(
         data,
         config,
         training,
@@ -154,7 +135,7 @@ def fit(
         batch_key=batch_key,
         resume=resume,
     )
-    _report_fit(out, data, groups, asdict(trained.result), device, as_json=json)
+    _report_fit(out, data, groups, asdict(result), device, as_json=json)
 
 
 def _report_fit(
@@ -254,11 +235,13 @@ def export(
 ) -> None:
     """Export cells with their states and expression to an .h5ad for scanpy."""
     from ..isoforms import exporting, fitting
+    from ..isoforms.notes import notes_of_intervals
 
     loaded = fitting.load(fit, device)
     written = exporting.export(
         loaded, cells, out, quantiles=quantiles, num_samples=samples, seed=seed
     )
+    tell(notes_of_intervals(loaded.config["model"]["model"]))
     report(written, as_json=json)
 
 
@@ -278,8 +261,10 @@ def gene(
     from ..drawing.isoforms import draw_gene
     from ..drawing.saving import save
     from ..isoforms.exporting import read_gene
+    from ..isoforms.notes import notes_of_intervals
 
     require_folder(out)
     table = read_gene(exported, name, group)
     save(draw_gene(table, name), out)
+    tell(notes_of_intervals(table.attrs["model"]))
     report({"picture": str(out), "isoforms": int(table["isoform"].nunique())}, as_json=json)

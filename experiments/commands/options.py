@@ -11,7 +11,50 @@ import typer
 
 from ...data.errors import DataError
 
-Fit = Annotated[Path, typer.Argument(metavar="FIT", help="Folder of a fit.")]
+# Checked before anything heavy is imported, so that errors come at once.
+
+
+def existing_fit(folder: Path) -> Path:
+    """Return a folder; DataError if it holds no fit."""
+    if not (folder / "config.json").is_file():
+        raise DataError(f"{folder}: is no fit (config.json cannot be read); give its folder")
+    return folder
+
+
+def existing_cells(path: Path) -> Path:
+    """Return a path; DataError if it is no HDF5 file."""
+    import h5py
+
+    if not path.exists():
+        raise DataError(f"{path}: no such file; give the cells as .h5ad")
+    if not h5py.is_hdf5(path):
+        raise DataError(f"{path}: not a readable .h5ad file; give the cells as .h5ad")
+    return path
+
+
+def existing_folders(paths: list[Path]) -> list[Path]:
+    """Return paths; DataError if one is no folder."""
+    for path in paths:
+        if not path.is_dir():
+            problem = "is a file" if path.exists() else "does not exist"
+            raise DataError(f"{path}: {problem}; give directories of kallisto or salmon results")
+    return paths
+
+
+def existing_corpus(path: Path) -> Path:
+    """Return a path; DataError if there is no such file or folder."""
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder; check the path")
+    return path
+
+
+Fit = Annotated[Path, typer.Argument(metavar="FIT", help="Folder of a fit.", callback=existing_fit)]
+CellsFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="CELLS.h5ad", help="Cells, from exvae isoforms import.", callback=existing_cells
+    ),
+]
 NewFit = Annotated[Path, typer.Option(metavar="FIT", help="Folder to write.")]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Device to compute on.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all random draws.")]

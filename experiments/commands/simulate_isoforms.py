@@ -3,7 +3,6 @@
 # Heavy imports are local so that the command line starts fast.
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +10,7 @@ import typer
 
 from ...data.errors import DataError
 from .options import Device, Json, Seed
-from .reports import report
+from .reports import report, tell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -227,6 +226,5 @@ def _read(transcripts: Path, t2g: Path | None, isoforms: int | None) -> Transcri
     if isoforms is not None:
         raise DataError("--isoforms: is of simulated genes; leave it out with --transcripts")
     known, notes = read_transcripts(transcripts, t2g)
-    for note in notes:
-        print("exvae:", note, file=sys.stderr)
+    tell(notes)
     return known

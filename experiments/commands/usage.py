@@ -10,7 +10,7 @@ import typer
 
 from ...data.errors import DataError
 from ...data.files import require_folder, written_atomically
-from .options import Fit, Json
+from .options import CellsFile, Fit, Json
 from .reports import report
 
 if TYPE_CHECKING:
@@ -24,9 +24,7 @@ _FALSE_DISCOVERIES = 0.05
 
 def usage(
     fit: Fit,
-    cells: Annotated[
-        Path, typer.Argument(metavar="CELLS.h5ad", help="Cells, from exvae isoforms import.")
-    ],
+    cells: CellsFile,
     groupby: Annotated[
         str, typer.Option(metavar="COLUMN", help="Column of obs with the group of each cell.")
     ],

@@ -1,4 +1,4 @@
-"""Posterior predictive checks: observed curves over the band of replicates, and all p-values."""
+"""Posterior predictive checks: observed curves over the band of replicates, and all verdicts."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def _draw_curve(axis: Axes, check: Check, panel: Panel) -> None:
     axis.fill_between(x, table["low"], table["high"], color=BLUE, alpha=0.3, linewidth=0)
     axis.plot(x, table["middle"], "-", color=BLUE, label="replicated, 95 % and median")
     axis.plot(x, table["observed"], "o", color=ORANGE, markersize=4, label="observed")
-    frame(axis, panel)
+    verdict = check.short_verdict(panel.title)
+    frame(axis, panel._replace(title=f"{panel.title}\n{verdict}".rstrip()))
 
 
 def _draw_statistics(axis: Axes, check: Check) -> None:

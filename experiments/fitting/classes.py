@@ -104,6 +104,17 @@ def _imported(place: str, registered: Mapping[str, str | type], argument: str) -
     raise ArgumentError(f"{argument} {place}: {file} has no {class_name}; its classes are {known}")
 
 
+def name_of(place: str | type | None) -> str | None:
+    """Name by which :func:`find_class` finds a class, for a configuration; names stay.
+
+    Examples
+    --------
+    >>> name_of(dict)
+    'builtins:dict'
+    """
+    return f"{place.__module__}:{place.__qualname__}" if isinstance(place, type) else place
+
+
 def distribute(
     options: Mapping[str, Any],
     takers: Sequence[set[str]],

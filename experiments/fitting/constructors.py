@@ -71,11 +71,17 @@ def options_of(cls: type, given: int) -> set[str]:
     Options are keyword-only arguments, and arguments with a default after the first ``given``,
     which are passed by position.
     """
-    return {
-        own.name
-        for own in _parameters(cls)
-        if own.place is None or (own.place >= given and own.default is not inspect.Parameter.empty)
-    }
+    return set(defaults_of(cls, given))
+
+
+def defaults_of(cls: type, given: int) -> dict[str, Any]:
+    """Default values of the options of :func:`options_of` by name, those of subclasses first."""
+    defaults: dict[str, Any] = {}
+    for own in _parameters(cls):
+        is_optional = own.default is not inspect.Parameter.empty
+        if own.place is None or (own.place >= given and is_optional):
+            defaults.setdefault(own.name, own.default)
+    return defaults
 
 
 def check_options(takers: Sequence[type], options: Mapping[str, Any]) -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from pickle import UnpicklingError
@@ -110,19 +109,6 @@ def versions() -> dict[str, str]:
     """Versions of the packages that a fit depends on."""
     packages = ("exvae", "torch", "pyro-ppl", "numpy")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
-
-
-def described(config: Any) -> dict[str, Any]:
-    """Content of ``config.json`` for a configuration; classes are written ``module:Class``."""
-
-    def name(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: name(own) for key, own in value.items()}
-        if isinstance(value, type):
-            return f"{value.__module__}:{value.__qualname__}"
-        return value
-
-    return name(asdict(config))
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:
@@ -229,12 +215,22 @@ def check_same_fit(folder: Path, description: dict[str, Any]) -> None:
     DataError
         If model, training, split or data differ from those in the folder.
     """
-    begun = read_config(folder, description["kind"])
+    require_same(read_config(folder, description["kind"]), description, str(folder))
+
+
+def require_same(begun: dict[str, Any], description: dict[str, Any], source: str) -> None:
+    """Require that a description is of the fit begun; only epochs and device may change.
+
+    Raises
+    ------
+    DataError
+        If model, training, split or data differ; ``source`` names the fit.
+    """
     for part in ("model", "training", "split", "data"):
         for key, value in description[part].items():
             if key not in ("epochs", "device", "source") and begun[part][key] != value:
                 raise DataError(
-                    f"{folder}: was begun with {key} {begun[part][key]}, not {value}; "
+                    f"{source}: was begun with {key} {begun[part][key]}, not {value}; "
                     "resume with the same data and options"
                 )
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import importlib
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyro
@@ -23,9 +22,9 @@ from pyro import poutine
 from pyro.infer import ELBO, SVI, TraceMeanField_ELBO
 from pyro.optim import PyroOptim
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ...data.errors import DataError
+from ...data.progress import progress_bar
 from . import optimizers
 from .datasets import Dataset
 from .dry_run import dry_run
@@ -40,6 +39,9 @@ from .fits import (
 )
 from .interrupts import interruptible
 from .optimizers import root_of
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ class Trainer:
     callbacks
         Called with the trainer after each epoch; ``trainer.metrics[-1]`` is the epoch's row. A
         callback that returns True ends the training.
+    progress
+        Whether to show a progress bar.
     """
 
     def __init__(
@@ -143,6 +147,7 @@ class Trainer:
         elbo: ELBO | None = None,
         optimizer: PyroOptim | None = None,
         callbacks: Sequence[Callable[[Trainer], bool | None]] = (),
+        progress: bool = True,
     ) -> None:
         self.modules = {"model": model, "guide": guide}
         self.data = data
@@ -151,6 +156,7 @@ class Trainer:
         self.monitor = monitor
         self.score = score
         self.callbacks = callbacks
+        self.progress = progress
         self.metrics: list[dict[str, float]] = []
         self.optimizer = optimizer or optimizers.optimizer(model, guide, config.learning_rate)
         self.loaded_optimizer: dict[str, Any] = {}
@@ -162,10 +168,11 @@ class Trainer:
         self.best_score = math.inf
         self.epochs_since_best = 0
         self.stopped = False
-        self.saved_state: dict[str, Any] = {}
+        # Without a folder, the state at the end of the training or where it was interrupted.
+        self.last_state: dict[str, Any] | None = None
 
-    def train(self, *, resume: bool = False) -> TrainingResult:
-        """Train to the end, from the checkpoint if ``resume`` is true.
+    def train(self, *, resume: bool = False, state: dict[str, Any] | None = None) -> TrainingResult:
+        """Train to the end, from the checkpoint if ``resume`` is true, or from a state.
 
         Raises
         ------
@@ -181,12 +188,17 @@ class Trainer:
         with pyro.get_param_store().scope(), interruptible() as interrupted:
             pyro.set_rng_seed(self.config.seed)
             self._register_parameters()
-            if resume:
-                self.load_state(read_checkpoint(self.folder))
+            if resume or state is not None:
+                self.load_state(read_checkpoint(self.folder) if state is None else state)
             else:
                 self.save()  # a fit that cannot be saved should fail now, not after hours
-            while self.epoch < self.config.epochs and not (self.out_of_patience or self.stopped):
-                self._train_epoch(interrupted)
+            try:
+                with self._progress_bar() as bar:
+                    while self.epoch < self.config.epochs and not self.ended:
+                        self._train_epoch(interrupted, bar)
+            finally:
+                # Parameters in Pyro's store are lost with its scope.
+                self.last_state = self.state() if self.folder is None else None
         reason = "out of patience" if self.out_of_patience else "all epochs done"
         if self.stopped:
             reason = "stopped by a callback"
@@ -220,37 +232,40 @@ class Trainer:
         """Whether the held-out score has not improved for ``patience`` epochs."""
         return 0 < self.config.patience <= self.epochs_since_best
 
-    def _train_epoch(self, interrupted: Callable[[], bool]) -> None:
+    @property
+    def ended(self) -> bool:
+        """Whether patience or a callback has ended the training."""
+        return self.out_of_patience or self.stopped
+
+    def _progress_bar(self) -> tqdm:
+        """Make one bar for all datapoints of all epochs."""
+        size = len(self.data)
+        done = self.epoch * size + min(self.batches_done * self.config.batch_size, size)
+        return progress_bar(
+            self.config.epochs * size, "training", self.data.unit, done=done, shown=self.progress
+        )
+
+    def _train_epoch(self, interrupted: Callable[[], bool], bar: tqdm) -> None:
         size, batch_size = len(self.data), self.config.batch_size
         order = np.random.default_rng((self.config.seed, self.epoch)).permutation(size)
-        progress = tqdm(
-            total=size,
-            initial=min(self.batches_done * batch_size, size),
-            desc=f"epoch {self.epoch + 1}/{self.config.epochs}",
-            unit=f" {self.data.unit}",
-            file=sys.stderr,
-            # Log files get a line only now and then.
-            mininterval=0.2 if sys.stderr.isatty() else 10.0,
-            leave=self.epoch + 1 == self.config.epochs,
-        )
+        bar.set_description(f"epoch {self.epoch + 1}/{self.config.epochs}", refresh=False)
         for module in self.modules.values():
             module.train()
         started = time.perf_counter()
-        with progress:
-            for start in range(self.batches_done * batch_size, size, batch_size):
-                positions = order[start : start + batch_size]
-                loss = self._step(positions)
-                # The loss is scaled to all data; this is the minibatch's part of it.
-                own_loss = loss * len(positions) / size
-                self.epoch_loss += own_loss
-                self.batches_done += 1
-                progress.update(len(positions))
-                loss_per_element = own_loss / self.data.size(positions)
-                progress.set_postfix(loss=f"{loss_per_element:.4f}", refresh=False)
-                if interrupted():
-                    self.seconds += time.perf_counter() - started
-                    self.save()
-                    raise TrainingInterrupted(self._where(math.ceil(size / batch_size)))
+        for start in range(self.batches_done * batch_size, size, batch_size):
+            positions = order[start : start + batch_size]
+            loss = self._step(positions)
+            # The loss is scaled to all data; this is the minibatch's part of it.
+            own_loss = loss * len(positions) / size
+            self.epoch_loss += own_loss
+            self.batches_done += 1
+            bar.update(len(positions))
+            loss_per_element = own_loss / self.data.size(positions)
+            bar.set_postfix(loss=f"{loss_per_element:.4f}", refresh=False)
+            if interrupted():
+                self.seconds += time.perf_counter() - started
+                self.save()
+                raise TrainingInterrupted(self._where(math.ceil(size / batch_size)))
         elapsed = time.perf_counter() - started
         self.seconds += elapsed
         self._finish_epoch(elapsed)
@@ -313,13 +328,9 @@ class Trainer:
             self.stopped |= bool(callback(self))
 
     def save(self) -> None:
-        """Write the checkpoint; the one before it stays until the new one is complete.
-
-        Without a folder the state is kept in ``saved_state``.
-        """
-        self.saved_state = self.state()
+        """Write the checkpoint; the one before it stays until the new one is complete."""
         if self.folder is not None:
-            write_checkpoint(self.folder, self.saved_state)
+            write_checkpoint(self.folder, self.state())
 
     def state(self) -> dict[str, Any]:
         """State from which training resumes: tensors, numbers and strings."""

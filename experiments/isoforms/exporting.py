@@ -189,7 +189,7 @@ def read_gene(path: Path, gene: str, group: str | None = None) -> pd.DataFrame:
     pandas.DataFrame
         Columns ``isoform``, ``cell``, ``group``, ``expression``, ``low`` and ``high`` (reads), a
         row for each isoform and cell; ``attrs["interval"]`` names the layers of ``low`` and
-        ``high``.
+        ``high``, ``attrs["model"]`` the model.
 
     Raises
     ------
@@ -216,6 +216,7 @@ def read_gene(path: Path, gene: str, group: str | None = None) -> pd.DataFrame:
             columns = ", ".join(obs.columns) or "none"
             raise DataError(f"{path}: obs has no column {group!r}; choose one of {columns}")
         interval = _widest_interval(path, layers)
+        model = _model_of(file)
         columns = np.flatnonzero(chosen)
         values = {
             name: layers[layer][:, columns]
@@ -229,8 +230,14 @@ def read_gene(path: Path, gene: str, group: str | None = None) -> pd.DataFrame:
     table["cell"] = np.tile(obs.index.to_numpy().astype(str), len(columns))
     groups = np.full(num_cells, "all cells") if group is None else obs[group].astype(str).to_numpy()
     table["group"] = np.tile(groups, len(columns))
-    table.attrs["interval"] = interval
+    table.attrs |= {"interval": interval, "model": model}
     return table
+
+
+def _model_of(file: h5py.File) -> str:
+    """Name of the model that was exported; empty if the file does not say."""
+    config = file.get("uns/exvae/config")
+    return "" if config is None else json.loads(config.asstr()[()])["model"]["model"]
 
 
 def _widest_interval(path: Path, layers: Iterable[str]) -> tuple[str, str]:

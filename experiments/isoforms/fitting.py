@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,10 +24,10 @@ from ...models.base import Guide, require
 from ...models.cells import CellModel
 from ...models.decoders import DECODERS
 from ..fitting import fits
-from ..fitting.classes import construct, distribute, find_class
-from ..fitting.constructors import check_options, options_of
+from ..fitting.classes import construct, distribute, find_class, name_of
+from ..fitting.constructors import check_options, defaults_of, options_of
 from ..fitting.datasets import Subset
-from ..fitting.errors import ArgumentError, TrainingInterrupted
+from ..fitting.errors import ArgumentError
 from ..fitting.training import Trainer, TrainingConfig, TrainingResult, choose_device
 from ..fitting.user_code import told_in_one_line
 from . import inference
@@ -35,6 +35,8 @@ from .settings import IsoformConfig
 
 # Number of held-out cells scored after each epoch.
 MONITORED_CELLS = 500
+# Fields of the configuration that may be classes.
+CLASSES = ("model", "guide", "pooling", "decoder")
 # How cells of unknown batches are treated.
 NEW_BATCHES = (None, "average")
 # Registered classes of each argument, and how many arguments they are given by position.
@@ -61,6 +63,14 @@ class IsoformFit:
     def batch_key(self) -> str | None:
         """Column of ``obs`` with the batch of a cell."""
         return self.config["data"]["batch_key"]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Values of the options of model, decoder and guide by name, defaults included."""
+        chosen = self.config["model"]
+        parts = ((self.guide, 1), (self.model.decoder, 3), (self.model, 2))
+        defaults = [defaults_of(type(part), given) for part, given in parts]
+        return {**defaults[0], **defaults[1], **defaults[2], **chosen, **chosen["options"]}
 
     def source(self, cells: Cells) -> BatchSource:
         """Prepare cells for the model, on its device."""
@@ -149,6 +159,17 @@ def genes_of(cells: Cells) -> np.ndarray:
     return cells.genes if cells.genes is not None and cells.keeps_bootstraps else cells.isoforms
 
 
+def class_of_model(config: IsoformConfig) -> type[CellModel]:
+    """Find the class of the model; DataError if there is no such class, or it is no model."""
+    found = find_class(config.model, MODELS, "model", CellModel, ["likelihood"])
+    if found.observes not in OBSERVATIONS:
+        raise ArgumentError(
+            f"model {found.__name__} observes {found.observes!r}; choose one of "
+            f"{', '.join(OBSERVATIONS)}"
+        )
+    return found
+
+
 def build(
     config: IsoformConfig, genes: Sequence[str], num_batches: int
 ) -> tuple[CellModel, CellGuide]:
@@ -168,16 +189,11 @@ def build(
     DataError
         If a class or an option does not exist, is of another kind, or has no such value.
     """
-    model_class = find_class(config.model, MODELS, "model", CellModel, ["likelihood"])
+    model_class = class_of_model(config)
     decoder = find_class(config.decoder, DECODERS, "decoder", nn.Module)
     default = model_class.default_guide
     guide_class = find_class(config.guide or default, CELL_GUIDES, "guide", Guide, ["posteriors"])
     pooling = find_class(config.pooling, POOLINGS, "pooling", Pooling)
-    if model_class.observes not in OBSERVATIONS:
-        raise ArgumentError(
-            f"model {model_class.__name__} observes {model_class.observes!r}; choose one of "
-            f"{', '.join(OBSERVATIONS)}"
-        )
     taken = options_of(guide_class, 1)
     of_model, of_guide = distribute(
         config.options, [options_of(model_class, 2) | options_of(decoder, 3), taken], _REGISTRIES
@@ -250,25 +266,17 @@ def prepare(
     return training_cells, model.to(device), guide.to(device)
 
 
-class Trained(NamedTuple):
-    """A fit with the trainer that made it, and how training ended."""
-
-    fit: IsoformFit
-    trainer: Trainer
-    result: TrainingResult | None
-
-
 def fit(
     cells: Cells,
     config: IsoformConfig,
     training: TrainingConfig,
-    folder: Path | None = None,
+    folder: Path,
     *,
     train_fraction: float = 0.9,
     batch_key: str | None = None,
     resume: bool = False,
-) -> Trained:
-    """Fit an isoform model, and save it if a folder is given.
+) -> TrainingResult:
+    """Fit an isoform model and save it in a folder.
 
     Trains on a fraction of the cells, chosen by the seed. The loss of the others is recorded after
     each epoch and, with ``training.patience``, decides when to stop.
@@ -277,8 +285,40 @@ def fit(
     ------
     DataError
         If the folder holds another fit, or the cells lack data that the model needs.
-    TrainingInterrupted
-        After Ctrl-C, if a folder holds the fit; without one the fit is returned as it is then.
+    """
+    fits.check_folder(folder, resume=resume)
+    trainer, fitted = set_up(
+        cells, config, training, folder, train_fraction=train_fraction, batch_key=batch_key
+    )
+    fits.begin(folder, fitted.config, fitted.vocabularies, resume=resume)
+    return trainer.train(resume=resume)
+
+
+def set_up(
+    cells: Cells,
+    config: IsoformConfig,
+    training: TrainingConfig,
+    folder: Path | None = None,
+    *,
+    train_fraction: float = 0.9,
+    batch_key: str | None = None,
+    progress: bool = True,
+) -> tuple[Trainer, IsoformFit]:
+    """Make a trainer, and the fit that it trains.
+
+    Parameters
+    ----------
+    cells, config, training, train_fraction, batch_key
+        As for :func:`fit`.
+    folder
+        Folder of the fit; None saves nothing.
+    progress
+        Whether to show a progress bar.
+
+    Raises
+    ------
+    DataError
+        If the cells lack data that the model needs, or the configuration is wrong.
     """
     device = choose_device(training.device)
     torch.manual_seed(training.seed)
@@ -288,13 +328,7 @@ def fit(
             f"{cells.source}: of {cells.num_cells} cells train_fraction {train_fraction} leaves "
             f"{len(trained_on)} to train on and {len(held_out)} held out; choose another"
         )
-    if folder is not None:
-        fits.check_folder(folder, resume=resume)
     training_cells, model, guide = prepare(cells, config, trained_on, device)
-    description = _describe(cells, config, training, train_fraction, batch_key)
-    fitted = IsoformFit(
-        model, guide, cells.isoforms.tolist(), genes_of(cells).tolist(), description, device
-    )
     trainer = Trainer(
         model,
         guide,
@@ -303,18 +337,12 @@ def fit(
         folder,
         monitor=Monitor(model, guide, training_cells.source, held_out),
         score="held_out_loss_per_cell" if training.patience else None,
+        progress=progress,
     )
     trainer.check()
-    if folder is not None:
-        fits.begin(folder, description, fitted.vocabularies, resume=resume)
-    try:
-        result = trainer.train(resume=resume)
-    except TrainingInterrupted:
-        if folder is not None:
-            raise
-        result = None
-    model.eval(), guide.eval()
-    return Trained(fitted, trainer, result)
+    description = _describe(cells, config, training, train_fraction, batch_key)
+    isoforms, genes = cells.isoforms.tolist(), genes_of(cells).tolist()
+    return trainer, IsoformFit(model, guide, isoforms, genes, description, device)
 
 
 def _describe(
@@ -327,7 +355,7 @@ def _describe(
     """Content of ``config.json``."""
     return {
         "kind": "isoforms",
-        "model": fits.described(config),
+        "model": {**asdict(config), **{key: name_of(getattr(config, key)) for key in CLASSES}},
         "training": asdict(training),
         "split": {"train_fraction": train_fraction},
         "data": {

@@ -15,9 +15,14 @@ from torch import Tensor
 from torch.distributions.utils import lazy_property
 
 from ...data.bootstraps import BootstrapMean
-from .gamma_poisson import BootstrapGammaPoisson, log_gamma_poisson, refuse_learning
+from .gamma_poisson import (
+    BootstrapGammaPoisson,
+    draw_around,
+    log_gamma_poisson,
+    refuse_learning,
+)
 from .genes import Genes
-from .posteriors import standard_gamma
+from .posteriors import poisson, standard_gamma
 
 # Added to Dirichlet parameters, so that tiny ones have gradients too.
 _ADDED_SHAPE = 1e-6
@@ -216,15 +221,33 @@ class BootstrapGeneReads(TorchDistribution):
         division, prior = self.division, self._prior_shape
         usage = draw_dirichlet(prior.expand(*sample_shape, *prior.shape), self.genes)
         usage = draw_shares(estimates, usage, division.error_dispersion, self.genes)
-        # Move the bootstraps to the front, so that genes are the last dimension.
-        bootstraps = self.totals.sample_around(estimates).movedim(-1, 0)
-        shares = draw_shares(
-            bootstraps,
-            usage.expand(self.num_bootstraps, *usage.shape),
-            division.bootstrap_dispersion,
-            self.genes,
+        return self._sample_around(estimates, usage)
+
+    def _sample_around(self, estimates: Tensor, usage: Tensor) -> Tensor:
+        """Draw bootstraps (reads), shape (..., isoforms, B).
+
+        Most estimates are zero, and so are their bootstraps: only the others are drawn.
+
+        Parameters
+        ----------
+        estimates
+            Estimates of genes (reads), shape (..., genes).
+        usage
+            Shares of their isoforms, shape (..., isoforms).
+        """
+        present = estimates > 0
+        own, of_division = (
+            part.expand(estimates.shape)[present]
+            for part in (self.totals.bootstrap_dispersion, self.division.bootstrap_dispersion)
         )
-        return (self.genes.spread(bootstraps) * shares).movedim(0, -1)
+        totals = draw_around(estimates[present], own, self.num_bootstraps)
+        number = present.flatten().cumsum(0).view(estimates.shape) - 1
+        drawn = self.genes.spread(present) & (usage > 0)
+        owner = self.genes.spread(number)[drawn]
+        shares = divide(totals / of_division.unsqueeze(-1), usage[drawn], owner)
+        bootstraps = usage.new_zeros(*usage.shape, self.num_bootstraps)
+        bootstraps[drawn] = shares.mul_(totals[owner])
+        return bootstraps
 
     @lazy_property
     def mean(self) -> Tensor:
@@ -309,11 +332,42 @@ def draw_shares(totals: Tensor, usage: Tensor, dispersion: Tensor, genes: Genes)
     genes
         The gene of each isoform.
     """
-    counts = torch.poisson(genes.spread(totals / dispersion) * usage)
+    effective = (totals / dispersion).expand(*usage.shape[:-1], genes.number).reshape(-1, 1)
+    first = torch.arange(0, len(effective), genes.number, device=usage.device)
+    owner = first.unsqueeze(-1) + genes.codes
+    return divide(effective, usage.flatten(), owner.flatten()).view_as(usage)
+
+
+def divide(effective: Tensor, usage: Tensor, owner: Tensor) -> Tensor:
+    """Draw shares of isoforms from multinomials of effective reads, several for each gene.
+
+    Parameters
+    ----------
+    effective
+        Effective reads of genes, whole or not, shape (genes, draws).
+    usage
+        Expected share of each isoform, shape (isoforms,).
+    owner
+        Position of its gene, shape (isoforms,).
+
+    Returns
+    -------
+    Tensor
+        Shape (isoforms, draws); all zero where a gene of several isoforms has no reads.
+    """
+    shares = usage.new_ones(len(usage), effective.shape[-1])
+    several = torch.bincount(owner, minlength=len(effective))[owner] > 1
+    owner, usage = owner[several], usage[several]
+    counts = poisson(effective[owner] * usage.unsqueeze(-1))
+    sums = torch.zeros_like(effective).index_add_(0, owner, counts)
     # A gene without a whole effective read gives all reads to the isoform that arrives first.
-    arrival = torch.empty_like(usage).exponential_() / usage
-    first = arrival.new_full(totals.shape, torch.inf).scatter_reduce(
-        -1, genes.codes.expand(arrival.shape), arrival, "amin"
-    )
-    alone = (arrival == genes.spread(first)).to(counts.dtype)
-    return genes.shares(torch.where(genes.spread(genes.sums(counts)) > 0, counts, alone))
+    isoform, draw = ((sums == 0) & (effective > 0))[owner].nonzero(as_tuple=True)
+    arrival = torch.empty_like(usage[isoform]).exponential_() / usage[isoform]
+    place = owner[isoform] * effective.shape[-1] + draw
+    first = arrival.new_full((effective.numel(),), torch.inf)
+    first = first.scatter_reduce(0, place, arrival, "amin")
+    alone = (arrival == first[place]).to(counts.dtype)
+    counts[isoform, draw] = alone
+    sums.view(-1).index_add_(0, place, alone)
+    shares[several] = counts / sums.clamp(min=1.0)[owner]
+    return shares

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 _HALF_A_READ = 0.5
 # Draws per generator; the result does not depend on the number of threads.
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
 
 
 class SampledPosterior:
@@ -105,16 +105,32 @@ def standard_gamma(concentration: Tensor) -> Tensor:
     """
     if not concentration.is_cpu:
         return torch._standard_gamma(concentration)
-    shapes = concentration.detach().contiguous().flatten().numpy()
-    drawn = np.empty_like(shapes)
+    return _drawn_by_numpy(
+        concentration, lambda generator, shape: generator.standard_gamma(shape, dtype=shape.dtype)
+    )
+
+
+def poisson(rate: Tensor) -> Tensor:
+    """Draw Poisson counts, of the shape of ``rate``; drawn as by :func:`standard_gamma`."""
+    if not rate.is_cpu:
+        return torch.poisson(rate)
+    return _drawn_by_numpy(rate, lambda generator, rates: generator.poisson(rates))
+
+
+def _drawn_by_numpy(
+    parameter: Tensor, draw: Callable[[np.random.Generator, np.ndarray], np.ndarray]
+) -> Tensor:
+    """Draw a value for each value of a parameter, chunk by chunk, in its shape and type."""
+    parameters = parameter.detach().contiguous().flatten().numpy()
+    drawn = np.empty_like(parameters)
     seed = int(torch.randint(1 << 62, ()))
 
     def fill(start: int) -> None:
         own = slice(start, start + _CHUNK)
         generator = np.random.Generator(np.random.SFC64([seed, start]))
-        generator.standard_gamma(shapes[own], dtype=shapes.dtype, out=drawn[own])
+        drawn[own] = draw(generator, parameters[own])
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for _ in pool.map(fill, range(0, len(shapes), _CHUNK)):
+        for _ in pool.map(fill, range(0, len(parameters), _CHUNK)):
             pass  # raises the error of a thread
-    return torch.from_numpy(drawn).view_as(concentration)
+    return torch.from_numpy(drawn).view_as(parameter)

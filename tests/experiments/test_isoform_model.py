@@ -244,9 +244,21 @@ def test_interrupts_leave_the_model_usable(
         return 0.0
 
     monkeypatch.setattr(inference, "loss_per_cell", interrupt)
-    model = IsoformModel(adata).train(50)
-    assert 1 <= len(model.history) < 50
+    model = IsoformModel(adata)
+    with pytest.warns(UserWarning, match=r"interrupted in epoch 4.*train\(\) goes on"):
+        model.train(50)
+    assert len(model.history) == 3
     assert model.get_latent_representation().shape == (NUM_CELLS, 10)
+
+
+def test_training_goes_on(adata: anndata.AnnData) -> None:
+    whole = IsoformModel(adata, latent_size=3).train(4)
+    parts = IsoformModel(adata, latent_size=3).train(1).train(3)
+    for name, value in whole.module.state_dict().items():
+        assert torch.equal(value, parts.module.state_dict()[name]), name
+    assert parts.history["epoch"].tolist() == [1, 2, 3, 4]
+    with pytest.raises(DataError, match="was begun with seed 0, not 1"):
+        parts.train(1, seed=1)
 
 
 def test_a_class_of_ones_own_is_saved_by_name(adata: anndata.AnnData, tmp_path: Path) -> None:

@@ -58,6 +58,14 @@ def test_cells_are_prepared_for_each_model(name: str) -> None:
     assert losses[-1] < losses[0]
 
 
+def test_documents_without_words_are_left_out() -> None:
+    corpus = exvae.Corpus.from_texts(["fig", "the", "pear fig", ""])
+    data, model, _ = exvae.prepare(corpus, topics=2, device="cpu")
+    assert len(data) == 2
+    assert data.batch(np.arange(2)).offsets.tolist() == [0, 1, 3]
+    assert model.vocabulary_size == 2
+
+
 def test_a_path_is_read_as_what_is_in_memory(tmp_path: Path) -> None:
     cells = draw_cells()
     cells.write_h5ad(tmp_path / "cells.h5ad")

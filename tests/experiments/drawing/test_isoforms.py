@@ -55,4 +55,7 @@ def test_isoforms_of_a_gene_are_drawn_from_the_most_expressed_on() -> None:
     assert [dots.get_label() for dots in groups] == ["a", "b"]
     assert np.asarray(groups[1].get_offsets()).tolist() == [[1.0, 70.0], [2.0, 72.0]]
     assert "Gene" in figure.get_suptitle()
+    assert "scvi" not in figure.get_suptitle()
+    table.attrs["model"] = "scvi"
+    assert "held 66 to 88 % of true values" in draw_gene(table, "Gene").get_suptitle()
     assert "q0.025" in figure.get_suptitle()

@@ -8,7 +8,12 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from exvae.experiments.fitting.constructors import check_model, check_options, options_of
+from exvae.experiments.fitting.constructors import (
+    check_model,
+    check_options,
+    defaults_of,
+    options_of,
+)
 from exvae.experiments.fitting.errors import ArgumentError
 from exvae.guides.cells import CellGuide
 from exvae.guides.lda import ExchangeableGuide, FixedLengthGuide
@@ -68,6 +73,12 @@ def test_arguments_with_defaults_are_options_unless_given_by_position() -> None:
     own = {"knots", "weight", "name", "sizes", "on"}
     assert options_of(WithDefaults, 1) == own | {"height", "width", "depth"}
     assert options_of(WithDefaults, 0) == own | {"height", "width", "depth", "size"}
+
+
+def test_defaults_of_a_subclass_go_before_its_bases() -> None:
+    assert defaults_of(Passing, 1) == {"depth": 1, "height": 1, "width": 1}
+    assert defaults_of(SCVI, 2)["dropout"] == "network"
+    assert defaults_of(BootstrapIsoforms, 2)["dropout"] == "none"
 
 
 def test_options_of_models_and_decoders() -> None:

@@ -35,7 +35,12 @@ def test_evaluate_gives_the_figures_agreed(exvae, folder: Path, fitted, kind: st
         "rmse_log1p_quantifier",
         "rmse_log1p_bootstraps",
         "adjusted_rand_index",
+        "genes",
+        "normalised",
     }
+    for part in ("genes", "normalised"):
+        assert 0.1 < measured[part]["coverage"]["0.5"] < measured[part]["coverage"]["0.8"] <= 1.0
+        assert measured[part]["rmse_log1p"] > 0
     assert {name: measured[name] for name in plain} == plain
     assert list(measured["coverage"]) == ["0.5", "0.8", "0.95"]
     assert 0.2 < measured["coverage"]["0.5"] < measured["coverage"]["0.8"]
