@@ -18,7 +18,8 @@ from ..data.simulators.cells import SimulationOptions, simulate_cells
 from ..data.simulators.documents import SimulatedCorpus, simulate_corpus
 from ..data.simulators.expression import draw_simple_expression
 from ..data.simulators.gene_structures import draw_transcripts
-from .drawing.isoforms import draw_gene, draw_states
+from . import pl
+from .drawing.embeddings import draw_states
 from .drawing.lda import draw_topics
 from .drawing.saving import save
 from .drawing.training import draw_training
@@ -74,7 +75,7 @@ def demo_isoforms(folder: Path, seed: int) -> dict[str, object]:
     states = inference.mean_states(fit.guide, fit.source(cells), positions)
     save(draw_states(states, cells.obs["cell_type"].astype(str)).figure, pictures[0])
     gene = most_switching_gene(anndata.read_h5ad(path))
-    save(draw_gene(exporting.read_gene(exported, gene, "cell_type"), gene), pictures[1])
+    save(pl.gene(anndata.read_h5ad(exported), gene, "cell_type"), pictures[1])
     save(draw_training(fits.read_metrics(fit_folder)), pictures[2])
     return {**measured, "pictures": [str(picture) for picture in pictures]}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy import stats
 from scipy.sparse import csr_matrix
 
 from exvae.data.corpora import Corpus
@@ -39,6 +40,19 @@ def draw_cells(seed: int = 0) -> AnnData:
     )
 
 
+def draw_expression(seed: int = 0) -> AnnData:
+    """Draw the cells with layers of expression and states, as of a posterior known to be Gamma."""
+    adata = draw_cells(seed)
+    estimates = adata.X.toarray().astype(float)
+    posterior = stats.gamma(estimates + 0.5)
+    adata.layers["expression"] = posterior.mean().astype(np.float32)
+    adata.layers["expression_sd"] = posterior.std().astype(np.float32)
+    for level in (0.025, 0.25, 0.75, 0.975):
+        adata.layers[f"expression_q{level:g}"] = posterior.ppf(level).astype(np.float32)
+    adata.obsm["X_exvae"] = np.random.default_rng(seed).normal(size=(NUM_CELLS, 3))
+    return adata
+
+
 def draw_corpus(seed: int = 0) -> Corpus:
     """Draw documents of two topics over twenty words."""
     rng = np.random.default_rng(seed)
@@ -53,8 +67,9 @@ def draw_corpus(seed: int = 0) -> Corpus:
 
 
 def write_data(folder: Path) -> None:
-    """Write ``cells.h5ad``, ``corpus.tsv`` and ``news.csv``, which pages name."""
+    """Write the cells, ``expression.h5ad``, ``corpus.tsv`` and ``news.csv``, which pages name."""
     draw_cells().write_h5ad(folder / "cells.h5ad")
+    draw_expression().write_h5ad(folder / "expression.h5ad")
     corpus = draw_corpus()
     words = np.split(corpus.vocabulary[corpus.words], corpus.offsets[1:-1])
     lines = [" ".join(own) + "\n" for own in words]

@@ -21,6 +21,7 @@ PUBLIC = {
     for name, value in OBJECTS.items()
     if callable(value) and value.__module__.startswith("exvae.") and name not in OF_TOPICS
 }
+PUBLIC |= {f"pl.{name}": getattr(exvae.pl, name) for name in exvae.pl.__all__}
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def examples_of(value: Any) -> list[doctest.DocTest]:
 
 
 def test_there_are_public_names() -> None:
-    assert {"IsoformModel", "load", "prepare", "read_quantified"} <= set(PUBLIC)
+    assert {"IsoformModel", "load", "prepare", "read_quantified", "pl.gene"} <= set(PUBLIC)
 
 
 @pytest.mark.parametrize("name", sorted(PUBLIC))

@@ -71,3 +71,37 @@ def test_an_interrupt_ends_training(kernel: Path) -> None:
         "0 < len(model.history) < 1_000_000, model.get_latent_representation().shape",
     )
     assert "(True, (24, 10))" in text_of(outputs)
+
+
+DRAW = "exvae.pl.gene(adata, 'gene0', 'cell_type')"
+
+
+@pytest.mark.parametrize(
+    "pyplot",
+    ["", "import matplotlib.pyplot as plt", "%matplotlib inline"],
+    ids=["none", "import", "magic"],
+)
+def test_a_picture_is_shown_once(kernel: Path, pyplot: str) -> None:
+    outputs = execute(
+        kernel,
+        f"{pyplot}\nimport anndata, exvae, sys",
+        'adata = anndata.read_h5ad("expression.h5ad")',
+        DRAW,
+        f"figure = {DRAW}",
+        f"from IPython.display import display\nfor _ in range(2): display({DRAW})",
+        "'matplotlib.pyplot' in sys.modules",
+    )
+    images = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert len(images) == 3
+    assert text_of(outputs).endswith(str(bool(pyplot)))
+
+
+def test_a_picture_on_axes_of_pyplot_is_shown_once(kernel: Path) -> None:
+    outputs = execute(
+        kernel,
+        "import anndata, exvae, matplotlib.pyplot as plt",
+        'adata = anndata.read_h5ad("expression.h5ad")',
+        "axes = plt.subplots(1, 2)[1]\nexvae.pl.states(adata, ax=axes[0])",
+    )
+    images = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert len(images) == 1

@@ -150,7 +150,7 @@ def _report_fit(
     """Draw a finished fit and print its result."""
     import numpy as np
 
-    from ..drawing.isoforms import draw_states
+    from ..drawing.embeddings import draw_states
     from ..drawing.saving import save
     from ..drawing.training import draw_training
     from ..fitting import fits
@@ -250,21 +250,28 @@ def gene(
     exported: Annotated[
         Path, typer.Argument(metavar="OUT.h5ad", help="Cells, from exvae isoforms export.")
     ],
-    name: Annotated[str, typer.Argument(metavar="GENE", help="Name of a gene or isoform.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="GENE...", help="Names of genes or isoforms.")
+    ],
     out: Annotated[Path, typer.Option(metavar="GENE.png", help="The picture to write.")],
     group: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Column of obs to group the cells by.")
     ] = None,
+    max_isoforms: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Isoforms of a gene to draw, the most expressed."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Draw the expression of a gene's isoforms in every cell, with intervals."""
-    from ..drawing.isoforms import draw_gene
+    """Draw the isoforms of genes in every cell, with intervals."""
+    from .. import pl
     from ..drawing.saving import save
-    from ..isoforms.exporting import read_gene
-    from ..isoforms.notes import notes_of_intervals
+    from ..isoforms.exported import read_exported
+    from ..isoforms.notes import model_of, notes_of_intervals
 
     require_folder(out)
-    table = read_gene(exported, name, group)
-    save(draw_gene(table, name), out)
-    tell(notes_of_intervals(table.attrs["model"]))
-    report({"picture": str(out), "isoforms": int(table["isoform"].nunique())}, as_json=json)
+    cells, interval = read_exported(exported, names, group)
+    figure = pl.gene(cells, names, group, interval=interval, max_isoforms=max_isoforms)
+    save(figure, out)
+    tell(notes_of_intervals(model_of(cells)))
+    report({"picture": str(out), "isoforms": cells.n_vars}, as_json=json)

@@ -43,14 +43,14 @@ def draw_topics(words: pd.DataFrame) -> Figure:
     columns = min(_COLUMNS, len(topics))
     rows = -(-len(topics) // columns)
     height = 0.5 + 0.17 * words["rank"].max() + 0.4 / rows
-    figure, axes = new_figure(rows, columns, width=2.6, height=height, sharex=True)
+    figure, axes = new_figure(rows, columns, width=2.1, height=height, sharex=True)
     for axis, topic in zip(axes.flat, topics, strict=False):
         table = words[words["topic"] == topic]
         axis.barh(table["rank"], table["probability"], color=BLUE)
         axis.set_yticks(table["rank"], table["word"], fontsize=8)
         axis.invert_yaxis()
         share = table["weight"].iloc[0]
-        axis.set_title(f"topic {topic} ({share:.1%} of words)", fontsize=9)
+        axis.set_title(f"topic {topic} ({share:.1%} of words)", fontsize=8)
         axis.tick_params(axis="x", labelsize=7)
         axis.spines[["top", "right"]].set_visible(False)
     hide_unused(axes, len(topics))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -167,83 +166,3 @@ def _write_rows(file: h5py.File, name: str, rows: slice, values: Tensor, num_cel
         layer.attrs["encoding-type"] = "array"
         layer.attrs["encoding-version"] = "0.2.0"
     layers[name][rows] = values.cpu().numpy()
-
-
-# Reading an export
-
-
-def read_gene(path: Path, gene: str, group: str | None = None) -> pd.DataFrame:
-    """Read the expression of a gene's isoforms from an export.
-
-    Parameters
-    ----------
-    path
-        The file that :func:`export` wrote.
-    gene
-        A gene of ``var["gene"]``, or an isoform.
-    group
-        Column of ``obs`` to group the cells by; None makes one group.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``isoform``, ``cell``, ``group``, ``expression``, ``low`` and ``high`` (reads), a
-        row for each isoform and cell; ``attrs["interval"]`` names the layers of ``low`` and
-        ``high``, ``attrs["model"]`` the model.
-
-    Raises
-    ------
-    DataError
-        If the file is no export, or has no such gene or column.
-    """
-    from anndata.io import read_elem
-
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise DataError(f"{path}: is no readable .h5ad file; give one that export wrote") from error
-    with file:
-        layers = file.get("layers", {})
-        if "expression" not in layers:
-            raise DataError(f"{path}: has no layer expression; give a file that export wrote")
-        obs, var = read_elem(file["obs"]), read_elem(file["var"])
-        chosen = var.index == gene
-        if "gene" in var:
-            chosen |= (var["gene"].astype(str) == gene).to_numpy()
-        if not chosen.any():
-            raise DataError(f"{path}: has no gene or isoform {gene}; see its var")
-        if group is not None and group not in obs:
-            columns = ", ".join(obs.columns) or "none"
-            raise DataError(f"{path}: obs has no column {group!r}; choose one of {columns}")
-        interval = _widest_interval(path, layers)
-        model = _model_of(file)
-        columns = np.flatnonzero(chosen)
-        values = {
-            name: layers[layer][:, columns]
-            for name, layer in zip(
-                ("expression", "low", "high"), ("expression", *interval), strict=True
-            )
-        }
-    num_cells = len(obs)
-    table = pd.DataFrame({name: array.T.ravel() for name, array in values.items()})
-    table["isoform"] = np.repeat(var.index.to_numpy().astype(str)[columns], num_cells)
-    table["cell"] = np.tile(obs.index.to_numpy().astype(str), len(columns))
-    groups = np.full(num_cells, "all cells") if group is None else obs[group].astype(str).to_numpy()
-    table["group"] = np.tile(groups, len(columns))
-    table.attrs |= {"interval": interval, "model": model}
-    return table
-
-
-def _model_of(file: h5py.File) -> str:
-    """Name of the model that was exported; empty if the file does not say."""
-    config = file.get("uns/exvae/config")
-    return "" if config is None else json.loads(config.asstr()[()])["model"]["model"]
-
-
-def _widest_interval(path: Path, layers: Iterable[str]) -> tuple[str, str]:
-    """Name the layers of the outermost quantiles."""
-    prefix = "expression_q"
-    levels = sorted(float(name.removeprefix(prefix)) for name in layers if name.startswith(prefix))
-    if not levels or not levels[0] < 0.5 < levels[-1]:
-        raise DataError(f"{path}: has no quantiles on both sides of 0.5; export it with some")
-    return f"{prefix}{levels[0]:g}", f"{prefix}{levels[-1]:g}"

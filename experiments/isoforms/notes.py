@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...data.cells import Cells
-from ...models.cells import CellModel
+if TYPE_CHECKING:  # pictures tell notes too, and need no torch
+    from anndata import AnnData
+
+    from ...data.cells import Cells
+    from ...models.cells import CellModel
 
 # Cells below which a model learns little of what cells share.
 FEW_CELLS = 20
@@ -46,6 +51,12 @@ def _reason_for_no_genes(cells: Cells) -> str:
     if not cells.keeps_bootstraps:
         return "no two bootstraps are kept (import --layers 5 keeps some)"
     return ""
+
+
+def model_of(adata: AnnData) -> str:
+    """Name of the model whose expression an AnnData holds; empty if it does not say."""
+    described = adata.uns.get("exvae", {}).get("config")
+    return json.loads(described)["model"]["model"] if described else ""
 
 
 def notes_of_intervals(model: str) -> Iterator[str]:

@@ -213,29 +213,3 @@ def test_the_last_cell_is_checked_before_anything_is_written(
             loaded.fit, tmp_path / "cells.h5ad", tmp_path / "out.h5ad", part=4 * ISOFORMS
         )
     assert loaded.asked == []
-
-
-# Reading an export
-
-
-def test_gene_draws_isoforms_with_intervals(
-    exvae, folder: Path, fit_folder, tmp_path: Path
-) -> None:
-    out = tmp_path / "out.h5ad"
-    arguments = ["isoforms", "export", fit_folder("scvi"), folder / "cells.h5ad", "--out", out]
-    assert exvae(*arguments).status == 0
-    picture = tmp_path / "gene.png"
-    drawn = exvae(
-        *["isoforms", "gene", out, "gene1", "--out", picture, "--group", "cell_type", "--json"]
-    )
-    assert drawn.json == {"picture": str(picture), "isoforms": 2}
-    assert picture.read_bytes().startswith(b"\x89PNG")
-    table = exporting.read_gene(out, "gene1", "cell_type")
-    assert set(table["isoform"]) == {"iso2", "iso3"}
-    layers = anndata.read_h5ad(out)
-    own = table[table["isoform"] == "iso3"].set_index("cell")
-    np.testing.assert_array_equal(own["expression"], layers[:, "iso3"].layers["expression"][:, 0])
-    np.testing.assert_array_equal(own["low"], layers[:, "iso3"].layers["expression_q0.025"][:, 0])
-    np.testing.assert_array_equal(own["high"], layers[:, "iso3"].layers["expression_q0.975"][:, 0])
-    assert own["group"].tolist() == layers.obs["cell_type"].tolist()
-    assert exporting.read_gene(out, "iso3")["group"].unique().tolist() == ["all cells"]

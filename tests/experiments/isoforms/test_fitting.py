@@ -62,6 +62,20 @@ def test_fit_writes_a_fit_and_pictures(exvae, folder: Path, tmp_path: Path, opti
     assert np.isfinite(evaluated.json["nll_point_estimates"])
 
 
+def test_numbers_of_samples_reach_the_evaluation(
+    exvae, folder: Path, fitted: dict[str, Path], monkeypatch
+) -> None:
+    given = {}
+    monkeypatch.setattr(
+        "exvae.experiments.isoforms.evaluation.evaluate",
+        lambda *_, **options: given.update(options) or {"loss_per_cell": 0.0},
+    )
+    numbers = ("--likelihood-samples", 7, "--samples", 11)
+    result = exvae("isoforms", "evaluate", fitted["effective"], folder / "cells.h5ad", *numbers)
+    assert result.status == 0, result.err
+    assert (given["likelihood_samples"], given["posterior_samples"]) == (7, 11)
+
+
 def test_defaults_of_the_command_are_those_of_the_configuration() -> None:
     signature = inspect.signature(isoform_commands.fit).parameters
     fit = {name: value.default for name, value in signature.items()}

@@ -15,8 +15,9 @@ import exvae as package
 from exvae.data.cells import Cells
 from exvae.data.errors import DataWarning
 from exvae.data.h5ad.reading import read_cells
-from exvae.experiments.isoforms import exporting
-from exvae.experiments.isoforms.notes import notes_of_cells, notes_of_intervals
+from exvae.experiments import pl
+from exvae.experiments.isoforms.exported import read_exported
+from exvae.experiments.isoforms.notes import model_of, notes_of_cells, notes_of_intervals
 from exvae.models import MODELS
 from exvae.models.cells import CellModel
 from exvae.models.isoforms import EffectiveReadIsoforms
@@ -135,4 +136,7 @@ def test_narrow_intervals_are_told_where_they_are_written_and_drawn(
         for done in (exported, drawn):
             assert done.status == 0, done.err
             assert ("66 to 88 % of true values" in done.err) == (model == "scvi")
-        assert exporting.read_gene(out, "gene0").attrs["model"] == model
+        drawn_cells, _ = read_exported(out, ["gene0"])
+        assert model_of(drawn_cells) == model
+        title = pl.gene(drawn_cells, "gene0").get_suptitle()
+        assert ("66 to 88 % of true values" in title) == (model == "scvi")

@@ -163,6 +163,22 @@ def test_bootstraps_that_scatter_widen_the_intervals() -> None:
     assert widths[1] > 1.2 * widths[0]
 
 
+def test_variance_between_bootstraps_is_unbiased() -> None:
+    data, labels = cells(USAGE)
+    labels = np.where(labels == "c", "", labels)
+    block = GeneBlock(data.mean_bootstraps.toarray().astype(np.float64), GENES)
+    values = [
+        block.difference(layer.toarray().astype(np.float64), labels == "b", labels == "a").value
+        for layer in data.bootstraps
+    ]
+    between = ((values - np.mean(values, 0)) ** 2).sum(0) / (len(values) - 1)
+    # The same means, but bootstraps that do not differ.
+    still = replace(data, bootstraps=data.bootstraps[:1] * len(values))
+    table, without = (usage_differences(own, labels, None) for own in (data, still))
+    added = table["standard_error"] ** 2 - without["standard_error"] ** 2
+    np.testing.assert_allclose(added, between, rtol=1e-6)
+
+
 def test_order_of_cells_and_isoforms_does_not_matter() -> None:
     data, labels = cells(SWITCHED)
     order = np.random.default_rng(1).permutation(data.num_cells)
