@@ -16,6 +16,7 @@ from .fitting.errors import ArgumentError
 from .fitting.training import choose_device
 
 if TYPE_CHECKING:
+    import torch
     from anndata import AnnData
     from torch import nn
 
@@ -72,12 +73,7 @@ def prepare(
     chosen = choose_device(device)
     _require_data(data, topics)
     if topics is not None or isinstance(data, Corpus):
-        from ..data.corpus_formats import read_corpus
-        from .lda import fitting as lda
-
-        corpus = data if isinstance(data, Corpus) else read_corpus(Path(data))
-        config = config_with(lda.LDAConfig, options, num_topics=20 if topics is None else topics)
-        return lda.prepare(corpus, config, np.flatnonzero(corpus.lengths), chosen)
+        return _prepare_documents(data, 20 if topics is None else topics, chosen, options)
     from ..data.h5ad.reading import read_cells
     from .isoforms import fitting as isoforms
     from .isoforms.notes import notes_of_cells
@@ -87,6 +83,17 @@ def prepare(
     for note in notes_of_cells(cells, isoforms.class_of_model(config)):
         warnings.warn(note, DataWarning, stacklevel=2)
     return isoforms.prepare(cells, config, np.arange(cells.num_cells), chosen)
+
+
+def _prepare_documents(
+    data: Corpus | str | Path, topics: int, device: torch.device, options: dict[str, Any]
+) -> tuple[Subset, nn.Module, nn.Module]:
+    from ..data.corpus_formats import read_corpus
+    from .lda import fitting
+
+    corpus = data if isinstance(data, Corpus) else read_corpus(Path(data))
+    config = config_with(fitting.LDAConfig, options, num_topics=topics)
+    return fitting.prepare(corpus, config, np.flatnonzero(corpus.lengths), device)
 
 
 def _require_data(data: Any, topics: int | None) -> None:
