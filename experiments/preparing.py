@@ -74,15 +74,21 @@ def prepare(
     _require_data(data, topics)
     if topics is not None or isinstance(data, Corpus):
         return _prepare_documents(data, 20 if topics is None else topics, chosen, options)
+    return _prepare_cells(data, batch_key, chosen, options)
+
+
+def _prepare_cells(
+    data: AnnData | str | Path, batch_key: str | None, device: torch.device, options: dict[str, Any]
+) -> tuple[Subset, nn.Module, nn.Module]:
     from ..data.h5ad.reading import read_cells
-    from .isoforms import fitting as isoforms
+    from .isoforms import fitting
     from .isoforms.notes import notes_of_cells
 
     cells = read_cells(data, batch_key)
-    config = config_with(isoforms.IsoformConfig, options)
-    for note in notes_of_cells(cells, isoforms.class_of_model(config)):
-        warnings.warn(note, DataWarning, stacklevel=2)
-    return isoforms.prepare(cells, config, np.arange(cells.num_cells), chosen)
+    config = config_with(fitting.IsoformConfig, options)
+    for note in notes_of_cells(cells, fitting.class_of_model(config)):
+        warnings.warn(note, DataWarning, stacklevel=3)
+    return fitting.prepare(cells, config, np.arange(cells.num_cells), device)
 
 
 def _prepare_documents(
