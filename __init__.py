@@ -10,6 +10,7 @@ _PLACES = {
     "TopicModel": "experiments.topic_model",
     "load": "experiments.loading",
     "optimizer": "experiments.fitting.optimizers",
+    "plates": "experiments.fitting.plates",
     "prepare": "experiments.preparing",
     "read_corpus": "data.corpus_formats",
     "read_quantified": "experiments.quantified",

@@ -27,7 +27,7 @@ from .commands import (
 )
 from .commands.options import Fit
 from .commands.reports import report
-from .fitting.errors import LossNotFinite, TrainingInterrupted
+from .fitting.errors import ArgumentError, LossNotFinite, TrainingInterrupted
 
 _INTERRUPTED = "interrupted"
 
@@ -73,6 +73,8 @@ def main() -> None:
     try:
         with _warnings_of_one_line():
             status = app(standalone_mode=False)
+    except ArgumentError as error:
+        _fail(error.on_command_line, 2)
     except (DataError, LossNotFinite) as error:
         _fail(str(error), 2 if isinstance(error, DataError) else 1)
     except TrainingInterrupted as error:

@@ -4,17 +4,7 @@ z_n  ~ Normal(0, I)                              state of cell n
 l_n  ~ LogNormal(mean and sd of its batch)       library size (reads)
 x_n  ~ likelihood(z_n, l_n, s_n)                 observations of its isoforms; s_n its batch
 
-A model of your own subclasses :class:`CellModel`; docs/variants.md has examples. The command line
-calls only these methods:
-
-======================== =======================================================================
-``initialise``           sets parameters from the training cells
-``forward``              Pyro's model
-``priors``               distributions of the latent variables by site
-``likelihood``           distribution of the observations given them
-``log_prob_of_counts``   log probability of rounded estimates, which compares all models
-``expression``           posterior of the expression of isoforms or genes
-======================== =======================================================================
+A model of your own subclasses :class:`CellModel`; docs/models.md lists the methods to write.
 """
 
 from __future__ import annotations
@@ -212,10 +202,8 @@ class CellModel(UniquelyNamedModule):
 
     def library_prior(self, batches: Tensor) -> LogNormal:
         """Distribution of library sizes (reads), batch shape (cells, 1)."""
-        return LogNormal(
-            self.log_library_mean[batches].unsqueeze(-1),
-            self.log_library_sd[batches].unsqueeze(-1),
-        )
+        mean, sd = self.log_library_mean[batches], self.log_library_sd[batches]
+        return LogNormal(mean.unsqueeze(-1), sd.unsqueeze(-1))
 
     def likelihood(
         self, latents: dict[str, Tensor], batches: Tensor, num_bootstraps: int = 1
@@ -261,6 +249,7 @@ class CellModel(UniquelyNamedModule):
         mass = likelihood.cdf(counts + 0.5) - below
         return mass.clamp(min=torch.finfo(mass.dtype).tiny).log().sum(-1)
 
+    @torch.no_grad()
     def expression(
         self,
         samples: Sequence[dict[str, Tensor]],

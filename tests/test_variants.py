@@ -32,6 +32,7 @@ CELL_VARIANTS = {
     "decoder": "linear_decoder:Loadings",
     "model": "log_normal_isoforms:LogNormalIsoforms",
     "prior": "mixture_prior:MixtureIsoforms",
+    "guide": "mean_guide:MeanGuide",
 }
 TOPIC_VARIANTS = {
     "pooling": "attention_pooling:AttentionPooling",

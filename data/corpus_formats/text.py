@@ -41,9 +41,10 @@ def read_text(path: Path, options: TextOptions) -> Corpus:
         for column, value in zip(columns, others, strict=True):
             column.append(value)
     corpus = encoder.corpus(str(path), tokenizer)
-    # A single further column is a split if it can be one.
-    if len(columns) == 2 or (columns and set(columns[0]) <= set(SPLITS)):
-        corpus = replace(corpus, splits=checked_splits(path, columns.pop(0), "line"))
+    # A single further column is of splits if any is one; a misspelt one would be a label otherwise.
+    if len(columns) == 2 or (columns and set(columns[0]) & set(SPLITS)):
+        splits = checked_splits(path, columns.pop(0), "line", "; labels are a third column")
+        corpus = replace(corpus, splits=splits)
     return replace(corpus, labels=np.array(columns[0])) if columns else corpus
 
 

@@ -103,8 +103,8 @@ def fit(
     from ..isoforms import fitting
     from ..isoforms.notes import notes_of_cells
 
-    options = parse_settings(set_)
-    options |= {k: v for k, v in (("error", error), ("noise", noise)) if v is not None}
+    apart = ("model", "guide", "pooling", "decoder")
+    options = parse_settings(set_, apart, error=error, noise=noise)
     config = settings.IsoformConfig(model, guide, pooling, decoder, options, encoder_bootstraps)
     training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
     data = read_cells(cells, batch_key)

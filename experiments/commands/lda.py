@@ -140,7 +140,7 @@ def fit(
     from ..fitting.training import TrainingConfig
     from ..lda import fitting, tables
 
-    config = fitting.LDAConfig(topics, guide, pooling, parse_settings(set_))
+    config = fitting.LDAConfig(topics, guide, pooling, parse_settings(set_, ("guide", "pooling")))
     training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
     split = fitting.SplitConfig(seed, test_fraction, val_fraction)
     words = vocabulary_options(stop_words, ngrams, min_df, max_df)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -72,29 +73,45 @@ Set = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Argument of the constructor of a model, decoder or guide; may be repeated.",
+        help="Argument of the constructor of a model, decoder or guide; may be repeated. VALUE is "
+        "a word or JSON: 5, 0.5, true, [64,32].",
     ),
 ]
 
 
-def parse_settings(settings: list[str]) -> dict[str, Any]:
+def parse_settings(
+    settings: list[str], apart: Sequence[str] = (), **others: str | None
+) -> dict[str, Any]:
     """Read options ``name=value``; a value that is not JSON is a string.
+
+    Parameters
+    ----------
+    settings
+        Values of ``--set``.
+    apart
+        Names that have options of their own and cannot be set.
+    **others
+        Options of the constructors that have an option of their own too; None if not given.
 
     Raises
     ------
     DataError
-        If an option has no name or no value.
+        If an option has no name or no value, is given twice, or cannot be set.
 
     Examples
     --------
     >>> parse_settings(["hidden_sizes=[64, 32]", "dispersion=batch"])
     {'hidden_sizes': [64, 32], 'dispersion': 'batch'}
     """
-    options = {}
+    options: dict[str, Any] = {name: own for name, own in others.items() if own is not None}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not (name.isidentifier() and equals and value):
             raise DataError(f"--set {setting} is not of the form NAME=VALUE")
+        if name in apart:
+            raise DataError(f"--set {setting}: {name} has an option of its own; give --{name}")
+        if name in options:
+            raise DataError(f"--set {setting}: {name} is given twice; give it once")
         try:
             options[name] = json.loads(value)
         except ValueError:

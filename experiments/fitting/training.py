@@ -27,8 +27,16 @@ from ...data.errors import DataError
 from ...data.progress import progress_bar
 from . import optimizers
 from .datasets import Dataset
-from .errors import LossNotFinite, TrainingInterrupted
-from .fits import CHECKPOINT, read_checkpoint, read_metrics, write_checkpoint, write_metrics
+from .dry_run import dry_run
+from .errors import ArgumentError, LossNotFinite, TrainingInterrupted
+from .fits import (
+    CHECKPOINT,
+    load_module,
+    read_checkpoint,
+    read_metrics,
+    write_checkpoint,
+    write_metrics,
+)
 from .interrupts import interruptible
 from .optimizers import root_of
 
@@ -87,9 +95,9 @@ PROGRESS = (
 def choose_device(name: str) -> torch.device:
     """Turn ``auto``, ``cpu`` or ``cuda`` into a device; DataError if it is not available."""
     if name not in ("auto", "cpu", "cuda"):
-        raise DataError(f"--device is {name!r}; choose one of auto, cpu, cuda")
+        raise ArgumentError(f"device is {name!r}; choose one of auto, cpu, cuda")
     if name == "cuda" and not torch.cuda.is_available():
-        raise DataError("--device is cuda, but torch sees no CUDA device; choose cpu or auto")
+        raise ArgumentError("device is cuda, but torch sees no CUDA device; choose cpu or auto")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
@@ -196,6 +204,10 @@ class Trainer:
             reason = "stopped by a callback"
         return TrainingResult(self.epoch, reason, self.seconds)
 
+    def check(self) -> None:
+        """Run model and guide on two datapoints; DataError tells what cannot be trained."""
+        dry_run(*self.modules.values(), self.data)
+
     @torch.no_grad()
     def _register_parameters(self) -> None:
         """Run model and guide once so that all their parameters exist; changes nothing else."""
@@ -260,7 +272,7 @@ class Trainer:
 
     def _step(self, positions: np.ndarray) -> float:
         try:
-            loss = self.svi.step(*self.data.batch(positions))
+            loss = self.svi.step(*self.data.minibatch(positions))
         except ValueError:
             # Non-finite parameters fail the distributions' checks before the loss is computed.
             if self._parameters_are_finite():
@@ -346,11 +358,11 @@ class Trainer:
         """
         if state["data_order_seed"] != self.config.seed:
             raise DataError(
-                f"{self.folder}: was fitted with --seed {state['data_order_seed']}, not "
+                f"{self.folder}: was fitted with seed {state['data_order_seed']}, not "
                 f"{self.config.seed}; resume with the same seed"
             )
         for name, module in self.modules.items():
-            module.load_state_dict(state[name])
+            load_module(module, state.get(name, {}), f"{self.folder}: its {name}")
         with torch.no_grad():
             for name, own in self._loose_parameters().items():
                 own.copy_(state["param_store"][name])

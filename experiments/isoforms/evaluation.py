@@ -10,9 +10,9 @@ from scipy.sparse import csr_matrix
 
 from ...data.cell_batches import BatchSource, batch_source
 from ...data.cells import Cells
-from ...data.errors import DataError
 from ...data.isoform_truth import IsoformTruth
 from ...models.distributions.posteriors import SampledPosterior
+from ..fitting.errors import ArgumentError
 from . import inference
 from .calibration import EXPRESSED, Calibration
 from .expression import Scale, draw_expression
@@ -32,18 +32,22 @@ def chosen_positions(fit: IsoformFit, cells: Cells, subset: str) -> np.ndarray:
         If the fit has other cells, or none in the subset.
     """
     if subset not in SUBSETS:
-        raise DataError(f"--subset is {subset!r}; choose one of {', '.join(SUBSETS)}")
+        raise ArgumentError(f"subset is {subset!r}; choose one of {', '.join(SUBSETS)}")
     if subset == "all":
         return np.arange(cells.num_cells)
     if cells.fingerprint != fit.config["data"]["fingerprint"]:
-        raise DataError(f"{cells.source}: does not hold the cells of the fit; use --subset all")
+        raise _use_all(f"{cells.source}: does not hold the cells of the fit")
     train_fraction = fit.config["split"]["train_fraction"]
     seed = fit.config["training"]["seed"]
     trained_on, held_out = split_cells(cells.num_cells, train_fraction, seed)
     positions = trained_on if subset == "train" else held_out
     if not len(positions):
-        raise DataError(f"{cells.source}: the fit has no cells held out; use --subset all")
+        raise _use_all(f"{cells.source}: the fit has no cells held out")
     return np.sort(positions)
+
+
+def _use_all(problem: str) -> ArgumentError:
+    return ArgumentError(f"{problem}; use subset='all'", f"{problem}; use --subset all")
 
 
 def evaluate(

@@ -10,22 +10,26 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from ...data.cell_batches import BatchSource, batch_source
+from ...data.cell_batches import OBSERVATIONS, BatchSource, batch_source
 from ...data.cells import Cells
 from ...data.errors import DataError
 from ...data.initial_values import InitialValues
 from ...guides import CELL_GUIDES
 from ...guides.cells import CellGuide
-from ...guides.sets import POOLINGS
+from ...guides.sets import POOLINGS, Pooling
 from ...models import MODELS
-from ...models.base import require
+from ...models.base import Guide, require
 from ...models.cells import CellModel
 from ...models.decoders import DECODERS
 from ..fitting import fits
-from ..fitting.classes import construct, defaults_of, distribute, find_class, name_of, options_of
+from ..fitting.classes import construct, distribute, find_class, name_of
+from ..fitting.constructors import check_options, defaults_of, options_of
 from ..fitting.datasets import Subset
+from ..fitting.errors import ArgumentError
 from ..fitting.training import Trainer, TrainingConfig, TrainingResult, choose_device
+from ..fitting.user_code import told_in_one_line
 from . import inference
 from .settings import IsoformConfig
 
@@ -35,6 +39,8 @@ MONITORED_CELLS = 500
 CLASSES = ("model", "guide", "pooling", "decoder")
 # How cells of unknown batches are treated.
 NEW_BATCHES = (None, "average")
+# Registered classes of each argument, and how many arguments they are given by position.
+_REGISTRIES = {"model": (MODELS, 2), "guide": (CELL_GUIDES, 1), "decoder": (DECODERS, 3)}
 
 
 @dataclass(frozen=True)
@@ -62,9 +68,8 @@ class IsoformFit:
     def options(self) -> dict[str, Any]:
         """Values of the options of model, decoder and guide by name, defaults included."""
         chosen = self.config["model"]
-        defaults = [
-            defaults_of(type(part)) for part in (self.guide, self.model.decoder, self.model)
-        ]
+        parts = ((self.guide, 1), (self.model.decoder, 3), (self.model, 2))
+        defaults = [defaults_of(type(part), given) for part, given in parts]
         return {**defaults[0], **defaults[1], **defaults[2], **chosen, **chosen["options"]}
 
     def source(self, cells: Cells) -> BatchSource:
@@ -155,8 +160,14 @@ def genes_of(cells: Cells) -> np.ndarray:
 
 
 def class_of_model(config: IsoformConfig) -> type[CellModel]:
-    """Find the class of the model; DataError if there is no such class."""
-    return find_class(config.model, MODELS, "model")
+    """Find the class of the model; DataError if there is no such class, or it is no model."""
+    found = find_class(config.model, MODELS, "model", CellModel, ["likelihood"])
+    if found.observes not in OBSERVATIONS:
+        raise ArgumentError(
+            f"model {found.__name__} observes {found.observes!r}; choose one of "
+            f"{', '.join(OBSERVATIONS)}"
+        )
+    return found
 
 
 def build(
@@ -176,18 +187,39 @@ def build(
     Raises
     ------
     DataError
-        If a class or an option does not exist, or has no such value.
+        If a class or an option does not exist, is of another kind, or has no such value.
     """
     model_class = class_of_model(config)
-    decoder = find_class(config.decoder, DECODERS, "decoder")
-    guide_class = find_class(config.guide or model_class.default_guide, CELL_GUIDES, "guide")
-    pooling = find_class(config.pooling, POOLINGS, "pooling")
+    decoder = find_class(config.decoder, DECODERS, "decoder", nn.Module)
+    default = model_class.default_guide
+    guide_class = find_class(config.guide or default, CELL_GUIDES, "guide", Guide, ["posteriors"])
+    pooling = find_class(config.pooling, POOLINGS, "pooling", Pooling)
+    taken = options_of(guide_class, 1)
     of_model, of_guide = distribute(
-        config.options, [options_of(model_class) | options_of(decoder), options_of(guide_class)]
+        config.options, [options_of(model_class, 2) | options_of(decoder, 3), taken], _REGISTRIES
     )
+    if "pooling" in taken:
+        of_guide["pooling"] = pooling
+    elif config.pooling != IsoformConfig.pooling:
+        raise ArgumentError(f"pooling is of no use: guide {guide_class.__name__} takes none")
+    check_options([decoder], of_model)
     codes = torch.from_numpy(np.unique(genes, return_inverse=True)[1])
-    model = construct(model_class, codes, num_batches, **{"decoder": decoder, **of_model})
-    return model, construct(guide_class, model, **{"pooling": pooling, **of_guide})
+    model = construct(model_class, codes, num_batches, decoder=decoder, **of_model)
+    _check_decoder(model)
+    return model, construct(guide_class, model, **of_guide)
+
+
+def _check_decoder(model: CellModel) -> None:
+    """Require the layer whose bias starts from the mean expression."""
+    bias = getattr(getattr(model.decoder, "output", None), "bias", None)
+    size = sum(model.heads.values())
+    if bias is None or bias.shape != (size,):
+        found = "none" if bias is None else f"one of {len(bias)}"
+        raise ArgumentError(
+            f"decoder {type(model.decoder).__name__} needs a layer output with a bias of "
+            f"output_size = {size} values, and has {found}; write self.output = nn.Linear(..., "
+            "output_size)"
+        )
 
 
 def split_cells(num_cells: int, train_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -221,8 +253,9 @@ def prepare(
     model, guide = build(config, genes_of(cells), len(cells.batch_names))
     source = batch_source(cells, model.observes, device)
     values = InitialValues(source, positions)
-    model.initialise(values)
-    guide.initialise(values)
+    with told_in_one_line([("model", type(model)), ("guide", type(guide))], "in initialise"):
+        model.initialise(values)
+        guide.initialise(values)
     training_cells = Subset(
         source,
         positions,
@@ -306,6 +339,7 @@ def set_up(
         score="held_out_loss_per_cell" if training.patience else None,
         progress=progress,
     )
+    trainer.check()
     description = _describe(cells, config, training, train_fraction, batch_key)
     isoforms, genes = cells.isoforms.tolist(), genes_of(cells).tolist()
     return trainer, IsoformFit(model, guide, isoforms, genes, description, device)

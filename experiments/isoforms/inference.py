@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from pyro.distributions import TorchDistribution
 from pyro.infer import TraceMeanField_ELBO
 from torch import Tensor
 
 from ...data.cell_batches import BatchSource, CellBatch
+from ...data.errors import DataError
 from ...guides.cells import CellGuide
 from ...models.cells import CellModel
 
@@ -19,6 +21,8 @@ from ...models.cells import CellModel
 BLOCK = 1 << 19
 # The same for functions that hold posteriors of several draws of the latent variables.
 POSTERIOR_BLOCK = 1 << 15
+# Draws for the moments of a posterior that has none in closed form, such as a flow.
+MOMENT_DRAWS = 1000
 
 
 def batches_of(
@@ -96,7 +100,8 @@ def states_of(
 ) -> States:
     """Posterior of z of cells at positions, shape (cells,).
 
-    Cells of an unknown batch (code -1) get the average over the known ones.
+    Where it has no mean, as a flow has none, :data:`MOMENT_DRAWS` draws give it. Cells of an
+    unknown batch (code -1) get the average over the known ones.
     """
     means, variances = [], []
     for batch in batches_of(source, positions, block):
@@ -104,11 +109,23 @@ def states_of(
             guide.posteriors(own.bootstraps, own.offsets, own.batches)["z"]
             for own, _ in assumed_batches(batch, guide.model.num_batches)
         ]
-        centres = torch.stack([part.mean.squeeze(-2) for part in parts])
-        within = torch.stack([part.variance.squeeze(-2) for part in parts])
+        moments = [_moments(part) for part in parts]
+        centres = torch.stack([mean.squeeze(-2) for mean, _ in moments])
+        within = torch.stack([variance.squeeze(-2) for _, variance in moments])
         means.append(centres.mean(0))
         variances.append(within.mean(0) + centres.var(0, correction=0))
     return States(torch.cat(means).cpu().numpy(), torch.cat(variances).sqrt().cpu().numpy())
+
+
+def _moments(posterior: TorchDistribution) -> tuple[Tensor, Tensor]:
+    """Mean and variance, or those of draws, always the same, where a posterior has none."""
+    try:
+        return posterior.mean, posterior.variance
+    except NotImplementedError:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            draws = posterior.sample((MOMENT_DRAWS,))
+        return draws.mean(0), draws.var(0)
 
 
 def mean_states(
@@ -146,6 +163,11 @@ def log_prob_of_point_estimates(
         Number of samples of the latent variables.
     block
         Entries (cells x isoforms) that are scored at a time.
+
+    Raises
+    ------
+    DataError
+        If the model cannot score counts.
     """
     total = 0.0
     for batch in batches_of(source, positions, block):
@@ -154,7 +176,7 @@ def log_prob_of_point_estimates(
         log_weights = []
         for _ in range(num_samples):
             latents = {name: posterior.sample() for name, posterior in posteriors.items()}
-            log_weight = model.log_prob_of_counts(latents, batch.batches, batch.obs)
+            log_weight = _log_prob_of_counts(model, latents, batch)
             for name, value in latents.items():
                 ratio = priors[name].log_prob(value) - posteriors[name].log_prob(value)
                 log_weight = log_weight + ratio.squeeze(-1)
@@ -162,6 +184,18 @@ def log_prob_of_point_estimates(
         bound = torch.stack(log_weights).logsumexp(0) - math.log(num_samples)
         total += float(bound.sum())
     return total
+
+
+def _log_prob_of_counts(model: CellModel, latents: dict[str, Tensor], batch: CellBatch) -> Tensor:
+    """Log probability (nats) of the rounded estimates of cells, shape (cells,)."""
+    try:
+        return model.log_prob_of_counts(latents, batch.batches, batch.obs)
+    except NotImplementedError as error:
+        likelihood = type(model.likelihood(latents, batch.batches)).__name__
+        raise DataError(
+            f"model {type(model).__name__}: its likelihood {likelihood} has no cdf, so that counts "
+            "cannot be scored; write the method log_prob_of_counts"
+        ) from error
 
 
 @torch.no_grad()

@@ -17,11 +17,13 @@ from ...data.errors import DataError, DataWarning
 from ...data.tokenizer import Tokenizer
 from ...guides import LDA_GUIDES
 from ...guides.lda import LDAGuide
-from ...guides.sets import POOLINGS
+from ...guides.sets import POOLINGS, Pooling
 from ...models.lda import LDA
 from ..fitting import fits
-from ..fitting.classes import construct, defaults_of, distribute, find_class, name_of, options_of
+from ..fitting.classes import construct, distribute, find_class, name_of
+from ..fitting.constructors import defaults_of, options_of
 from ..fitting.datasets import Subset
+from ..fitting.errors import ArgumentError
 from ..fitting.training import Trainer, TrainingConfig, TrainingResult, choose_device
 from .completion import INFERENCE_BATCH, Monitor, batches, infer, perplexity
 
@@ -80,7 +82,7 @@ class LDAFit:
     def options(self) -> dict[str, Any]:
         """Values of the options of model and guide by name, defaults included."""
         chosen = self.config["model"]
-        defaults = defaults_of(type(self.guide)) | defaults_of(type(self.guide.model))
+        defaults = defaults_of(type(self.guide), 1) | defaults_of(LDA, 2)
         return {**defaults, **chosen, **chosen["options"]}
 
 
@@ -92,12 +94,13 @@ def build(config: LDAConfig, vocabulary_size: int) -> tuple[LDA, LDAGuide]:
     DataError
         If a class or an option does not exist, or has no such value.
     """
-    if config.num_topics < 1:
-        raise DataError(f"topics is {config.num_topics}; give at least 1")
-    guide_class = find_class(config.guide, LDA_GUIDES, "guide")
-    pooling = find_class(config.pooling, POOLINGS, "pooling")
-    taken = options_of(guide_class)
-    of_model, of_guide = distribute(config.options, [options_of(LDA), taken])
+    if not isinstance(config.num_topics, int) or config.num_topics < 1:
+        raise ArgumentError(f"topics is {config.num_topics!r}; give a whole number of at least 1")
+    guide_class = find_class(config.guide, LDA_GUIDES, "guide", LDAGuide)
+    pooling = find_class(config.pooling, POOLINGS, "pooling", Pooling)
+    taken = options_of(guide_class, 1)
+    registries = {"guide": (LDA_GUIDES, 1)}
+    of_model, of_guide = distribute(config.options, [options_of(LDA, 2), taken], registries)
     if "pooling" in taken:
         of_guide["pooling"] = pooling
     model = construct(LDA, vocabulary_size, config.num_topics, **of_model)
@@ -204,6 +207,7 @@ def set_up(
         score="perplexity" if training.patience else None,
         progress=progress,
     )
+    trainer.check()
     description = _described(corpus, config, training, split, len(trained_on))
     return trainer, LDAFit(guide, corpus.vocabulary, description, device)
 

@@ -68,7 +68,7 @@ class SampledPosterior:
             return torch.from_numpy(np.sort(self.draws.numpy(), axis=0))
         return self.draws.sort(0).values
 
-    def quantile(self, q: float | Sequence[float]) -> Tensor:
+    def quantile(self, q: float | Sequence[float] | Tensor) -> Tensor:
         """Quantiles (reads), interpolated between the nearest draws.
 
         Parameters
@@ -81,12 +81,21 @@ class SampledPosterior:
         Tensor
             Shape (...) for one probability, (probabilities, ...) for several.
         """
-        if isinstance(q, Sequence):
-            return torch.stack([self.quantile(level) for level in q])
-        place = q * (len(self.draws) - 1)
+        levels = probabilities(q)
+        if levels.ndim:
+            return torch.stack([self.quantile(level) for level in levels])
+        place = float(levels) * (len(self.draws) - 1)
         below = int(place)
         above = min(below + 1, len(self.draws) - 1)
         return self._ordered[below].lerp(self._ordered[above], place - below)
+
+
+def probabilities(q: float | Sequence[float] | Tensor) -> Tensor:
+    """Turn probabilities into float64; ValueError unless all are between 0 and 1."""
+    levels = torch.as_tensor(q, dtype=torch.float64)
+    if not ((levels >= 0) & (levels <= 1)).all():
+        raise ValueError(f"q is {q}; give probabilities between 0 and 1")
+    return levels
 
 
 def standard_gamma(concentration: Tensor) -> Tensor:

@@ -210,7 +210,7 @@ def test_a_corpus_without_splits_is_split_the_same_way_again(exvae, tmp_path: Pa
         (["lda", "simulate", "{out}.npz", "--lengths", "odd"], "--lengths"),
         ([*FIT, "--pooling", "x"], "pooling"),
         ([*FIT, "--set", "length"], "--set length is not of the form NAME=VALUE"),
-        ([*FIT, "--set", "length=9"], "no option length; choose one of"),
+        ([*FIT, "--set", "length=9"], "no option length; it belongs to --guide fixed-length"),
         ([*FIT, "--set", "update=odd", "--guide", "exchangeable"], "update is 'odd'"),
         ([*FIT, "--guide", "sets"], "guide is 'sets'; choose one of exchangeable, fixed-length"),
         (["lda", "nothing"], "nothing"),

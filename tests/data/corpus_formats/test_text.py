@@ -31,16 +31,24 @@ def test_three_columns_are_tokens_split_label(tmp_path: Path) -> None:
     assert corpus.labels.tolist() == ["x", "train"]
 
 
-def test_the_second_of_two_columns_is_a_split_if_it_can_be(tmp_path: Path) -> None:
+def test_the_second_of_two_columns_is_of_splits_or_of_labels(tmp_path: Path) -> None:
     path = tmp_path / "corpus.tsv"
     path.write_text("a b\ttrain\nb\tval\n")
     corpus = read_corpus(path)
     assert corpus.splits.tolist() == ["train", "val"]
     assert corpus.labels is None
-    path.write_text("a b\ttrain\nb\tplane\n")
+    path.write_text("a b\tship\nb\tplane\n")
     corpus = read_corpus(path)
     assert corpus.splits is None
-    assert corpus.labels.tolist() == ["train", "plane"]
+    assert corpus.labels.tolist() == ["ship", "plane"]
+
+
+@pytest.mark.parametrize("value", ["trian", "dev", "plane"])
+def test_a_misspelt_split_is_no_label(tmp_path: Path, value: str) -> None:
+    """Its document would be trained on, and so would the test documents."""
+    path = tmp_path / "corpus.tsv"
+    path.write_text(f"a b\ttest\nb\ttrain\na\t{value}\n")
+    assert_error(path, f"line 3 has the split {value!r}", "labels are a third column")
 
 
 def test_subfolders_are_labels(tmp_path: Path) -> None:
