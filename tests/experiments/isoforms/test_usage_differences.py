@@ -226,7 +226,7 @@ def test_many_genes_are_compared_in_blocks(monkeypatch) -> None:
     expected = usage_differences(data, labels, None)
     keys = ["gene", "isoform", "group"]
     for size in (1, 3 * data.num_cells):
-        monkeypatch.setattr("exvae.experiments.isoforms.usage_differences._BLOCK", size)
+        monkeypatch.setattr("exvae.experiments.isoforms.gene_blocks.BLOCK", size)
         actual = usage_differences(data, labels, None)
         pd.testing.assert_frame_equal(
             actual.sort_values(keys, ignore_index=True),
