@@ -227,10 +227,9 @@ def _compare(
     own = [side @ values for side in (units.own, units.other)]
     totals = [sum_genes(side, genes)[:, genes] for side in own]
     sides, of_genes = Sides.of(*own), Sides.of(*totals)
-    rest = [
-        side - mean / np.maximum(gene_mean, _NOTHING) * total
-        for side, mean, gene_mean, total in zip(own, sides.mean, of_genes.mean, totals, strict=True)
-    ]
+    shares = sides.mean / np.maximum(of_genes.mean, _NOTHING)
+    rest = [side - share * total for side, share, total in zip(own, shares, totals, strict=True)]
+    of_shares = Sides(sides.mean * (1 - shares), Sides.of(*rest).variance)
     dispersion = sides.dispersion(numbers, units.read)
     added = _ADDED_EVENTS * dispersion / numbers.min()
     gene_added = sum_genes(added, genes)[genes]
@@ -238,17 +237,17 @@ def _compare(
     table = names.assign(
         dispersion=dispersion,
         gene_dispersion=of_genes.dispersion(numbers, units.read),
+        share_dispersion=of_shares.dispersion(numbers, units.read),
         added=added,
         gene_added=gene_added,
         between=(logs[:, 0] - logs[:, 1]).var(0, ddof=1),
         alone=np.bincount(genes)[genes] == 1,
     )
-    share_variance = Sides.of(*rest).variance
     for side, own_number in enumerate(numbers):
         table[f"mean{side}"], table[f"variance{side}"] = sides.mean[side], sides.variance[side]
         table[f"gene_mean{side}"] = of_genes.mean[side]
         table[f"gene_variance{side}"] = of_genes.variance[side]
-        table[f"share_variance{side}"] = share_variance[side]
+        table[f"share_variance{side}"] = of_shares.variance[side]
         table[f"reads{side}"] = own_number * sides.mean[side] / units.read
     return table[table["reads0"] + table["reads1"] >= _LEAST_READS]
 
@@ -258,13 +257,14 @@ def _with_errors(table: pd.DataFrame, numbers: tuple[int, int], moderated: bool)
     most = np.inf
     if moderated:
         freedom = np.full(len(table), float(sum(numbers) - 2))
-        for name, mean in (("dispersion", "mean"), ("gene_dispersion", "gene_mean")):
+        for name in ("dispersion", "gene_dispersion", "share_dispersion"):
+            mean = "gene_mean" if name == "gene_dispersion" else "mean"
             level = (table[f"{mean}0"] + table[f"{mean}1"]).to_numpy()
             table[name], more = moderate(table[name].to_numpy(), freedom, level)
             most = min(most, freedom[0] + more)
-    isoform = _part(table, numbers, "", "variance")
-    gene = _part(table, numbers, "gene_", "gene_variance")
-    share = _part(table, numbers, "", "share_variance")
+    isoform = _part(table, numbers)
+    gene = _part(table, numbers, "gene_")
+    share = _part(table, numbers, "share_")
     alone = table["alone"].to_numpy()
     between = np.where(alone, 0.0, table["between"])
     share_error = np.sqrt(np.where(alone, 0.0, share.variance + between))
@@ -280,7 +280,7 @@ def _with_errors(table: pd.DataFrame, numbers: tuple[int, int], moderated: bool)
         gene_freedom=np.minimum(gene.freedom, most),
         share_change=np.where(alone, 0.0, isoform.change - gene.change),
         share_error=share_error,
-        share_freedom=np.minimum(share.freedom, most),
+        share_freedom=np.minimum(np.where(alone, isoform.freedom, share.freedom), most),
     )
     half = student.ppf(0.5 + _COVERAGE / 2, result["degrees_of_freedom"])
     half = half * result["standard_error"]
@@ -289,22 +289,24 @@ def _with_errors(table: pd.DataFrame, numbers: tuple[int, int], moderated: bool)
     return result
 
 
-def _part(table: pd.DataFrame, numbers: tuple[int, int], of: str, variance: str) -> Part:
-    """Log2 fold change of isoforms, or of their genes (``of`` is ``gene_``).
+def _part(table: pd.DataFrame, numbers: tuple[int, int], of: str = "") -> Part:
+    """Log2 fold change of isoforms, of their genes (``of`` is ``gene_``) or shares (``share_``).
 
-    ``variance`` begins the names of the columns of sample variances.
+    The fold change of a share has the value of the isoform's.
     """
-    added, dispersion = table[f"{of}added"].to_numpy(), table[f"{of}dispersion"].to_numpy()
+    level_of = of if of == "gene_" else ""
+    added = table[f"{level_of}added"].to_numpy()
+    dispersion = table[f"{of}dispersion"].to_numpy()
     logs, variances, freedoms = [], [], []
     for side, number in enumerate(numbers):
-        mean = table[f"{of}mean{side}"].to_numpy()
+        mean = table[f"{level_of}mean{side}"].to_numpy()
         level = mean + added
         expected = dispersion * level
-        if variance == "share_variance":
+        if of == "share_":
             gene = table[f"gene_mean{side}"] + table["gene_added"]
             expected = expected * (1 - level / gene.to_numpy())
         events = np.minimum(number * mean / dispersion, number - 1)
-        sample = table[f"{variance}{side}"].to_numpy()
+        sample = table[f"{of}variance{side}"].to_numpy()
         sample = (_PRIOR_EVENTS * expected + events * sample) / (_PRIOR_EVENTS + events)
         logs.append(np.log2(level))
         variances.append(sample / number / (level * np.log(2)) ** 2)

@@ -116,7 +116,7 @@ def replicates_of(cells: Cells, grouping: Grouping) -> np.ndarray | None:
 
 def comparisons(labels: np.ndarray, reference: str | None) -> Iterator[Comparison]:
     """Pair each group with the reference or else with all others; two groups only once."""
-    names = sorted(set(labels) - {""})
+    names = sorted(set(labels.tolist()) - {""})
     if reference is None and len(names) == 2:
         reference = names[0]
     for name in names:
