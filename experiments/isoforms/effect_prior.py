@@ -2,9 +2,10 @@
 
 Adaptive shrinkage (Stephens, Biostatistics 18, 2017) of estimates in units, such as the isoforms of
 a gene in several groups. Some units change and most do not. In a unit that changes an effect is
-zero or a draw from a mixture of normals. A unit's estimates depend on one another, but for any
-dependence the mean of their Bayes factors is a Bayes factor of the unit against no change. If most
-groups differ from most others the share of units is overestimated.
+zero or a draw from a mixture of normals, which have mean zero unless others are given. A unit's
+estimates depend on one another, but for any dependence the mean of their Bayes factors is a Bayes
+factor of the unit against no change. If most groups differ from most others the share of units is
+overestimated.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ class Estimates(NamedTuple):
         Log of the largest factor, shape (tests,).
     unit
         Unit of each estimate, numbered from 0, shape (tests,).
-    effects
-        Standard deviations of the normals of effects that are not zero, shape (effects,).
+    effects, centres
+        Standard deviations and means of the normals of effects that are not zero, shapes
+        (effects,).
     """
 
     value: np.ndarray
@@ -46,16 +48,26 @@ class Estimates(NamedTuple):
     log_largest: np.ndarray
     unit: np.ndarray
     effects: np.ndarray
+    centres: np.ndarray
 
     @classmethod
     def of(
-        cls, value: np.ndarray, error: np.ndarray, unit: np.ndarray, effects: np.ndarray
+        cls,
+        value: np.ndarray,
+        error: np.ndarray,
+        unit: np.ndarray,
+        effects: np.ndarray,
+        centres: np.ndarray | None = None,
     ) -> Estimates:
-        """Make estimates from values, errors and units, shapes (tests,), and normals."""
-        log_factors = log_bayes_factors(value, error, effects)
+        """Make estimates from values, errors and units, shapes (tests,), and normals.
+
+        Normals have mean zero unless ``centres`` are given.
+        """
+        centres = np.zeros_like(effects) if centres is None else centres
+        log_factors = log_bayes_factors(value, error, effects, centres)
         largest = log_factors.max(-1)
         factors = np.exp(log_factors - largest[:, None])
-        return cls(value, error, factors, largest, unit, effects)
+        return cls(value, error, factors, largest, unit, effects, centres)
 
 
 class Mixture(NamedTuple):
@@ -101,8 +113,12 @@ class EffectPrior(NamedTuple):
     weights: np.ndarray
 
     @classmethod
-    def learned(cls, estimates: Estimates) -> EffectPrior:
-        """Maximise the likelihood of all units by expectation maximisation."""
+    def learned(cls, estimates: Estimates, null_units: float = 0.0) -> EffectPrior:
+        """Maximise the likelihood of all units by expectation maximisation.
+
+        ``null_units`` units without a change are added, which keeps few units from seeming to
+        change.
+        """
         size = len(estimates.effects)
         prior = cls(0.5, 0.5, np.full(size, 1 / size))
         for _ in range(_ITERATIONS):
@@ -111,11 +127,12 @@ class EffectPrior(NamedTuple):
             inclusion = possible * prior.inclusion(estimates)
             share = (possible * prior.behind(estimates)) @ prior.shares(estimates)
             new = cls(
-                changed.mean(),
+                changed.sum() / (len(changed) + null_units),
                 inclusion.sum() / np.maximum(possible.sum(), _TINY),
                 share / np.maximum(share.sum(), _TINY),
             )
-            settled = abs(new.changed - prior.changed) + abs(new.included - prior.included)
+            moves = (np.abs(a - b).sum() for a, b in zip(new, prior, strict=True))
+            settled = sum(moves)
             prior = new
             if settled < _CONVERGED:
                 break
@@ -148,7 +165,9 @@ class EffectPrior(NamedTuple):
         squares = estimates.error[:, None] ** 2
         variance = np.concatenate([[0.0], estimates.effects**2])
         shrinkage = variance / (variance + squares)
-        return Mixture(weights, shrinkage * estimates.value[:, None], shrinkage * squares)
+        centres = np.concatenate([[0.0], estimates.centres])
+        mean = centres + shrinkage * (estimates.value[:, None] - centres)
+        return Mixture(weights, mean, shrinkage * squares)
 
     def _evidence(self, estimates: Estimates) -> np.ndarray:
         """Log Bayes factor of each effect against zero, shape (tests,)."""
@@ -168,15 +187,17 @@ def normal_errors(value: np.ndarray, error: np.ndarray, freedom: np.ndarray) -> 
     return np.where(usable, np.abs(value) / np.where(usable, score, 1), error)
 
 
-def log_bayes_factors(value: np.ndarray, error: np.ndarray, effects: np.ndarray) -> np.ndarray:
+def log_bayes_factors(
+    value: np.ndarray, error: np.ndarray, effects: np.ndarray, centres: np.ndarray
+) -> np.ndarray:
     """Log Bayes factors of normals against zero.
 
     Parameters
     ----------
     value, error
         Estimates and their standard errors, shapes (tests,).
-    effects
-        Standard deviations of the normals, shape (effects,).
+    effects, centres
+        Standard deviations and means of the normals, shapes (effects,).
 
     Returns
     -------
@@ -184,7 +205,7 @@ def log_bayes_factors(value: np.ndarray, error: np.ndarray, effects: np.ndarray)
         Shape (tests, effects).
     """
     total = np.sqrt(error[:, None] ** 2 + effects**2)
-    return norm.logpdf(value[:, None], 0, total) - norm.logpdf(value, 0, error)[:, None]
+    return norm.logpdf(value[:, None], centres, total) - norm.logpdf(value, 0, error)[:, None]
 
 
 def tails(mean: np.ndarray, variance: np.ndarray, threshold: float) -> np.ndarray:

@@ -21,15 +21,16 @@ EFFECTS = 0.05 * 2.0 ** np.arange(0.0, 4.5, 0.5)
 
 def test_bayes_factors() -> None:
     value, error = np.array([0.0, 0.11, -0.7]), np.array([0.05, 0.1, 0.2])
-    factors = log_bayes_factors(value, error, EFFECTS)
+    centres = np.linspace(-0.3, 0.4, len(EFFECTS))
+    factors = log_bayes_factors(value, error, EFFECTS, centres)
     assert factors.shape == (3, len(EFFECTS))
     for i, (d, s) in enumerate(zip(value, error, strict=True)):
         for k, effect in enumerate(EFFECTS):
             marginal = quad(
-                lambda x, d=d, s=s, e=effect: norm.pdf(d, x, s) * norm.pdf(x, 0, e),
+                lambda x, d=d, s=s, e=effect, c=centres[k]: norm.pdf(d, x, s) * norm.pdf(x, c, e),
                 -5,
                 5,
-                points=[0, d],
+                points=[centres[k], d],
                 limit=200,
             )[0]
             assert factors[i, k] == pytest.approx(np.log(marginal / norm.pdf(d, 0, s)), abs=1e-6)
@@ -62,6 +63,28 @@ def test_posteriors_are_those_of_the_prior() -> None:
     assert ((mean - truth) ** 2).mean() < 0.8 * ((seen - truth) ** 2).mean()
     # Regressing the truth on its posterior mean gives slope one.
     assert np.polyfit(mean, truth, 1)[0] == pytest.approx(1, abs=0.05)
+
+
+def test_normals_away_from_zero_fit_effects_that_are_never_small() -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.choice([-0.6, 0.6], 2000) * rng.normal(1, 0.1, 2000)
+    seen = truth + 0.3 * rng.normal(size=2000)
+    effects, centres = np.array([0.4, 0.8, 0.2, 0.2]), np.array([0.0, 0.0, -0.6, 0.6])
+    errors = []
+    for means in (None, centres):
+        estimates = Estimates.of(seen, np.full(2000, 0.3), np.arange(2000), effects, means)
+        prior = EffectPrior.learned(estimates)
+        posterior = prior.posterior(estimates)
+        errors.append((((posterior.weights * posterior.mean).sum(1) - truth) ** 2).mean())
+    assert prior.weights[2:].sum() > 0.9
+    assert errors[1] < 0.8 * errors[0]
+
+
+def test_added_units_without_a_change() -> None:
+    rng = np.random.default_rng(2)
+    estimates = Estimates.of(rng.normal(0, 0.3, 10), np.full(10, 0.1), np.arange(10), EFFECTS)
+    few, many = (EffectPrior.learned(estimates, number).changed for number in (0, 30))
+    assert many < 0.5 * few
 
 
 def test_tails_of_points_and_normals() -> None:
