@@ -11,7 +11,9 @@ latter is the claim of exvae and SCVI, but not of tests of a difference of exact
 
 With ``--cells-per-group`` the methods see so many cells of each group, drawn at random, and the
 truth is still of all. With ``--shuffled`` the cells of every group are split in two halves at
-random: each finding is false, and their number is printed.
+random: each finding is false, and their number is printed. With ``--spiked SHARE`` such halves
+differ in a share of the genes, whose reads in one half are those of cells of another group. The
+truth is then the difference between these groups, and exactly zero for the other genes.
 
     python experiments/benchmarks/isoform_expression.py CELLS.h5ad --truth TRUTH.npz
 
@@ -29,6 +31,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_matrix, diags
 from scipy.stats import false_discovery_control, mannwhitneyu, rankdata, ttest_ind
 from sklearn.metrics import roc_auc_score
 
@@ -59,6 +62,14 @@ class Ranking(NamedTuple):
 
     score: np.ndarray
     found: np.ndarray
+
+
+class Data(NamedTuple):
+    """Cells, the group of each, (cells,), and the truth that :func:`true_changes` gives."""
+
+    cells: Cells
+    groups: np.ndarray
+    truth: tuple[np.ndarray, np.ndarray]
 
 
 def exvae(cells: Cells, groups: np.ndarray) -> Ranking:
@@ -223,23 +234,30 @@ def drawn(groups: np.ndarray, number: int | None, rng: np.random.Generator) -> n
     return np.sort(np.concatenate([rng.permutation(own)[:number] for own in places]))
 
 
-def compare(
-    cells: Cells, groups: np.ndarray, truth: tuple[np.ndarray, np.ndarray], methods: list[str]
-) -> None:
-    """Run methods on cells and print how they rank and what they find."""
-    changes, levels = truth
+def compare(sets: list[Data], methods: list[str]) -> None:
+    """Run methods on sets of cells, and print how they rank and what they find in all of them."""
+    changes, levels = (
+        np.concatenate(part) for part in zip(*(own.truth for own in sets), strict=True)
+    )
     expressed = levels > LEAST_READS
     real = expressed & (np.abs(changes) > EXPRESSION_THRESHOLD)
     null = expressed & (np.abs(changes) < NULL)
     print(f"{expressed.sum()} isoforms and groups, {real.sum()} real, {null.sum()} null")
-    for name, ranking, seconds in run(cells, groups, methods):
-        area = roc_auc_score(real[real | null], ranking.score[real | null])
-        found = ranking.found & expressed
+    for name in methods:
+        results = [own for data in sets for own in run(data.cells, data.groups, [name])]
+        if not results:
+            continue
+        score, calls = (
+            np.concatenate(part) for part in zip(*(own[1] for own in results), strict=True)
+        )
+        area = roc_auc_score(real[real | null], score[real | null])
+        found = calls & expressed
         false = (found & null).sum() / max(1, (found & (null | real)).sum())
         below = (found & ~real).sum() / max(1, found.sum())
         print(
-            f"{name:<10} {seconds:6.1f} s  AUC {area:.3f}  at {NOMINAL:.0%}: {found.sum()} found, "
-            f"{false:.1%} of no difference, {below:.1%} below the threshold",
+            f"{name:<10} {sum(own[2] for own in results):6.1f} s  AUC {area:.3f}  at "
+            f"{NOMINAL:.0%}: {found.sum()} found, {false:.1%} of no difference, {below:.1%} below "
+            "the threshold",
             flush=True,
         )
 
@@ -258,6 +276,50 @@ def compare_halves(
             counts[method] += int(ranking.found.sum())
     for method, number in counts.items():
         print(f"{method:<10} {number} false findings among {tests} isoforms")
+
+
+def spiked(
+    cells: Cells, expected: np.ndarray, groups: np.ndarray, share: float, rng: np.random.Generator
+) -> Iterator[Data]:
+    """Split each group in halves; one has a share of the genes from cells of the next group."""
+    values = expected / expected.sum(1, keepdims=True)
+    names = np.unique(groups)
+    for name, donor in zip(names, np.roll(names, -1), strict=True):
+        own, others = (rng.permutation(np.flatnonzero(groups == own)) for own in (name, donor))
+        half = len(own) // 2
+        kept = len(own) - half
+        halves = np.repeat(["a", "b"], [kept, half])
+        source = np.concatenate([own[:kept], rng.choice(others, half)])
+        changed = np.isin(cells.genes, _some(np.unique(cells.genes), share, rng))
+        plain, foreign = selected(cells, own), selected(cells, source)
+        layers = tuple(
+            _joined(a, b, changed)
+            for a, b in zip(plain.bootstraps, foreign.bootstraps, strict=True)
+        )
+        mixed = replace(
+            plain,
+            counts=_joined(plain.counts, foreign.counts, changed),
+            bootstraps=layers,
+            summary=summarise(layers),
+        )
+        means = [values[groups == group].mean(0) for group in (donor, name)]
+        with np.errstate(all="ignore"):
+            changes = np.where(changed, np.log2(means[0] / means[1]), 0.0)
+        levels = np.maximum(np.where(changed, means[0], 0.0), means[1]) * expected.sum(1).mean()
+        yield Data(mixed, halves, (changes[None], levels[None]))
+
+
+def _some(values: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Choose a share of the values at random."""
+    return rng.permutation(values)[: round(share * len(values))]
+
+
+def _joined(plain: csr_matrix, foreign: csr_matrix, changed: np.ndarray) -> csr_matrix:
+    """Take the changed columns, (columns,), from the second matrix."""
+    kept = diags((~changed).astype(np.float32))
+    joined = csr_matrix(plain @ kept + foreign @ diags(changed.astype(np.float32)))
+    joined.eliminate_zeros()
+    return joined
 
 
 def run(
@@ -282,20 +344,25 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--cells-per-group", type=int, help="default: all cells")
     parser.add_argument("--shuffled", action="store_true", help="split groups at random")
+    parser.add_argument("--spiked", type=float, help="share of genes that halves differ in")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
     cells = read_cells(options.cells)
     groups = cells.obs[options.groupby].astype(str).to_numpy()
-    truth = true_changes(read_truth(options.truth or options.cells, cells).expected, groups)
+    expected = read_truth(options.truth or options.cells, cells).expected
+    truth = true_changes(expected, groups)
     rows = drawn(groups, options.cells_per_group, rng)
     if len(rows) < len(groups):
-        cells, groups = selected(cells, rows), groups[rows]
+        cells, groups, expected = selected(cells, rows), groups[rows], expected[rows]
     print(f"{cells.num_cells} cells in {len(np.unique(groups))} groups")
     if options.shuffled:
         compare_halves(cells, groups, options.methods, rng)
+    elif options.spiked is not None:
+        sets = list(spiked(cells, expected, groups, options.spiked, rng))
+        compare(sets, options.methods)
     else:
-        compare(cells, groups, truth, options.methods)
+        compare([Data(cells, groups, truth)], options.methods)
 
 
 if __name__ == "__main__":

@@ -163,6 +163,9 @@ def test_the_comparison_of_differential_expression(tmp_path: Path) -> None:
     areas = [float(area) for area in re.findall(r"AUC (\d\.\d+)", printed)]
     assert len(areas) == 4
     assert min(areas) > 0.6
+    printed = run("isoform_expression.py", "--spiked", "0.3", "--", str(path))
+    real, null = map(int, re.search(r"(\d+) real, (\d+) null", printed).groups())
+    assert null > real > 0
     printed = run("isoform_expression.py", "--shuffled", "--", str(path))
     assert printed.count("false findings among 400 isoforms") == 4
 
