@@ -19,11 +19,11 @@ from .commands import (
     export_isoforms,
     figures,
     filter_isoforms,
+    group_differences,
     import_cells,
     isoforms,
     lda,
     simulate_isoforms,
-    usage,
 )
 from .commands.options import Fit
 from .commands.reports import report
@@ -44,7 +44,8 @@ isoforms.app.command("filter")(filter_isoforms.filter_isoforms)
 isoforms.app.command("export", cls=export_isoforms.ManyQuantiles)(export_isoforms.export)
 isoforms.app.command("simulate")(simulate_isoforms.simulate)
 isoforms.app.command("check")(check.check_cells)
-isoforms.app.command("usage")(usage.usage)
+isoforms.app.command("usage")(group_differences.usage)
+isoforms.app.command("de")(group_differences.expression)
 app.add_typer(isoforms.app, name="isoforms")
 app.command("demo")(demo.demo)
 app.command("figures")(figures.figures)

@@ -3,42 +3,30 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
-import torch
 from anndata import AnnData
 
 from ..data.cells import Cells
-from ..data.errors import DataError, DataWarning
+from ..data.errors import DataWarning
 from ..data.h5ad.reading import read_cells
-from ..data.progress import progress_bar
 from .fitting import fits
 from .fitting.errors import TrainingInterrupted
 from .fitting.training import TrainingConfig
-from .isoforms import annotating, evaluation, exporting, fitting, inference
-from .isoforms.export_writing import ExportOptions
-from .isoforms.expression import Scale, draw_expression, layers_of, scale_of, spaced_draws
+from .isoforms import evaluation, fitting
+from .isoforms.expression_methods import ExpressionMethods
+from .isoforms.group_methods import GroupMethods
 from .isoforms.notes import notes_of_cells
-from .isoforms.settings import (
-    BATCH_SIZE,
-    EPOCHS,
-    LEARNING_RATE,
-    LIBRARY_SIZE,
-    POSTERIOR_SAMPLES,
-    QUANTILES,
-    IsoformConfig,
-)
+from .isoforms.settings import BATCH_SIZE, EPOCHS, LEARNING_RATE, IsoformConfig
 from .preparing import config_with
 
 if TYPE_CHECKING:
     from ..data.isoform_truth import IsoformTruth
 
 
-class IsoformModel:
+class IsoformModel(ExpressionMethods, GroupMethods):
     """A model of isoform expression for cells in memory.
 
     Parameters
@@ -174,206 +162,6 @@ class IsoformModel:
         """Losses (nats per cell) and seconds after each epoch, a row for each."""
         return pd.DataFrame(self._metrics)
 
-    @property
-    def module(self) -> Any:
-        """The Pyro model."""
-        return self._trained().model
-
-    @property
-    def guide(self) -> Any:
-        """The Pyro guide."""
-        return self._trained().guide
-
-    # States and expression
-
-    def get_latent_representation(
-        self,
-        adata: AnnData | str | Path | None = None,
-        *,
-        return_sd: bool = False,
-        new_batches: str | None = None,
-    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-        """Posterior mean of each cell's state z, shape (cells, latent_size).
-
-        Parameters
-        ----------
-        adata
-            Cells; those of the model by default. Isoforms are selected by name.
-        return_sd
-            Whether to return the posterior standard deviation too.
-        new_batches
-            ``average`` treats cells of unknown batches as of each known batch in turn.
-        """
-        source = self._trained().source(self._conformed(adata, new_batches))
-        states = inference.states_of(self.guide, source, np.arange(source.cells.num_cells))
-        return tuple(states) if return_sd else states.mean
-
-    def get_expression(
-        self,
-        adata: AnnData | str | Path | None = None,
-        *,
-        level: str = "isoform",
-        isoforms: Sequence[str] | None = None,
-        genes: Sequence[str] | None = None,
-        library_size: float | str = "observed",
-        transform_batch: str | None = None,
-        return_sd: bool = False,
-        quantiles: Sequence[float] = (),
-        num_samples: int = POSTERIOR_SAMPLES,
-        seed: int = 0,
-        new_batches: str | None = None,
-    ) -> pd.DataFrame | AnnData:
-        """Posterior of expression.
-
-        Parameters
-        ----------
-        adata
-            Cells; those of the model by default. Isoforms are selected by name.
-        level
-            ``isoform`` or ``gene``.
-        isoforms, genes
-            Names of isoforms, or of genes, to which the result is limited.
-        library_size
-            ``observed`` for reads at the depth of each cell; a number for reads in a cell of that
-            many; ``tpm`` for transcripts per million, by the isoforms' effective lengths.
-        transform_batch
-            A batch; expression is converted to this batch.
-        return_sd
-            Whether to give the posterior standard deviation.
-        quantiles
-            Probabilities of quantiles to give.
-        num_samples
-            Number of draws of the latent variables.
-        seed
-            Seed of the draws.
-        new_batches
-            ``average`` treats cells of unknown batches as of each known batch in turn.
-
-        Returns
-        -------
-        pandas.DataFrame or anndata.AnnData
-            Posterior means, a row for each cell; an AnnData if standard deviation or quantiles are
-            asked for: the means in ``X``, and layers ``expression_sd``, ``expression_log1p``,
-            ``expression_q0.025`` ....
-        """
-        cells = self._conformed(adata, new_batches)
-        scale = scale_of(level, library_size, cells)
-        columns = self._columns(level, isoforms, genes)
-        layers: dict[str, list[np.ndarray]] = {}
-        for draws in self._draws(cells, num_samples, seed, transform_batch):
-            for name, values in layers_of(
-                draws, self.module.genes, {"expression": scale}, quantiles
-            ):
-                layers.setdefault(name, []).append(values[:, columns].cpu().numpy())
-        joined = {name: np.concatenate(parts) for name, parts in layers.items()}
-        var = self.features(level).iloc[columns]
-        if not return_sd and not quantiles:
-            return pd.DataFrame(joined["expression"], index=cells.names, columns=var.index)
-        return AnnData(joined.pop("expression"), obs=cells.obs, var=var, layers=joined)
-
-    def annotate(
-        self,
-        adata: AnnData | None = None,
-        *,
-        library_size: float | str = LIBRARY_SIZE,
-        transform_batch: str | None = None,
-        quantiles: Sequence[float] = QUANTILES,
-        num_samples: int = POSTERIOR_SAMPLES,
-        seed: int = 0,
-        new_batches: str | None = None,
-    ) -> None:
-        """Add states and expression to cells, the same as :meth:`export` writes.
-
-        Parameters
-        ----------
-        adata
-            Cells with the isoforms of the model, in any order; those of the model by default. Gets
-            ``obsm["X_exvae"]``, and sparse layers ``expression`` (reads at the depth of each cell),
-            ``expression_normalised`` (in a cell of ``library_size`` reads), for each ``_sd`` and
-            ``_log1p``, and ``expression_q0.025`` ....
-        library_size, transform_batch, quantiles, num_samples, seed, new_batches
-            As for :meth:`get_expression`.
-
-        Raises
-        ------
-        DataError
-            If the cells have other isoforms, or none are in memory.
-        """
-        adata = self._adata if adata is None else adata
-        if adata is None:
-            raise DataError("the cells of the model are in a file; give annotate an AnnData")
-        options = ExportOptions(
-            library_size=library_size,
-            quantiles=quantiles,
-            num_samples=num_samples,
-            seed=seed,
-            transform_batch=transform_batch,
-            new_batches=new_batches,
-        )
-        annotating.annotate(self._trained(), adata, options)
-
-    def export(
-        self, path: str | Path, adata: AnnData | str | Path | None = None, **options: Any
-    ) -> dict[str, object]:
-        """Write cells with their states and expression, as ``exvae isoforms export`` does.
-
-        Parameters
-        ----------
-        path
-            ``.h5ad`` or ``.zarr`` to write.
-        adata
-            Cells; those of the model by default.
-        **options
-            Those of :func:`exvae.experiments.isoforms.exporting.export`: ``level``,
-            ``library_size``, ``quantiles``, ``genes``, ``draws`` ....
-        """
-        if adata is None:
-            adata = Path(self._own_cells().source) if self._adata is None else self._adata
-        return exporting.export(self._trained(), adata, Path(path), **options)
-
-    def posterior_samples(
-        self,
-        adata: AnnData | str | Path | None = None,
-        n: int = 30,
-        *,
-        level: str = "isoform",
-        seed: int = 0,
-        new_batches: str | None = None,
-    ) -> AnnData:
-        """Draws of expression, for tools that read inferential replicates.
-
-        Parameters
-        ----------
-        adata, level, seed, new_batches
-            As for :meth:`get_expression`.
-        n
-            Number of draws.
-
-        Returns
-        -------
-        anndata.AnnData
-            Posterior mean of expression at the depth of each cell (reads) in ``X``, draws in
-            ``layers["infRep1"] ...``, as fishpond's swish reads them.
-        """
-        if n < 1:
-            raise ValueError(f"n is {n}; give at least 1")
-        cells = self._conformed(adata, new_batches)
-        scale = Scale(level)
-        parts = []
-        for draws in self._draws(cells, max(n, 2), seed):
-            kept = spaced_draws(scale.apply(draws, self.module.genes), n)
-            parts.append(kept.cpu().numpy())
-        kept = np.concatenate(parts, 1)
-        layers = {f"infRep{number + 1}": own for number, own in enumerate(kept)}
-        return AnnData(kept.mean(0), obs=cells.obs, var=self.features(level), layers=layers)
-
-    def features(self, level: str = "isoform") -> pd.DataFrame:
-        """Table of the isoforms, with the gene of each, or of the genes."""
-        fit = self._trained()
-        if level == "gene":
-            return pd.DataFrame(index=pd.Index(fit.gene_names, name="gene"))
-        return pd.DataFrame({"gene": fit.genes}, index=pd.Index(fit.isoforms, name="isoform"))
-
     # Measures
 
     def evaluate(
@@ -441,54 +229,3 @@ class IsoformModel:
         model._adata = adata if isinstance(adata, AnnData) else None
         model._cells = None if adata is None else read_cells(adata, model._batch_key)
         return model
-
-    # Inside
-
-    def _trained(self) -> fitting.IsoformFit:
-        if self._fit is None:
-            raise DataError("the model is not trained; call its method train() first")
-        return self._fit
-
-    def _own_cells(self) -> Cells:
-        if self._cells is None:
-            raise DataError("the model was loaded without cells; give adata")
-        return self._cells
-
-    def _read(self, adata: AnnData | str | Path | None) -> Cells:
-        return self._own_cells() if adata is None else read_cells(adata, self._batch_key)
-
-    def _conformed(self, adata: AnnData | str | Path | None, new_batches: str | None) -> Cells:
-        return self._trained().conform(self._read(adata), new_batches)
-
-    def _draws(
-        self, cells: Cells, num_samples: int, seed: int, transform_batch: str | None = None
-    ) -> Iterator[torch.Tensor]:
-        """Draw the expression of cells (reads), block by block, (draws, cells, isoforms)."""
-        fit = self._trained()
-        code = None if transform_batch is None else fit.code_of_batch(transform_batch)
-        torch.manual_seed(seed)
-        source, everything = fit.source(cells), np.arange(cells.num_cells)
-        with progress_bar(cells.num_cells, "expression", delay=1.0) as bar:
-            for rows, draws in draw_expression(
-                fit, source, everything, num_samples, transform_batch=code
-            ):
-                yield draws
-                bar.update(rows.stop - rows.start)
-
-    def _columns(
-        self, level: str, isoforms: Sequence[str] | None, genes: Sequence[str] | None
-    ) -> np.ndarray:
-        """Positions of chosen isoforms or genes, in the order of the fit; all if none is chosen."""
-        table = self.features(level)
-        chosen = np.ones(len(table), bool)
-        for what, names in (("gene", genes), ("isoform", isoforms)):
-            if names is None:
-                continue
-            if what == "isoform" and level == "gene":
-                raise ValueError("isoforms selects isoforms, but level is gene; give genes")
-            known = table["gene"] if what == "gene" and level == "isoform" else table.index
-            missing = set(names) - set(known)
-            if missing:
-                raise DataError(f"the model has no {what} {min(missing)!r}")
-            chosen &= np.asarray(known.isin(list(names)))
-        return np.flatnonzero(chosen)

@@ -281,6 +281,19 @@ class CellModel(UniquelyNamedModule):
         """
         return self.decode_mean(latents, batches).unsqueeze(0)
 
+    def draw_own_expression(
+        self, latents: dict[str, Tensor], batches: Tensor, obs: Tensor
+    ) -> Tensor:
+        """Draw y (reads) without the errors that all cells share, (draws, cells, isoforms)."""
+        return self.draw_expression(latents, batches, obs)
+
+    def add_common_error(self, reads: Tensor) -> Tensor:
+        """Add the errors that all cells share to independent draws of y (reads) without them.
+
+        By default there are none. The shape is (draws, ..., isoforms).
+        """
+        return reads
+
     def decode_mean(self, latents: dict[str, Tensor], batches: Tensor) -> Tensor:
         """Mean expression l f_mu (reads), shape (..., cells, isoforms)."""
         return self.mean_of(self.decode(latents["z"], batches), latents["library"])

@@ -34,8 +34,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def examples_of(value: Any) -> list[doctest.DocTest]:
-    """Find the examples of an object and of its methods."""
-    found = doctest.DocTestFinder(recurse=True).find(value, globs={"exvae": exvae})
+    """Find the examples of an object and of its methods, inherited ones too."""
+    finder = doctest.DocTestFinder(recurse=True)
+    places = [place for place in getattr(value, "__mro__", [value]) if place is not object]
+    found = [test for place in places for test in finder.find(place, globs={"exvae": exvae})]
     return [test for test in found if test.examples]
 
 
@@ -57,7 +59,7 @@ def test_examples_run(name: str, folder: Path) -> None:
 @pytest.mark.parametrize("name", sorted(PUBLIC))
 def test_every_public_method_has_a_docstring(name: str) -> None:
     value = PUBLIC[name]
-    members = vars(value).items() if inspect.isclass(value) else ()
+    members = inspect.getmembers(value) if inspect.isclass(value) else ()
     bare = [key for key, own in members if not key.startswith("_") and not inspect.getdoc(own)]
     assert inspect.getdoc(value)
     assert not bare

@@ -114,6 +114,7 @@ def draw_expression(
     num_samples: int,
     *,
     transform_batch: int | None = None,
+    common_error: bool = True,
     block: int = inference.POSTERIOR_BLOCK,
 ) -> Iterator[tuple[slice, Tensor]]:
     """Draw the expression of the isoforms of cells from its posterior, some cells at a time.
@@ -133,6 +134,8 @@ def draw_expression(
     transform_batch
         Code of a batch: expression is multiplied by the ratio of the model's mean in that batch to
         its mean in the cell's own. None leaves it as it is.
+    common_error
+        Whether draws have the errors that all cells share, each cell one of its own.
     block
         Entries (cells x isoforms) that are drawn at once.
 
@@ -148,7 +151,7 @@ def draw_expression(
             rows,
             torch.cat(
                 [
-                    _draw(fit, assumed, number, transform_batch)
+                    _draw(fit, assumed, number, transform_batch, common_error)
                     for assumed, number in inference.assumed_batches(
                         batch, fit.model.num_batches, num_samples
                     )
@@ -159,17 +162,23 @@ def draw_expression(
 
 
 def _draw(
-    fit: IsoformFit, batch: CellBatch, num_samples: int, transform_batch: int | None
+    fit: IsoformFit,
+    batch: CellBatch,
+    num_samples: int,
+    transform_batch: int | None,
+    common_error: bool,
 ) -> Tensor:
     """Draw the expression of a minibatch (reads), shape (draws, cells, isoforms)."""
+    model = fit.model
+    draw = model.draw_expression if common_error else model.draw_own_expression
     posteriors = fit.guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)
     draws = []
     for _ in range(num_samples):
         latents = {name: posterior.sample() for name, posterior in posteriors.items()}
-        drawn = fit.model.draw_expression(latents, batch.batches, batch.obs)
+        drawn = draw(latents, batch.batches, batch.obs)
         if transform_batch is not None:
             there = torch.full_like(batch.batches, transform_batch)
-            mean, own = (fit.model.decode_mean(latents, of) for of in (there, batch.batches))
+            mean, own = (model.decode_mean(latents, of) for of in (there, batch.batches))
             drawn = drawn * (mean / own)
         draws.append(drawn)
     return torch.cat(draws)
@@ -212,6 +221,41 @@ def layers_of_scaled(
     yield f"{name}_log1p", posterior.log1p_mean
     for level in quantiles:
         yield f"{name}_q{level:g}", posterior.quantile(level)
+
+
+def usage_layers(
+    draws: Tensor, genes: Genes, quantiles: Sequence[float] = ()
+) -> Iterator[tuple[str, Tensor]]:
+    """Summarise draws of expression as usage, each summary under the name of its layer.
+
+    Draws in which a gene is not expressed say nothing of its usage; without others it is NaN.
+
+    Parameters
+    ----------
+    draws
+        Expression of isoforms (reads), shape (draws, cells, isoforms).
+    genes
+        The gene of each isoform.
+    quantiles
+        Probabilities between 0 and 1.
+
+    Yields
+    ------
+    tuple
+        Name and values, shape (cells, isoforms): ``usage``, its mean, ``usage_sd``, and quantiles
+        ``usage_q0.025`` ....
+    """
+    usage = draws / genes.spread(genes.sums(draws))
+    mean = usage.nanmean(0)
+    yield "usage", mean
+    yield "usage_sd", (usage - mean).square().nanmean(0).sqrt()
+    if len(quantiles):
+        number = usage.isfinite().sum(0)
+        ascending = usage.sort(0).values  # NaN come last
+    for level in quantiles:
+        place = level * (number - 1).clamp(min=0)
+        low, high = (ascending.gather(0, end.long()[None])[0] for end in (place, place.ceil()))
+        yield f"usage_q{level:g}", low.lerp(high, place - place.floor())
 
 
 def spaced_draws(draws: Tensor, number: int) -> Tensor:

@@ -35,6 +35,7 @@ COMMANDS = {
     "symsim.py": ["--cells", "40", "--genes", "30"],
     "isoform_simulation.py": ["--cells", "10", "--isoforms", "30", "--bootstraps", "2"],
     "isoform_usage.py": ["--methods", "exvae", "t-test", "chi-squared"],
+    "isoform_expression.py": ["--methods", "exvae", "swish", "wilcoxon", "t-test"],
     "scvi_agreement.py": [
         *("--cells", "30", "--isoforms", "24", "--epochs", "1", "--long", "1"),
         *("--samples", "2", "--seeds", "0"),
@@ -172,6 +173,23 @@ def test_the_comparison_of_differential_usage(tmp_path: Path) -> None:
     printed = run("isoform_usage.py", "--", str(path))
     assert "genes with several isoforms" in printed
     assert printed.count("AUC") == 3
+
+
+def test_the_comparison_of_differential_expression(tmp_path: Path) -> None:
+    path = tmp_path / "cells.h5ad"
+    isoform_simulate_command.simulate(
+        path, cells=80, isoforms=80, bootstraps=3, expression="simple"
+    )
+    printed = run("isoform_expression.py", "--cells-per-group", "12", "--", str(path))
+    assert "60 cells in 5 groups" in printed
+    areas = [float(area) for area in re.findall(r"AUC (\d\.\d+)", printed)]
+    assert len(areas) == 4
+    assert min(areas) > 0.6
+    printed = run("isoform_expression.py", "--spiked", "0.3", "--", str(path))
+    real, null = map(int, re.search(r"(\d+) real, (\d+) null", printed).groups())
+    assert null > real > 0
+    printed = run("isoform_expression.py", "--shuffled", "--", str(path))
+    assert printed.count("false findings among 400 isoforms") == 4
 
 
 def test_the_comparison_of_cell_states(tmp_path: Path) -> None:

@@ -17,8 +17,11 @@ from exvae.data.errors import DataError
 from exvae.data.h5ad.reading import read_cells
 from exvae.experiments.fitting.training import TrainingConfig
 from exvae.experiments.isoform_model import IsoformModel
-from exvae.experiments.isoforms import evaluation, fitting, inference
+from exvae.experiments.isoforms import differences, evaluation, fitting, inference
+from exvae.experiments.isoforms.expression import usage_layers
+from exvae.experiments.isoforms.groups import Grouping
 from exvae.experiments.isoforms.settings import IsoformConfig
+from exvae.models.distributions.genes import Genes
 
 from ..small_data import NUM_CELLS, NUM_GENES, draw_cells
 
@@ -182,6 +185,68 @@ def test_posterior_samples_are_replicates(adata: anndata.AnnData, kind: str) -> 
     assert genes.shape == (NUM_CELLS, NUM_GENES)
     with pytest.raises(ValueError, match="n is 0"):
         model.posterior_samples(n=0)
+
+
+def test_usage_is_the_share_of_the_genes_draws(model: IsoformModel) -> None:
+    usage = model.get_usage(return_sd=True, quantiles=[0.25, 1.0], seed=3)
+    codes = model.module.gene_codes.numpy()
+    draws = np.concatenate(list(model._draws(model._own_cells(), 10, 3)), 1).astype(float)
+    shares = draws / np.stack([draws[..., codes == code].sum(-1) for code in codes], -1)
+    np.testing.assert_allclose(usage.X, shares.mean(0), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(usage.layers["usage_sd"], shares.std(0), rtol=1e-3, atol=1e-6)
+    for level in (0.25, 1.0):
+        expected = np.quantile(shares, level, axis=0)
+        found = usage.layers[f"usage_q{level:g}"]
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
+    chosen = model.get_usage(genes=["gene3"], seed=3)
+    assert chosen.shape == (NUM_CELLS, 3)
+    np.testing.assert_allclose(chosen.sum(axis=1), 1, rtol=1e-4)
+    np.testing.assert_array_equal(chosen, usage[:, chosen.columns].X)
+
+
+def test_usage_where_a_gene_is_not_expressed() -> None:
+    draws = torch.tensor([[0.0, 0.0, 2.0], [1.0, 3.0, 0.0], [3.0, 3.0, 0.0]]).unsqueeze(1)
+    genes = Genes(torch.tensor([0, 0, 1]), 2)
+    layers = dict(usage_layers(draws, genes, [0.5]))
+    torch.testing.assert_close(layers["usage"], torch.tensor([[0.375, 0.625, 1.0]]))
+    torch.testing.assert_close(layers["usage_q0.5"], torch.tensor([[0.375, 0.625, 1.0]]))
+    none = dict(usage_layers(draws * torch.tensor([1.0, 1.0, 0.0]), genes, [0.5]))
+    assert none["usage"][0, 2].isnan() and none["usage_q0.5"][0, 2].isnan()
+
+
+def test_groups_are_compared_as_by_the_commands(model: IsoformModel) -> None:
+    cells = model._own_cells()
+    grouping = Grouping("cell_type", "type1", "batch")
+    asked = {"reference": "type1", "replicate_key": "batch"}
+    pd.testing.assert_frame_equal(
+        model.differential_expression("cell_type", level="gene", threshold=0.5, **asked),
+        differences.differential_expression(cells, grouping, "gene", 0.5),
+    )
+    pd.testing.assert_frame_equal(
+        model.differential_usage("cell_type", threshold=0.2, **asked),
+        differences.differential_usage(cells, grouping, 0.2).table,
+    )
+    with pytest.raises(DataError, match="groupby must be one of cell_type, batch"):
+        model.differential_expression("state")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_group_means_of_every_model(adata: anndata.AnnData, kind: str) -> None:
+    model = IsoformModel(adata, model=kind).train(1)
+    table = model.group_summary("cell_type", num_samples=3, library_size="observed", seed=1)
+    assert (table["cells"] == NUM_CELLS // 2).all()
+    assert (table["low"] <= table["high"]).all()
+    pd.testing.assert_frame_equal(
+        table, model.group_summary("cell_type", num_samples=3, library_size="observed", seed=1)
+    )
+    cells = model.get_expression(num_samples=3)
+    own = cells[(adata.obs["cell_type"] == "type0").to_numpy()].mean()
+    means = table[table["group"] == "type0"].set_index("isoform")["mean"]
+    assert np.corrcoef(np.log1p(own), np.log1p(means[own.index]))[0, 1] > 0.95
+    genes = model.group_summary("cell_type", level="gene", library_size=100, num_samples=3)
+    np.testing.assert_allclose(genes.groupby("group")["mean"].sum(), 100, rtol=1e-4)
+    with pytest.raises(DataError, match="groupby must be one of"):
+        model.group_summary("nothing")
 
 
 def test_annotate_adds_states_and_layers(model: IsoformModel, adata: anndata.AnnData) -> None:
