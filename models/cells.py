@@ -18,9 +18,9 @@ import torch
 from pyro.distributions import LogNormal, Normal, TorchDistribution
 from torch import Tensor, nn
 
+from ..data.genes import Genes
 from .base import UniquelyNamedModule, chosen, require
 from .decoders import DECODERS
-from .distributions.genes import Genes
 from .distributions.posteriors import SampledPosterior
 from .distributions.statistics import StatisticsOfBootstraps
 

@@ -42,9 +42,9 @@ from pyro.distributions import Beta, TorchDistribution
 from torch import Tensor, nn
 
 from ..data.bootstraps import BootstrapMean
+from ..data.random_draws import standard_gamma
 from .distributions.gamma_poisson import LEAST_DISPERSION, BootstrapGammaPoisson
 from .distributions.gene_reads import BootstrapGeneReads, Division, GeneRates, draw_dirichlet
-from .distributions.posteriors import standard_gamma
 from .scvi import RATES_PER_SAMPLE, ZeroInflatedCells
 
 if TYPE_CHECKING:

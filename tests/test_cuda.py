@@ -9,6 +9,7 @@ import pytest
 import torch
 from pyro.infer import SVI, TraceMeanField_ELBO
 
+from exvae.data.genes import Genes
 from exvae.data.simulators.documents import simulate_corpus
 from exvae.experiments.fitting.training import TrainingConfig
 from exvae.experiments.lda import completion, fitting
@@ -18,7 +19,6 @@ from exvae.guides.lda import ExchangeableGuide
 from exvae.models.distributions.bootstrap_zinb import BootstrapZINB
 from exvae.models.distributions.gamma_poisson import BootstrapGammaPoisson
 from exvae.models.distributions.gene_reads import BootstrapGeneReads, Division
-from exvae.models.distributions.genes import Genes
 from exvae.models.lda import LDA
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

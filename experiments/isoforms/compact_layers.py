@@ -18,7 +18,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from ...models.distributions.genes import Genes
+from ...data.genes import Genes
 from .expression import Scale, layers_of_scaled, spaced_draws
 
 # An entry is zero unless it exceeds so many reads with this probability.

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from ...data.cell_batches import BatchSource, CellBatch
 from ...data.errors import DataError
+from ...data.genes import Genes
 from ...models.base import require
-from ...models.distributions.genes import Genes
 from ...models.distributions.posteriors import SampledPosterior
 from . import inference
 

@@ -15,13 +15,13 @@ from torch.distributions.utils import broadcast_all, lazy_property
 from torch.nn import functional
 
 from ...data.bootstraps import BootstrapMean
+from ...data.random_draws import poisson, standard_gamma
 from .negative_binomial import (
     OfEntries,
     check_positive,
     log_negative_binomial,
     stirling_remainder_of_small,
 )
-from .posteriors import poisson, standard_gamma
 
 # Least reads whose error is independent that one effective read can stand for: two steps of the
 # scale on which estimates are spread over whole counts.

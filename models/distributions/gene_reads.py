@@ -15,14 +15,14 @@ from torch import Tensor
 from torch.distributions.utils import lazy_property
 
 from ...data.bootstraps import BootstrapMean
+from ...data.genes import Genes
+from ...data.random_draws import divide, standard_gamma
 from .gamma_poisson import (
     BootstrapGammaPoisson,
     draw_around,
     log_gamma_poisson,
     refuse_learning,
 )
-from .genes import Genes
-from .posteriors import poisson, standard_gamma
 
 # Added to Dirichlet parameters, so that tiny ones have gradients too.
 _ADDED_SHAPE = 1e-6
@@ -336,38 +336,3 @@ def draw_shares(totals: Tensor, usage: Tensor, dispersion: Tensor, genes: Genes)
     first = torch.arange(0, len(effective), genes.number, device=usage.device)
     owner = first.unsqueeze(-1) + genes.codes
     return divide(effective, usage.flatten(), owner.flatten()).view_as(usage)
-
-
-def divide(effective: Tensor, usage: Tensor, owner: Tensor) -> Tensor:
-    """Draw shares of isoforms from multinomials of effective reads, several for each gene.
-
-    Parameters
-    ----------
-    effective
-        Effective reads of genes, whole or not, shape (genes, draws).
-    usage
-        Expected share of each isoform, shape (isoforms,).
-    owner
-        Position of its gene, shape (isoforms,).
-
-    Returns
-    -------
-    Tensor
-        Shape (isoforms, draws); all zero where a gene of several isoforms has no reads.
-    """
-    shares = usage.new_ones(len(usage), effective.shape[-1])
-    several = torch.bincount(owner, minlength=len(effective))[owner] > 1
-    owner, usage = owner[several], usage[several]
-    counts = poisson(effective[owner] * usage.unsqueeze(-1))
-    sums = torch.zeros_like(effective).index_add_(0, owner, counts)
-    # A gene without a whole effective read gives all reads to the isoform that arrives first.
-    isoform, draw = ((sums == 0) & (effective > 0))[owner].nonzero(as_tuple=True)
-    arrival = torch.empty_like(usage[isoform]).exponential_() / usage[isoform]
-    place = owner[isoform] * effective.shape[-1] + draw
-    first = arrival.new_full((effective.numel(),), torch.inf)
-    first = first.scatter_reduce(0, place, arrival, "amin")
-    alone = (arrival == first[place]).to(counts.dtype)
-    counts[isoform, draw] = alone
-    sums.view(-1).index_add_(0, place, alone)
-    shares[several] = counts / sums.clamp(min=1.0)[owner]
-    return shares

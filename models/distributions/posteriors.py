@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -11,8 +10,6 @@ import torch
 from torch import Tensor
 
 _HALF_A_READ = 0.5
-# Draws per generator; the result does not depend on the number of threads.
-_CHUNK = 1 << 16
 
 
 class SampledPosterior:
@@ -96,41 +93,3 @@ def probabilities(q: float | Sequence[float] | Tensor) -> Tensor:
     if not ((levels >= 0) & (levels <= 1)).all():
         raise ValueError(f"q is {q}; give probabilities between 0 and 1")
     return levels
-
-
-def standard_gamma(concentration: Tensor) -> Tensor:
-    """Draw from Gamma(concentration, 1), without gradients, of the shape of ``concentration``.
-
-    On the CPU numpy draws, on as many threads as torch has, seeded by torch's generator.
-    """
-    if not concentration.is_cpu:
-        return torch._standard_gamma(concentration)
-    return _drawn_by_numpy(
-        concentration, lambda generator, shape: generator.standard_gamma(shape, dtype=shape.dtype)
-    )
-
-
-def poisson(rate: Tensor) -> Tensor:
-    """Draw Poisson counts, of the shape of ``rate``; drawn as by :func:`standard_gamma`."""
-    if not rate.is_cpu:
-        return torch.poisson(rate)
-    return _drawn_by_numpy(rate, lambda generator, rates: generator.poisson(rates))
-
-
-def _drawn_by_numpy(
-    parameter: Tensor, draw: Callable[[np.random.Generator, np.ndarray], np.ndarray]
-) -> Tensor:
-    """Draw a value for each value of a parameter, chunk by chunk, in its shape and type."""
-    parameters = parameter.detach().contiguous().flatten().numpy()
-    drawn = np.empty_like(parameters)
-    seed = int(torch.randint(1 << 62, ()))
-
-    def fill(start: int) -> None:
-        own = slice(start, start + _CHUNK)
-        generator = np.random.Generator(np.random.SFC64([seed, start]))
-        drawn[own] = draw(generator, parameters[own])
-
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for _ in pool.map(fill, range(0, len(parameters), _CHUNK)):
-            pass  # raises the error of a thread
-    return torch.from_numpy(drawn).view_as(parameter)

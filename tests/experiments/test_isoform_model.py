@@ -14,6 +14,7 @@ import torch
 
 import exvae
 from exvae.data.errors import DataError
+from exvae.data.genes import Genes
 from exvae.data.h5ad.reading import read_cells
 from exvae.experiments.fitting.training import TrainingConfig
 from exvae.experiments.isoform_model import IsoformModel
@@ -21,7 +22,6 @@ from exvae.experiments.isoforms import differences, evaluation, fitting, inferen
 from exvae.experiments.isoforms.expression import usage_layers
 from exvae.experiments.isoforms.groups import Grouping
 from exvae.experiments.isoforms.settings import IsoformConfig
-from exvae.models.distributions.genes import Genes
 
 from ..small_data import NUM_CELLS, NUM_GENES, draw_cells
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from exvae.data.genes import Genes
 from exvae.experiments.isoforms.compact_layers import CompactLayers, compact_layers
 from exvae.experiments.isoforms.expression import Scale, spaced_draws
-from exvae.models.distributions.genes import Genes
 
 DRAWS, CELLS, ISOFORMS = 400, 40, 30
 GENES = Genes(torch.arange(ISOFORMS) // 3, ISOFORMS // 3)
