@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from .small_data import write_data
+from .small_data import write_data, write_quantified
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -105,3 +106,16 @@ def test_a_picture_on_axes_of_pyplot_is_shown_once(kernel: Path) -> None:
     )
     images = [output for output in outputs if "image/png" in output.get("data", {})]
     assert len(images) == 1
+
+
+@pytest.mark.peers
+def test_the_page_draws_a_umap(kernel: Path) -> None:
+    pytest.importorskip("scanpy", reason='needs the extra "peers"')
+    write_quantified(kernel)
+    page = (ROOT / "docs" / "notebook.md").read_text(encoding="utf-8")
+    code = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
+    lines = [line for line in code.splitlines() if line]
+    assert len(lines) <= 8
+    outputs = execute(kernel, code.replace("GENE", "gene"), "sorted(adata.obsm)")
+    assert "X_umap" in text_of(outputs)
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 1
