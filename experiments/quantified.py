@@ -14,8 +14,9 @@ from ..data.quantified.importing import ImportOptions, import_cells
 
 
 def read_quantified(
-    directories: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    directories: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
     *,
+    sheet: str | Path | None = None,
     t2g: str | Path | None = None,
     obs: str | Path | None = None,
     max_bootstraps: int | None = None,
@@ -27,6 +28,9 @@ def read_quantified(
     ----------
     directories
         Output folder of a cell, or a folder of such folders; one or several.
+    sheet
+        Table of the names and paths of cells, columns ``name`` and ``path``; the folders may then
+        be left out.
     t2g
         Table of transcript and gene, separated by a tab.
     obs
@@ -59,10 +63,10 @@ def read_quantified(
     """
     if isinstance(directories, str | os.PathLike):
         directories = [directories]
-    t2g, obs = (None if path is None else Path(path) for path in (t2g, obs))
+    t2g, obs, sheet = (None if path is None else Path(path) for path in (t2g, obs, sheet))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "cells.h5ad"
-        options = ImportOptions(max_bootstraps, layers)
+        options = ImportOptions(max_bootstraps, layers, sheet=sheet)
         summary = import_cells(directories, path, t2g, obs, options)
         for note in summary.notes:
             warnings.warn(note, stacklevel=2)

@@ -42,7 +42,7 @@ def read_genes(path: Path, transcripts: Sequence[str]) -> tuple[np.ndarray, tupl
         If the table cannot be read, or lacks the gene of a transcript.
     """
     separator = "," if path.suffix == ".csv" else "\t"
-    table = _read_table(path, separator, header=None, dtype=str, na_filter=False)
+    table = read_delimited(path, separator, header=None, dtype=str, na_filter=False)
     if table.shape[1] < 2:
         raise DataError(
             f"{path}: has one column; it needs two, transcript and gene, separated by "
@@ -133,8 +133,7 @@ def read_cell_table(
     DataError
         If the table cannot be read, lacks a cell, has one twice, or has a column that is reserved.
     """
-    separator = "\t" if path.suffix == ".tsv" else ","
-    table = _read_table(path, separator, converters={0: str})
+    table = read_delimited(path, converters={0: str})
     names = table.pop(table.columns[0])
     if names.duplicated().any():
         raise DataError(
@@ -166,7 +165,25 @@ def read_cell_table(
     return table, notes
 
 
-def _read_table(path: Path, separator: str, **options: Any) -> pd.DataFrame:
+def read_delimited(path: Path, separator: str | None = None, **options: Any) -> pd.DataFrame:
+    """Read a table of text by :func:`pandas.read_csv`.
+
+    Parameters
+    ----------
+    path
+        The table.
+    separator
+        What separates columns; by default commas, and tabs in ``.tsv``.
+    **options
+        Further arguments of :func:`pandas.read_csv`.
+
+    Raises
+    ------
+    DataError
+        If the table cannot be read.
+    """
+    if separator is None:
+        separator = "\t" if path.name.removesuffix(".gz").endswith(".tsv") else ","
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # of lines that are too long

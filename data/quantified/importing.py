@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from ..errors import DataError
 from ..files import require_h5ad, written_atomically
 from ..h5ad.writing import H5adRows
 from ..processes import map_in_order, num_cores
@@ -24,8 +25,9 @@ from ..progress import with_progress
 from .annotations import genes_or_own, read_cell_table
 from .cell_reading import CellReader
 from .cell_rows import CellRows
-from .directories import find_cells, read_quantification
+from .directories import read_quantification
 from .quantifications import Quantification, text_of
+from .sheets import listed_or_found
 
 # Shorter imports would be over before further processes are ready.
 _SECONDS_WORTH_PROCESSES = 10.0
@@ -51,11 +53,14 @@ class ImportOptions(NamedTuple):
         sufficient statistics use all bootstraps that are read.
     num_processes
         Number of processes that read cells; None takes the cores where that pays.
+    sheet
+        Table of the names and paths of cells, see :func:`~exvae.data.quantified.sheets.read_sheet`.
     """
 
     max_bootstraps: int | None = None
     num_layers: int | None = None
     num_processes: int | None = None
+    sheet: Path | None = None
 
 
 class ImportSummary(NamedTuple):
@@ -114,11 +119,14 @@ def import_cells(
     """
     options = options or ImportOptions()
     require_h5ad(out)
-    cells = find_cells(directories)
+    cells, incomplete, notes = listed_or_found(directories, options.sheet)
+    if incomplete:
+        place, reason = incomplete[0]
+        raise DataError(f"{place}: {reason}")
     names = list(cells)
-    table, notes = pd.DataFrame(index=pd.Index(names)), ()
+    table, more_notes = pd.DataFrame(index=pd.Index(names)), ()
     if obs is not None:
-        table, notes = read_cell_table(obs, names, (*OBS_COLUMNS, "_index"))
+        table, more_notes = read_cell_table(obs, names, (*OBS_COLUMNS, "_index"))
     # The first cell sets the transcripts of all, and gives an estimate of the time.
     started = time.perf_counter()
     first = read_quantification(cells[names[0]], options.max_bootstraps)
@@ -140,7 +148,9 @@ def import_cells(
         var["effective_length"] = known.effective_lengths / len(names)
         table = pd.concat([known.columns(names), table], axis=1)
         file.finish(table, var, {"exvae_import": _provenance(t2g, obs, options)})
-    return _summary(table, var, options, (*notes, *gene_notes, *known.notes(len(names))))
+    return _summary(
+        table, var, options, (*notes, *more_notes, *gene_notes, *known.notes(len(names)))
+    )
 
 
 def _summary(

@@ -13,16 +13,26 @@ from .options import existing_folders
 from .reports import report, tell
 
 
+def _folders(paths: list[Path] | None) -> list[Path]:
+    return existing_folders(paths or [])
+
+
 def import_cells(
-    directories: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="DIR...",
-            help="Output folder of kallisto quant or salmon quant, or a folder of such folders.",
-            callback=existing_folders,
-        ),
-    ],
     out: Annotated[Path, typer.Option(metavar="CELLS.h5ad", help="The file to write.")],
+    directories: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[DIR...]",
+            help="Output folder of kallisto quant or salmon quant, or a folder of such folders.",
+            callback=_folders,
+        ),
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv", help="Table with the columns name and path, a row for each cell."
+        ),
+    ] = None,
     t2g: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Table of transcript and gene, separated by a tab."),
@@ -52,8 +62,10 @@ def import_cells(
     """Import cells that kallisto or salmon quantified with bootstraps."""
     from ...data.quantified import importing
 
-    options = importing.ImportOptions(max_bootstraps, layers, processes)
-    summary = importing.import_cells(directories, out, t2g, obs, options)
+    if not directories and sheet is None:
+        raise typer.BadParameter("give folders of cells, or --sheet")
+    options = importing.ImportOptions(max_bootstraps, layers, processes, sheet)
+    summary = importing.import_cells(directories or [], out, t2g, obs, options)
     tell(summary.notes)
     values = {"out": os.fspath(out), **summary._asdict()}
     del values["notes"]
