@@ -19,6 +19,7 @@ def read_quantified(
     sheet: str | Path | None = None,
     t2g: str | Path | None = None,
     obs: str | Path | None = None,
+    skip_bad: bool = False,
     max_bootstraps: int | None = None,
     layers: int | None = None,
 ) -> anndata.AnnData:
@@ -35,6 +36,9 @@ def read_quantified(
         Table of transcript and gene, separated by a tab.
     obs
         CSV table of cells; the first column has their names.
+    skip_bad
+        Whether to go on without cells that are damaged, empty or have no bootstraps; their names
+        are then in ``uns["exvae_import"]["bad_cells"]``.
     max_bootstraps
         Bootstraps of each cell to read; None reads all.
     layers
@@ -66,7 +70,7 @@ def read_quantified(
     t2g, obs, sheet = (None if path is None else Path(path) for path in (t2g, obs, sheet))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "cells.h5ad"
-        options = ImportOptions(max_bootstraps, layers, sheet=sheet)
+        options = ImportOptions(max_bootstraps, layers, skip_bad=skip_bad, sheet=sheet)
         summary = import_cells(directories, path, t2g, obs, options)
         for note in summary.notes:
             warnings.warn(note, stacklevel=2)

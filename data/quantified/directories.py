@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import DataError
+from .bad_cells import BadCells
 from .cell_names import name_cells
 from .formats import EXAMPLES, recognise
 from .quantifications import Quantification, check_values, reordered, require_distinct
@@ -54,7 +55,7 @@ def find_cells(paths: Iterable[str | os.PathLike[str]]) -> FoundCells:
     Raises
     ------
     DataError
-        If a path holds no cell, or two cells have the same name.
+        If there is no cell, or two cells have the same name.
     """
     contents = Contents.none()
     for path in map(Path, paths):
@@ -62,15 +63,15 @@ def find_cells(paths: Iterable[str | os.PathLike[str]]) -> FoundCells:
             problem = "is a file" if path.exists() else "does not exist"
             raise DataError(f"{path}: {problem}; give folders of kallisto or salmon results")
         found = search(path)
-        if not found.places:
-            if found.incomplete:
-                place, reason = found.incomplete[0]
-                raise DataError(f"{place}: {reason}")
-            raise DataError(
-                f"{path}: holds no cell, no folder with {EXAMPLES}; give the output of kallisto "
-                "quant or salmon quant"
+        if not found:
+            reason = (
+                f"holds no cell, no folder with {EXAMPLES}; give the output of kallisto quant or "
+                "salmon quant"
             )
+            found.incomplete.append((path, reason))
         contents.extend(found)
+    if not contents.places:
+        raise BadCells(contents.incomplete).error(0)
     places, notes = name_cells(contents.places)
     if contents.unread:
         unread = list(dict.fromkeys(contents.unread))

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from .cell_files import open_h5
-from .kallisto_names import NUMBERED, bootstraps_of, label_of
+from .kallisto_names import NUMBERED, bootstraps_of, label_of, place_of
 from .quantifications import Quantification, check_counts, no_bootstraps
 
 
@@ -54,7 +54,7 @@ def read_kallisto_h5(path: Path, max_bootstraps: int | None) -> Quantification:
         counts = _read_dataset(file, "est_counts", np.empty(size))
         lengths = _read_dataset(auxiliary, "lengths", np.empty(size, np.int32))
         effective_lengths = _read_dataset(auxiliary, "eff_lengths", np.empty(size))
-        check_counts(path, counts, _contradicting_reads(auxiliary, counts))
+        check_counts(place_of(path), counts, _contradicting_reads(auxiliary, counts))
         num_bootstraps = _num_bootstraps(path, auxiliary)
         group = file["bootstrap"]
         if len(group) != num_bootstraps:
@@ -93,7 +93,7 @@ def _num_bootstraps(path: Path, auxiliary: h5py.Group) -> int:
         remedy = remedy_without_bootstraps(label_of(path.name) or path.parent.name)
         if bootstraps_of(path.name.replace(".h5", ".tsv"), os.listdir(path.parent)):
             remedy = f"remove {path.name} so that the bs_abundance files beside it are read"
-        raise no_bootstraps(path, remedy)
+        raise no_bootstraps(place_of(path), remedy)
     return number
 
 

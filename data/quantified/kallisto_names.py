@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 _ESTIMATES = re.compile(r"(?:(.+)[._-])?abundance(_\d+)?\.(?:h5|tsv)(?:\.gz)?")
 # The folders and files of quant-tcc are numbered from one.
@@ -37,6 +38,11 @@ def label_of(name: str) -> str | None:
         return None
     prefix, number = match.groups(default="")
     return prefix if not number else f"{prefix}_abundance{number}".removeprefix("_")
+
+
+def place_of(path: Path) -> Path:
+    """Give the place of a cell by its file of estimates: its folder if that names the cell."""
+    return path if label_of(path.name) != "" else path.parent
 
 
 def prefix_of(name: str) -> str:

@@ -22,7 +22,7 @@ from .cell_files import (
     reading_cell,
 )
 from .kallisto_h5 import remedy_without_bootstraps
-from .kallisto_names import BOOTSTRAP, bootstraps_of, label_of, prefix_of
+from .kallisto_names import BOOTSTRAP, bootstraps_of, label_of, place_of, prefix_of
 from .quantifications import Quantification, check_counts, no_bootstraps
 
 _TABLE = re.compile(r"(.+)\.tsv(?:\.gz)?")
@@ -55,7 +55,7 @@ def read_kallisto_text(path: Path, max_bootstraps: int | None) -> Quantification
     info, notes = _run_info(path)
     counts = table["est_counts"].to_numpy()
     reads = _number(info, "n_pseudoaligned")
-    check_counts(path, counts, reads, lambda: read_tpm(path, "target_id", "tpm"))
+    check_counts(place_of(path), counts, reads, lambda: read_tpm(path, "target_id", "tpm"))
     files = _bootstrap_tables(path, _number(info, "n_bootstraps"))
     bootstraps = np.empty((len(files[:max_bootstraps]), len(table)), np.float32)
     for name, row in zip(files[:max_bootstraps], bootstraps, strict=True):
@@ -96,13 +96,13 @@ def _bootstrap_tables(path: Path, promised: int | None) -> Sequence[str]:
     remedy = remedy_without_bootstraps(label_of(path.name) or path.parent.name)
     if not files and promised:
         raise no_bootstraps(
-            path,
+            place_of(path),
             "kallisto without HDF5 writes none with -t above 1, so quantify the cell again with "
             "kallisto quant --plaintext -b 30 -t 1, one process per cell",
             f", though run_info.json promises {promised}",
         )
     if not files:
-        raise no_bootstraps(path, remedy)
+        raise no_bootstraps(place_of(path), remedy)
     expected = files[-1][0] + 1 if promised is None else promised
     with reading_cell(path):
         if [number for number, _ in files] != list(range(expected)):

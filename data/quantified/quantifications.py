@@ -13,7 +13,8 @@ import numpy as np
 
 from ..errors import DataError
 
-AGAIN = "quantify the cell again or leave it out (--skip-bad)"
+LEAVE_OUT = "leave it out (--skip-bad)"
+AGAIN = f"quantify the cell again or {LEAVE_OUT}"
 # Transcripts per million sum to a million, but for the rounding of printed numbers.
 _MILLION, _ROUNDING = 1e6, 10.0
 
@@ -91,7 +92,7 @@ def check_counts(
         Function that reads the transcripts per million, shape (isoforms,).
     """
     if not counts.any():
-        raise DataError(f"{path}: is a cell without reads; leave it out (--skip-bad)")
+        raise DataError(f"{path}: is a cell without reads; {LEAVE_OUT}")
     total = counts.sum(dtype=np.float64)
     if abs(total - _MILLION) > _ROUNDING:
         return

@@ -53,16 +53,17 @@ def read_salmon(path: Path, max_bootstraps: int | None) -> Quantification:
 
     See :func:`~.directories.read_quantification`.
     """
+    place = path if label_of_salmon(path.parent, path.name) else path.parent
     columns = {"Length": np.int32, "EffectiveLength": np.float64, "NumReads": np.float64}
     table = read_table(path, "Name", columns)
     auxiliary, notes = auxiliary_folder(path)
     counts = table["NumReads"].to_numpy()
     meta = read_json(auxiliary / "meta_info.json") if counts.any() else {}
-    check_counts(path, counts, meta.get("num_mapped"), lambda: read_tpm(path, "Name", "TPM"))
+    check_counts(place, counts, meta.get("num_mapped"), lambda: read_tpm(path, "Name", "TPM"))
     with reading_cell(auxiliary / "meta_info.json"):
         num_bootstraps = int(meta.get("num_bootstraps", 0))
     if num_bootstraps == 0:
-        raise no_bootstraps(path, "quantify the cell again with salmon quant --numBootstraps 30")
+        raise no_bootstraps(place, "quantify the cell again with salmon quant --numBootstraps 30")
     transcripts = as_bytes(table["Name"])
     order = _order_of_columns(auxiliary / "bootstrap" / "names.tsv.gz", transcripts, path.name)
     bootstraps_path = auxiliary / "bootstrap" / "bootstraps.gz"

@@ -41,6 +41,10 @@ def import_cells(
         Path | None,
         typer.Option(metavar="FILE.csv", help="Table of cells; the first column has their names."),
     ] = None,
+    skip_bad: Annotated[
+        bool,
+        typer.Option("--skip-bad", help="Go on without bad cells, and list them in bad_cells.csv."),
+    ] = False,
     max_bootstraps: Annotated[
         int | None,
         typer.Option(min=1, metavar="B", help="Read the first B of each cell; by default all."),
@@ -64,7 +68,7 @@ def import_cells(
 
     if not directories and sheet is None:
         raise typer.BadParameter("give folders of cells, or --sheet")
-    options = importing.ImportOptions(max_bootstraps, layers, processes, sheet)
+    options = importing.ImportOptions(max_bootstraps, layers, processes, skip_bad, sheet)
     summary = importing.import_cells(directories or [], out, t2g, obs, options)
     tell(summary.notes)
     values = {"out": os.fspath(out), **summary._asdict()}

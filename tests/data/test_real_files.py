@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 
 from exvae.data.errors import DataError
@@ -235,6 +237,215 @@ def test_sheets_that_do_not_name_cells(text: str, message: str, tmp_path: Path) 
         import_cells([], tmp_path / "cells.h5ad", options=options)
 
 
+NO_READS = CELLS["S0"]._replace(
+    counts=np.zeros_like(CELLS["S0"].counts), bootstraps=np.zeros_like(CELLS["S0"].bootstraps)
+)
+NO_BOOTSTRAPS = CELLS["S0"]._replace(bootstraps=CELLS["S0"].bootstraps[:0])
+
+
+def cut(path: Path, length: int = -20) -> None:
+    path.write_bytes(path.read_bytes()[:length])
+
+
+def dead_well(cell: Path) -> None:
+    write_kallisto_h5(cell, NO_READS)
+
+
+def dead_well_of_salmon(cell: Path) -> None:
+    write_salmon(cell, NO_READS)
+    (cell / "aux_info" / "meta_info.json").write_text('{"samp_type": "none", "num_targets": 40}')
+
+
+def truncated_h5(cell: Path) -> None:
+    cut(write_kallisto_h5(cell, CELLS["S0"]) / "abundance.h5")
+
+
+def empty_h5(cell: Path) -> None:
+    cut(write_kallisto_h5(cell, CELLS["S0"]) / "abundance.h5", 0)
+
+
+def missing_table(cell: Path) -> None:
+    (write_kallisto_plaintext(cell, CELLS["S0"]) / "abundance.tsv").unlink()
+
+
+def bootstraps_alone(cell: Path) -> None:
+    missing_table(cell)
+    (cell / "run_info.json").unlink()
+
+
+def promised_bootstraps(cell: Path) -> None:
+    write_kallisto_plaintext(cell, NO_BOOTSTRAPS, n_bootstraps=30)
+
+
+def quant_tcc_without_bootstraps(cell: Path) -> None:
+    write_kallisto_h5(cell / "abundance_1", NO_BOOTSTRAPS)
+
+
+def pointer(cell: Path) -> None:
+    path = write_kallisto_h5(cell, CELLS["S0"]) / "abundance.h5"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+
+
+def dangling_file(cell: Path) -> None:
+    path = write_kallisto_h5(cell, CELLS["S0"]) / "abundance.h5"
+    path.unlink()
+    path.symlink_to("scratch/abundance.h5")
+
+
+def dangling_folder(cell: Path) -> None:
+    cell.symlink_to("scratch")
+
+
+def stopped_salmon(cell: Path) -> None:
+    whole = draw_cell(seed=1, bootstraps=30)
+    write_salmon(cell, whole)
+    path = cell / "aux_info" / "bootstrap" / "bootstraps.gz"
+    path.write_bytes(gzip.compress(whole.bootstraps[:17].astype("<f8").tobytes(), mtime=0))
+
+
+def half_of_salmon(cell: Path) -> None:
+    """Write half of the bootstraps, which have the size of all as other numbers."""
+    whole = draw_cell(seed=1, bootstraps=30)
+    write_salmon(cell, whole, salmon_version="")
+    path = cell / "aux_info" / "bootstrap" / "bootstraps.gz"
+    path.write_bytes(gzip.compress(whole.bootstraps[:15].astype("<f8").tobytes(), mtime=0))
+
+
+def torn_salmon(cell: Path) -> None:
+    cut(write_salmon(cell, draw_cell(seed=1, bootstraps=30)) / "aux_info/bootstrap/bootstraps.gz")
+
+
+BAD = {
+    "dead well": (dead_well, "is a cell without reads"),
+    "dead well of salmon": (dead_well_of_salmon, "is a cell without reads"),
+    "truncated": (truncated_h5, r"abundance\.h5: truncated or damaged"),
+    "empty": (empty_h5, r"abundance\.h5: is empty"),
+    "no table": (missing_table, "has run_info.json but no abundance.h5"),
+    "bootstraps alone": (bootstraps_alone, "has bs_abundance_0.tsv but no abundance.h5"),
+    "promised": (promised_bootstraps, "no bootstraps, though .* promises 30; .* -t 1"),
+    "quant-tcc": (quant_tcc_without_bootstraps, "quant-tcc again with -b 30"),
+    "pointer": (pointer, "git lfs pull"),
+    "dangling file": (dangling_file, "is a link to scratch/abundance.h5, which does not exist"),
+    "dangling folder": (dangling_folder, "is a link to scratch, which does not exist"),
+    "stopped salmon": (stopped_salmon, "17 of 30 bootstraps"),
+    "half of salmon": (half_of_salmon, "15 of 30 bootstraps"),
+    "torn salmon": (torn_salmon, "29 of 30 bootstraps"),
+}
+
+
+@pytest.mark.parametrize(("write", "message"), BAD.values(), ids=list(BAD))
+def test_bad_cells_are_named_with_the_reason(
+    write: Callable[[Path], None], message: str, tmp_path: Path
+) -> None:
+    root, out = tmp_path / "root", tmp_path / "cells.h5ad"
+    write_kallisto_h5(root / "S0", CELLS["S0"])
+    write(root / "bad")
+    with pytest.raises(DataError, match=message) as raised:
+        import_cells([root], out)
+    assert str(root / "bad") in str(raised.value)
+    assert not out.exists()
+    summary = import_cells([root], out, options=ImportOptions(skip_bad=True))
+    assert (summary.cells, summary.skipped) == (1, 1)
+    assert any(note.startswith("1 of 2 cells are skipped") for note in summary.notes)
+    assert anndata.read_h5ad(out).obs_names.tolist() == ["S0"]
+    table = pd.read_csv(tmp_path / "bad_cells.csv")
+    assert list(table) == ["cell", "path", "reason"]
+    assert str(root / "bad") in table["path"].item()
+    assert re.search(message.replace("abundance\\.h5: ", ""), table["reason"].item())
+
+
+ALL_BAD = ["A0", "A1", "A2", "B1", "C1"]
+
+
+def test_all_bad_cells_are_told_at_once(tmp_path: Path) -> None:
+    root, out = tmp_path / "root", tmp_path / "cells.h5ad"
+    for name in FIRST_TWO:
+        write_kallisto_h5(root / name, CELLS[name])
+    for number in range(3):
+        dead_well(root / f"A{number}")
+    truncated_h5(root / "B1")
+    missing_table(root / "C1")
+    with pytest.raises(DataError, match="5 of 7 cells cannot be imported") as raised:
+        import_cells([root], out)
+    told = str(raised.value)
+    assert "A0, A1, A2: is a cell without reads" in told
+    assert "B1: abundance.h5: truncated" in told
+    assert "C1: has run_info.json" in told
+    assert "--skip-bad" in told
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["root"]
+    options = ImportOptions(skip_bad=True, num_processes=2)
+    summary = import_cells([root], out, options=options)
+    assert (summary.cells, summary.skipped) == (2, 5)
+    assert sorted(pd.read_csv(tmp_path / "bad_cells.csv")["cell"]) == ALL_BAD
+    data = anndata.read_h5ad(out)
+    assert data.obs_names.tolist() == FIRST_TWO
+    np.testing.assert_array_equal(data.X.toarray()[1], CELLS["S1"].counts)
+    assert sorted(data.uns["exvae_import"]["bad_cells"]) == ALL_BAD
+
+
+def test_there_must_be_a_good_cell(tmp_path: Path) -> None:
+    for number in range(3):
+        dead_well(tmp_path / "root" / f"A{number}")
+    with pytest.raises(DataError, match="3 of 3 cells cannot be imported"):
+        options = ImportOptions(skip_bad=True)
+        import_cells([tmp_path / "root"], tmp_path / "cells.h5ad", options=options)
+
+
+def test_one_odd_cell_does_not_set_the_transcripts(tmp_path: Path) -> None:
+    for number in range(4):
+        write_kallisto_h5(tmp_path / "root" / f"S{number}", CELLS[f"S{number}"])
+    names = [*CELLS["S0"].transcripts[:-1], "other"]
+    write_kallisto_h5(tmp_path / "root" / "S0", CELLS["S0"]._replace(transcripts=names))
+    options = ImportOptions(skip_bad=True)
+    import_cells([tmp_path / "root"], tmp_path / "cells.h5ad", options=options)
+    assert pd.read_csv(tmp_path / "bad_cells.csv")["cell"].tolist() == ["S0"]
+
+
+def test_a_locked_file_is_not_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.delenv("HDF5_USE_FILE_LOCKING", raising=False)
+    path = write_kallisto_h5(tmp_path / "cell", CELLS["S0"]) / "abundance.h5"
+    with open(path, "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(DataError, match="locked by another process"):
+            read_quantification(tmp_path / "cell")
+    assert read_quantification(tmp_path / "cell").counts.any()
+
+
+def test_salmon_need_not_write_names(tmp_path: Path) -> None:
+    write_salmon(tmp_path / "cell", CELLS["S0"])
+    (tmp_path / "cell" / "aux_info" / "bootstrap" / "names.tsv.gz").unlink()
+    cell = read_quantification(tmp_path / "cell")
+    np.testing.assert_array_equal(cell.bootstraps, CELLS["S0"].bootstraps)
+
+
+@pytest.mark.parametrize("version", ["", "0.7.2"])
+def test_whole_numbers_of_old_salmon(version: str, tmp_path: Path) -> None:
+    whole = CELLS["S0"]._replace(bootstraps=CELLS["S0"].bootstraps.round())
+    write_salmon(tmp_path / "cell", whole, kind="<i4", salmon_version=version)
+    np.testing.assert_array_equal(
+        read_quantification(tmp_path / "cell").bootstraps, whole.bootstraps
+    )
+
+
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [(write_kallisto_plaintext, "run_info.json"), (write_salmon, "cmd_info.json")],
+)
+def test_information_never_stops_an_import(
+    write: Callable[..., Path], name: str, tmp_path: Path
+) -> None:
+    for number, cell in enumerate(FIRST_TWO):
+        write(tmp_path / "root" / cell, CELLS[cell])
+        if number:
+            # As kallisto h5dump 0.51 writes it.
+            text = '{\n\t"n_bootstraps": 5,\n\t"call": "kallisto "quant""\n\t"k": 31\n}\n'
+            (tmp_path / "root" / cell / name).write_text(text)
+    summary = import_cells([tmp_path / "root"], tmp_path / "cells.h5ad")
+    assert summary.cells == 2
+    assert f"in 1 of 2 cells, the first S1, {name} is no valid JSON" in " ".join(summary.notes)
+
+
 @pytest.fixture
 def real_kallisto(shared_data: Path) -> Path:
     if not (shared_data / "real_kallisto").is_dir():
@@ -259,3 +470,13 @@ def test_real_folders_of_quant_tcc(real_kallisto: Path) -> None:
     np.testing.assert_allclose(cell.counts, quantified.counts, atol=1e-2, rtol=1e-3)
     text = read_quantification(folder / "plaintext_c0", None, cell.transcripts)
     np.testing.assert_allclose(text.bootstraps, quantified.bootstraps, rtol=1e-4, atol=1e-4)
+
+
+def test_the_real_well_without_reads(real_kallisto: Path, tmp_path: Path) -> None:
+    folder = real_kallisto / "kallisto_0_52"
+    options = ImportOptions(skip_bad=True)
+    summary = import_cells([folder], tmp_path / "cells.h5ad", options=options)
+    assert (summary.cells, summary.skipped) == (4, 1)
+    table = pd.read_csv(tmp_path / "bad_cells.csv")
+    assert table["cell"].tolist() == ["no_reads_c7"]
+    assert "without reads" in table["reason"].item()

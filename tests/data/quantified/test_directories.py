@@ -103,7 +103,12 @@ def test_paths_without_cells_are_errors(tmp_path: Path) -> None:
     write_kallisto_h5(tmp_path / "cell", CELL)
     (tmp_path / "empty" / "nested").mkdir(parents=True)
     (tmp_path / "file").write_text("")
-    for name, message in (("empty", "no cell"), ("file", "is a file"), ("no", "does not exist")):
+    with pytest.raises(DataError, match="empty: holds no cell"):
+        find_cells([tmp_path / "empty"])
+    ((place, reason),) = find_cells([tmp_path / "cell", tmp_path / "empty"]).incomplete
+    assert place == tmp_path / "empty"
+    assert reason.startswith("holds no cell")
+    for name, message in (("file", "is a file"), ("no", "does not exist")):
         with pytest.raises(DataError, match=f"{name}: .*{message}.*; "):
             find_cells([tmp_path / "cell", tmp_path / name])
 

@@ -46,6 +46,7 @@ def test_one_object_on_standard_output(folder: Path, tmp_path: Path) -> None:
         "max_bootstraps": 5,
         "layers": 5,
         "reads": pytest.approx(12_000, rel=0.01),
+        "skipped": 0,
     }
     notes = [line for line in result.stderr.splitlines() if line.startswith("exvae: ")]
     assert len(notes) == 2
