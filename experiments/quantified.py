@@ -19,6 +19,8 @@ def read_quantified(
     sheet: str | Path | None = None,
     t2g: str | Path | None = None,
     obs: str | Path | None = None,
+    obs_key: str | None = None,
+    only_listed: bool = False,
     skip_bad: bool = False,
     max_bootstraps: int | None = None,
     layers: int | None = None,
@@ -35,7 +37,11 @@ def read_quantified(
     t2g
         Table of transcript and gene, separated by a tab.
     obs
-        CSV table of cells; the first column has their names.
+        CSV table of cells.
+    obs_key
+        Column of ``obs`` with the names of the cells; by default the first.
+    only_listed
+        Whether to leave out cells that ``obs`` lacks.
     skip_bad
         Whether to go on without cells that are damaged, empty or have no bootstraps; their names
         are then in ``uns["exvae_import"]["bad_cells"]``.
@@ -70,7 +76,14 @@ def read_quantified(
     t2g, obs, sheet = (None if path is None else Path(path) for path in (t2g, obs, sheet))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "cells.h5ad"
-        options = ImportOptions(max_bootstraps, layers, skip_bad=skip_bad, sheet=sheet)
+        options = ImportOptions(
+            max_bootstraps,
+            layers,
+            skip_bad=skip_bad,
+            sheet=sheet,
+            obs_key=obs_key,
+            only_listed=only_listed,
+        )
         summary = import_cells(directories, path, t2g, obs, options)
         for note in summary.notes:
             warnings.warn(note, stacklevel=2)

@@ -22,11 +22,12 @@ from ..files import require_h5ad, written_atomically
 from ..h5ad.writing import H5adRows
 from ..processes import map_in_order, num_cores
 from ..progress import with_progress
-from .annotations import genes_or_own, read_cell_table
+from .annotations import read_cell_table
 from .bad_cells import BAD_CELLS_FILE, BadCells
 from .cell_reading import CellReader
 from .cell_rows import CellRows
 from .directories import read_quantification
+from .genes import genes_or_own
 from .quantifications import Quantification, text_of
 from .sheets import listed_or_found
 
@@ -61,6 +62,9 @@ class ImportOptions(NamedTuple):
         counted and listed in ``bad_cells.csv`` beside the output.
     sheet
         Table of the names and paths of cells, see :func:`~exvae.data.quantified.sheets.read_sheet`.
+    obs_key, only_listed
+        Column of the table of cells with their names, and whether cells that it lacks are left
+        out, see :func:`~exvae.data.quantified.annotations.read_cell_table`.
     """
 
     max_bootstraps: int | None = None
@@ -68,6 +72,8 @@ class ImportOptions(NamedTuple):
     num_processes: int | None = None
     skip_bad: bool = False
     sheet: Path | None = None
+    obs_key: str | None = None
+    only_listed: bool = False
 
 
 class ImportSummary(NamedTuple):
@@ -116,7 +122,7 @@ def import_cells(
     out
         The ``.h5ad`` to write; it appears when it is complete.
     t2g
-        Table of transcripts and genes, see :func:`~exvae.data.quantified.annotations.read_genes`.
+        Table of transcripts and genes, see :func:`~exvae.data.quantified.genes.read_genes`.
     obs
         Table of cells, see :func:`~exvae.data.quantified.annotations.read_cell_table`.
     options
@@ -131,8 +137,14 @@ def import_cells(
     require_h5ad(out)
     cells, incomplete, notes = listed_or_found(directories, options.sheet)
     table, table_notes = pd.DataFrame(index=pd.Index(list(cells))), ()
+    if obs is None and (options.obs_key or options.only_listed):
+        raise DataError("obs_key and only_listed (--obs-key, --only-listed) need a table (--obs)")
     if obs is not None:
-        table, table_notes = read_cell_table(obs, list(cells), (*OBS_COLUMNS, "_index"))
+        reserved = (*OBS_COLUMNS, "_index")
+        table, table_notes = read_cell_table(
+            obs, list(cells), reserved, options.obs_key, options.only_listed
+        )
+        cells = {name: cells[name] for name in table.index}
     bad = BadCells(incomplete)
     started = time.perf_counter()
     first, num_read = _reference(cells, options, bad)
@@ -249,8 +261,11 @@ def _transcript_table(
     first: Quantification, t2g: Path | None
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     names = [text_of(name) for name in first.transcripts]
-    genes, notes = genes_or_own(t2g, names)
-    columns = {"gene": pd.Categorical(genes), "length": first.lengths}
+    genes, gene_names, notes = genes_or_own(t2g, names)
+    columns = {"gene": pd.Categorical(genes)}
+    if gene_names is not None:
+        columns["gene_name"] = pd.Categorical(gene_names)
+    columns["length"] = first.lengths
     return pd.DataFrame(columns, index=pd.Index(names)), notes
 
 

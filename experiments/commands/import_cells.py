@@ -41,6 +41,13 @@ def import_cells(
         Path | None,
         typer.Option(metavar="FILE.csv", help="Table of cells; the first column has their names."),
     ] = None,
+    obs_key: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Column of --obs with the names, if not the first."),
+    ] = None,
+    only_listed: Annotated[
+        bool, typer.Option("--only-listed", help="Leave out cells that --obs lacks.")
+    ] = False,
     skip_bad: Annotated[
         bool,
         typer.Option("--skip-bad", help="Go on without bad cells, and list them in bad_cells.csv."),
@@ -68,7 +75,9 @@ def import_cells(
 
     if not directories and sheet is None:
         raise typer.BadParameter("give folders of cells, or --sheet")
-    options = importing.ImportOptions(max_bootstraps, layers, processes, skip_bad, sheet)
+    options = importing.ImportOptions(
+        max_bootstraps, layers, processes, skip_bad, sheet, obs_key, only_listed
+    )
     summary = importing.import_cells(directories or [], out, t2g, obs, options)
     tell(summary.notes)
     values = {"out": os.fspath(out), **summary._asdict()}
