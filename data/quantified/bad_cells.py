@@ -6,7 +6,7 @@ Loads neither torch nor anndata.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,6 +55,9 @@ class BadCells:
         self._cells = [
             BadCell(place.name, place, f"{place}: {reason}") for place, reason in incomplete
         ]
+
+    def __iter__(self) -> Iterator[BadCell]:
+        return iter(self._cells)
 
     def __len__(self) -> int:
         return len(self._cells)

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from ..errors import DataError
 from . import kallisto_h5, kallisto_text, salmon
-from .quantifications import Quantification
+from .quantifications import Look, Quantification
 
 
 class Format(NamedTuple):
@@ -35,17 +35,25 @@ class Format(NamedTuple):
         file holds, empty if the folder names the cell, None if the file is another one.
     read
         Function that reads a cell from its file of estimates and a largest number of bootstraps.
+    look
+        Function that takes a first look at that file and those beside it.
     """
 
     name: str
     label: Callable[[Path, str], str | None]
     read: Callable[[Path, int | None], Quantification]
+    look: Callable[[Path], Look]
 
 
-SALMON = Format("salmon", salmon.label_of_salmon, salmon.read_salmon)
-KALLISTO_H5 = Format("kallisto HDF5", kallisto_h5.label_of_h5, kallisto_h5.read_kallisto_h5)
+SALMON = Format("salmon", salmon.label_of_salmon, salmon.read_salmon, salmon.look_at_salmon)
+KALLISTO_H5 = Format(
+    "kallisto HDF5", kallisto_h5.label_of_h5, kallisto_h5.read_kallisto_h5, kallisto_h5.look_at_h5
+)
 KALLISTO_TEXT = Format(
-    "kallisto text", kallisto_text.label_of_table, kallisto_text.read_kallisto_text
+    "kallisto text",
+    kallisto_text.label_of_table,
+    kallisto_text.read_kallisto_text,
+    kallisto_text.look_at_text,
 )
 # Of several formats of one cell the first is read.
 FORMATS = (SALMON, KALLISTO_H5, KALLISTO_TEXT)

@@ -13,7 +13,7 @@ import numpy as np
 
 from .cell_files import open_h5
 from .kallisto_names import NUMBERED, bootstraps_of, label_of, place_of
-from .quantifications import Quantification, check_counts, no_bootstraps
+from .quantifications import Look, Quantification, check_counts, no_bootstraps, no_reads
 
 
 def label_of_h5(folder: Path, name: str) -> str | None:
@@ -55,10 +55,8 @@ def read_kallisto_h5(path: Path, max_bootstraps: int | None) -> Quantification:
         lengths = _read_dataset(auxiliary, "lengths", np.empty(size, np.int32))
         effective_lengths = _read_dataset(auxiliary, "eff_lengths", np.empty(size))
         check_counts(place_of(path), counts, _contradicting_reads(auxiliary, counts))
-        num_bootstraps = _num_bootstraps(path, auxiliary)
+        num_bootstraps = _num_bootstraps(path, file)
         group = file["bootstrap"]
-        if len(group) != num_bootstraps:
-            raise ValueError(f"{len(group)} of {num_bootstraps} bootstraps")
         num_read = min(num_bootstraps, max_bootstraps or num_bootstraps)
         bootstraps = np.empty((num_read, size), np.float32)
         for number, row in enumerate(bootstraps):
@@ -74,6 +72,14 @@ def read_kallisto_h5(path: Path, max_bootstraps: int | None) -> Quantification:
         )
 
 
+def look_at_h5(path: Path) -> Look:
+    """Take a first look at ``abundance.h5``: the estimates are read, but no bootstrap."""
+    with open_h5(path) as file:
+        if not file["est_counts"][:].any():
+            raise no_reads(place_of(path))
+        return Look(_version(file["aux"]), _num_bootstraps(path, file))
+
+
 def _contradicting_reads(auxiliary: h5py.Group, counts: np.ndarray) -> int | None:
     """Give the number of reads if the estimates, shape (isoforms,), exceed it.
 
@@ -86,14 +92,16 @@ def _contradicting_reads(auxiliary: h5py.Group, counts: np.ndarray) -> int | Non
     return reads if 0 < reads < counts.sum() else None
 
 
-def _num_bootstraps(path: Path, auxiliary: h5py.Group) -> int:
+def _num_bootstraps(path: Path, file: h5py.File) -> int:
     """Read the number of bootstraps; DataError if there are none."""
-    number = int(_read_dataset(auxiliary, "num_bootstrap", np.empty(1, np.int64))[0])
+    number = int(_read_dataset(file["aux"], "num_bootstrap", np.empty(1, np.int64))[0])
     if number == 0:
         remedy = remedy_without_bootstraps(label_of(path.name) or path.parent.name)
         if bootstraps_of(path.name.replace(".h5", ".tsv"), os.listdir(path.parent)):
             remedy = f"remove {path.name} so that the bs_abundance files beside it are read"
         raise no_bootstraps(place_of(path), remedy)
+    if len(file["bootstrap"]) != number:
+        raise ValueError(f"{len(file['bootstrap'])} of {number} bootstraps")
     return number
 
 

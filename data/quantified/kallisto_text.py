@@ -23,7 +23,7 @@ from .cell_files import (
 )
 from .kallisto_h5 import remedy_without_bootstraps
 from .kallisto_names import BOOTSTRAP, bootstraps_of, label_of, place_of, prefix_of
-from .quantifications import Quantification, check_counts, no_bootstraps
+from .quantifications import Look, Quantification, check_counts, no_bootstraps, no_reads
 
 _TABLE = re.compile(r"(.+)\.tsv(?:\.gz)?")
 _HEADER = ("target_id", "length", "eff_length", "est_counts")
@@ -75,6 +75,18 @@ def read_kallisto_text(path: Path, max_bootstraps: int | None) -> Quantification
         str(info.get("kallisto_version", "")),
         notes=notes,
     )
+
+
+def look_at_text(path: Path) -> Look:
+    """Take a first look at ``abundance.tsv`` and the files beside it: tables are not read."""
+    with reading_cell(path):
+        if tuple(first_line(path).split("\t"))[:4] != _HEADER:
+            raise ValueError(f"its columns are not {', '.join(_HEADER)}")
+    info, _ = _run_info(path)
+    if _number(info, "n_pseudoaligned") == 0:
+        raise no_reads(place_of(path))
+    files = _bootstrap_tables(path, _number(info, "n_bootstraps"))
+    return Look(str(info.get("kallisto_version", "")), len(files))
 
 
 def _run_info(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -53,6 +53,21 @@ class Quantification(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+class Look(NamedTuple):
+    """What a first look at the files of a cell tells.
+
+    Attributes
+    ----------
+    version
+        Version of the quantifier, empty if unknown.
+    num_bootstraps
+        Number of bootstraps.
+    """
+
+    version: str
+    num_bootstraps: int
+
+
 def text_of(name: bytes) -> str:
     """Decode the name of a transcript; bytes that are not UTF-8 become escapes."""
     return name.decode(errors="backslashreplace")
@@ -92,7 +107,7 @@ def check_counts(
         Function that reads the transcripts per million, shape (isoforms,).
     """
     if not counts.any():
-        raise DataError(f"{path}: is a cell without reads; {LEAVE_OUT}")
+        raise no_reads(path)
     total = counts.sum(dtype=np.float64)
     if abs(total - _MILLION) > _ROUNDING:
         return
@@ -157,6 +172,11 @@ def positions_of(path: Path, found: np.ndarray, wanted: np.ndarray, other: str) 
         )
     order = np.argsort(found)
     return order[np.searchsorted(found, wanted, sorter=order)]
+
+
+def no_reads(path: Path) -> DataError:
+    """Make the error for a cell without reads."""
+    return DataError(f"{path}: is a cell without reads; {LEAVE_OUT}")
 
 
 def no_bootstraps(path: Path, remedy: str, detail: str = "") -> DataError:

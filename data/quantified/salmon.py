@@ -21,7 +21,14 @@ from .cell_files import (
     read_tpm,
     reading_cell,
 )
-from .quantifications import Quantification, check_counts, no_bootstraps, positions_of
+from .quantifications import (
+    Look,
+    Quantification,
+    check_counts,
+    no_bootstraps,
+    no_reads,
+    positions_of,
+)
 
 _TABLE = re.compile(r"(?:(.+?)[._-])?quant\.sf(?:\.gz)?|(.+)\.sf(?:\.gz)?")
 # Since this version bootstraps are floating-point numbers; before, they were whole numbers.
@@ -53,17 +60,14 @@ def read_salmon(path: Path, max_bootstraps: int | None) -> Quantification:
 
     See :func:`~.directories.read_quantification`.
     """
-    place = path if label_of_salmon(path.parent, path.name) else path.parent
+    place = _place_of(path)
     columns = {"Length": np.int32, "EffectiveLength": np.float64, "NumReads": np.float64}
     table = read_table(path, "Name", columns)
     auxiliary, notes = auxiliary_folder(path)
     counts = table["NumReads"].to_numpy()
     meta = read_json(auxiliary / "meta_info.json") if counts.any() else {}
     check_counts(place, counts, meta.get("num_mapped"), lambda: read_tpm(path, "Name", "TPM"))
-    with reading_cell(auxiliary / "meta_info.json"):
-        num_bootstraps = int(meta.get("num_bootstraps", 0))
-    if num_bootstraps == 0:
-        raise no_bootstraps(place, "quantify the cell again with salmon quant --numBootstraps 30")
+    num_bootstraps = _num_bootstraps(place, auxiliary, meta)
     transcripts = as_bytes(table["Name"])
     order = _order_of_columns(auxiliary / "bootstrap" / "names.tsv.gz", transcripts, path.name)
     bootstraps_path = auxiliary / "bootstrap" / "bootstraps.gz"
@@ -81,6 +85,32 @@ def read_salmon(path: Path, max_bootstraps: int | None) -> Quantification:
         str(meta.get("samp_type", "bootstrap")),
         notes,
     )
+
+
+def look_at_salmon(path: Path) -> Look:
+    """Take a first look at ``aux_info``: tables and bootstraps are not read."""
+    auxiliary, _ = auxiliary_folder(path)
+    meta = read_json(auxiliary / "meta_info.json")
+    if meta.get("num_mapped") == 0 or meta.get("quant_errors"):
+        raise no_reads(_place_of(path))
+    num_bootstraps = _num_bootstraps(_place_of(path), auxiliary, meta)
+    with reading_cell(auxiliary / "bootstrap" / "bootstraps.gz"):
+        (auxiliary / "bootstrap" / "bootstraps.gz").stat()
+    return Look(str(meta.get("salmon_version", "")), num_bootstraps)
+
+
+def _place_of(path: Path) -> Path:
+    """Give the place of a cell by its file of estimates: its folder if that names the cell."""
+    return path if label_of_salmon(path.parent, path.name) else path.parent
+
+
+def _num_bootstraps(place: Path, auxiliary: Path, meta: dict[str, Any]) -> int:
+    """Read the number of bootstraps; DataError if there are none."""
+    with reading_cell(auxiliary / "meta_info.json"):
+        number = int(meta.get("num_bootstraps", 0))
+    if number == 0:
+        raise no_bootstraps(place, "quantify the cell again with salmon quant --numBootstraps 30")
+    return number
 
 
 def _order_of_columns(path: Path, transcripts: np.ndarray, table: str) -> np.ndarray:
