@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..errors import DataError
 from ..files import written_atomically
-from .quantifications import AGAIN, LEAVE_OUT
+from .quantifications import LEAVE_OUT, QUANTIFY
 
 # Names in the message of an error: of a group of cells, and groups.
 _MOST_NAMES, _MOST_GROUPS = 20, 20
@@ -38,8 +38,9 @@ class BadCell(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """What is wrong, without the place of the cell."""
-        return self.message.removeprefix(str(self.place)).lstrip("/: ")
+        """What is wrong, without the place of the cell and without the advice to leave it out."""
+        reason = self.message.removeprefix(str(self.place)).lstrip("/: ")
+        return reason.removesuffix(f"; {LEAVE_OUT}").removesuffix(f" or {LEAVE_OUT}")
 
 
 class BadCells:
@@ -77,8 +78,7 @@ class BadCells:
             return DataError(self._cells[0].message)
         groups: dict[str, list[str]] = {}
         for cell in self._cells:
-            reason = cell.reason.removesuffix(f"; {AGAIN}").removesuffix(f"; {LEAVE_OUT}")
-            groups.setdefault(reason, []).append(cell.name)
+            groups.setdefault(cell.reason.removesuffix(f"; {QUANTIFY}"), []).append(cell.name)
         shown = [f"{_shown(names)}: {reason}" for reason, names in list(groups.items())]
         if len(shown) > _MOST_GROUPS:
             rest = sum(map(len, list(groups.values())[_MOST_GROUPS:]))

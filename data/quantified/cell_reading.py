@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import DataError
 from .cell_rows import CellRows, cell_rows
 from .directories import read_quantification
+from .quantifications import NeedsPackage
 
 
 class CellReader(NamedTuple):
@@ -33,9 +34,14 @@ class CellReader(NamedTuple):
     num_layers: int | None = None
 
     def __call__(self, place: Path) -> CellRows | DataError:
-        """Read one cell; give the error if anything is wrong with it, so that others are read."""
+        """Read one cell; give the error if anything is wrong with it, so that others are read.
+
+        NeedsPackage is raised, as no cell of that format could be read.
+        """
         try:
             cell = read_quantification(place, self.max_bootstraps, self.transcripts)
+        except NeedsPackage:
+            raise
         except DataError as error:
             return DataError(str(error))  # without what a process could not send
         return cell_rows(cell, self.num_layers)

@@ -5,6 +5,7 @@ kallisto HDF5         ``abundance.h5``, ``S_abundance.h5``, ``abundance_<N>.h5``
 kallisto text         ``abundance.tsv`` and tables of bootstraps, named alike
 salmon                ``quant.sf``, ``aux_info/bootstrap/bootstraps.gz`` and ``names.tsv.gz``,
                       ``aux_info/meta_info.json``
+oarfish, piscem-infer ``P.quant`` and ``P.infreps.pq``
 ===================== ==========================================================================
 
 A module for each format; a new one needs an entry in ``FORMATS`` alone. Every process that reads
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import DataError
-from . import kallisto_h5, kallisto_text, salmon
+from . import kallisto_h5, kallisto_text, oarfish, salmon
 from .quantifications import Look, Quantification
 
 
@@ -55,10 +56,13 @@ KALLISTO_TEXT = Format(
     kallisto_text.read_kallisto_text,
     kallisto_text.look_at_text,
 )
+OARFISH = Format(
+    "oarfish or piscem-infer", oarfish.label_of_quant, oarfish.read_quant, oarfish.look_at_quant
+)
 # Of several formats of one cell the first is read.
-FORMATS = (SALMON, KALLISTO_H5, KALLISTO_TEXT)
+FORMATS = (SALMON, KALLISTO_H5, KALLISTO_TEXT, OARFISH)
 # The names of files that hold a cell each, with bootstraps beside them or in them.
-EXAMPLES = "abundance.h5, abundance.tsv or quant.sf"
+EXAMPLES = "abundance.h5, abundance.tsv, quant.sf or P.quant"
 
 
 class Recognised(NamedTuple):

@@ -28,7 +28,7 @@ from .cell_reading import CellReader
 from .cell_rows import CellRows
 from .directories import read_quantification
 from .genes import genes_or_own
-from .quantifications import Quantification, text_of
+from .quantifications import NeedsPackage, Quantification, text_of
 from .sheets import listed_or_found
 
 # Shorter imports would be over before further processes are ready.
@@ -185,6 +185,8 @@ def _reference(
     for place in cells.items():
         try:
             cell = read_quantification(place[1], options.max_bootstraps)
+        except NeedsPackage:
+            raise
         except DataError as error:
             errors.append((*place, error))
             continue

@@ -14,9 +14,14 @@ import numpy as np
 from ..errors import DataError
 
 LEAVE_OUT = "leave it out (--skip-bad)"
-AGAIN = f"quantify the cell again or {LEAVE_OUT}"
+QUANTIFY = "quantify the cell again"
+AGAIN = f"{QUANTIFY} or {LEAVE_OUT}"
 # Transcripts per million sum to a million, but for the rounding of printed numbers.
 _MILLION, _ROUNDING = 1e6, 10.0
+
+
+class NeedsPackage(DataError):
+    """A format that an optional package reads, which is not installed; no cell is to blame."""
 
 
 class Quantification(NamedTuple):
@@ -35,7 +40,8 @@ class Quantification(NamedTuple):
     bootstraps
         Bootstrap estimates (reads), at least one, shape (bootstraps, isoforms), float32.
     quantifier, version
-        ``kallisto`` or ``salmon``, and its version, empty if unknown.
+        ``kallisto``, ``salmon``, ``oarfish`` or ``piscem-infer``, and its version, empty if
+        unknown.
     replicates
         Kind of the bootstraps: ``bootstrap``, or ``gibbs``, draws from salmon's posterior.
     notes

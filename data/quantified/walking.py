@@ -147,8 +147,10 @@ def _besides(folder: Path, names: set[str], read: set[str], has_cells: bool) -> 
     tables = {name for name in names if BOOTSTRAP.fullmatch(name)}
     if has_cells:
         used = {table for name in read for _, table in bootstraps_of(name, names)}
-        loose = {name for name in names if _belongs_to_quantifier(name)} | (tables - used)
-        contents.unread.extend(folder / name for name in sorted(loose - read))
+        stems = tuple(name.partition(".quant")[0] + "." for name in read if ".quant" in name)
+        used |= {name for name in names if name.endswith(".pq") and name.startswith(stems)}
+        loose = {name for name in names if _belongs_to_quantifier(name)} | tables
+        contents.unread.extend(folder / name for name in sorted(loose - read - used))
     elif names & _MATRICES:
         reason = (
             "holds matrices of all cells without bootstraps; run kallisto quant-tcc with "
