@@ -114,6 +114,9 @@ def recognise(place: Path) -> Recognised:
     DataError
         If the place holds no cell or cells of two quantifiers.
     """
+    if not place.exists():
+        link = f"is a link to {os.readlink(place)}, which " if place.is_symlink() else ""
+        raise DataError(f"{place}: {link}does not exist; correct the path")
     if place.is_dir():
         found = cells_in(place, os.listdir(place)).get("")
         if found is None:

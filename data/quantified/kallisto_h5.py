@@ -31,7 +31,7 @@ def label_of_h5(folder: Path, name: str) -> str | None:
     try:
         with h5py.File(folder / name, "r") as file:
             return stem if "est_counts" in file and "aux/ids" in file else None
-    except OSError:
+    except (OSError, LookupError, RuntimeError, ValueError):
         return None
 
 

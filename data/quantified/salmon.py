@@ -22,6 +22,7 @@ from .cell_files import (
     reading_cell,
 )
 from .quantifications import (
+    LEAVE_OUT,
     Look,
     Quantification,
     check_counts,
@@ -91,7 +92,7 @@ def look_at_salmon(path: Path) -> Look:
     """Take a first look at ``aux_info``: tables and bootstraps are not read."""
     auxiliary, _ = auxiliary_folder(path)
     meta = read_json(auxiliary / "meta_info.json")
-    if meta.get("num_mapped") == 0 or meta.get("quant_errors"):
+    if meta.get("num_mapped") == 0:
         raise no_reads(_place_of(path))
     num_bootstraps = _num_bootstraps(_place_of(path), auxiliary, meta)
     with reading_cell(auxiliary / "bootstrap" / "bootstraps.gz"):
@@ -108,6 +109,10 @@ def _num_bootstraps(place: Path, auxiliary: Path, meta: dict[str, Any]) -> int:
     """Read the number of bootstraps; DataError if there are none."""
     with reading_cell(auxiliary / "meta_info.json"):
         number = int(meta.get("num_bootstraps", 0))
+        errors = [str(error) for error in meta.get("quant_errors", ())]
+    if number == 0 and errors:
+        detail = f", as salmon found too few reads ({', '.join(errors)})"
+        raise no_bootstraps(place, LEAVE_OUT, detail)
     if number == 0:
         raise no_bootstraps(place, "quantify the cell again with salmon quant --numBootstraps 30")
     return number

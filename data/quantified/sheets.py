@@ -66,7 +66,7 @@ def read_sheet(path: Path, folders: Sequence[Path] = ()) -> dict[str, Path]:
     Raises
     ------
     DataError
-        If the table cannot be read, names a cell twice, or a path leads to no cell.
+        If the table cannot be read, names a cell twice, or a path leads to several cells.
     """
     table = read_delimited(path, dtype=str, na_filter=False)
     if not {"name", "path"} <= set(table.columns):
@@ -78,9 +78,7 @@ def read_sheet(path: Path, folders: Sequence[Path] = ()) -> dict[str, Path]:
         if name in cells:
             raise DataError(f"{path}: has the name {name} twice; cells need different names")
         candidates = [folder / text for folder in (*folders, path.parent)]
-        place = next((candidate for candidate in candidates if candidate.exists()), None)
-        if place is None:
-            raise DataError(f"{path}: {text}, the path of {name}, does not exist; correct it")
+        place = next((candidate for candidate in candidates if candidate.exists()), candidates[-1])
         cells[name] = _one_cell(path, name, place)
     if not cells:
         raise DataError(f"{path}: names no cell; add a line for each")
@@ -88,14 +86,17 @@ def read_sheet(path: Path, folders: Sequence[Path] = ()) -> dict[str, Path]:
 
 
 def _one_cell(sheet: Path, name: str, place: Path) -> Path:
-    """Give the place of a cell, in a folder of a folder perhaps."""
+    """Give the place of a cell, in a folder of a folder perhaps; a bad cell's as it stands."""
     try:
         recognise(place)
         return place
     except DataError:
         if not place.is_dir():
-            raise
-    found = list(find_cells([place]).cells.values())
+            return place
+    try:
+        found = list(find_cells([place]).cells.values())
+    except DataError:
+        return place
     if len(found) > 1:
         raise DataError(
             f"{sheet}: {place}, the path of {name}, holds {len(found)} cells; give the path of one"

@@ -51,6 +51,12 @@ def dead_well_of_salmon(cell: Path) -> None:
     (cell / "aux_info" / "meta_info.json").write_text('{"samp_type": "none", "num_targets": 40}')
 
 
+def nearly_dead_well_of_salmon(cell: Path) -> None:
+    write_salmon(cell, CELLS["S0"])
+    told = '{"samp_type": "none", "quant_errors": ["insufficient_assigned_fragments"]}'
+    (cell / "aux_info" / "meta_info.json").write_text(told)
+
+
 def truncated_h5(cell: Path) -> None:
     cut(write_kallisto_h5(cell, CELLS["S0"]) / "abundance.h5")
 
@@ -113,6 +119,7 @@ def torn_salmon(cell: Path) -> None:
 BAD = {
     "dead well": (dead_well, "is a cell without reads"),
     "dead well of salmon": (dead_well_of_salmon, "is a cell without reads"),
+    "few reads": (nearly_dead_well_of_salmon, "too few reads .insufficient_assigned_fragments"),
     "truncated": (truncated_h5, r"abundance\.h5: truncated or damaged"),
     "empty": (empty_h5, r"abundance\.h5: is empty"),
     "no table": (missing_table, "has run_info.json but no abundance.h5"),
@@ -176,6 +183,18 @@ def test_all_bad_cells_are_told_at_once(tmp_path: Path) -> None:
     assert data.obs_names.tolist() == FIRST_TWO
     np.testing.assert_array_equal(data.X.toarray()[1], CELLS["S1"].counts)
     assert sorted(data.uns["exvae_import"]["bad_cells"]) == ALL_BAD
+
+
+def test_bad_cells_of_a_sheet(tmp_path: Path) -> None:
+    sample_kallisto(tmp_path / "root")
+    missing_table(tmp_path / "root" / "S2")
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_text("name,path\na,root/S0\nb,root/S2\nc,root/S3\n")
+    options = ImportOptions(skip_bad=True, sheet=sheet)
+    assert import_cells([], tmp_path / "cells.h5ad", options=options).cells == 1
+    table = pd.read_csv(tmp_path / "bad_cells.csv", index_col="cell")["reason"]
+    assert table["b"].startswith("holds no abundance.h5")
+    assert table["c"] == "does not exist; correct the path"
 
 
 def test_there_must_be_a_good_cell(tmp_path: Path) -> None:

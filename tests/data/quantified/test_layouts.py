@@ -220,7 +220,7 @@ def test_a_sheet_names_cells(tmp_path: Path) -> None:
     [
         ("cell,path\na,root\n", "needs the columns name and path"),
         ("name,path\na,root/S0\na,root/S1\n", "has the name a twice"),
-        ("name,path\na,root/S9\n", "root/S9, the path of a, does not exist"),
+        ("name,path\na,root/S9\n", "root/S9: does not exist"),
         ("name,path\na,root\n", "holds 2 cells"),
         ("name,path\na,\n", "a line without name or path"),
         ("name,path\n", "names no cell"),
