@@ -25,30 +25,23 @@ def read_quantified(
     max_bootstraps: int | None = None,
     layers: int | None = None,
 ) -> anndata.AnnData:
-    """Read cells that kallisto or salmon quantified with bootstraps.
+    """Read cells that kallisto, salmon, oarfish or piscem-infer quantified with bootstraps.
 
     Parameters
     ----------
     directories
         Output folder of a cell, or a folder of such folders; one or several.
     sheet
-        Table of the names and paths of cells, columns ``name`` and ``path``; the folders may then
-        be left out.
+        Table with columns ``name`` and ``path`` of cells, instead of folders or beside them.
     t2g
         Table of transcript and gene, separated by a tab.
-    obs
-        CSV table of cells.
-    obs_key
-        Column of ``obs`` with the names of the cells; by default the first.
-    only_listed
-        Whether to leave out cells that ``obs`` lacks.
+    obs, obs_key, only_listed
+        CSV table of cells, its column of their names (by default the first), and whether to leave
+        out cells that it lacks.
     skip_bad
-        Whether to go on without cells that are damaged, empty or have no bootstraps; their names
-        are then in ``uns["exvae_import"]["bad_cells"]``.
-    max_bootstraps
-        Bootstraps of each cell to read; None reads all.
-    layers
-        Bootstraps to keep beside the statistics of all; None keeps all.
+        Whether to leave out bad cells; ``uns["exvae_import"]["bad_cells"]`` has their names.
+    max_bootstraps, layers
+        Bootstraps of each cell to read, and to keep beside the statistics; None takes all.
 
     Returns
     -------
@@ -74,17 +67,9 @@ def read_quantified(
     if isinstance(directories, str | os.PathLike):
         directories = [directories]
     t2g, obs, sheet = (None if path is None else Path(path) for path in (t2g, obs, sheet))
+    options = ImportOptions(max_bootstraps, layers, None, skip_bad, sheet, obs_key, only_listed)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "cells.h5ad"
-        options = ImportOptions(
-            max_bootstraps,
-            layers,
-            skip_bad=skip_bad,
-            sheet=sheet,
-            obs_key=obs_key,
-            only_listed=only_listed,
-        )
-        summary = import_cells(directories, path, t2g, obs, options)
-        for note in summary.notes:
+        for note in import_cells(directories, path, t2g, obs, options).notes:
             warnings.warn(note, stacklevel=2)
         return anndata.read_h5ad(path)

@@ -46,20 +46,11 @@ def read_cell_table(
     DataError
         If the table cannot be read, lacks a cell, has one twice, or has a column that is reserved.
     """
-    header = read_delimited(path, nrows=0).columns
-    if key is None:
-        key = header[0]
-    elif key not in header:
-        raise DataError(f"{path}: has no column {key} (--obs-key); it has {', '.join(header)}")
-    table = read_delimited(path, converters={key: str})
+    table, key = _read_keyed(path, key)
     # A column without a name is the number of the row, which pandas and R write.
     numbers = [name for name in table.columns if name.startswith("Unnamed: ") and name != key]
-    others = table.drop(columns=numbers)
-    names = table.index = pd.Index(others.pop(key).tolist())
-    others.index = names
-    if names.has_duplicates:
-        twice = names[names.duplicated()][0]
-        raise DataError(f"{path}: has the cell {twice} twice; remove one of its rows")
+    others = table.set_index(key, drop=True).rename_axis(None).drop(columns=numbers)
+    names = others.index
     clash = [column for column in others.columns if column in reserved or "/" in column]
     if clash:
         raise DataError(
@@ -68,21 +59,33 @@ def read_cell_table(
         )
     listed = [cell for cell in cells if cell in names]
     missing = [cell for cell in cells if cell not in names]
-    if missing and not (only_listed and listed):
-        told = f"{path}: lacks {len(missing)} of {len(cells)} cells, the first is {missing[0]}"
-        raise DataError(f"{told}; {_remedy(table, key, cells, bool(listed))}")
     notes = []
     if missing:
-        notes.append(
-            f"{path}: lacks {len(missing)} of {len(cells)} cells, the first {missing[0]}, which "
-            "are left out"
-        )
+        told = f"{path}: lacks {len(missing)} of {len(cells)} cells, the first is {missing[0]}"
+        if not (only_listed and listed):
+            raise DataError(f"{told}; {_remedy(table, key, cells, bool(listed))}")
+        notes.append(f"{told}; they are left out")
     extra = names[~names.isin(cells)]
     if len(extra):
         notes.append(
             f"{path}: {len(extra)} rows, the first {extra[0]}, are of no cell that is imported"
         )
     return _with_categories(others.loc[listed]), tuple(notes)
+
+
+def _read_keyed(path: Path, key: str | None) -> tuple[pd.DataFrame, str]:
+    """Read a table and the name of its column of distinct names, by default the first."""
+    header = read_delimited(path, nrows=0).columns
+    if key is None:
+        key = header[0]
+    elif key not in header:
+        raise DataError(f"{path}: has no column {key} (--obs-key); it has {', '.join(header)}")
+    table = read_delimited(path, converters={key: str})
+    names = table[key]
+    if names.duplicated().any():
+        twice = names[names.duplicated()].iloc[0]
+        raise DataError(f"{path}: has the cell {twice} twice; remove one of its rows")
+    return table, key
 
 
 def _remedy(table: pd.DataFrame, key: str, cells: Sequence[str], some_listed: bool) -> str:

@@ -69,12 +69,15 @@ def find_cells(paths: Iterable[str | os.PathLike[str]]) -> FoundCells:
                 "salmon quant"
             )
             found.incomplete.append((path, reason))
+        if not found.places:
+            found.incomplete.extend(found.refused)
+            found.refused.clear()
         contents.extend(found)
     if not contents.places:
         raise BadCells(contents.incomplete).error(0)
     places, notes = name_cells(contents.places)
-    if contents.unread:
-        unread = list(dict.fromkeys(contents.unread))
+    unread = list(dict.fromkeys([*(path for path, _ in contents.refused), *contents.unread]))
+    if unread:
         shown = ", ".join(map(str, unread[:3]))
         more = f" and {len(unread) - 3} more" if len(unread) > 3 else ""
         notes = (*notes, f"not read, as they belong to no cell: {shown}{more}")

@@ -6,6 +6,7 @@ Loads neither torch nor anndata.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,15 @@ _TRACES = {"run_info.json", "cmd_info.json", "lib_format_counts.json"}
 # Files of kallisto bus and quant-tcc, of all cells together.
 _MATRICES = {"matrix.abundance.mtx", "matrix.ec", "output.bus"}
 _GENES_ALONE = {"quants_mat.mtx", "quants_mat.gz"}
+_MATRICES_REASON = (
+    "holds matrices of all cells without bootstraps; run kallisto quant-tcc with "
+    "-b 30 --matrix-to-directories"
+)
+_GENES_REASON = (
+    "holds results of alevin or alevin-fry, which give genes alone, and of bootstraps only mean "
+    "and variance; quantify each cell with kallisto or salmon"
+)
+_NO_FOLDERS = re.compile(r".*\.(f(ast)?[qa]|[bs]am|txt|log|csv|tsv|json|g[tf]f|html|pdf)(\.gz)?")
 _OF_QUANTIFIERS = (".h5", ".sf", ".quant", ".pq", ".mtx")
 
 
@@ -49,18 +59,21 @@ class Contents(NamedTuple):
         The cells.
     incomplete
         Places that lack what makes a cell, and the reason.
+    refused
+        Folders with results of another kind than cells with isoforms, and the reason.
     unread
         Folders without cells and files of quantifiers that belong to no cell.
     """
 
     places: list[Place]
     incomplete: list[tuple[Path, str]]
+    refused: list[tuple[Path, str]]
     unread: list[Path]
 
     @classmethod
     def none(cls) -> Contents:
         """Make contents to be filled."""
-        return cls([], [], [])
+        return cls([], [], [], [])
 
     def extend(self, other: Contents) -> None:
         """Add the contents of another folder."""
@@ -68,7 +81,7 @@ class Contents(NamedTuple):
             own.extend(more)
 
     def __bool__(self) -> bool:
-        return bool(self.places or self.incomplete)
+        return bool(self.places or self.incomplete or self.refused)
 
 
 def search(folder: Path, parents: tuple[str, ...] = ()) -> Contents:
@@ -77,7 +90,7 @@ def search(folder: Path, parents: tuple[str, ...] = ()) -> Contents:
     Raises
     ------
     DataError
-        If a folder cannot be listed, or holds results without isoforms.
+        If a folder cannot be listed.
     """
     contents = Contents.none()
     real = os.path.realpath(folder)
@@ -85,10 +98,7 @@ def search(folder: Path, parents: tuple[str, ...] = ()) -> Contents:
         return contents  # a link to a folder that it lies in
     names, subfolders = _listed(folder)
     if names & _GENES_ALONE:
-        raise DataError(
-            f"{folder}: holds results of alevin or alevin-fry, which give genes alone, and of "
-            "bootstraps only mean and variance; quantify each cell with kallisto or salmon"
-        )
+        contents.refused.append((folder, _GENES_REASON))
     recognised = cells_in(folder, names - set(subfolders))
     is_cell = "" in recognised
     for label, cell in recognised.items():
@@ -139,9 +149,14 @@ def _path_order(place: Place, folder: Path) -> list[tuple[str, int]]:
 def _besides(folder: Path, names: set[str], read: set[str], has_cells: bool) -> Contents:
     """Find what a folder that is no cell holds besides the files that are read."""
     contents = Contents.none()
-    for name in sorted(names):
+    for name in sorted(names - read):
         path = folder / name
-        if path.is_symlink() and not path.exists() and name not in read:
+        if (
+            has_cells
+            and path.is_symlink()
+            and not path.exists()
+            and not _NO_FOLDERS.fullmatch(name)
+        ):
             reason = f"is a link to {os.readlink(path)}, which does not exist; mend the link"
             contents.incomplete.append((path, reason))
     tables = {name for name in names if BOOTSTRAP.fullmatch(name)}
@@ -152,11 +167,7 @@ def _besides(folder: Path, names: set[str], read: set[str], has_cells: bool) -> 
         loose = {name for name in names if _belongs_to_quantifier(name)} | tables
         contents.unread.extend(folder / name for name in sorted(loose - read - used))
     elif names & _MATRICES:
-        reason = (
-            "holds matrices of all cells without bootstraps; run kallisto quant-tcc with "
-            "-b 30 --matrix-to-directories"
-        )
-        contents.incomplete.append((folder, reason))
+        contents.refused.append((folder, _MATRICES_REASON))
     elif names & _TRACES or tables:
         trace = sorted(names & _TRACES or tables)[0]
         contents.incomplete.append((folder, f"has {trace} but no {EXAMPLES}; {AGAIN}"))

@@ -184,6 +184,25 @@ def test_what_is_not_read_is_named(tmp_path: Path) -> None:
         assert str(tmp_path / name) in note
 
 
+def test_what_is_beside_cells_stops_no_import(tmp_path: Path) -> None:
+    sample_kallisto(tmp_path)
+    (tmp_path / "bus").mkdir()
+    for name in ("matrix.ec", "run_info.json"):
+        (tmp_path / "bus" / name).write_text("")
+    (tmp_path / "alevin").mkdir()
+    (tmp_path / "alevin" / "quants_mat.gz").write_bytes(b"")
+    (tmp_path / "S0" / "reads.fastq.gz").symlink_to("gone")
+    found = find_cells([tmp_path])
+    assert list(found.cells) == FIRST_TWO
+    assert not found.incomplete
+    for name in ("bus", "alevin"):
+        assert str(tmp_path / name) in found.notes[0]
+    # One that is given by itself is told apart from cells.
+    ((place, reason),) = find_cells([tmp_path / "S0", tmp_path / "bus"]).incomplete
+    assert place == tmp_path / "bus"
+    assert reason.startswith("holds matrices")
+
+
 def test_matrices_of_quant_tcc_alone(tmp_path: Path) -> None:
     (tmp_path / "matrix.abundance.mtx").write_text("")
     with pytest.raises(DataError, match="without bootstraps; run kallisto quant-tcc"):
