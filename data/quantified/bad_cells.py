@@ -39,7 +39,11 @@ class BadCell(NamedTuple):
     @property
     def reason(self) -> str:
         """What is wrong, without the place of the cell and without the advice to leave it out."""
-        reason = self.message.removeprefix(str(self.place)).lstrip("/: ")
+        reason = self.message
+        for start in (f"{self.place}: ", f"{self.place}/", f"{self.place.parent}/"):
+            if reason.startswith(start):
+                reason = reason.removeprefix(start)
+                break
         return reason.removesuffix(f"; {LEAVE_OUT}").removesuffix(f" or {LEAVE_OUT}")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import DataError
 from .cell_files import (
     as_bytes,
     read_information,
@@ -50,10 +51,17 @@ def label_of_salmon(folder: Path, name: str) -> str | None:
     return match[1] or match[2] or ""
 
 
-def auxiliary_folder(path: Path) -> tuple[Path, tuple[str, ...]]:
-    """Find the folder of bootstraps beside ``quant.sf``, with remarks."""
+def _auxiliary_folder(path: Path) -> tuple[Path, tuple[str, ...]]:
+    """Find the folder of bootstraps beside ``quant.sf``, with remarks; DataError without it."""
     command, notes = read_information(path.with_name("cmd_info.json"))
-    return path.parent / str(command.get("auxDir", "aux_info")), notes
+    name = str(command.get("auxDir", "aux_info"))
+    with reading_cell(path):
+        if not (path.parent / name).is_dir():
+            raise DataError(
+                f"{_place_of(path)}: lacks the folder {name}, which holds the bootstraps; give the "
+                f"whole output folder of salmon or {LEAVE_OUT}"
+            )
+    return path.parent / name, notes
 
 
 def read_salmon(path: Path, max_bootstraps: int | None) -> Quantification:
@@ -64,7 +72,7 @@ def read_salmon(path: Path, max_bootstraps: int | None) -> Quantification:
     place = _place_of(path)
     columns = {"Length": np.int32, "EffectiveLength": np.float64, "NumReads": np.float64}
     table = read_table(path, "Name", columns)
-    auxiliary, notes = auxiliary_folder(path)
+    auxiliary, notes = _auxiliary_folder(path)
     counts = table["NumReads"].to_numpy()
     meta = read_json(auxiliary / "meta_info.json") if counts.any() else {}
     check_counts(place, counts, meta.get("num_mapped"), lambda: read_tpm(path, "Name", "TPM"))
@@ -90,7 +98,7 @@ def read_salmon(path: Path, max_bootstraps: int | None) -> Quantification:
 
 def look_at_salmon(path: Path) -> Look:
     """Take a first look at ``aux_info``: tables and bootstraps are not read."""
-    auxiliary, _ = auxiliary_folder(path)
+    auxiliary, _ = _auxiliary_folder(path)
     meta = read_json(auxiliary / "meta_info.json")
     if meta.get("num_mapped") == 0:
         raise no_reads(_place_of(path))

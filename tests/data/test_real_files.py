@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +56,10 @@ def nearly_dead_well_of_salmon(cell: Path) -> None:
     write_salmon(cell, CELLS["S0"])
     told = '{"samp_type": "none", "quant_errors": ["insufficient_assigned_fragments"]}'
     (cell / "aux_info" / "meta_info.json").write_text(told)
+
+
+def table_of_salmon_alone(cell: Path) -> None:
+    shutil.rmtree(write_salmon(cell, CELLS["S0"]) / "aux_info")
 
 
 def truncated_h5(cell: Path) -> None:
@@ -120,6 +125,7 @@ BAD = {
     "dead well": (dead_well, "is a cell without reads"),
     "dead well of salmon": (dead_well_of_salmon, "is a cell without reads"),
     "few reads": (nearly_dead_well_of_salmon, "too few reads .insufficient_assigned_fragments"),
+    "no aux_info": (table_of_salmon_alone, "lacks the folder aux_info"),
     "truncated": (truncated_h5, r"abundance\.h5: truncated or damaged"),
     "empty": (empty_h5, r"abundance\.h5: is empty"),
     "no table": (missing_table, "has run_info.json but no abundance.h5"),
