@@ -25,7 +25,7 @@ from torch import from_numpy
 from exvae.data.corpora import Corpus, halve, select_split, split_corpus
 from exvae.data.corpus_formats import read_corpus
 from exvae.experiments.lda.completion import perplexity
-from exvae.experiments.lda.fitting import RELEVANCE
+from exvae.experiments.lda.tables import RELEVANCE
 
 TOP = 10
 WEIGHTS = (1.0, RELEVANCE)

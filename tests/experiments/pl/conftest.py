@@ -22,6 +22,7 @@ def adata() -> AnnData:
 def pyplot_is_left_alone() -> Iterator[None]:
     """Fail a test after which pyplot has another backend, figure or setting than before."""
     backend, settings = matplotlib.get_backend(), dict(matplotlib.rcParams)
+    pyplot.close("all")  # other tests may have left some
     own = pyplot.figure()
     yield
     assert pyplot.get_fignums() == [own.number]
