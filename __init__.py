@@ -5,9 +5,17 @@ from typing import Any
 
 # Names are imported when they are asked for, so that the package itself loads nothing heavy.
 _PLACES = {
+    "Corpus": "data.corpora",
+    "IsoformModel": "experiments.isoform_model",
+    "TopicModel": "experiments.topic_model",
+    "load": "experiments.loading",
     "optimizer": "experiments.fitting.optimizers",
+    "plates": "experiments.fitting.plates",
     "prepare": "experiments.preparing",
+    "read_corpus": "data.corpus_formats",
+    "read_quantified": "experiments.quantified",
 }
+_MODULES = {"pl": "experiments.pl"}
 
 
 def __getattr__(name: str) -> Any:
@@ -16,6 +24,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("exvae")
+    if name in _MODULES:
+        return import_module(f".{_MODULES[name]}", __name__)
     if name not in _PLACES:
         raise AttributeError(f"module 'exvae' has no attribute {name!r}")
     return getattr(import_module(f".{_PLACES[name]}", __name__), name)
@@ -23,4 +33,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """List the names of the package."""
-    return sorted([*globals(), *_PLACES, "__version__"])
+    return sorted([*globals(), *_PLACES, *_MODULES, "__version__"])

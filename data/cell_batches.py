@@ -15,6 +15,9 @@ from .bootstraps import BootstrapMean, BootstrapSummary
 from .cells import Cells, require_reads
 from .corpora import offsets_of
 
+# What models of cells may observe.
+OBSERVATIONS = ("counts", "estimates", "bootstrap_mean", "bootstrap_summary")
+
 
 class CellBatch(NamedTuple):
     """A minibatch of cells: the argument list of model and guide, all tensors on one device.

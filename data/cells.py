@@ -75,6 +75,15 @@ class SparseSummary(NamedTuple):
         _, *entries = (np.concatenate(own) for own in zip(*parts, strict=True))
         return cls(indptr, *entries)
 
+    def selected(self, columns: np.ndarray, num_isoforms: int) -> SparseSummary:
+        """Select isoforms at these positions, shape (chosen,), of ``num_isoforms``, in order."""
+        size = np.arange(1, len(self.indices) + 1)
+        shape = (len(self.indptr) - 1, num_isoforms)
+        entries = _columns(csr_matrix((size, self.indices, self.indptr), shape), columns)
+        chosen = entries.data - 1
+        indptr, indices = entries.indptr.astype(np.int64), entries.indices.astype(np.int32)
+        return SparseSummary(indptr, indices, *(values[chosen] for values in self[2:]))
+
     def matrix(self, name: str, num_isoforms: int) -> csr_matrix:
         """Give a statistic, or the ``sum`` of the bootstraps, shape (cells, isoforms)."""
         values = self.positives * self.mean if name == "sum" else getattr(self, name)
@@ -108,8 +117,12 @@ class Cells:
         Batch of each cell, a position in ``batch_names``, shape (cells,), int64.
     batch_names
         Names of the batches; one empty name if there is no batch key.
+    effective_lengths
+        Effective lengths of the isoforms (bases), shape (isoforms,); None if they are not known.
     source
         Origin of the cells, for messages.
+    lost_var
+        Whether an import by exvae made the cells, but its columns of ``var`` are gone.
     """
 
     names: np.ndarray
@@ -122,7 +135,9 @@ class Cells:
     obs: pd.DataFrame
     batches: np.ndarray
     batch_names: tuple[str, ...] = ("",)
+    effective_lengths: np.ndarray | None = None
     source: str = "the cells"
+    lost_var: bool = False
 
     @property
     def num_cells(self) -> int:
@@ -205,40 +220,70 @@ class Cells:
                 f"({without.size} such cells); quantify them with bootstraps or leave them out"
             )
 
-    def recoded(self, isoforms: Sequence[str], batch_names: Sequence[str]) -> Cells:
-        """Give these cells the batch codes of a fit.
-
-        Parameters
-        ----------
-        isoforms, batch_names
-            Isoforms and batches of the fit, in its order.
+    def selected(self, isoforms: Sequence[str]) -> Cells:
+        """Select isoforms by name, in their order.
 
         Raises
         ------
         DataError
-            If the cells have other isoforms, another order or an unknown batch.
+            If the cells lack one of them.
         """
-        if list(isoforms) != self.isoforms.tolist():
-            raise DataError(f"{self.source}: {_difference(isoforms, self.isoforms.tolist())}")
+        if list(isoforms) == self.isoforms.tolist():
+            return self
+        places = {name: place for place, name in enumerate(self.isoforms.tolist())}
+        missing = [name for name in isoforms if name not in places]
+        if missing:
+            raise DataError(
+                f"{self.source}: lacks {len(missing)} of the {len(isoforms)} isoforms of the fit, "
+                f"among them {missing[0]}; quantify its cells with the same transcripts"
+            )
+        columns = np.array([places[name] for name in isoforms])
+        chosen = {
+            name: values[columns]
+            for name in ("isoforms", "genes", "effective_lengths")
+            if (values := getattr(self, name)) is not None
+        }
+        summary = self.summary and self.summary.selected(columns, self.num_isoforms)
+        return replace(
+            self,
+            counts=_columns(self.counts, columns),
+            bootstraps=tuple(_columns(matrix, columns) for matrix in self.bootstraps),
+            summary=summary,
+            **chosen,
+        )
+
+    def recoded(self, batch_names: Sequence[str], *, average: bool = False) -> Cells:
+        """Give these cells the batch codes of a fit.
+
+        Parameters
+        ----------
+        batch_names
+            Batches of the fit, in its order.
+        average
+            Whether cells of other batches get the code -1; otherwise they are an error.
+
+        Raises
+        ------
+        DataError
+            If the cells have an unknown batch.
+        """
         codes = {name: code for code, name in enumerate(batch_names)}
         unknown = [name for name in self.batch_names if name not in codes]
-        if unknown:
+        if unknown and not average:
             raise DataError(
                 f"{self.source}: batch {unknown[0]!r} is not in the fit, which knows "
-                f"{', '.join(map(repr, batch_names))}; leave its cells out or fit again"
+                f"{', '.join(map(repr, batch_names))}; leave its cells out, fit again, or take the "
+                "average of the known batches (new_batches='average')"
             )
-        batches = np.array([codes[name] for name in self.batch_names])[self.batches]
+        batches = np.array([codes.get(name, -1) for name in self.batch_names])[self.batches]
         return replace(self, batches=batches, batch_names=tuple(batch_names))
 
 
-def _difference(expected: Sequence[str], found: Sequence[str]) -> str:
-    """Describe the first difference between the isoforms of a fit and of these cells."""
-    advice = "use the cells of the fit, or select and order their isoforms as in isoforms.txt"
-    if len(expected) != len(found):
-        return f"has {len(found)} isoforms, but the fit has {len(expected)}; {advice}"
-    pairs = enumerate(zip(expected, found, strict=True), start=1)
-    number, (there, here) = next((number, pair) for number, pair in pairs if pair[0] != pair[1])
-    return f"isoform {number} is {here}, but {there} in the fit; {advice}"
+def _columns(matrix: csr_matrix, columns: np.ndarray) -> csr_matrix:
+    """Select columns of a matrix; the entries of each row stay sorted."""
+    selected = matrix[:, columns]
+    selected.sort_indices()
+    return selected
 
 
 def summarise(bootstraps: Sequence[csr_matrix]) -> SparseSummary:

@@ -1,4 +1,4 @@
-"""A corpus of documents, each a set of words, and the batches that models are trained on.
+"""A corpus of documents, each a set of words.
 
 Documents have different lengths, so they are stored one after another: `words` holds the words
 of all documents, and `offsets` the beginning and end of each. Nothing is padded.
@@ -7,92 +7,30 @@ of all documents, and `offsets` the beginning and end of each. Nothing is padded
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .document_batches import CorpusTensors, DocumentBatch
 from .errors import DataError
 from .npz import ArrayParts, write_npz
+from .tokenizer import LETTERS, Tokenizer
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SPLITS = ("train", "val", "test")
 
 # Bounds the memory that a fingerprint takes for words mapped from a file larger than memory.
 _FINGERPRINT_CHUNK = 1 << 22
-
-
-class DocumentBatch(NamedTuple):
-    """A batch of documents: the argument list of model and guide, all tensors on one device.
-
-    Attributes
-    ----------
-    words
-        Shape (tokens,), int64: vocabulary indices of all documents, one document after another.
-    offsets
-        Shape (documents + 1,), int64: document d is ``words[offsets[d]:offsets[d + 1]]``.
-    indices
-        Shape (documents,), int64: positions of the documents in the training corpus.
-    num_documents
-        Size of the full corpus, by which the likelihood of the batch is scaled.
-    obs
-        The observed words, the same tensor as `words`; None to generate.
-    """
-
-    words: Tensor
-    offsets: Tensor
-    indices: Tensor
-    num_documents: int
-    obs: Tensor | None
-
-
-class CorpusTensors(NamedTuple):
-    """The words of a corpus on one device, from which batches are gathered on that device.
-
-    Attributes
-    ----------
-    words
-        Shape (tokens,), int32.
-    offsets
-        Shape (documents + 1,), int64.
-    """
-
-    words: Tensor
-    offsets: Tensor
-
-    def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Words, shape (tokens,), and offsets, shape (documents + 1,), of the documents `indices`.
-
-        `indices` has shape (documents,), int64, in any order and with repetitions if need be.
-        """
-        starts = self.offsets[:-1][indices]
-        lengths = self.offsets[1:][indices] - starts
-        offsets = torch.zeros(len(lengths) + 1, dtype=torch.int64, device=lengths.device)
-        torch.cumsum(lengths, 0, out=offsets[1:])
-        # A token's old position is its new one, shifted by as much as its document has moved.
-        num_tokens = int(offsets[-1])
-        positions = torch.repeat_interleave(starts - offsets[:-1], lengths, output_size=num_tokens)
-        positions += torch.arange(num_tokens, device=positions.device)
-        return self.words[positions], offsets
-
-    def batch(
-        self, indices: Tensor | np.ndarray | Sequence[int], num_documents: int | None = None
-    ) -> DocumentBatch:
-        """Gather the documents `indices`, shape (documents,), on the device of the corpus.
-
-        `num_documents` is the size of the full corpus, by default of this one.
-        """
-        indices = torch.as_tensor(indices, dtype=torch.int64, device=self.offsets.device)
-        words, offsets = self.gather(indices)
-        words = words.long()
-        if num_documents is None:
-            num_documents = len(self.offsets) - 1
-        return DocumentBatch(words, offsets, indices, num_documents, words)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,10 +47,17 @@ class Corpus:
     vocabulary
         Shape (vocabulary_size,), fixed-width strings, distinct.
     names, splits, labels
-        Shape (documents,), strings, or None: the name of each document, which of "train", "val"
-        and "test" it belongs to, and its class.
+        Shape (documents,), strings, or None: the name of each document (perhaps a number), which
+        of "train", "val" and "test" it belongs to, and its class (empty if unknown).
     source
         Origin of the corpus, for messages.
+    tokenizer
+        How its texts were split into words; None for a corpus of counts.
+
+    Examples
+    --------
+    >>> exvae.Corpus.from_texts(["A cat and a dog.", "The dog barked at dogs."])
+    Corpus of 2 documents, 5 words in all, a vocabulary of 4
     """
 
     words: np.ndarray
@@ -122,6 +67,122 @@ class Corpus:
     splits: np.ndarray | None = None
     labels: np.ndarray | None = None
     source: str = "the corpus"
+    tokenizer: Tokenizer | None = None
+
+    @classmethod
+    def from_texts(
+        cls,
+        texts: Iterable[str | Sequence[str]],
+        labels: Sequence[Any] | None = None,
+        ids: Sequence[Any] | None = None,
+        *,
+        vocabulary: Sequence[str] | None = None,
+        min_df: int | float = 1,
+        max_df: int | float = 1.0,
+        max_features: int | None = None,
+        lowercase: bool = True,
+        stop_words: str | Sequence[str] | None = "english",
+        ngram_range: tuple[int, int] = (1, 1),
+        token_pattern: str = LETTERS,
+    ) -> Corpus:
+        """Make a corpus of texts.
+
+        Parameters
+        ----------
+        texts
+            Strings, or lists of words, which are taken as they are.
+        labels, ids
+            Class and name of each document, shape (documents,).
+        vocabulary
+            Words to keep, shape (vocabulary_size,); by default all within the limits below.
+        min_df, max_df, max_features
+            Limits of :func:`~exvae.data.corpus_formats.vocabularies.limit_vocabulary`.
+        lowercase, stop_words, ngram_range, token_pattern
+            Attributes of :class:`~exvae.data.tokenizer.Tokenizer`.
+
+        Examples
+        --------
+        >>> texts = ["A cat and a dog.", "The dog barked at dogs."]
+        >>> corpus = exvae.Corpus.from_texts(texts, labels=["pets", "noise"], min_df=2)
+        >>> corpus.vocabulary.tolist()
+        ['dog']
+        """
+        from .corpus_formats.vocabularies import limit_vocabulary, map_words, require_words
+        from .texts import corpus_of_texts
+
+        tokenizer = Tokenizer(lowercase, stop_words, ngram_range, token_pattern)
+        corpus = corpus_of_texts(texts, tokenizer, names=ids, labels=labels)
+        if vocabulary is not None:
+            return map_words(corpus, vocabulary, drop_unknown=True)
+        require_words(corpus)
+        return limit_vocabulary(corpus, min_df=min_df, max_df=max_df, max_features=max_features)
+
+    @classmethod
+    def from_counts(
+        cls,
+        matrix: Any,
+        vocabulary: Sequence[str] | None = None,
+        labels: Sequence[Any] | None = None,
+        ids: Sequence[Any] | None = None,
+    ) -> Corpus:
+        """Make a corpus of counts of words.
+
+        Parameters
+        ----------
+        matrix
+            Whole counts, shape (documents, vocabulary_size): an array, a sparse matrix or a
+            DataFrame with words as columns and documents as rows.
+        vocabulary
+            Shape (vocabulary_size,), distinct words; the columns of a DataFrame by default.
+        labels, ids
+            Class and name of each document, shape (documents,).
+
+        Examples
+        --------
+        >>> exvae.Corpus.from_counts([[2, 0], [1, 3]], ["cat", "dog"])
+        Corpus of 2 documents, 6 words in all, a vocabulary of 2
+        """
+        from .corpus_formats.counts import corpus_of_matrix
+
+        return corpus_of_matrix(matrix, vocabulary, labels, ids)
+
+    @classmethod
+    def from_dataframe(
+        cls,
+        table: pd.DataFrame,
+        text: str = "text",
+        label: str | None = None,
+        id: str | None = None,
+        **options: Any,
+    ) -> Corpus:
+        """Make a corpus of the texts in a column of a table, a document in each row.
+
+        Parameters
+        ----------
+        table
+            The table; without ``id`` its index names the documents.
+        text, label, id
+            Columns of the texts, classes and names of the documents.
+        **options
+            Options of :meth:`from_texts`.
+
+        Examples
+        --------
+        >>> table = pd.DataFrame({"body": ["Cats purr.", "Dogs bark."], "kind": ["cat", "dog"]})
+        >>> corpus = exvae.Corpus.from_dataframe(table, text="body", label="kind")
+        >>> corpus.labels.tolist()
+        ['cat', 'dog']
+        """
+        from .texts import columns_of
+
+        return cls.from_texts(**columns_of(table, text, label, id), **options)
+
+    def __repr__(self) -> str:
+        labels = "" if self.labels is None else f", {len(np.unique(self.labels))} labels"
+        return (
+            f"Corpus of {self.num_documents} documents, {self.num_tokens} words in all, a "
+            f"vocabulary of {self.vocabulary_size}{labels}"
+        )
 
     @property
     def num_documents(self) -> int:
@@ -294,5 +355,7 @@ def write_corpus(corpus: Corpus, path: str | os.PathLike[str], **truth: np.ndarr
         values = getattr(corpus, key)
         if values is not None:
             arrays[key] = np.asarray(values, np.str_)
+    if corpus.tokenizer is not None:
+        arrays["tokenizer"] = np.array([json.dumps(asdict(corpus.tokenizer))])
     arrays |= truth
     write_npz(Path(path), {name: ArrayParts.of(array) for name, array in arrays.items()})

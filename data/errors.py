@@ -1,4 +1,4 @@
-"""The error that every reader of files raises."""
+"""The error that every reader of files raises, and the warning about data that can be used."""
 
 from __future__ import annotations
 
@@ -9,3 +9,7 @@ class DataError(ValueError):
     def __init__(self, message: str) -> None:
         # File names and messages of other libraries may hold line breaks.
         super().__init__(" ".join(message.splitlines()))
+
+
+class DataWarning(UserWarning):
+    """Input that can be used, at a loss; the message is one line naming the data and the remedy."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -70,6 +71,30 @@ def written_atomically(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_atomically(path: Path) -> Iterator[Path]:
+    """Give the name of a temporary folder beside ``path``, and move it there at the end.
+
+    If the block fails or is interrupted, nothing is left behind.
+
+    Raises
+    ------
+    DataError
+        If the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror or error}); check its folder and the free "
+            "space"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def require_folder(out: Path, remedy: str = "choose another place") -> None:

@@ -23,14 +23,30 @@ class IsoformTruth:
         Expected counts (reads), shape (cells, isoforms).
     cell_types
         Cell type of each cell, shape (cells,), strings.
+    isoforms
+        Names of the isoforms, shape (isoforms,); None for those of the fit that is measured.
     """
 
     expected: np.ndarray
     cell_types: np.ndarray
+    isoforms: np.ndarray | None = None
 
     def select(self, positions: np.ndarray) -> IsoformTruth:
         """Take the cells at these positions, shape (cells,)."""
-        return IsoformTruth(self.expected[positions], self.cell_types[positions])
+        return IsoformTruth(self.expected[positions], self.cell_types[positions], self.isoforms)
+
+    def reordered(self, isoforms: np.ndarray) -> IsoformTruth:
+        """Take these isoforms, by name and in their order, shape (isoforms,).
+
+        Raises
+        ------
+        DataError
+            If one of them is missing.
+        """
+        if self.isoforms is None or np.array_equal(self.isoforms, isoforms):
+            return self
+        columns = _positions("the truth", "isoform", self.isoforms, isoforms)
+        return IsoformTruth(self.expected[:, columns], self.cell_types, isoforms)
 
 
 def read_truth(path: str | Path, cells: Cells) -> IsoformTruth:
@@ -64,7 +80,8 @@ def read_truth(path: str | Path, cells: Cells) -> IsoformTruth:
             f"{path}: has {len(expected)} cells without names, but {cells.source} has "
             f"{cells.num_cells}; give the truth of these cells"
         )
-    return IsoformTruth(expected[np.ix_(rows, columns)], cell_types[rows].astype(np.str_))
+    cell_types = cell_types[rows].astype(np.str_)
+    return IsoformTruth(expected[np.ix_(rows, columns)], cell_types, cells.isoforms)
 
 
 def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
@@ -93,7 +110,7 @@ def _read_h5ad(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarr
     return expected, cell_types, var.index.to_numpy(), obs.index.to_numpy()
 
 
-def _positions(path: Path, what: str, found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def _positions(path: Path | str, what: str, found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Positions of the wanted names among those found."""
     places = {name: place for place, name in enumerate(found.tolist())}
     missing = [name for name in wanted.tolist() if name not in places]

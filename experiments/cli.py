@@ -5,25 +5,29 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, NoReturn
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from ..data.errors import DataError
+from ..data.errors import DataError, DataWarning
 from .commands import (
     check,
     demo,
+    export_isoforms,
     figures,
     filter_isoforms,
+    group_differences,
     import_cells,
     isoforms,
     lda,
     simulate_isoforms,
-    usage,
 )
 from .commands.options import Fit
 from .commands.reports import report
-from .fitting.errors import LossNotFinite, TrainingInterrupted
+from .fitting.errors import ArgumentError, LossNotFinite, TrainingInterrupted
 
 _INTERRUPTED = "interrupted"
 
@@ -37,9 +41,11 @@ lda.app.command("check")(check.check_documents)
 app.add_typer(lda.app, name="lda")
 isoforms.app.command("import")(import_cells.import_cells)
 isoforms.app.command("filter")(filter_isoforms.filter_isoforms)
+isoforms.app.command("export", cls=export_isoforms.ManyQuantiles)(export_isoforms.export)
 isoforms.app.command("simulate")(simulate_isoforms.simulate)
 isoforms.app.command("check")(check.check_cells)
-isoforms.app.command("usage")(usage.usage)
+isoforms.app.command("usage")(group_differences.usage)
+isoforms.app.command("de")(group_differences.expression)
 app.add_typer(isoforms.app, name="isoforms")
 app.command("demo")(demo.demo)
 app.command("figures")(figures.figures)
@@ -66,7 +72,10 @@ def main() -> None:
     # likelihood take four times as long.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
-        status = app(standalone_mode=False)
+        with _warnings_of_one_line():
+            status = app(standalone_mode=False)
+    except ArgumentError as error:
+        _fail(error.on_command_line, 2)
     except (DataError, LossNotFinite) as error:
         _fail(str(error), 2 if isinstance(error, DataError) else 1)
     except TrainingInterrupted as error:
@@ -83,6 +92,25 @@ def main() -> None:
     if status == 130:  # some versions of typer turn the interrupt into this
         _fail(_INTERRUPTED, 130)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+@contextmanager
+def _warnings_of_one_line() -> Iterator[None]:
+    """Print warnings about data as one line each, without the place in the code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DataWarning)
+        show = warnings.showwarning
+
+        def show_one_line(
+            message: Warning | str, category: type[Warning], *place: Any, **options: Any
+        ) -> None:
+            if issubclass(category, DataWarning):
+                print("exvae:", " ".join(str(message).split()), file=sys.stderr)
+            else:
+                show(message, category, *place, **options)
+
+        warnings.showwarning = show_one_line
+        yield
 
 
 def _fail(message: str, status: int) -> NoReturn:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
-from scipy.optimize import linear_sum_assignment
 
 from ..data.corpora import halve, select_split, split_corpus, write_corpus
 from ..data.corpus_formats import read_corpus
@@ -19,7 +18,8 @@ from ..data.simulators.cells import SimulationOptions, simulate_cells
 from ..data.simulators.documents import SimulatedCorpus, simulate_corpus
 from ..data.simulators.expression import draw_simple_expression
 from ..data.simulators.gene_structures import draw_transcripts
-from .drawing.isoforms import draw_gene, draw_states
+from . import pl
+from .drawing.embeddings import draw_states
 from .drawing.lda import draw_topics
 from .drawing.saving import save
 from .drawing.training import draw_training
@@ -28,8 +28,9 @@ from .fitting.training import TrainingConfig
 from .isoforms import evaluation, exporting, inference
 from .isoforms import fitting as isoforms
 from .isoforms.settings import IsoformConfig
-from .lda import completion
+from .lda import completion, tables
 from .lda import fitting as lda
+from .lda.comparison import match_topics
 
 
 def demo_lda(folder: Path, seed: int) -> dict[str, object]:
@@ -44,9 +45,9 @@ def demo_lda(folder: Path, seed: int) -> dict[str, object]:
     fit = lda.load(fit_folder)
     measured = lda.evaluate(fit, corpus)
     pictures = [folder / "topics.png", folder / "training.png"]
-    save(draw_topics(lda.top_words(fit, 8)), pictures[0])
+    save(draw_topics(tables.top_words(fit, 8)), pictures[0])
     save(draw_training(fits.read_metrics(fit_folder)), pictures[1])
-    similarity = matched_topics(simulated.topic_words, fit.guide.topics.mean().cpu().numpy())
+    similarity = match_topics(simulated.topic_words, fit.guide.topics.mean().cpu().numpy())[1]
     return {
         **measured,
         "perplexity_of_the_truth": true_perplexity(simulated, fit),
@@ -74,7 +75,7 @@ def demo_isoforms(folder: Path, seed: int) -> dict[str, object]:
     states = inference.mean_states(fit.guide, fit.source(cells), positions)
     save(draw_states(states, cells.obs["cell_type"].astype(str)).figure, pictures[0])
     gene = most_switching_gene(anndata.read_h5ad(path))
-    save(draw_gene(exporting.read_gene(exported, gene, "cell_type"), gene), pictures[1])
+    save(pl.gene(anndata.read_h5ad(exported), gene, "cell_type"), pictures[1])
     save(draw_training(fits.read_metrics(fit_folder)), pictures[2])
     return {**measured, "pictures": [str(picture) for picture in pictures]}
 
@@ -113,27 +114,6 @@ def most_switching_gene(cells: AnnData) -> str:
     reads = pd.Series(np.asarray(cells.X.sum(0)).ravel(), cells.var_names)
     chosen = cells.var["switching"].to_numpy()
     return str(reads[chosen].groupby(cells.var["gene"][chosen].astype(str)).sum().idxmax())
-
-
-def matched_topics(true_topics: np.ndarray, fitted_topics: np.ndarray) -> np.ndarray:
-    """Cosine of each true topic with its matched fitted topic.
-
-    Parameters
-    ----------
-    true_topics, fitted_topics
-        Word probabilities, shape (topics, vocabulary).
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (topics,), under the matching with the largest sum.
-    """
-    left, right = (
-        topics / np.linalg.norm(topics, axis=-1, keepdims=True)
-        for topics in (true_topics, fitted_topics)
-    )
-    cosine = left @ right.T
-    return cosine[linear_sum_assignment(cosine, maximize=True)]
 
 
 def true_perplexity(simulated: SimulatedCorpus, fit: lda.LDAFit) -> float:

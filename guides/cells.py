@@ -124,7 +124,14 @@ class CellGuide(Guide):
             Bounds of the cells' vectors, shape (cells + 1,), int64.
         batches
             Batch of each cell, shape (cells,), int64.
+
+        Raises
+        ------
+        ValueError
+            If bootstraps are negative.
         """
+        if (bootstraps < 0).any():
+            raise ValueError("bootstraps hold negative numbers; give reads, at least 0")
         encoded = self.z_encoder(self.elements(self.centred(bootstraps), offsets, batches), offsets)
         z, shift, scale = encoded.tensor_split([-2, -1], -1)
         rows = torch.arange(len(bootstraps), device=bootstraps.device)

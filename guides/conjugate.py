@@ -60,6 +60,20 @@ class TopicPosterior(nn.Module):
         """E[phi], shape (topics, vocabulary)."""
         return self.concentration / self.concentration.sum(-1, keepdim=True)
 
+    def relevance(self, weight: float) -> Tensor:
+        """Relevance of words to topics, shape (topics, vocabulary).
+
+        A mean of log E[phi_kw] and of the log of its lift, the ratio of E[phi_kw] to the word's
+        share of all words (Sievert & Shirley, 2014). Words that are common everywhere have no lift.
+
+        Parameters
+        ----------
+        weight
+            Weight of the probability, from 0 (lift alone) to 1 (probability alone).
+        """
+        share = self.concentration.sum(0) / self.concentration.sum()
+        return self.mean().log() - (1.0 - weight) * share.log()
+
     def step_size(self) -> float:
         """rho_t of the next step."""
         return (float(self.steps) + self.delay) ** -self.forgetting_rate

@@ -251,5 +251,11 @@ class SetEncoder(nn.Module):
         if (sizes < 1).any():
             raise ValueError("a set is empty; every set needs at least one element")
         log_sizes = sizes.to(table.dtype).log()
-        pooled = self.normalise(self.pooling(table, rows, offsets))
-        return self.readout(torch.cat([pooled, log_sizes.unsqueeze(-1)], -1))
+        pooled = self.pooling(table, rows, offsets)
+        wanted = (len(sizes), self.pooling.output_size)
+        if pooled.shape != wanted:
+            raise ValueError(
+                f"{type(self.pooling).__name__} pools {len(sizes)} sets to shape "
+                f"{tuple(pooled.shape)}, not to (sets, output_size) = {wanted}"
+            )
+        return self.readout(torch.cat([self.normalise(pooled), log_sizes.unsqueeze(-1)], -1))

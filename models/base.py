@@ -119,6 +119,9 @@ class Guide(UniquelyNamedModule):
         """The model that this guide inverts."""
         return self._model[0]
 
+    def initialise(self, values: Any) -> None:
+        """Set parameters from the training data; by default they stay as they are."""
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Guide:
         """Copy the guide alone, unless the model is copied in the same call."""
         memo.setdefault(id(self.model), self.model)

@@ -4,17 +4,7 @@ z_n  ~ Normal(0, I)                              state of cell n
 l_n  ~ LogNormal(mean and sd of its batch)       library size (reads)
 x_n  ~ likelihood(z_n, l_n, s_n)                 observations of its isoforms; s_n its batch
 
-A model of your own subclasses :class:`CellModel`; docs/variants.md has examples. The command line
-calls only these methods:
-
-======================== =======================================================================
-``initialise``           sets parameters from the training cells
-``forward``              Pyro's model
-``priors``               distributions of the latent variables by site
-``likelihood``           distribution of the observations given them
-``log_prob_of_counts``   log probability of rounded estimates, which compares all models
-``expression``           posterior of the expression of isoforms or genes
-======================== =======================================================================
+A model of your own subclasses :class:`CellModel`; docs/models.md lists the methods to write.
 """
 
 from __future__ import annotations
@@ -28,9 +18,9 @@ import torch
 from pyro.distributions import LogNormal, Normal, TorchDistribution
 from torch import Tensor, nn
 
+from ..data.genes import Genes
 from .base import UniquelyNamedModule, chosen, require
 from .decoders import DECODERS
-from .distributions.genes import Genes
 from .distributions.posteriors import SampledPosterior
 from .distributions.statistics import StatisticsOfBootstraps
 
@@ -212,10 +202,8 @@ class CellModel(UniquelyNamedModule):
 
     def library_prior(self, batches: Tensor) -> LogNormal:
         """Distribution of library sizes (reads), batch shape (cells, 1)."""
-        return LogNormal(
-            self.log_library_mean[batches].unsqueeze(-1),
-            self.log_library_sd[batches].unsqueeze(-1),
-        )
+        mean, sd = self.log_library_mean[batches], self.log_library_sd[batches]
+        return LogNormal(mean.unsqueeze(-1), sd.unsqueeze(-1))
 
     def likelihood(
         self, latents: dict[str, Tensor], batches: Tensor, num_bootstraps: int = 1
@@ -261,6 +249,7 @@ class CellModel(UniquelyNamedModule):
         mass = likelihood.cdf(counts + 0.5) - below
         return mass.clamp(min=torch.finfo(mass.dtype).tiny).log().sum(-1)
 
+    @torch.no_grad()
     def expression(
         self,
         samples: Sequence[dict[str, Tensor]],
@@ -291,6 +280,19 @@ class CellModel(UniquelyNamedModule):
         By default one draw, the mean l f_mu given the latent variables.
         """
         return self.decode_mean(latents, batches).unsqueeze(0)
+
+    def draw_own_expression(
+        self, latents: dict[str, Tensor], batches: Tensor, obs: Tensor
+    ) -> Tensor:
+        """Draw y (reads) without the errors that all cells share, (draws, cells, isoforms)."""
+        return self.draw_expression(latents, batches, obs)
+
+    def add_common_error(self, reads: Tensor) -> Tensor:
+        """Add the errors that all cells share to independent draws of y (reads) without them.
+
+        By default there are none. The shape is (draws, ..., isoforms).
+        """
+        return reads
 
     def decode_mean(self, latents: dict[str, Tensor], batches: Tensor) -> Tensor:
         """Mean expression l f_mu (reads), shape (..., cells, isoforms)."""

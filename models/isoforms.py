@@ -42,9 +42,9 @@ from pyro.distributions import Beta, TorchDistribution
 from torch import Tensor, nn
 
 from ..data.bootstraps import BootstrapMean
+from ..data.random_draws import standard_gamma
 from .distributions.gamma_poisson import LEAST_DISPERSION, BootstrapGammaPoisson
 from .distributions.gene_reads import BootstrapGeneReads, Division, GeneRates, draw_dirichlet
-from .distributions.posteriors import standard_gamma
 from .scvi import RATES_PER_SAMPLE, ZeroInflatedCells
 
 if TYPE_CHECKING:
@@ -145,11 +145,35 @@ class EffectiveReadIsoforms(ZeroInflatedCells):
 
     def draw_expression(self, latents: dict[str, Tensor], batches: Tensor, obs: Tensor) -> Tensor:
         """Draw y (reads) given number and mean of bootstraps, shape (draws, cells, isoforms)."""
-        likelihood = self.likelihood(latents, batches)
-        statistics = BootstrapMean.unstacked(obs.unsqueeze(-3))
-        rates = likelihood.draw_rates(statistics, RATES_PER_SAMPLE)
+        rates = self.draw_rates(latents, batches, obs)
         share = self.common_share_prior().sample((RATES_PER_SAMPLE, 1, 1, 1))
         return self.draw_common_error(rates, share).squeeze(-2)
+
+    def draw_own_expression(
+        self, latents: dict[str, Tensor], batches: Tensor, obs: Tensor
+    ) -> Tensor:
+        """Draw t p (reads) given number and mean of bootstraps, (draws, cells, isoforms)."""
+        rates = self.draw_rates(latents, batches, obs)
+        return (self.genes.spread(rates.totals) * rates.usage).squeeze(-2)
+
+    def draw_rates(self, latents: dict[str, Tensor], batches: Tensor, obs: Tensor) -> GeneRates:
+        """Draw t (reads) and p given number and mean of bootstraps, (draws, cells, 1, ...)."""
+        statistics = BootstrapMean.unstacked(obs.unsqueeze(-3))
+        return self.likelihood(latents, batches).draw_rates(statistics, RATES_PER_SAMPLE)
+
+    def add_common_error(self, reads: Tensor) -> Tensor:
+        """Draw y (reads) around t p (reads), with a share c for each draw.
+
+        Parameters
+        ----------
+        reads
+            Shape (draws, ..., isoforms).
+        """
+        tiny = torch.finfo(reads.dtype).tiny
+        reads = reads.clamp(min=tiny)
+        rates = GeneRates(self.genes.sums(reads), self.genes.shares(reads))
+        share = self.common_share_prior().sample((len(reads), *[1] * (reads.dim() - 1)))
+        return self.draw_common_error(rates, share)
 
     def draw_common_error(self, rates: GeneRates, share: Tensor) -> Tensor:
         """Draw y (reads) given rates, shape (..., isoforms).

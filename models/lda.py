@@ -48,6 +48,9 @@ class LDA(UniquelyNamedModule):
         alpha = 1.0 / num_topics if document_concentration is None else document_concentration
         self.register_buffer("document_concentration", torch.full((num_topics,), float(alpha)))
         self.register_buffer("topic_concentration", torch.tensor(float(topic_concentration)))
+        for name, value in self.named_buffers():
+            if not (value > 0).all():
+                raise ValueError(f"{name} is {value.min():g}; give a positive number")
 
     def forward(
         self,

@@ -117,6 +117,7 @@ class BootstrapIsoforms(ZeroInflatedCells):
         """
         return self.likelihood(latents, batches).log_prob_of_bin(counts).sum(-1)
 
+    @torch.no_grad()
     def expression(
         self,
         samples: Sequence[dict[str, Tensor]],

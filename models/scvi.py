@@ -118,11 +118,7 @@ class ZeroInflatedCells(CellModel):
         ``network``, ``constant`` or ``none``, see :class:`Dropout`.
     """
 
-    isoform_parameters = (
-        *CellModel.isoform_parameters,
-        "log_inverse_dispersion",
-        "dropout_logits",
-    )
+    isoform_parameters = (*CellModel.isoform_parameters, "log_inverse_dispersion", "dropout_logits")
     head_starts = {"dropout": _FIRST_DROPOUT}
 
     def __init__(

@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy import stats
 from scipy.sparse import csr_matrix
 
 from exvae.data.corpora import Corpus
+
+from .data.quantified.quantifier_output import draw_cell, write_kallisto_plaintext
 
 NUM_CELLS, NUM_GENES, ISOFORMS_OF_A_GENE, NUM_BOOTSTRAPS = 24, 8, 3, 4
 
@@ -37,6 +40,19 @@ def draw_cells(seed: int = 0) -> AnnData:
     )
 
 
+def draw_expression(seed: int = 0) -> AnnData:
+    """Draw the cells with layers of expression and states, as of a posterior known to be Gamma."""
+    adata = draw_cells(seed)
+    estimates = adata.X.toarray().astype(float)
+    posterior = stats.gamma(estimates + 0.5)
+    adata.layers["expression"] = posterior.mean().astype(np.float32)
+    adata.layers["expression_sd"] = posterior.std().astype(np.float32)
+    for level in (0.025, 0.25, 0.75, 0.975):
+        adata.layers[f"expression_q{level:g}"] = posterior.ppf(level).astype(np.float32)
+    adata.obsm["X_exvae"] = np.random.default_rng(seed).normal(size=(NUM_CELLS, 3))
+    return adata
+
+
 def draw_corpus(seed: int = 0) -> Corpus:
     """Draw documents of two topics over twenty words."""
     rng = np.random.default_rng(seed)
@@ -51,9 +67,36 @@ def draw_corpus(seed: int = 0) -> Corpus:
 
 
 def write_data(folder: Path) -> None:
-    """Write ``cells.h5ad`` and ``corpus.tsv``, which pages name, with the data drawn above."""
+    """Write the cells, ``expression.h5ad``, ``corpus.tsv`` and ``news.csv``, which pages name."""
     draw_cells().write_h5ad(folder / "cells.h5ad")
+    draw_expression().write_h5ad(folder / "expression.h5ad")
     corpus = draw_corpus()
     words = np.split(corpus.vocabulary[corpus.words], corpus.offsets[1:-1])
     lines = [" ".join(own) + "\n" for own in words]
     (folder / "corpus.tsv").write_text("".join(lines), encoding="utf-8")
+    news = draw_texts().rename(columns={"text": "body", "label": "section"})
+    news.to_csv(folder / "news.csv", index=False)
+
+
+def write_quantified(folder: Path) -> None:
+    """Write ``quantified``, 20 cells of kallisto, and ``t2g.tsv``, their genes."""
+    cells = [draw_cell(seed=seed, bootstraps=3) for seed in range(20)]
+    for number, cell in enumerate(cells):
+        write_kallisto_plaintext(folder / "quantified" / f"cell{number}", cell)
+    rows = [f"{name}\tgene\n" for name in cells[0].transcripts]
+    (folder / "t2g.tsv").write_text("".join(rows), encoding="utf-8")
+
+
+def draw_texts(seed: int = 0) -> pd.DataFrame:
+    """Draw 40 texts of 8 words, on the weather and on sport in turn."""
+    rng = np.random.default_rng(seed)
+    weather = "rain wind cloud sun storm cold heat snow forecast thunder"
+    sport = "goal match striker team coach penalty league win season player"
+    subjects = {"weather": weather.split(), "sport": sport.split()}
+    labels = [*subjects] * 20
+    texts = []
+    for label in labels:
+        words = rng.choice(subjects[label], 8)
+        texts.append(f"The {' and '.join(words[:4])}. {' '.join(words[4:]).capitalize()}!")
+    ids = [f"text{number}" for number in range(40)]
+    return pd.DataFrame({"id": ids, "text": texts, "label": labels})

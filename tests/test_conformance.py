@@ -106,8 +106,7 @@ def test_counts_are_likelier_in_their_own_cells(prepared: tuple) -> None:
 def test_expression_has_moments_and_quantiles_in_order(prepared: tuple, level: str) -> None:
     model, guide, batch = prepared
     samples = [latents_of(guide, batch) for _ in range(4)]
-    with torch.no_grad():
-        posterior = model.expression(samples, batch.batches, batch.obs, level)
+    posterior = model.expression(samples, batch.batches, batch.obs, level)
     size = model.num_isoforms if level == "isoform" else NUM_GENES
     quantiles = posterior.quantile([0.05, 0.5, 0.95])
     assert quantiles.shape == (3, NUM_CELLS, size)

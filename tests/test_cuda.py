@@ -9,14 +9,16 @@ import pytest
 import torch
 from pyro.infer import SVI, TraceMeanField_ELBO
 
+from exvae.data.genes import Genes
 from exvae.data.simulators.documents import simulate_corpus
 from exvae.experiments.fitting.training import TrainingConfig
 from exvae.experiments.lda import completion, fitting
+from exvae.experiments.lda.uncertainty import topic_uncertainty
+from exvae.guides.document_posterior import draw_topics
 from exvae.guides.lda import ExchangeableGuide
 from exvae.models.distributions.bootstrap_zinb import BootstrapZINB
 from exvae.models.distributions.gamma_poisson import BootstrapGammaPoisson
 from exvae.models.distributions.gene_reads import BootstrapGeneReads, Division
-from exvae.models.distributions.genes import Genes
 from exvae.models.lda import LDA
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -36,6 +38,19 @@ def test_inference_is_that_of_the_cpu(corpus) -> None:
     torch.testing.assert_close(
         completion.infer(guide, corpus, steps=5), expected, rtol=1e-3, atol=1e-5
     )
+
+
+def test_uncertainty_is_that_of_the_cpu(corpus) -> None:
+    model = LDA(80, 4)
+    guide = ExchangeableGuide(model)
+    expected = topic_uncertainty(guide, corpus, num_samples=2000)
+    words, offsets, *_ = corpus.batch(range(200), device="cuda")
+    model.cuda()
+    guide.cuda()
+    assert draw_topics(guide, words, offsets, 3).is_cuda
+    found = topic_uncertainty(guide, corpus, num_samples=2000)
+    for own, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(own, other, rtol=0, atol=0.1)
 
 
 def test_training_steps_stay_on_the_device(corpus) -> None:

@@ -28,8 +28,14 @@ def test_the_module_is_the_command() -> None:
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
-    loaded = "import sys, exvae; print([name for name in ('torch', 'pyro') if name in sys.modules])"
+    heavy = ("matplotlib", "pandas", "pyro", "torch")
+    loaded = f"import sys, exvae; print([name for name in {heavy} if name in sys.modules])"
     assert run(sys.executable, "-c", loaded).strip() == "[]"
+
+
+def test_pictures_are_loaded_when_they_are_asked_for() -> None:
+    asked = "import sys, exvae; exvae.pl.gene; print('pl' in dir(exvae), 'torch' in sys.modules)"
+    assert run(sys.executable, "-c", asked).strip() == "True False"
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -23,13 +24,13 @@ from pyro.infer import (
     Trace_ELBO,
     TraceMeanField_ELBO,
 )
-from pyro.infer.autoguide import AutoNormal
+from pyro.infer.autoguide import AutoNormal, init_to_median
 from torch import nn
 
 import exvae
 from exvae.models import MODELS
 
-from .small_data import draw_cells, draw_corpus
+from .small_data import draw_cells, draw_corpus, write_data
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "pyro.md"
 NAMES = ("lda", *MODELS)
@@ -82,6 +83,13 @@ def bound_steps(model: nn.Module, guide: nn.Module, batch: tuple) -> None:
         warnings.simplefilter("ignore")  # torch deprecates tracing
         elbo = JitTraceMeanField_ELBO(ignore_jit_warnings=True)
         steps(bound(model), bound(guide), (*tensors, obs), elbo)
+
+
+def auto_normal(model: nn.Module, _: nn.Module, batch: tuple) -> str:
+    """Train an automatic guide, which needs the plate of all data to tell minibatches apart."""
+    guide = AutoNormal(model, create_plates=exvae.plates(model), init_loc_fn=init_to_median)
+    steps(model, guide, batch, Trace_ELBO())
+    return WRAPPED
 
 
 def nuts(model: nn.Module, guide: nn.Module, batch: tuple) -> str:
@@ -161,7 +169,7 @@ USES: dict[str, Callable[[nn.Module, nn.Module, tuple], str]] = {
     "`vectorize_particles`": lambda *parts: steps(*parts, Trace_ELBO(**vectorised())),
     "`RenyiELBO`": lambda *parts: steps(*parts, RenyiELBO(alpha=0.5, num_particles=3)),
     "`JitTraceMeanField_ELBO`": jit,
-    "`AutoNormal`": lambda model, _, batch: steps(model, AutoNormal(model), batch, Trace_ELBO()),
+    "`AutoNormal`": auto_normal,
     "`NUTS`": nuts,
     "`Importance`": importance,
     "`Predictive`": lambda *parts: predictive(*parts, parallel=False),
@@ -192,8 +200,8 @@ def test_the_page_says_what_works(use: str, name: str) -> None:
 
 
 def table() -> dict[str, list[str]]:
-    """Rows of the table of the page: what works by use."""
-    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    """Rows of the first table of the page: what works by use."""
+    lines = PAGE.read_text(encoding="utf-8").partition("\n## ")[0].splitlines()
     rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
     return {use.strip(): [cell.strip() for cell in cells] for use, *cells in rows}
 
@@ -202,3 +210,77 @@ def test_the_table_has_a_row_for_each_use_and_no_other() -> None:
     header, *rows = table()
     assert rows == list(USES)
     assert table()[header] == [f"`{name}`" for name in NAMES]
+
+
+# Code of the page
+
+
+def run(part: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> dict[str, object]:
+    """Run the block of the page that holds this text."""
+    write_data(folder)
+    monkeypatch.chdir(folder)
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (code,) = (block for block in blocks if part in block)
+    scope: dict[str, object] = {}
+    exec(compile(code, PAGE.name, "exec"), scope)
+    return scope
+
+
+def test_automatic_guides_tell_cells_of_uneven_minibatches_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = run("AutoNormal", monkeypatch, tmp_path)
+    data, guide = found["data"], found["guide"]
+    assert len(data) % 10
+    batch = data.batch(np.arange(len(data)))
+    totals = batch.obs[..., 1].sum(-1).log()
+    location = guide.locs.library.detach().flatten()
+    assert location.shape == totals.shape
+    assert torch.corrcoef(torch.stack([location, totals]))[0, 1] > 0.9
+
+
+def test_automatic_guides_tell_documents_apart() -> None:
+    data, model, _ = exvae.prepare(draw_corpus(), topics=2)
+    guide = AutoNormal(model, create_plates=exvae.plates(model), init_loc_fn=init_to_median)
+    svi = SVI(model, guide, pyro.optim.Adam({"lr": 0.05}), Trace_ELBO())
+    guide(*data.batch(np.arange(30)))
+    before = guide.locs.document_topics.detach().clone()
+    for batch in data.batches(7):
+        svi.step(*batch)
+    assert guide.locs.document_topics.shape == (30, 1)
+    assert (guide.locs.document_topics != before).all()
+
+
+def test_cells_are_compared_with_replicates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = run("Predictive(", monkeypatch, tmp_path)
+    data, replicated = found["data"], found["replicated"]
+    cells = data.batch(np.arange(len(data)))
+    number = int(cells.obs[..., 0].max())
+    assert replicated.shape == (50, len(data), *cells.obs.shape[1:2], number)
+    observed, means = found["observed"], found["means"]
+    assert means.shape == (50, *observed.shape)
+    # Totals of cells scatter around those observed.
+    low, high = torch.quantile(means.sum(-1), torch.tensor([0.01, 0.99]), dim=0)
+    inside = (low <= observed.sum(-1)) & (observed.sum(-1) <= high)
+    assert inside.float().mean() > 0.9
+    assert found["p_values"].shape == observed.shape[1:]
+    assert ((found["p_values"] >= 0) & (found["p_values"] <= 1)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "dimensions"), [("effective-reads", 5), ("paper", 4), ("scvi", 3)]
+)
+def test_replicates_have_the_shapes_of_the_page(name: str, dimensions: int) -> None:
+    model, guide, batch = prepared(name)
+    model.eval(), guide.eval()
+    drawn = Predictive(model, guide=guide, num_samples=3)(*batch._replace(obs=None))
+    number = int(batch.offsets.diff().max())
+    sizes = {"S": 3, "cells": 6, "1": 1, "isoforms": model.num_isoforms, "bootstraps": number}
+    (told,) = re.findall(rf"\| `{name}` \| `{model.site}` \| \((.+?)\) \|", PAGE.read_text())
+    assert tuple(drawn[model.site].shape) == tuple(sizes[part] for part in told.split(", "))
+    assert drawn[model.site].ndim == dimensions
+    assert set(drawn) == {model.site, *guide.posteriors(*batch[:3])}
+    told = Predictive(model.train(), guide=guide.train(), num_samples=3)(*batch._replace(obs=None))
+    assert ("decoder_weights" in told) == (name == "effective-reads")

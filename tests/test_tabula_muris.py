@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from exvae.data.quantified.annotations import read_cell_table, read_genes
+from exvae.data.quantified.annotations import read_cell_table
+from exvae.data.quantified.genes import read_genes
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "tabula_muris.md"
 BLOCKS = re.findall(r"```bash\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
@@ -40,7 +41,7 @@ def test_names_and_genes_are_those_of_the_headers(tmp_path: Path) -> None:
     short = gzip.decompress((tmp_path / "transcripts.fa.gz").read_bytes()).decode()
     assert short == "".join(f">{name}\nACGT\nAC\n" for name in names)
     for wanted, notes in ((names, 0), (HEADERS, 1)):
-        genes, told = read_genes(tmp_path / "t2g.tsv", wanted)
+        genes, _, told = read_genes(tmp_path / "t2g.tsv", wanted)
         assert genes.tolist() == [header.split("|")[1] for header in HEADERS]
         assert len(told) == notes
 

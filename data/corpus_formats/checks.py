@@ -26,13 +26,18 @@ def require_distinct(path: Path | str, words: np.ndarray) -> None:
         )
 
 
-def checked_splits(path: Path, values: Sequence[str] | np.ndarray, unit: str) -> np.ndarray:
-    """Require known splits, shape (documents,); `unit` names a document in the file."""
+def checked_splits(
+    path: Path, values: Sequence[str] | np.ndarray, unit: str, hint: str = ""
+) -> np.ndarray:
+    """Require known splits, shape (documents,); `unit` names a document in the file.
+
+    A `hint` ends the message.
+    """
     splits = np.array(values, np.str_)
     wrong = np.flatnonzero(~np.isin(splits, SPLITS))
     if wrong.size:
         raise DataError(
             f"{path}: {unit} {wrong[0] + 1} has the split {str(splits[wrong[0]])!r}; "
-            f"it must be one of {', '.join(SPLITS)}"
+            f"it must be one of {', '.join(SPLITS)}{hint}"
         )
     return splits

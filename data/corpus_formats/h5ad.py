@@ -11,8 +11,8 @@ import scipy.sparse
 
 from ..corpora import Corpus
 from ..errors import DataError
-from .checks import checked_splits, document_name, require_distinct
-from .counts import corpus_of_counts
+from .checks import checked_splits, require_distinct
+from .counts import corpus_of_counts, require_counts
 
 
 def read_h5ad(path: Path) -> Corpus:
@@ -32,15 +32,7 @@ def read_h5ad(path: Path) -> Corpus:
     vocabulary = table.var_names.to_numpy().astype(np.str_)
     require_distinct(path, vocabulary)
     counts = scipy.sparse.csr_matrix(table.X)
-    with np.errstate(invalid="ignore"):  # NaN and infinity fail the comparisons
-        is_count = (counts.data >= 0) & (counts.data < 2**31) & (counts.data % 1 == 0)
-    wrong = np.flatnonzero(~is_count)
-    if wrong.size:
-        row = np.searchsorted(counts.indptr, wrong[0], side="right") - 1
-        raise DataError(
-            f"{path}: X holds {counts.data[wrong[0]]} in {document_name(names, row)}; X must be "
-            "raw counts, so put the layer that holds them in X"
-        )
+    require_counts(counts, path, "X", names)
     corpus = corpus_of_counts(
         path, vocabulary, counts.indptr, counts.indices, counts.data.astype(np.int64), names
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import zipfile
@@ -11,6 +12,7 @@ import numpy as np
 
 from ..corpora import Corpus
 from ..errors import DataError
+from ..tokenizer import Tokenizer
 from .checks import checked_splits, require_distinct
 
 
@@ -24,7 +26,7 @@ def read_npz(path: Path) -> Corpus:
                 f"{path}: has no array {' or '.join(missing)}; write the corpus with write_corpus"
             )
         arrays = {"words": _read_array(path, archive, "words", mapped=True)}
-        for key in ("offsets", "vocabulary", "names", "splits", "labels"):
+        for key in ("offsets", "vocabulary", "names", "splits", "labels", "tokenizer"):
             if key in present:
                 arrays[key] = _read_array(path, archive, key)
     words, offsets, vocabulary = arrays["words"], arrays["offsets"], arrays["vocabulary"]
@@ -33,14 +35,14 @@ def read_npz(path: Path) -> Corpus:
     elif words.dtype.kind not in "iu" or offsets.dtype.kind not in "iu":
         problem = "words and offsets must be integers"
     elif any(arrays[key].dtype.kind != "U" for key in arrays.keys() - {"words", "offsets"}):
-        problem = "vocabulary, names, splits and labels must be strings of fixed width"
+        problem = "all arrays but words and offsets must be strings of fixed width"
     elif len(offsets) < 2:
         problem = "there are no documents"
     elif offsets[0] != 0 or offsets[-1] != len(words):
         problem = "offsets must begin with 0 and end with the number of words"
-    elif np.any(offsets[1:] <= offsets[:-1]):
-        first = np.argmax(offsets[1:] <= offsets[:-1]) + 1
-        problem = f"document {first} has no words, or offsets are not increasing"
+    elif np.any(offsets[1:] < offsets[:-1]):
+        first = np.argmax(offsets[1:] < offsets[:-1]) + 1
+        problem = f"document {first} ends before it begins"
     elif words.min() < 0 or words.max() >= len(vocabulary):
         problem = f"words must be from 0 to {len(vocabulary) - 1}, positions in the vocabulary"
     elif any(
@@ -54,6 +56,8 @@ def read_npz(path: Path) -> Corpus:
             checked_splits(path, arrays["splits"], "document")
         arrays["words"] = words if words.dtype == np.int32 else words.astype(np.int32)
         arrays["offsets"] = offsets.astype(np.int64)
+        if "tokenizer" in arrays:
+            arrays["tokenizer"] = Tokenizer(**json.loads(arrays["tokenizer"][0]))
         return Corpus(**arrays, source=str(path))
     raise DataError(f"{path}: {problem}; write the corpus with write_corpus")
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import h5py
     from anndata import AnnData
 
+# What uns["exvae"]["inferential_replicates"] says of layers infRep that are no bootstraps.
+DRAWS = "posterior draws"
 # Transcripts per million sum to a million, but for rounding.
 _MILLION, _TOLERANCE = 1e6, 1e-4
 
@@ -155,8 +157,17 @@ class CellFile:
             obs=self.obs.iloc[rows],
             batches=batches[rows],
             batch_names=batch_names,
+            effective_lengths=self._effective_lengths(),
             source=str(self.path),
+            lost_var=self._lost_var(),
         )
+
+    def _lost_var(self) -> bool:
+        """Tell whether an import made the cells and its columns of ``var`` are gone."""
+        imported = "uns" in self.file and "exvae_import" in self.file["uns"]
+        # anndata.concat drops uns as well, but keeps obs.
+        imported |= self.var.columns.empty and "n_bootstraps" in self.obs
+        return "gene" not in self.var and imported
 
     def _genes(self) -> np.ndarray | None:
         """Genes of the isoforms, shape (isoforms,); an isoform without a gene is its own."""
@@ -164,6 +175,13 @@ class CellFile:
             return None
         names = self.var["gene"].astype(str).to_numpy()
         return np.where(self.var["gene"].isna() | (names == ""), self.isoforms, names)
+
+    def _effective_lengths(self) -> np.ndarray | None:
+        """Effective lengths of the isoforms (bases), shape (isoforms,), where all are known."""
+        if "effective_length" not in self.var:
+            return None
+        lengths = pd.to_numeric(self.var["effective_length"], errors="coerce").to_numpy(float)
+        return lengths if (lengths > 0).all() else None
 
     def _require_distinct(self) -> None:
         """Require cells and isoforms with distinct names."""
@@ -247,6 +265,11 @@ class CellFile:
 
     def _bootstraps(self, rows: slice) -> tuple[csr_matrix, ...]:
         """Read the bootstraps in the file; no cell may have more than ``n_bootstraps``."""
+        if self.bootstraps and self._holds_draws():
+            raise self.error(
+                "its layers infRep are draws from the posterior of a fit, and no bootstraps of the "
+                "quantifier; give the cells that were fitted"
+            )
         num_bootstraps = self.num_bootstraps[rows]
         bootstraps = []
         for number, layer in enumerate(self.bootstraps):
@@ -263,6 +286,11 @@ class CellFile:
                 )
             bootstraps.append(counts)
         return tuple(bootstraps)
+
+    def _holds_draws(self) -> bool:
+        """Whether the layers of bootstraps hold what ``export --draws`` wrote."""
+        place = "uns/exvae/inferential_replicates"
+        return place in self.file and self.element(place) == DRAWS
 
     @cached_property
     def num_bootstraps(self) -> np.ndarray:

@@ -17,6 +17,7 @@ import pandas as pd
 from anndata.io import write_elem
 
 from ..quantified.cell_rows import SparseRow
+from .growing import encode
 
 # Values in a chunk of a file, and bytes of rows that wait to be written. Rows of some hundred
 # matrices must not take much memory, so both are small.
@@ -92,24 +93,19 @@ class H5adRows:
         self._flush()
         for place in self._sparse:
             shape = np.array([self._num_rows, self._num_columns])
-            _encode(self._file[place], "csr_matrix", "0.1.0", shape=shape)
+            encode(self._file[place], "csr_matrix", "0.1.0", shape=shape)
         for place in self._dense:
-            _encode(self._file[place], "array", "0.2.0")
+            encode(self._file[place], "array", "0.2.0")
         if "layers" in self._file:
-            _encode(self._file["layers"], "dict", "0.1.0")
+            encode(self._file["layers"], "dict", "0.1.0")
         for name, value in (("obs", obs), ("var", var), ("uns", dict(uns))):
             write_elem(self._file, name, value)
-        _encode(self._file, "anndata", "0.1.0")
+        encode(self._file, "anndata", "0.1.0")
 
     def _flush(self) -> None:
         for matrix in (*self._sparse.values(), *self._dense.values()):
             matrix.flush()
         self._waiting = 0
-
-
-def _encode(place: h5py.Group | h5py.Dataset, kind: str, version: str, **attributes: Any) -> None:
-    """Mark an element as anndata expects it."""
-    place.attrs.update({"encoding-type": kind, "encoding-version": version, **attributes})
 
 
 def _extend(dataset: h5py.Dataset, values: np.ndarray) -> None:

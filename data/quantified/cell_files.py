@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import gzip
 import json
-from contextlib import AbstractContextManager
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 
+from ..errors import DataError
 from ..files import reading
 from .quantifications import AGAIN
 
@@ -22,28 +26,113 @@ if TYPE_CHECKING:
 
 # Signs of damage in JSON, tables and HDF5.
 _DAMAGE = (OSError, LookupError, RuntimeError, TypeError, ValueError)
+# First bytes of small text files that stand for large ones.
+_POINTERS = {
+    b"version https://git-lfs": "git lfs pull",
+    b"/annex/objects/": "git annex get",
+}
 
 
-def reading_cell(path: Path) -> AbstractContextManager[None]:
-    """Turn failures to read a file of a cell into a DataError that names it."""
-    return reading(path, f"is missing; {AGAIN}", AGAIN, _DAMAGE)
+@contextmanager
+def reading_cell(path: Path) -> Iterator[None]:
+    """Turn failures to read a file of a cell into a DataError that names it and the reason."""
+    with reading(path, f"is missing; {AGAIN}", AGAIN, _DAMAGE):
+        try:
+            yield
+        except DataError:
+            raise
+        except _DAMAGE as error:
+            reason = _known_reason(path, error)
+            if reason is None:
+                raise
+            raise DataError(f"{path}: {reason}") from error
 
 
-def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
-    """Read a JSON object; one that is ``optional`` is empty where there is no file.
+def _known_reason(path: Path, error: Exception) -> str | None:
+    """Tell why a file cannot be read, with the remedy; None if it may be damaged."""
+    if path.is_symlink() and not path.exists():
+        return f"is a link to {os.readlink(path)}, which does not exist; mend the link"
+    if "unable to lock file" in str(error):
+        return (
+            "is locked by another process, or lies on a disk without locks; wait until kallisto "
+            "has ended, or set HDF5_USE_FILE_LOCKING=FALSE"
+        )
+    if isinstance(error, PermissionError):
+        return "may not be read; make it readable"
+    if not path.is_file():
+        return None
+    with open(path, "rb") as file:
+        start = file.read(64)
+    for sign, command in _POINTERS.items():
+        if start.startswith(sign):
+            return f"is a pointer to a file that was not fetched; fetch it with {command}"
+    if not start:
+        return f"is empty, as after a full disk or an early end; {AGAIN}"
+    return None
+
+
+def packed_or_not(path: Path) -> Path:
+    """Give a file, or the packed one (``.gz``) where only that exists."""
+    packed = path.with_name(f"{path.name}.gz")
+    return packed if packed.exists() and not path.exists() else path
+
+
+def content_of(path: Path) -> bytes:
+    """Read a file, unpacked."""
+    content = path.read_bytes()
+    return gzip.decompress(content) if path.suffix == ".gz" else content
+
+
+def first_line(path: Path) -> str:
+    """Read the first line of a table without its end; empty if that fails."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            return file.readline(1000).decode(errors="replace").rstrip("\r\n")
+    except (OSError, EOFError):
+        return ""
+
+
+@contextmanager
+def open_h5(path: Path) -> Iterator[h5py.File]:
+    """Open an HDF5 file, packed or not, and turn failures into a DataError that names it."""
+    with reading_cell(path):
+        source = BytesIO(content_of(path)) if path.suffix == ".gz" else path
+        with h5py.File(source, "r") as file:
+            yield file
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
 
     Raises
     ------
     DataError
         If the file is missing or holds something else.
     """
-    if optional and not path.exists():
-        return {}
+    path = packed_or_not(path)
     with reading_cell(path):
-        values = json.loads(path.read_bytes())
+        values = json.loads(content_of(path))
         if not isinstance(values, dict):
             raise ValueError("no JSON object")
         return values
+
+
+def read_information(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Read a JSON object that only informs.
+
+    Returns
+    -------
+    values
+        The object, empty if it is missing or cannot be read.
+    notes
+        A remark if it cannot be read.
+    """
+    if not packed_or_not(path).exists():
+        return {}, ()
+    try:
+        return read_json(path), ()
+    except DataError:
+        return {}, (f"{path.name} is no valid JSON and is not used",)
 
 
 def read_table(path: Path, identifier: str, columns: dict[str, type]) -> pd.DataFrame:
@@ -66,9 +155,7 @@ def read_table(path: Path, identifier: str, columns: dict[str, type]) -> pd.Data
     import pandas as pd  # slow to load, and not needed for HDF5
 
     with reading_cell(path):
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
+        content = content_of(path)
         if not content.endswith(b"\n"):
             raise ValueError("its last line has no end")
         table = pd.read_csv(

@@ -10,12 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..errors import DataError
 from .cell_rows import CellRows, cell_rows
 from .directories import read_quantification
+from .quantifications import NeedsPackage
 
 
 class CellReader(NamedTuple):
-    """Reads directories of cells.
+    """Reads cells.
 
     Attributes
     ----------
@@ -31,7 +33,15 @@ class CellReader(NamedTuple):
     max_bootstraps: int | None = None
     num_layers: int | None = None
 
-    def __call__(self, directory: Path) -> CellRows:
-        """Read one cell; DataError if anything is wrong with it."""
-        cell = read_quantification(directory, self.max_bootstraps, self.transcripts)
+    def __call__(self, place: Path) -> CellRows | DataError:
+        """Read one cell; give the error if anything is wrong with it, so that others are read.
+
+        NeedsPackage is raised, as no cell of that format could be read.
+        """
+        try:
+            cell = read_quantification(place, self.max_bootstraps, self.transcripts)
+        except NeedsPackage:
+            raise
+        except DataError as error:
+            return DataError(str(error))  # without what a process could not send
         return cell_rows(cell, self.num_layers)

@@ -61,7 +61,7 @@ class CellRows(NamedTuple):
         Sum of the estimates (reads).
     displaced
         Share of reads, see :func:`displaced_share`.
-    quantifier, version, replicates
+    quantifier, version, replicates, notes
         See :class:`~exvae.data.quantified.quantifications.Quantification`.
     """
 
@@ -77,6 +77,7 @@ class CellRows(NamedTuple):
     quantifier: str
     version: str
     replicates: str
+    notes: tuple[str, ...]
 
     @property
     def is_centred(self) -> bool:
@@ -126,6 +127,7 @@ def cell_rows(cell: Quantification, num_layers: int | None = None) -> CellRows:
         quantifier=cell.quantifier,
         version=cell.version,
         replicates=cell.replicates,
+        notes=cell.notes,
     )
 
 

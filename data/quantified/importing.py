@@ -17,18 +17,24 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from ..errors import DataError
 from ..files import require_h5ad, written_atomically
 from ..h5ad.writing import H5adRows
 from ..processes import map_in_order, num_cores
 from ..progress import with_progress
-from .annotations import genes_or_own, read_cell_table
+from .annotations import read_cell_table
+from .bad_cells import BAD_CELLS_FILE, BadCells
 from .cell_reading import CellReader
 from .cell_rows import CellRows
-from .directories import find_cells, read_quantification
-from .quantifications import Quantification, text_of
+from .directories import read_quantification
+from .genes import genes_or_own
+from .quantifications import NeedsPackage, Quantification, text_of
+from .sheets import listed_or_found
 
 # Shorter imports would be over before further processes are ready.
 _SECONDS_WORTH_PROCESSES = 10.0
+# Cells of different transcripts that are read to find one that others are like.
+_MOST_REFERENCES = 3
 
 OBS_COLUMNS = (
     "n_bootstraps",
@@ -51,11 +57,23 @@ class ImportOptions(NamedTuple):
         sufficient statistics use all bootstraps that are read.
     num_processes
         Number of processes that read cells; None takes the cores where that pays.
+    skip_bad
+        Whether to go on without cells that are damaged, empty or have no bootstraps; they are
+        counted and listed in ``bad_cells.csv`` beside the output.
+    sheet
+        Table of the names and paths of cells, see :func:`~exvae.data.quantified.sheets.read_sheet`.
+    obs_key, only_listed
+        Column of the table of cells with their names, and whether cells that it lacks are left
+        out, see :func:`~exvae.data.quantified.annotations.read_cell_table`.
     """
 
     max_bootstraps: int | None = None
     num_layers: int | None = None
     num_processes: int | None = None
+    skip_bad: bool = False
+    sheet: Path | None = None
+    obs_key: str | None = None
+    only_listed: bool = False
 
 
 class ImportSummary(NamedTuple):
@@ -73,6 +91,8 @@ class ImportSummary(NamedTuple):
         Sum of the estimated counts of all cells (reads).
     notes
         Remarks for the user, one line each.
+    skipped
+        Number of bad cells that were skipped.
     """
 
     cells: int
@@ -83,6 +103,7 @@ class ImportSummary(NamedTuple):
     layers: int
     reads: float
     notes: tuple[str, ...]
+    skipped: int = 0
 
 
 def import_cells(
@@ -101,7 +122,7 @@ def import_cells(
     out
         The ``.h5ad`` to write; it appears when it is complete.
     t2g
-        Table of transcripts and genes, see :func:`~exvae.data.quantified.annotations.read_genes`.
+        Table of transcripts and genes, see :func:`~exvae.data.quantified.genes.read_genes`.
     obs
         Table of cells, see :func:`~exvae.data.quantified.annotations.read_cell_table`.
     options
@@ -114,37 +135,112 @@ def import_cells(
     """
     options = options or ImportOptions()
     require_h5ad(out)
-    cells = find_cells(directories)
-    names = list(cells)
-    table, notes = pd.DataFrame(index=pd.Index(names)), ()
+    cells, incomplete, notes = listed_or_found(directories, options.sheet)
+    table, table_notes = pd.DataFrame(index=pd.Index(list(cells))), ()
+    if obs is None and (options.obs_key or options.only_listed):
+        raise DataError("obs_key and only_listed (--obs-key, --only-listed) need a table (--obs)")
     if obs is not None:
-        table, notes = read_cell_table(obs, names, (*OBS_COLUMNS, "_index"))
-    # The first cell sets the transcripts of all, and gives an estimate of the time.
+        reserved = (*OBS_COLUMNS, "_index")
+        table, table_notes = read_cell_table(
+            obs, list(cells), reserved, options.obs_key, options.only_listed
+        )
+        cells = {name: cells[name] for name in table.index}
+    bad = BadCells(incomplete)
     started = time.perf_counter()
-    first = read_quantification(cells[names[0]], options.max_bootstraps)
-    seconds = (time.perf_counter() - started) * len(names)
+    first, num_read = _reference(cells, options, bad)
+    seconds = (time.perf_counter() - started) / num_read * len(cells)
     var, gene_notes = _transcript_table(first, t2g)
-    reader = CellReader(first.transcripts, options.max_bootstraps, options.num_layers)
-    num_processes = options.num_processes
-    if num_processes is None:
-        num_processes = num_cores() if seconds > _SECONDS_WORTH_PROCESSES else 1
-    known = _KnownOfCells(len(var))
-    with (
-        written_atomically(out) as path,
-        H5adRows(path, len(var)) as file,
-        closing(map_in_order(reader, cells.values(), min(num_processes, len(cells)))) as rows,
-    ):
-        for name, row in zip(names, with_progress(rows, len(names), "import"), strict=True):
-            file.append(*row.matrices())
-            known.add(name, row)
-        var["effective_length"] = known.effective_lengths / len(names)
-        table = pd.concat([known.columns(names), table], axis=1)
-        file.finish(table, var, {"exvae_import": _provenance(t2g, obs, options)})
-    return _summary(table, var, options, (*notes, *gene_notes, *known.notes(len(names))))
+    if options.num_processes is None and seconds > _SECONDS_WORTH_PROCESSES:
+        options = options._replace(num_processes=num_cores())
+    with written_atomically(out) as path, H5adRows(path, len(var)) as file:
+        known = _append_cells(file, cells, first.transcripts, options, bad)
+        if len(bad):
+            notes = (*notes, bad.note(len(known.names)))
+        var["effective_length"] = known.effective_lengths / len(known.names)
+        table = pd.concat([known.columns(), table.loc[known.names]], axis=1)
+        uns = {"exvae_import": _provenance(t2g, obs, options, bad)}
+        file.finish(table, var, uns)
+        if options.skip_bad:
+            bad.write(out.with_name(BAD_CELLS_FILE))
+    notes = (*notes, *table_notes, *gene_notes, *known.notes())
+    return _summary(table, var, options, notes, len(bad))
+
+
+def _reference(
+    cells: dict[str, Path], options: ImportOptions, bad: BadCells
+) -> tuple[Quantification, int]:
+    """Read the cell that sets the transcripts of all, and give the number of cells read.
+
+    It is the first whose transcripts another one has, too, so that one odd cell does not make all
+    others bad; of different cells the first.
+
+    Raises
+    ------
+    DataError
+        If every cell is bad.
+    """
+    good: list[Quantification] = []
+    names: list[set[bytes]] = []
+    errors: list[tuple[str, Path, DataError]] = []
+    for place in cells.items():
+        try:
+            cell = read_quantification(place[1], options.max_bootstraps)
+        except NeedsPackage:
+            raise
+        except DataError as error:
+            errors.append((*place, error))
+            continue
+        transcripts = set(cell.transcripts.tolist())
+        if transcripts in names:
+            return good[names.index(transcripts)], len(good) + len(errors) + 1
+        good.append(cell)
+        names.append(transcripts)
+        if len(good) == _MOST_REFERENCES:
+            break
+    if not good:
+        for error in errors:
+            bad.add(*error)
+        raise bad.error(0)
+    return good[0], len(good) + len(errors)
+
+
+def _append_cells(
+    file: H5adRows,
+    cells: dict[str, Path],
+    transcripts: np.ndarray,
+    options: ImportOptions,
+    bad: BadCells,
+) -> _KnownOfCells:
+    """Append the rows of all good cells to a file, and gather the bad ones.
+
+    Raises
+    ------
+    DataError
+        If cells are bad and ``options.skip_bad`` is not set; all cells are read before.
+    """
+    reader = CellReader(transcripts, options.max_bootstraps, options.num_layers)
+    known = _KnownOfCells(len(transcripts))
+    num_processes = min(options.num_processes or 1, len(cells))
+    with closing(map_in_order(reader, cells.values(), num_processes)) as rows:
+        shown = with_progress(rows, len(cells), "import")
+        for (name, place), row in zip(cells.items(), shown, strict=True):
+            if isinstance(row, DataError):
+                bad.add(name, place, row)
+            else:
+                known.add(name, row)
+                if options.skip_bad or not len(bad):
+                    file.append(*row.matrices())
+    if len(bad) and not (options.skip_bad and known.names):
+        raise bad.error(len(known.names))
+    return known
 
 
 def _summary(
-    obs: pd.DataFrame, var: pd.DataFrame, options: ImportOptions, notes: tuple[str, ...]
+    obs: pd.DataFrame,
+    var: pd.DataFrame,
+    options: ImportOptions,
+    notes: tuple[str, ...],
+    num_bad: int,
 ) -> ImportSummary:
     num_bootstraps = obs["n_bootstraps"]
     num_layers = num_bootstraps.max()
@@ -159,6 +255,7 @@ def _summary(
         layers=int(num_layers),
         reads=float(obs["total_counts"].sum()),
         notes=notes,
+        skipped=num_bad,
     )
 
 
@@ -166,12 +263,17 @@ def _transcript_table(
     first: Quantification, t2g: Path | None
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     names = [text_of(name) for name in first.transcripts]
-    genes, notes = genes_or_own(t2g, names)
-    columns = {"gene": pd.Categorical(genes), "length": first.lengths}
+    genes, gene_names, notes = genes_or_own(t2g, names)
+    columns = {"gene": pd.Categorical(genes)}
+    if gene_names is not None:
+        columns["gene_name"] = pd.Categorical(gene_names)
+    columns["length"] = first.lengths
     return pd.DataFrame(columns, index=pd.Index(names)), notes
 
 
-def _provenance(t2g: Path | None, obs: Path | None, options: ImportOptions) -> dict[str, object]:
+def _provenance(
+    t2g: Path | None, obs: Path | None, options: ImportOptions, bad: BadCells
+) -> dict[str, object]:
     """Describe the import, without the options not given: h5ad has no None."""
     values = {
         "exvae_version": version("exvae"),
@@ -179,31 +281,41 @@ def _provenance(t2g: Path | None, obs: Path | None, options: ImportOptions) -> d
         "obs": None if obs is None else obs.name,
         "max_bootstraps": options.max_bootstraps,
         "layers": options.num_layers,
+        "sheet": None if options.sheet is None else options.sheet.name,
+        "bad_cells": np.array(bad.names, dtype=object) if len(bad) else None,
     }
     return {name: value for name, value in values.items() if value is not None}
 
 
 class _KnownOfCells:
-    """Facts about each cell, gathered while cells are read."""
+    """Facts about each good cell, gathered while cells are read."""
 
     def __init__(self, num_isoforms: int) -> None:
         self.effective_lengths = np.zeros(num_isoforms)
+        self.names: list[str] = []
         self._rows: list[tuple[int, float, str, str, str]] = []
         self._off_centre: list[tuple[str, float]] = []
+        self._noted: dict[str, list[str]] = {}
 
     def add(self, name: str, row: CellRows) -> None:
         self.effective_lengths += row.effective_lengths
+        self.names.append(name)
         about = (row.num_bootstraps, row.total_counts)
         self._rows.append((*about, row.quantifier, row.version, row.replicates))
         if not row.is_centred:
             self._off_centre.append((name, row.displaced))
+        for note in row.notes:
+            self._noted.setdefault(note, []).append(name)
 
-    def columns(self, names: Sequence[str]) -> pd.DataFrame:
-        table = pd.DataFrame(self._rows, columns=list(OBS_COLUMNS), index=pd.Index(names))
+    def columns(self) -> pd.DataFrame:
+        table = pd.DataFrame(self._rows, columns=list(OBS_COLUMNS), index=pd.Index(self.names))
         table["n_bootstraps"] = table["n_bootstraps"].astype(np.int32)
         return table.astype(dict.fromkeys(OBS_COLUMNS[2:], "category"))
 
-    def notes(self, num_cells: int) -> Iterator[str]:
+    def notes(self) -> Iterator[str]:
+        num_cells = len(self.names)
+        for note, names in self._noted.items():
+            yield f"in {len(names)} of {num_cells} cells, the first {names[0]}, {note}"
         gibbs = sum(row[-1] != "bootstrap" for row in self._rows)
         if gibbs:
             yield (

@@ -13,9 +13,15 @@ import numpy as np
 
 from ..errors import DataError
 
-AGAIN = "quantify the cell again or leave it out"
+LEAVE_OUT = "leave it out (--skip-bad)"
+QUANTIFY = "quantify the cell again"
+AGAIN = f"{QUANTIFY} or {LEAVE_OUT}"
 # Transcripts per million sum to a million, but for the rounding of printed numbers.
 _MILLION, _ROUNDING = 1e6, 10.0
+
+
+class NeedsPackage(DataError):
+    """A format that an optional package reads, which is not installed; no cell is to blame."""
 
 
 class Quantification(NamedTuple):
@@ -34,9 +40,12 @@ class Quantification(NamedTuple):
     bootstraps
         Bootstrap estimates (reads), at least one, shape (bootstraps, isoforms), float32.
     quantifier, version
-        ``kallisto`` or ``salmon``, and its version, empty if unknown.
+        ``kallisto``, ``salmon``, ``oarfish`` or ``piscem-infer``, and its version, empty if
+        unknown.
     replicates
         Kind of the bootstraps: ``bootstrap``, or ``gibbs``, draws from salmon's posterior.
+    notes
+        Remarks on files that only inform, without their folder.
     """
 
     transcripts: np.ndarray
@@ -47,6 +56,22 @@ class Quantification(NamedTuple):
     quantifier: str
     version: str
     replicates: str = "bootstrap"
+    notes: tuple[str, ...] = ()
+
+
+class Look(NamedTuple):
+    """What a first look at the files of a cell tells.
+
+    Attributes
+    ----------
+    version
+        Version of the quantifier, empty if unknown.
+    num_bootstraps
+        Number of bootstraps.
+    """
+
+    version: str
+    num_bootstraps: int
 
 
 def text_of(name: bytes) -> str:
@@ -54,7 +79,7 @@ def text_of(name: bytes) -> str:
     return name.decode(errors="backslashreplace")
 
 
-def check_values(directory: Path, cell: Quantification) -> None:
+def check_values(path: Path, cell: Quantification) -> None:
     """Raise a DataError unless estimates and bootstraps are finite and not negative."""
     for what, values in (("estimate", cell.counts), ("bootstrap", cell.bootstraps)):
         # The smallest and largest of values with a NaN are NaN.
@@ -63,13 +88,13 @@ def check_values(directory: Path, cell: Quantification) -> None:
             name = text_of(cell.transcripts[wrong[-1]])
             number = f" {wrong[0]}" if what == "bootstrap" else ""
             raise DataError(
-                f"{directory}: {what}{number} of {name} is {values[tuple(wrong)]}, which is no "
+                f"{path}: {what}{number} of {name} is {values[tuple(wrong)]}, which is no "
                 f"count; {AGAIN}"
             )
 
 
 def check_counts(
-    directory: Path,
+    path: Path,
     counts: np.ndarray,
     reads: float | None,
     tpm: Callable[[], np.ndarray] | None = None,
@@ -78,8 +103,8 @@ def check_counts(
 
     Parameters
     ----------
-    directory
-        Directory of the cell, for the message.
+    path
+        Place of the cell, for the message.
     counts
         Estimated counts (reads), shape (isoforms,).
     reads
@@ -88,14 +113,14 @@ def check_counts(
         Function that reads the transcripts per million, shape (isoforms,).
     """
     if not counts.any():
-        raise DataError(f"{directory}: is a cell without reads; leave it out")
+        raise no_reads(path)
     total = counts.sum(dtype=np.float64)
     if abs(total - _MILLION) > _ROUNDING:
         return
     contradicted = reads is not None and abs(total - reads) > 0.01 * total
     if contradicted or (tpm is not None and np.array_equal(counts, tpm())):
         raise DataError(
-            f"{directory}: the counts sum to a million and so are transcripts per million (TPM); "
+            f"{path}: the counts sum to a million and so are transcripts per million (TPM); "
             "give estimated counts (reads), as kallisto and salmon write them"
         )
 
@@ -110,11 +135,11 @@ def require_distinct(path: Path, transcripts: np.ndarray) -> None:
         )
 
 
-def reordered(directory: Path, cell: Quantification, transcripts: np.ndarray) -> Quantification:
+def reordered(path: Path, cell: Quantification, transcripts: np.ndarray) -> Quantification:
     """Put the values of a cell in the order of ``transcripts``, shape (isoforms,)."""
     if np.array_equal(cell.transcripts, transcripts):
         return cell
-    order = positions_of(directory, cell.transcripts, transcripts, "the other cells")
+    order = positions_of(path, cell.transcripts, transcripts, "the other cells")
     return cell._replace(
         transcripts=transcripts,
         lengths=cell.lengths[order],
@@ -155,6 +180,11 @@ def positions_of(path: Path, found: np.ndarray, wanted: np.ndarray, other: str) 
     return order[np.searchsorted(found, wanted, sorter=order)]
 
 
-def no_bootstraps(directory: Path, remedy: str) -> DataError:
+def no_reads(path: Path) -> DataError:
+    """Make the error for a cell without reads."""
+    return DataError(f"{path}: is a cell without reads; {LEAVE_OUT}")
+
+
+def no_bootstraps(path: Path, remedy: str, detail: str = "") -> DataError:
     """Make the error for a cell without bootstraps."""
-    return DataError(f"{directory}: has no bootstraps; {remedy}")
+    return DataError(f"{path}: has no bootstraps{detail}; {remedy}")

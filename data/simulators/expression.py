@@ -174,11 +174,12 @@ def add_batches(
     generator: np.random.Generator,
     *,
     effect_size: float = 1.0,
+    depth_ratio: float = 1.0,
 ) -> GeneExpression:
     """Sequence cells in batches that scale genes, see ``obs["batch"]``.
 
     Effects are SymSim's (:func:`~exvae.data.simulators.symsim.batches.draw_batches`), on
-    molecules; the expected reads of cells do not change.
+    molecules. The expected reads of cells change only by the depth of their batch.
 
     Parameters
     ----------
@@ -186,11 +187,15 @@ def add_batches(
         Number of batches; one changes nothing.
     effect_size
         Log2 of the largest factor, before factors of a gene are given a geometric mean of 1.
+    depth_ratio
+        Depth of the last batch over the depth of the first, which keeps its own; those between
+        are spaced evenly on the scale of logarithms.
     """
     molecules = expression.molecules
     batches, log2_factors = draw_batches(*molecules.shape, num_batches, effect_size, generator)
     scaled = molecules * np.exp2(log2_factors)[batches]
-    scaled *= molecules.sum(1, keepdims=True) / scaled.sum(1, keepdims=True)
+    depths = depth_ratio ** (np.arange(num_batches) / max(num_batches - 1, 1))
+    scaled *= depths[batches, None] * molecules.sum(1, keepdims=True) / scaled.sum(1, keepdims=True)
     names = np.array([f"batch_{number}" for number in batches])
     return expression._replace(
         molecules=scaled,
@@ -199,5 +204,6 @@ def add_batches(
             **expression.provenance,
             "batches": num_batches,
             "batch_effect_size": effect_size,
+            "batch_depth_ratio": depth_ratio,
         },
     )

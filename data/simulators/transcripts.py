@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import DataError
-from ..quantified.annotations import genes_or_own
+from ..quantified.genes import genes_or_own
 
 BASES = b"ACGT"
 
@@ -53,7 +53,7 @@ def read_transcripts(path: Path, t2g: Path | None) -> tuple[Transcripts, tuple[s
         FASTA, also compressed by gzip; a name ends at the first blank.
     t2g
         Table of transcripts and genes, see
-        :func:`~exvae.data.quantified.annotations.read_genes`; None takes every transcript for
+        :func:`~exvae.data.quantified.genes.read_genes`; None takes every transcript for
         a gene of its own.
 
     Returns
@@ -71,7 +71,7 @@ def read_transcripts(path: Path, t2g: Path | None) -> tuple[Transcripts, tuple[s
     """
     sequences = _read_fasta(path)
     names = list(sequences)
-    genes, notes = genes_or_own(t2g, names)
+    genes, _, notes = genes_or_own(t2g, names)
     return Transcripts(np.array(names), genes, tuple(sequences.values())), notes
 
 

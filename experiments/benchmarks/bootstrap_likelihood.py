@@ -21,10 +21,10 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from exvae.data.bootstraps import BootstrapMean, BootstrapSummary
+from exvae.data.genes import Genes
 from exvae.models.distributions.bootstrap_zinb import ERRORS, NOISES, BootstrapZINB
 from exvae.models.distributions.gamma_poisson import BootstrapGammaPoisson
 from exvae.models.distributions.gene_reads import BootstrapGeneReads, Division
-from exvae.models.distributions.genes import Genes
 from exvae.models.distributions.negative_binomial import ZINB
 
 # Entries of the slice on which the paper's grid is timed.

@@ -105,12 +105,12 @@ class _WatchedDocuments(Subset):
         self.checkpoint = checkpoint
         self.batches = 0
 
-    def batch(self, positions: np.ndarray) -> tuple:
+    def minibatch(self, positions: np.ndarray) -> tuple:
         """Gather a minibatch."""
         if self.batches % self.every == 0 and self.batches:
             self.checkpoint()
         self.batches += 1
-        return super().batch(positions)
+        return super().minibatch(positions)
 
 
 def make_exvae(task: Task) -> Method:

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
 from ..drawing.panels import Curve
+from .settings import REPLICATES
+from .verdicts import LEVELS, Judge, Verdict
 
 # Quantiles at the ends of the band of replicated curves.
 BAND = (0.025, 0.975)
@@ -40,7 +42,7 @@ class Replication:
     """
 
     latents: str = "posterior"
-    num_replicates: int = 100
+    num_replicates: int = REPLICATES
     seed: int = 0
 
 
@@ -57,32 +59,57 @@ class DataStatistics(Protocol):
         """Give x and y of each panel by its title; x is the same for all data sets."""
 
 
-class Check(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class Check:
     """Observed beside replicated data.
 
     Attributes
     ----------
     statistics
         A row for each: ``statistic``, ``observed``, ``replicated_mean``, ``replicated_sd``,
-        ``p_value``.
+        ``p_value``, ``panel``, and the verdict in ``level``, ``short`` and ``verdict``, see
+        :class:`~exvae.experiments.checks.verdicts.Verdict`.
     curves
         A row for each panel and x: ``panel``, ``x``, ``observed``, and ``low``, ``middle`` and
         ``high``, quantiles of the replicates at :data:`BAND` and 1/2.
+    scope
+        The data checked and the number of replicates, in words.
     """
 
     statistics: pd.DataFrame
     curves: pd.DataFrame
+    scope: str = ""
 
     @property
     def p_values(self) -> dict[str, float]:
         """The p-values by statistic."""
         return dict(zip(self.statistics["statistic"], self.statistics["p_value"], strict=True))
 
+    @property
+    def verdicts(self) -> pd.DataFrame:
+        """Columns ``statistic``, ``level``, ``short`` and ``verdict``."""
+        return self.statistics[["statistic", *Verdict._fields]]
+
+    def short_verdict(self, panel: str) -> str:
+        """Worst of the verdicts that belong to a panel, in a few words; empty if there is none."""
+        own = self.statistics[self.statistics["panel"] == panel]
+        if own.empty:
+            return ""
+        # The first of equals.
+        return own["short"].iloc[own["level"].map(LEVELS.index).to_numpy().argmax()]
+
+    def __repr__(self) -> str:
+        """Give the verdicts, a line for each statistic."""
+        rows = zip(self.statistics["statistic"], self.statistics["verdict"], strict=True)
+        lines = [f"{name}: {verdict}" for name, verdict in rows]
+        return "\n".join([*lines, *filter(None, [self.scope])])
+
 
 def check_blocks(
     new_statistics: Callable[[], DataStatistics],
     blocks: Iterable[tuple[int, Sequence[Any]]],
     num_replicates: int,
+    judge: Judge,
 ) -> Check:
     """Compare observed with replicated data that pass block by block, in any order.
 
@@ -95,30 +122,31 @@ def check_blocks(
         set, and the replicates have the numbers from 1 on.
     num_replicates
         Number of replicated data sets, at least 2.
+    judge
+        Gives the verdicts.
     """
     data_sets = [new_statistics() for _ in range(num_replicates + 1)]
     for number, block in blocks:
         data_sets[number].add(*block)
     observed, *replicated = data_sets
-    return compare(observed, replicated)
+    return compare(observed, replicated, judge)
 
 
-def compare(observed: DataStatistics, replicated: Sequence[DataStatistics]) -> Check:
+def compare(observed: DataStatistics, replicated: Sequence[DataStatistics], judge: Judge) -> Check:
     """Compare one observed data set with at least two replicated ones."""
     drawn = pd.DataFrame([each.scalars() for each in replicated])
     # Some statistics of too little data cannot be computed.
     found = pd.Series(observed.scalars()).dropna()
     drawn = drawn[found.index]
-    statistics = pd.DataFrame(
-        {
-            "observed": found,
-            "replicated_mean": drawn.mean(),
-            "replicated_sd": drawn.std(ddof=1),
-            "p_value": [p_value(found[name], drawn[name].to_numpy()) for name in found.index],
-        }
-    )
-    statistics = statistics.rename_axis("statistic").reset_index()
-    return Check(statistics, _compare_curves(observed.curves(), [e.curves() for e in replicated]))
+    rows = []
+    for name, value in found.items():
+        mean, p = drawn[name].mean(), p_value(value, drawn[name].to_numpy())
+        verdict = judge.verdict(name, value, mean, p, len(replicated))
+        row = {"statistic": name, "observed": value, "replicated_mean": mean}
+        row |= {"replicated_sd": drawn[name].std(ddof=1), "p_value": p}
+        rows.append({**row, "panel": judge.readings[name].panel, **verdict._asdict()})
+    curves = _compare_curves(observed.curves(), [each.curves() for each in replicated])
+    return Check(pd.DataFrame(rows), curves)
 
 
 def p_value(observed: float, replicated: np.ndarray) -> float:

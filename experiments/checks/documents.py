@@ -7,6 +7,7 @@ and the frequencies of words.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,25 +19,23 @@ from ..lda.completion import INFERENCE_BATCH, batches
 from ..lda.fitting import LDAFit, chosen_documents
 from .bins import LogBins, ratio
 from .comparison import Check, Replication, check_blocks
+from .document_readings import BURSTS, DISTINCT, FREQUENCY, GROUPS, READINGS, SPREAD, TOP
+from .verdicts import Judge
 
 # Word probabilities of topics that are drawn at once.
 _BLOCK = 1 << 23
-# Groups of documents by their length.
-_GROUPS = ("short", "medium", "long")
 
 _LENGTHS = LogBins(0, 6, 5)  # words of a document
 _COUNTS = LogBins(0, 9, 5)  # of a word in the corpus
 _RANKS = LogBins(0, 7, 10)
 
-_FREQUENCY, _SPREAD, _BURSTS = "word frequency", "documents that hold a word", "bursts of words"
-_DISTINCT, _TOP = "distinct words by length", "most frequent word by length"
 _COUNT, _LENGTH = "occurrences of the word in the corpus", "words of the document"
 PANELS = (
-    Panel(_FREQUENCY, "rank of the word", "share of all words", "xy"),
-    Panel(_SPREAD, _COUNT, "share of the documents", "xy"),
-    Panel(_BURSTS, _COUNT, "variance / mean over documents", "xy"),
-    Panel(_DISTINCT, _LENGTH, "distinct words / words"),
-    Panel(_TOP, _LENGTH, "share of the most frequent word"),
+    Panel(FREQUENCY, "rank of the word", "share of all words", "xy"),
+    Panel(SPREAD, _COUNT, "share of the documents", "xy"),
+    Panel(BURSTS, _COUNT, "variance / mean over documents", "xy"),
+    Panel(DISTINCT, _LENGTH, "distinct words / words"),
+    Panel(TOP, _LENGTH, "share of the most frequent word"),
 )
 
 
@@ -58,7 +57,7 @@ class DocumentStatistics:
         self.counts, self.squares, self.holders = np.zeros((3, vocabulary_size))
         # By length: documents, their distinct words / words, and the share of their top word.
         self.documents, self.distinct, self.top = np.zeros((3, _LENGTHS.size))
-        self.groups, self.distinct_of_groups = np.zeros((2, len(_GROUPS)))
+        self.groups, self.distinct_of_groups = np.zeros((2, len(GROUPS)))
 
     def add(self, words: np.ndarray, offsets: np.ndarray) -> None:
         """Take in documents.
@@ -86,8 +85,8 @@ class DocumentStatistics:
         self.distinct += _LENGTHS.sums(lengths, distinct)
         self.top += _LENGTHS.sums(lengths, largest / np.maximum(lengths, 1))
         group = np.searchsorted(self.bounds, lengths, side="left")
-        self.groups += np.bincount(group, minlength=len(_GROUPS))
-        self.distinct_of_groups += np.bincount(group, distinct, len(_GROUPS))
+        self.groups += np.bincount(group, minlength=len(GROUPS))
+        self.distinct_of_groups += np.bincount(group, distinct, len(GROUPS))
 
     @property
     def _bursts(self) -> np.ndarray:
@@ -111,7 +110,7 @@ class DocumentStatistics:
             ),
             "share of a document's most frequent word, mean": self.top.sum() / self.num_documents,
         }
-        for name, value in zip(_GROUPS, distinct, strict=True):
+        for name, value in zip(GROUPS, distinct, strict=True):
             if not np.isnan(value):
                 found[f"distinct words / words of {name} documents, mean"] = value
         return {name: float(value) for name, value in found.items()}
@@ -126,11 +125,11 @@ class DocumentStatistics:
         number = _COUNTS.sums(counts)
         holders = _COUNTS.sums(counts, self.holders[seen] / self.num_documents)
         return {
-            _FREQUENCY: (_RANKS.centres, np.where(of_ranks > 0, of_ranks, np.nan)),
-            _SPREAD: (_COUNTS.centres, ratio(holders, number)),
-            _BURSTS: (_COUNTS.centres, ratio(_COUNTS.sums(counts, self._bursts[seen]), number)),
-            _DISTINCT: (_LENGTHS.centres, ratio(self.distinct, self.documents)),
-            _TOP: (_LENGTHS.centres, ratio(self.top, self.documents)),
+            FREQUENCY: (_RANKS.centres, np.where(of_ranks > 0, of_ranks, np.nan)),
+            SPREAD: (_COUNTS.centres, ratio(holders, number)),
+            BURSTS: (_COUNTS.centres, ratio(_COUNTS.sums(counts, self._bursts[seen]), number)),
+            DISTINCT: (_LENGTHS.centres, ratio(self.distinct, self.documents)),
+            TOP: (_LENGTHS.centres, ratio(self.top, self.documents)),
         }
 
 
@@ -161,11 +160,14 @@ def check_documents(
     corpus = chosen_documents(fit, corpus, split)
     bounds = tuple(np.quantile(corpus.lengths, (1 / 3, 2 / 3)))
     torch.manual_seed(replication.seed)
-    return check_blocks(
+    check = check_blocks(
         lambda: DocumentStatistics(corpus.vocabulary_size, bounds),
         _blocks(fit, corpus, replication),
         replication.num_replicates,
+        Judge("documents", READINGS, fit.options),
     )
+    scope = f"documents: {corpus.num_documents}; replicates: {replication.num_replicates}"
+    return replace(check, scope=scope)
 
 
 def _blocks(
@@ -199,17 +201,6 @@ def replicate_documents(
         ``posterior`` or ``prior``.
     num_replicates
         Number of times that each document is replicated.
-
-    Parameters
-    ----------
-    fit
-        The fit.
-    corpus
-        In the vocabulary of the fit.
-    latents
-        As for :func:`check_documents`.
-    num_replicates
-        Of all the documents.
     values_at_once
         Word probabilities of topics that are drawn at once.
     block_size

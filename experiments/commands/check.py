@@ -10,9 +10,9 @@ import typer
 
 from ...data.errors import DataError
 from ...data.files import require_folder
-from .isoforms import CellsFile
-from .lda import Corpus, DropUnknown
-from .options import Device, Fit, Json, Seed
+from ..checks.settings import MAX_CELLS, REPLICATES
+from .corpora import CorpusPath, DropUnknown, Id, Label, Text, read_for
+from .options import CellsFile, Device, Fit, Json, Seed
 from .reports import report
 
 if TYPE_CHECKING:
@@ -35,26 +35,33 @@ Latents = Annotated[
     ),
 ]
 Replicates = Annotated[
-    int, typer.Option(min=2, metavar="R", help="Number of data sets to generate.")
+    int,
+    typer.Option(
+        min=2,
+        metavar="R",
+        help="Number of data sets to generate; p-values are told apart by 1 / (R + 1).",
+    ),
 ]
 
 
 def check_documents(
     fit: Fit,
-    corpus: Corpus,
+    corpus: CorpusPath,
     out: Out,
     split: Annotated[
         Literal["train", "val", "test", "all"], typer.Option(help="Documents to check.")
     ] = "test",
     latents: Latents = "posterior",
-    replicates: Replicates = 100,
+    replicates: Replicates = REPLICATES,
+    text: Text = "text",
+    label: Label = None,
+    id: Id = None,
     drop_unknown: DropUnknown = False,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Compare documents with documents that the fit generates: word frequencies and bursts."""
-    from ...data.corpus_formats import read_corpus
     from ..checks import documents
     from ..checks.comparison import Replication
     from ..lda import fitting as lda
@@ -63,7 +70,7 @@ def check_documents(
     loaded = lda.load(fit, device)
     check = documents.check_documents(
         loaded,
-        read_corpus(corpus, loaded.vocabulary, drop_unknown),
+        read_for(loaded, corpus, text, label, id, drop_unknown=drop_unknown),
         split=split,
         replication=Replication(latents, replicates, seed),
     )
@@ -78,7 +85,11 @@ def check_cells(
         Literal["all", "train", "held-out"], typer.Option(help="Cells to check.")
     ] = "all",
     latents: Latents = "posterior",
-    replicates: Replicates = 100,
+    replicates: Replicates = REPLICATES,
+    max_cells: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Of more cells N, drawn at random, are checked."),
+    ] = MAX_CELLS,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
@@ -96,6 +107,7 @@ def check_cells(
         read_cells(cells, loaded.batch_key),
         subset=subset,
         replication=Replication(latents, replicates, seed),
+        max_cells=max_cells,
     )
     _report(check, checks.PANELS, out, as_json=json)
 
@@ -107,7 +119,7 @@ def _make(folder: Path) -> None:
 
 
 def _report(check: Check, panels: Sequence[Panel], out: Path, *, as_json: bool) -> None:
-    """Write picture and numbers, and print p-values and paths."""
+    """Write picture and numbers, and print verdicts and paths."""
     from ..drawing.checks import draw_check
     from ..drawing.saving import save, save_table
 
@@ -121,4 +133,12 @@ def _report(check: Check, panels: Sequence[Panel], out: Path, *, as_json: bool) 
     for path, table in tables.items():
         save_table(table, path)
     files = [str(path) for path in (picture, *tables)]
-    report({"p_values": check.p_values, "files": files}, as_json=as_json)
+    if as_json:
+        verdicts = dict(
+            zip(check.statistics["statistic"], check.statistics["verdict"], strict=True)
+        )
+        values = {"p_values": check.p_values, "verdicts": verdicts, "scope": check.scope}
+        report({**values, "files": files}, as_json=True)
+        return
+    print(check)
+    report({"files": files}, as_json=False)

@@ -8,14 +8,12 @@ from typing import Annotated
 
 import typer
 
-from .options import Json
+from .options import CellsFile, Json
 from .reports import report
 
 
 def filter_isoforms(
-    cells: Annotated[
-        Path, typer.Argument(metavar="CELLS.h5ad", help="Cells, from exvae isoforms import.")
-    ],
+    cells: CellsFile,
     out: Annotated[Path, typer.Option(metavar="OUT.h5ad", help="The file to write.")],
     min_cells: Annotated[
         int,

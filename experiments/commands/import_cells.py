@@ -4,57 +4,126 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .reports import report
+from .options import existing_folders
+from .reports import report, tell
+
+
+def _folders(paths: list[Path] | None) -> list[Path]:
+    return existing_folders(paths or [])
+
+
+Directories = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[DIR...]",
+        help="Output folder of kallisto quant or salmon quant, or a folder of such folders.",
+        callback=_folders,
+    ),
+]
+Out = Annotated[Path | None, typer.Option(metavar="CELLS.h5ad", help="The file to write.")]
+Sheet = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.csv", help="Table with the columns name and path, a row for each cell."
+    ),
+]
+Genes = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Table of transcript and gene, separated by a tab."),
+]
+Obs = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.csv", help="Table of cells; the first column has their names."),
+]
+ObsKey = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="Column of --obs with the names, if not the first."),
+]
+OnlyListed = Annotated[bool, typer.Option("--only-listed", help="Leave out cells not in --obs.")]
+SkipBad = Annotated[
+    bool,
+    typer.Option("--skip-bad", help="Go on without bad cells, and list them in bad_cells.csv."),
+]
+MaxBootstraps = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="B", help="Read the first B of each cell; by default all."),
+]
+Layers = Annotated[
+    int | None,
+    typer.Option(
+        min=0, metavar="L", help="Keep the first L bootstraps beside the statistics of all."
+    ),
+]
+Processes = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="Processes that read; by default one per core, if it pays."
+    ),
+]
+List = Annotated[
+    bool, typer.Option("--list", help="Show cells, formats and problems; write nothing.")
+]
 
 
 def import_cells(
-    directories: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="DIR...",
-            help="Output folder of kallisto quant or salmon quant, or a folder of such folders.",
-        ),
-    ],
-    out: Annotated[Path, typer.Option(metavar="CELLS.h5ad", help="The file to write.")],
-    t2g: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Table of transcript and gene, separated by a tab."),
-    ] = None,
-    obs: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.csv", help="Table of cells; the first column has their names."),
-    ] = None,
-    max_bootstraps: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="B", help="Read the first B of each cell; by default all."),
-    ] = None,
-    layers: Annotated[
-        int | None,
-        typer.Option(
-            min=0, metavar="L", help="Keep the first L bootstraps beside the statistics of all."
-        ),
-    ] = None,
-    processes: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="Processes that read; by default one per core, if it pays."
-        ),
-    ] = None,
+    directories: Directories = None,
+    out: Out = None,
+    sheet: Sheet = None,
+    t2g: Genes = None,
+    obs: Obs = None,
+    obs_key: ObsKey = None,
+    only_listed: OnlyListed = False,
+    skip_bad: SkipBad = False,
+    max_bootstraps: MaxBootstraps = None,
+    layers: Layers = None,
+    processes: Processes = None,
+    list_only: List = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Import cells that kallisto or salmon quantified with bootstraps."""
+    if not directories and sheet is None:
+        raise typer.BadParameter("give folders of cells, or --sheet")
+    if list_only:
+        _show(directories or [], sheet, json)
+        return
+    if out is None:
+        raise typer.BadParameter("give --out CELLS.h5ad, or --list to see the cells")
     from ...data.quantified import importing
 
-    options = importing.ImportOptions(max_bootstraps, layers, processes)
-    summary = importing.import_cells(directories, out, t2g, obs, options)
-    for note in summary.notes:
-        print("exvae:", " ".join(note.split()), file=sys.stderr)
+    options = importing.ImportOptions(
+        max_bootstraps, layers, processes, skip_bad, sheet, obs_key, only_listed
+    )
+    summary = importing.import_cells(directories or [], out, t2g, obs, options)
+    tell(summary.notes)
     values = {"out": os.fspath(out), **summary._asdict()}
     del values["notes"]
     report(values, as_json=json)
+
+
+def _show(directories: list[Path], sheet: Path | None, as_json: bool) -> None:
+    """Print a table of the cells, or one JSON object."""
+    from ...data.quantified.overview import ListedCell, list_cells
+
+    cells, notes = list_cells(directories, sheet)
+    tell(notes)
+    num_bad = sum(bool(cell.problem) for cell in cells)
+    values = {"cells": len(cells), "with_problems": num_bad}
+    if as_json:
+        report({**values, "table": [cell._asdict() for cell in cells]}, as_json=True)
+        return
+    shown = [name for name in ListedCell._fields if name != "path"]
+    rows = [
+        ["" if value is None else str(value) for value in map(cell._asdict().get, shown)]
+        for cell in cells
+    ]
+    widths = [max(map(len, column)) for column in zip(shown, *rows, strict=True)]
+    for row in (shown, *rows):
+        padded = (f"{text:<{width}}" for text, width in zip(row, widths, strict=True))
+        print("  ".join(padded).rstrip())
+    print()
+    report(values, as_json=False)

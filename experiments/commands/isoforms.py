@@ -3,17 +3,16 @@
 # Heavy imports are local so that the command line starts fast.
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from typer.core import TyperCommand
 
 from ...data.files import require_folder
 from ..isoforms import settings
 from .options import (
+    CellsFile,
     Device,
     Epochs,
     Fit,
@@ -26,7 +25,7 @@ from .options import (
     Set,
     parse_settings,
 )
-from .reports import report, report_fit
+from .reports import report, report_fit, tell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,39 +34,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Isoform expression of cells from bootstraps.", no_args_is_help=True)
 
-CellsFile = Annotated[
-    Path, typer.Argument(metavar="CELLS.h5ad", help="Cells, from exvae isoforms import.")
-]
 Samples = Annotated[int, typer.Option(min=1, help="Number of draws of the latent variables.")]
-
-
-class ManyQuantiles(TyperCommand):
-    """A command whose option ``--quantiles`` takes all numbers up to the next option."""
-
-    def parse_args(self, context, arguments: list[str]) -> list[str]:
-        """Repeat the option before each of its numbers."""
-        repeated, within = [], False
-        for argument in arguments:
-            if argument == "--quantiles":
-                within = True
-                continue
-            within = within and not argument.startswith("-")
-            repeated += ["--quantiles", argument] if within else [argument]
-        return super().parse_args(context, repeated)
-
-
-def _tell_of_genes(cells: Cells) -> None:
-    """Tell if each isoform is taken as a gene of its own, and why."""
-    if cells.genes is None:
-        reason = "var has no column gene (exvae isoforms import --t2g makes one)"
-    elif not cells.keeps_bootstraps:
-        reason = "no two bootstraps are kept (import --layers 5 keeps some)"
-    else:
-        return
-    print(
-        f"exvae: {cells.source}: each isoform is taken as a gene of its own: {reason}",
-        file=sys.stderr,
-    )
 
 
 @app.command()
@@ -134,17 +101,15 @@ def fit(
     from ...data.h5ad.reading import read_cells
     from ..fitting.training import TrainingConfig
     from ..isoforms import fitting
+    from ..isoforms.notes import notes_of_cells
 
-    options = parse_settings(set_)
-    options |= {k: v for k, v in (("error", error), ("noise", noise)) if v is not None}
+    apart = ("model", "guide", "pooling", "decoder")
+    options = parse_settings(set_, apart, error=error, noise=noise)
     config = settings.IsoformConfig(model, guide, pooling, decoder, options, encoder_bootstraps)
     training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
     data = read_cells(cells, batch_key)
     groups = _groups(data, label or batch_key)
-    if model == "scvi" and (data.counts.data % 1).any():
-        print(f"exvae: {cells}: X holds fractions; scVI takes them rounded", file=sys.stderr)
-    if model == settings.IsoformConfig.model and data.summary is not None:
-        _tell_of_genes(data)
+    tell(notes_of_cells(data, fitting.class_of_model(config)))
     result = fitting.fit(
         data,
         config,
@@ -169,7 +134,7 @@ def _report_fit(
     """Draw a finished fit and print its result."""
     import numpy as np
 
-    from ..drawing.isoforms import draw_states
+    from ..drawing.embeddings import draw_states
     from ..drawing.saving import save
     from ..drawing.training import draw_training
     from ..fitting import fits
@@ -239,47 +204,33 @@ def evaluate(
     report(measured, as_json=json)
 
 
-@app.command(cls=ManyQuantiles)
-def export(
-    fit: Fit,
-    cells: CellsFile,
-    out: Annotated[Path, typer.Option(metavar="OUT.h5ad", help="The file to write.")],
-    quantiles: Annotated[
-        list[float], typer.Option(metavar="Q...", help="Probabilities of exported quantiles.")
-    ] = list(settings.QUANTILES),  # noqa: B006  (read only)
-    samples: Samples = settings.POSTERIOR_SAMPLES,
-    seed: Seed = 0,
-    device: Device = "auto",
-    json: Json = False,
-) -> None:
-    """Export cells with their states and expression to an .h5ad for scanpy."""
-    from ..isoforms import exporting, fitting
-
-    loaded = fitting.load(fit, device)
-    written = exporting.export(
-        loaded, cells, out, quantiles=quantiles, num_samples=samples, seed=seed
-    )
-    report(written, as_json=json)
-
-
 @app.command()
 def gene(
     exported: Annotated[
         Path, typer.Argument(metavar="OUT.h5ad", help="Cells, from exvae isoforms export.")
     ],
-    name: Annotated[str, typer.Argument(metavar="GENE", help="Name of a gene or isoform.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="GENE...", help="Names of genes or isoforms.")
+    ],
     out: Annotated[Path, typer.Option(metavar="GENE.png", help="The picture to write.")],
     group: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Column of obs to group the cells by.")
     ] = None,
+    max_isoforms: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Isoforms of a gene to draw, the most expressed."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Draw the expression of a gene's isoforms in every cell, with intervals."""
-    from ..drawing.isoforms import draw_gene
+    """Draw the isoforms of genes in every cell, with intervals."""
+    from .. import pl
     from ..drawing.saving import save
-    from ..isoforms.exporting import read_gene
+    from ..isoforms.exported import read_exported
+    from ..isoforms.notes import model_of, notes_of_intervals
 
     require_folder(out)
-    table = read_gene(exported, name, group)
-    save(draw_gene(table, name), out)
-    report({"picture": str(out), "isoforms": int(table["isoform"].nunique())}, as_json=json)
+    cells, interval = read_exported(exported, names, group)
+    figure = pl.gene(cells, names, group, interval=interval, max_isoforms=max_isoforms)
+    save(figure, out)
+    tell(notes_of_intervals(model_of(cells)))
+    report({"picture": str(out), "isoforms": cells.n_vars}, as_json=json)

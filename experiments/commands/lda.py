@@ -11,6 +11,20 @@ from typing import Annotated, Literal
 import typer
 
 from ...data.files import require_folder
+from .corpora import (
+    CorpusPath,
+    DropUnknown,
+    Id,
+    Label,
+    MaxDf,
+    MinDf,
+    Ngrams,
+    StopWords,
+    Text,
+    Tokens,
+    read_for,
+    vocabulary_options,
+)
 from .options import (
     Device,
     Epochs,
@@ -28,20 +42,7 @@ from .reports import report, report_fit
 
 app = typer.Typer(help="Topic models of documents.", no_args_is_help=True)
 
-Corpus = Annotated[
-    Path,
-    typer.Argument(
-        metavar="CORPUS",
-        help="Corpus: tab-separated text, UCI bag of words, lda-c, folder of .txt, .npz or .h5ad.",
-    ),
-]
 Refine = Annotated[int, typer.Option(min=0, metavar="STEPS", help="Number of refinement steps.")]
-DropUnknown = Annotated[
-    bool,
-    typer.Option(
-        "--drop-unknown", help="Leave out words that are not in the vocabulary of the fit."
-    ),
-]
 
 
 @app.command()
@@ -91,7 +92,7 @@ def simulate(
 
 @app.command()
 def fit(
-    corpus: Corpus,
+    corpus: CorpusPath,
     topics: Annotated[int, typer.Option(min=1, metavar="K", help="Number of topics.")],
     out: NewFit,
     guide: Annotated[
@@ -100,6 +101,14 @@ def fit(
     ] = "exchangeable",
     pooling: Pooling = "mean",
     set_: Set = [],  # noqa: B006  (read only)
+    text: Text = "text",
+    label: Label = None,
+    id: Id = None,
+    tokens: Tokens = False,
+    stop_words: StopWords = None,
+    ngrams: Ngrams = 1,
+    min_df: MinDf = "1",
+    max_df: MaxDf = "1.0",
     epochs: Epochs = 30,
     batch_size: Annotated[int, typer.Option(min=1, help="Documents per step.")] = 128,
     learning_rate: LearningRate = 5e-3,
@@ -129,14 +138,16 @@ def fit(
     from ..drawing.training import draw_training
     from ..fitting import fits
     from ..fitting.training import TrainingConfig
-    from ..lda import fitting
+    from ..lda import fitting, tables
 
-    config = fitting.LDAConfig(topics, guide, pooling, parse_settings(set_))
+    config = fitting.LDAConfig(topics, guide, pooling, parse_settings(set_, ("guide", "pooling")))
     training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
     split = fitting.SplitConfig(seed, test_fraction, val_fraction)
-    result = fitting.fit(read_corpus(corpus), config, training, out, split=split, resume=resume)
+    words = vocabulary_options(stop_words, ngrams, min_df, max_df)
+    documents = read_corpus(corpus, text=text, label=label, id=id, tokens=tokens, **words)
+    result = fitting.fit(documents, config, training, out, split=split, resume=resume)
     pictures = [out / "topics.png", out / "training.png"]
-    save(draw_topics(fitting.top_words(fitting.load(out, device), 10)), pictures[0])
+    save(draw_topics(tables.top_words(fitting.load(out, device), 10)), pictures[0])
     metrics = fits.read_metrics(out)
     save(draw_training(metrics), pictures[1])
     report_fit(out, asdict(result), metrics, pictures, as_json=json)
@@ -145,43 +156,59 @@ def fit(
 @app.command()
 def evaluate(
     fit: Fit,
-    corpus: Corpus,
+    corpus: CorpusPath,
     split: Annotated[
         Literal["train", "val", "test", "all"], typer.Option(help="Documents to measure.")
     ] = "test",
     refine: Refine = 5,
+    text: Text = "text",
+    label: Label = None,
+    id: Id = None,
     drop_unknown: DropUnknown = False,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Measure perplexity by document completion, and the loss per token in nats."""
-    from ...data.corpus_formats import read_corpus
     from ..lda import fitting
 
     loaded = fitting.load(fit, device)
-    documents = read_corpus(corpus, loaded.vocabulary, drop_unknown)
+    documents = read_for(loaded, corpus, text, label, id, drop_unknown=drop_unknown)
     report(fitting.evaluate(loaded, documents, split=split, steps=refine, seed=seed), as_json=json)
 
 
 @app.command()
 def infer(
     fit: Fit,
-    corpus: Corpus,
+    corpus: CorpusPath,
     out: Annotated[Path, typer.Option(metavar="topics.csv", help="The table to write.")],
     refine: Refine = 5,
+    text: Text = "text",
+    label: Label = None,
+    id: Id = None,
+    uncertainty: Annotated[
+        bool,
+        typer.Option(
+            "--uncertainty",
+            help="Add standard deviations and 95 % intervals, by Gibbs sampling of each document.",
+        ),
+    ] = False,
     drop_unknown: DropUnknown = False,
+    seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Write the posterior mean topic proportions of each document to a table."""
-    from ...data.corpus_formats import read_corpus
     from ..fitting import fits
-    from ..lda import fitting
+    from ..lda import fitting, tables
 
     loaded = fitting.load(fit, device)
-    documents = read_corpus(corpus, loaded.vocabulary, drop_unknown)
-    table = fitting.topic_table(loaded, documents, steps=refine)
+    documents = read_for(loaded, corpus, text, label, id, drop_unknown=drop_unknown)
+    table = tables.topic_table(loaded, documents, steps=refine)
+    if uncertainty:
+        from ..lda.uncertainty import with_uncertainty
+
+        table = with_uncertainty(table, loaded, documents, seed=seed)
     require_folder(out)
     fits.write_atomically(out, lambda path: table.to_csv(path, float_format="%.6g"))
     report({"out": os.fspath(out), "documents": len(table)}, as_json=json)
@@ -191,18 +218,25 @@ def infer(
 def topics(
     fit: Fit,
     top: Annotated[int, typer.Option(min=1, help="Words per topic.")] = 10,
+    relevance: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Weight of a word's probability against its lift; 1 lists the most probable.",
+        ),
+    ] = 0.6,
     json: Json = False,
 ) -> None:
-    """List the most probable words of each topic, the most used topic first."""
-    from ..lda import fitting
+    """List the most relevant words of each topic, the most used topic first."""
+    from ..lda import fitting, tables
 
-    words = fitting.top_words(fitting.load(fit, "cpu"), top)
+    words = tables.top_words(fitting.load(fit, "cpu"), top, relevance=relevance)
     listed = [
         {
             "topic": int(topic),
             "weight": float(group["weight"].iloc[0]),
-            "words": group["word"].tolist(),
-            "probabilities": group["probability"].tolist(),
+            "words": group[["word", "probability"]].to_dict("records"),
         }
         for topic, group in words.groupby("topic", sort=False)
     ]
@@ -210,4 +244,5 @@ def topics(
         report({"topics": listed}, as_json=True)
         return
     for entry in listed:
-        print(f"{entry['topic']:>4}  {entry['weight']:6.1%}  {' '.join(entry['words'])}")
+        found = " ".join(own["word"] for own in entry["words"])
+        print(f"{entry['topic']:>4}  {entry['weight']:6.1%}  {found}")

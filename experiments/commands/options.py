@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,50 @@ import typer
 
 from ...data.errors import DataError
 
-Fit = Annotated[Path, typer.Argument(metavar="FIT", help="Folder of a fit.")]
+# Checked before anything heavy is imported, so that errors come at once.
+
+
+def existing_fit(folder: Path) -> Path:
+    """Return a folder; DataError if it holds no fit."""
+    if not (folder / "config.json").is_file():
+        raise DataError(f"{folder}: is no fit (config.json cannot be read); give its folder")
+    return folder
+
+
+def existing_cells(path: Path) -> Path:
+    """Return a path; DataError if it is no HDF5 file."""
+    import h5py
+
+    if not path.exists():
+        raise DataError(f"{path}: no such file; give the cells as .h5ad")
+    if not h5py.is_hdf5(path):
+        raise DataError(f"{path}: not a readable .h5ad file; give the cells as .h5ad")
+    return path
+
+
+def existing_folders(paths: list[Path]) -> list[Path]:
+    """Return paths; DataError if one is no folder."""
+    for path in paths:
+        if not path.is_dir():
+            problem = "is a file" if path.exists() else "does not exist"
+            raise DataError(f"{path}: {problem}; give directories of kallisto or salmon results")
+    return paths
+
+
+def existing_corpus(path: Path) -> Path:
+    """Return a path; DataError if there is no such file or folder."""
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder; check the path")
+    return path
+
+
+Fit = Annotated[Path, typer.Argument(metavar="FIT", help="Folder of a fit.", callback=existing_fit)]
+CellsFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="CELLS.h5ad", help="Cells, from exvae isoforms import.", callback=existing_cells
+    ),
+]
 NewFit = Annotated[Path, typer.Option(metavar="FIT", help="Folder to write.")]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Device to compute on.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all random draws.")]
@@ -29,29 +73,45 @@ Set = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Argument of the constructor of a model, decoder or guide; may be repeated.",
+        help="Argument of the constructor of a model, decoder or guide; may be repeated. VALUE is "
+        "a word or JSON: 5, 0.5, true, [64,32].",
     ),
 ]
 
 
-def parse_settings(settings: list[str]) -> dict[str, Any]:
+def parse_settings(
+    settings: list[str], apart: Sequence[str] = (), **others: str | None
+) -> dict[str, Any]:
     """Read options ``name=value``; a value that is not JSON is a string.
+
+    Parameters
+    ----------
+    settings
+        Values of ``--set``.
+    apart
+        Names that have options of their own and cannot be set.
+    **others
+        Options of the constructors that have an option of their own too; None if not given.
 
     Raises
     ------
     DataError
-        If an option has no name or no value.
+        If an option has no name or no value, is given twice, or cannot be set.
 
     Examples
     --------
     >>> parse_settings(["hidden_sizes=[64, 32]", "dispersion=batch"])
     {'hidden_sizes': [64, 32], 'dispersion': 'batch'}
     """
-    options = {}
+    options: dict[str, Any] = {name: own for name, own in others.items() if own is not None}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not (name.isidentifier() and equals and value):
             raise DataError(f"--set {setting} is not of the form NAME=VALUE")
+        if name in apart:
+            raise DataError(f"--set {setting}: {name} has an option of its own; give --{name}")
+        if name in options:
+            raise DataError(f"--set {setting}: {name} is given twice; give it once")
         try:
             options[name] = json.loads(value)
         except ValueError:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,12 @@ def report_fit(
     last = metrics.iloc[-1].to_dict()
     values = {"fit": str(folder), **result, **last, "epoch": int(last["epoch"])}
     report({**values, "pictures": [str(picture) for picture in pictures]}, as_json=as_json)
+
+
+def tell(notes: Iterable[str]) -> None:
+    """Print notes to the user on standard error, a line each."""
+    for note in notes:
+        print("exvae:", " ".join(note.split()), file=sys.stderr)
 
 
 def _flattened(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

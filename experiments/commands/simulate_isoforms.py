@@ -3,7 +3,6 @@
 # Heavy imports are local so that the command line starts fast.
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +10,7 @@ import typer
 
 from ...data.errors import DataError
 from .options import Device, Json, Seed
-from .reports import report
+from .reports import report, tell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,6 +67,12 @@ def simulate(
     batches: Annotated[
         int, typer.Option(min=1, metavar="N", help="Batches, each of which scales genes.")
     ] = 1,
+    batch_depth_ratio: Annotated[
+        float,
+        typer.Option(
+            min=1e-4, max=1e4, metavar="R", help="Depth of the last batch over that of the first."
+        ),
+    ] = 1.0,
     depth: Annotated[
         float | None,
         typer.Option(
@@ -162,7 +167,7 @@ def simulate(
             cells, cell_types or _CELL_TYPES, num_genes, depth, generator
         )
     if batches > 1:
-        drawn = add_batches(drawn, batches, generator)
+        drawn = add_batches(drawn, batches, generator, depth_ratio=batch_depth_ratio)
     options = SimulationOptions(
         num_bootstraps=bootstraps,
         num_layers=layers,
@@ -221,6 +226,5 @@ def _read(transcripts: Path, t2g: Path | None, isoforms: int | None) -> Transcri
     if isoforms is not None:
         raise DataError("--isoforms: is of simulated genes; leave it out with --transcripts")
     known, notes = read_transcripts(transcripts, t2g)
-    for note in notes:
-        print("exvae:", note, file=sys.stderr)
+    tell(notes)
     return known

@@ -1,4 +1,4 @@
-"""Pictures: functions that take tables or arrays and return matplotlib axes or a Figure.
+"""Drawing: functions that take tables or arrays and return matplotlib axes or a Figure.
 
 ======================  ==============================================================
 ``style``               colours, empty figures, labels, logarithmic axes, legends
@@ -7,7 +7,11 @@
 ``bands``               medians and ranges of replicates
 ``training``            loss and perplexity during training
 ``lda``                 topics
-``isoforms``            cell states, and the isoforms of a gene
+``proportions``         topics of documents
+``genes``               isoforms of genes in cells, and their usage in groups
+``group_means``         means of groups, and single cells, with intervals
+``embeddings``          cells in a plane
+``densities``           relative uncertainty of all entries
 ``checks``              posterior predictive checks
 ======================  ==============================================================
 

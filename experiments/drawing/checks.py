@@ -1,4 +1,4 @@
-"""Posterior predictive checks: observed curves over the band of replicates, and all p-values."""
+"""Posterior predictive checks: observed curves over the band of replicates, and all verdicts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ..checks.comparison import Check
 from .panels import Panel, frame
-from .style import BLUE, GREY, ORANGE, hide_unused, label
+from .style import BLUE, GREY, ORANGE, Picture, hide_unused, label
 
 _COLUMNS = 3
 _CURVE_HEIGHT = 3.4  # inches
@@ -32,7 +32,7 @@ def draw_check(check: Check, panels: Sequence[Panel]) -> Figure:
     panels = [panel for panel in panels if panel.title in titles]
     rows = -(-len(panels) // _COLUMNS)
     heights = [_CURVE_HEIGHT * rows, 0.34 * len(check.statistics) + 0.9]
-    figure = Figure(figsize=(13.0, sum(heights)), layout="constrained")
+    figure = Picture(figsize=(13.0, sum(heights)), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=heights)
     axes = above.subplots(rows, _COLUMNS, squeeze=False)
     for axis, panel in zip(axes.flat, panels, strict=False):
@@ -51,7 +51,8 @@ def _draw_curve(axis: Axes, check: Check, panel: Panel) -> None:
     axis.fill_between(x, table["low"], table["high"], color=BLUE, alpha=0.3, linewidth=0)
     axis.plot(x, table["middle"], "-", color=BLUE, label="replicated, 95 % and median")
     axis.plot(x, table["observed"], "o", color=ORANGE, markersize=4, label="observed")
-    frame(axis, panel)
+    verdict = check.short_verdict(panel.title)
+    frame(axis, panel._replace(title=f"{panel.title}\n{verdict}".rstrip()))
 
 
 def _draw_statistics(axis: Axes, check: Check) -> None:

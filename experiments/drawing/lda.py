@@ -5,9 +5,29 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .style import BLUE, hide_unused, new_figure
+from .style import BLUE, hide_unused, label, new_figure
 
 _COLUMNS = 5
+
+
+def draw_numbers_of_topics(table: pd.DataFrame) -> Figure:
+    """Draw perplexity and coherence against the number of topics: seeds as points, means as lines.
+
+    Parameters
+    ----------
+    table
+        Table of :meth:`exvae.TopicModel.choose_topics`: ``topics``, ``seed``, ``perplexity`` (of
+        held-out words) and ``coherence``.
+    """
+    figure, axes = new_figure(1, 2)
+    means = table.groupby("topics")[["perplexity", "coherence"]].mean()
+    names = {"perplexity": "perplexity of held-out words", "coherence": "coherence of top words"}
+    for axis, (column, name) in zip(axes[0], names.items(), strict=True):
+        axis.plot(table["topics"], table[column], "o", color=BLUE, alpha=0.5)
+        axis.plot(means.index, means[column], "-", color=BLUE)
+        axis.set_xticks(means.index)
+        label(axis, "", "number of topics", name)
+    return figure
 
 
 def draw_topics(words: pd.DataFrame) -> Figure:
@@ -16,21 +36,21 @@ def draw_topics(words: pd.DataFrame) -> Figure:
     Parameters
     ----------
     words
-        Table of :func:`~exvae.experiments.lda.fitting.top_words`: ``topic``, ``weight`` (share of
+        Table of :func:`~exvae.experiments.lda.tables.top_words`: ``topic``, ``weight`` (share of
         all words), ``rank``, ``word`` and ``probability`` (of the word in the topic).
     """
     topics = words["topic"].unique()
     columns = min(_COLUMNS, len(topics))
     rows = -(-len(topics) // columns)
     height = 0.5 + 0.17 * words["rank"].max() + 0.4 / rows
-    figure, axes = new_figure(rows, columns, width=2.6, height=height, sharex=True)
+    figure, axes = new_figure(rows, columns, width=2.1, height=height, sharex=True)
     for axis, topic in zip(axes.flat, topics, strict=False):
         table = words[words["topic"] == topic]
         axis.barh(table["rank"], table["probability"], color=BLUE)
         axis.set_yticks(table["rank"], table["word"], fontsize=8)
         axis.invert_yaxis()
         share = table["weight"].iloc[0]
-        axis.set_title(f"topic {topic} ({share:.1%} of words)", fontsize=9)
+        axis.set_title(f"topic {topic} ({share:.1%} of words)", fontsize=8)
         axis.tick_params(axis="x", labelsize=7)
         axis.spines[["top", "right"]].set_visible(False)
     hide_unused(axes, len(topics))

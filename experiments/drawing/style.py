@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from io import BytesIO
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-# Okabe & Ito's colours, told apart also by the colour-blind; more groups than colours share them.
+# Okabe & Ito's colours, told apart also by the colour-blind.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, _, BLACK = PALETTE
 GREY, LIGHT_GREY = "#666666", "#BBBBBB"
@@ -21,6 +24,47 @@ _STYLES = (
     (VERMILION, "v", "-"),
     (SKY, "P", "--"),
 )
+
+
+# Names beyond the colours take them again with the next mark, or the next hatch. Dots and thin
+# lines of yellow are hard to see on white.
+_DOT_COLOURS = (*PALETTE[:6], BLACK)
+_MARKS = ("o", "^", "s", "D", "v", "P", "X", "*")
+_HATCHES = ("", "////", "....", "xxxx", "----", "oooo")
+
+
+class Picture(Figure):
+    """A figure that notebooks show, once, though pyplot does not know of it.
+
+    Where pyplot is in use, the notebook has a way of its own to show figures and takes that.
+    """
+
+    def _repr_png_(self) -> bytes:
+        image = BytesIO()
+        self.savefig(image, format="png", bbox_inches="tight")
+        return image.getvalue()
+
+
+def group_styles(names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Colour and marker of each group, by its name and in this order; 56 are distinct."""
+    return {
+        name: {
+            "color": _DOT_COLOURS[number % len(_DOT_COLOURS)],
+            "marker": _MARKS[number // len(_DOT_COLOURS) % len(_MARKS)],
+        }
+        for number, name in enumerate(names)
+    }
+
+
+def bar_styles(names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Colour and hatch of the bars of each name, in this order; 48 are distinct."""
+    return {
+        name: {
+            "facecolor": PALETTE[number % len(PALETTE)],
+            "hatch": _HATCHES[number // len(PALETTE) % len(_HATCHES)],
+        }
+        for number, name in enumerate(names)
+    }
 
 
 def style_of(number: int) -> dict[str, str]:
@@ -38,7 +82,7 @@ def new_figure(
     sharex: bool | str = False,
     sharey: bool | str = False,
 ) -> tuple[Figure, np.ndarray]:
-    """Make a figure that pyplot does not know of.
+    """Make a figure that pyplot does not know of, and that notebooks show.
 
     Parameters
     ----------
@@ -54,7 +98,7 @@ def new_figure(
     figure, axes
         The axes have shape (rows, columns).
     """
-    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    figure = Picture(figsize=(width * columns, height * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey)
     return figure, axes
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from .style import BLUE, ORANGE, new_figure
 
@@ -82,8 +82,8 @@ def _quantities(metrics: pd.DataFrame) -> list[_Quantity]:
 
 
 def _show_plain_numbers(axis: Axes) -> None:
-    """Make y logarithmic, with whole numbers at all ticks, as it often spans no decade."""
+    """Make y logarithmic, with whole numbers at round ticks, as it often spans no decade."""
     axis.set_yscale("log")
+    axis.yaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
     axis.yaxis.set_major_formatter("{x:.0f}")
-    axis.yaxis.set_minor_formatter("{x:.0f}")
-    axis.tick_params(axis="y", which="both", labelsize=8)
+    axis.yaxis.set_minor_formatter(NullFormatter())

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from pyro.infer import SVI, TraceMeanField_ELBO
 from torch import Tensor
 
-from ...data.corpora import DocumentBatch
+from ...data.document_batches import DocumentBatch
 from ...guides.lda import LDAGuide
 from ...models.distributions.word_sets import WordSets
 from ..drawing.bands import draw_bands

@@ -15,7 +15,7 @@ import torch
 from matplotlib.figure import Figure
 from pyro.infer import SVI, TraceMeanField_ELBO
 
-from ...data.corpora import DocumentBatch
+from ...data.document_batches import DocumentBatch
 from ...data.simulators.documents import simulate_corpus
 from ...guides.lda import ExchangeableGuide, FixedLengthGuide, LDAGuide
 from ...models.lda import LDA

@@ -21,6 +21,7 @@ def fit_scvi(
     epochs: int | None,
     seed: int,
     *,
+    batches: np.ndarray | None = None,
     training: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Any:
@@ -34,6 +35,8 @@ def fit_scvi(
         Number of epochs; None lets scvi-tools choose it.
     seed
         Seed of the fit.
+    batches
+        Batch of each cell, shape (cells,); None puts all in one.
     training
         Further arguments of ``SCVI.train``.
     options
@@ -53,7 +56,9 @@ def fit_scvi(
         scvi.settings.seed = seed
         scvi.settings.verbosity = logging.ERROR  # otherwise its messages mix with the results
         cells = anndata.AnnData(counts.astype(np.float32))
-        scvi.model.SCVI.setup_anndata(cells)
+        if batches is not None:
+            cells.obs["batch"] = np.asarray(batches).astype(str)
+        scvi.model.SCVI.setup_anndata(cells, batch_key=None if batches is None else "batch")
         model = scvi.model.SCVI(cells, **options)
         model.train(epochs, enable_progress_bar=False, logger=False, **(training or {}))
     return model

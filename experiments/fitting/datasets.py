@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from numbers import Integral
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+
+from .errors import ArgumentError
 
 
 class Dataset(Protocol):
@@ -23,6 +26,9 @@ class Dataset(Protocol):
     def batch(self, positions: np.ndarray) -> tuple:
         """Gather the arguments of model and guide for datapoints at positions, (datapoints,)."""
 
+    def minibatch(self, positions: np.ndarray) -> tuple:
+        """Gather the same for a training step, which may draw a part of each datapoint."""
+
     def size(self, positions: np.ndarray) -> int:
         """Count the elements of the datapoints at positions, shape (datapoints,)."""
 
@@ -33,16 +39,16 @@ class Subset:
     Parameters
     ----------
     source
-        Object with a method ``batch(positions, total, **batch_options)`` that returns a named tuple
-        with ``indices``.
+        Object with a method ``batch(positions, total, **minibatch_options)`` that returns a named
+        tuple with ``indices``.
     positions
         Positions of the chosen datapoints in the source, shape (datapoints,).
     unit, element
         As in :class:`Dataset`.
     sizes
         Number of elements of each datapoint of the source, shape (all datapoints,); 1 by default.
-    **batch_options
-        Keyword arguments of the source's ``batch``.
+    **minibatch_options
+        Further keyword arguments of the source's ``batch`` for training steps.
     """
 
     def __init__(
@@ -53,29 +59,47 @@ class Subset:
         unit: str,
         element: str,
         sizes: np.ndarray | None = None,
-        **batch_options: Any,
+        **minibatch_options: Any,
     ) -> None:
         self.source = source
         self.positions = positions
         self.unit, self.element = unit, element
         self.sizes = None if sizes is None else sizes[positions]
-        self.batch_options = batch_options
+        self.minibatch_options = minibatch_options
 
     def __len__(self) -> int:
         """Count the datapoints."""
         return len(self.positions)
 
     def batch(self, positions: np.ndarray) -> tuple:
-        """Gather the arguments of model and guide for datapoints at positions, (datapoints,)."""
-        own = self.source.batch(self.positions[positions], len(self), **self.batch_options)
-        return own._replace(indices=torch.as_tensor(positions, device=own.indices.device))
+        """Gather the arguments of model and guide for datapoints at positions, (datapoints,).
+
+        Each datapoint comes with all its elements, as inference wants them.
+        """
+        return self._gathered(positions)
+
+    def minibatch(self, positions: np.ndarray) -> tuple:
+        """Gather the same for a training step, for which the source may draw some elements."""
+        return self._gathered(positions, **self.minibatch_options)
 
     def size(self, positions: np.ndarray) -> int:
         """Count the elements of the datapoints at positions, shape (datapoints,)."""
         return len(positions) if self.sizes is None else int(self.sizes[positions].sum())
 
     def batches(self, size: int) -> Iterator[tuple]:
-        """Gather all datapoints once, in random order, in minibatches of ``size``."""
+        """Gather all datapoints once, in random order, in minibatches of ``size`` for training.
+
+        Raises
+        ------
+        ArgumentError
+            If ``size`` is no positive whole number.
+        """
+        if not isinstance(size, Integral) or size < 1:
+            raise ArgumentError(f"size is {size!r}; give a whole number of at least 1")
         order = torch.randperm(len(self)).numpy()
-        for start in range(0, len(self), size):
-            yield self.batch(order[start : start + size])
+        starts = range(0, len(self), size)
+        return (self.minibatch(order[start : start + size]) for start in starts)
+
+    def _gathered(self, positions: np.ndarray, **options: Any) -> tuple:
+        own = self.source.batch(self.positions[positions], len(self), **options)
+        return own._replace(indices=torch.as_tensor(positions, device=own.indices.device))

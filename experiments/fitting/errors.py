@@ -1,6 +1,11 @@
-"""Errors of training, in a module without torch so that the command line can import it fast."""
+"""Errors of arguments and of training.
+
+It imports no torch, so that the command line can import it fast.
+"""
 
 from __future__ import annotations
+
+from ...data.errors import DataError
 
 
 class TrainingInterrupted(Exception):
@@ -9,3 +14,17 @@ class TrainingInterrupted(Exception):
 
 class LossNotFinite(RuntimeError):
     """The loss is NaN or infinite; the checkpoint before it is kept."""
+
+
+class ArgumentError(DataError):
+    """An argument that cannot be used; the message begins with its name.
+
+    Attributes
+    ----------
+    on_command_line
+        The message for users of the command, which name an option.
+    """
+
+    def __init__(self, message: str, on_command_line: str | None = None) -> None:
+        super().__init__(message)
+        self.on_command_line = on_command_line or f"--{self}"

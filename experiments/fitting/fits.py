@@ -25,6 +25,7 @@ import pandas as pd
 
 from ...data.errors import DataError
 from ...data.files import written_atomically
+from .errors import ArgumentError
 
 if TYPE_CHECKING:
     import torch
@@ -61,11 +62,10 @@ def check_folder(folder: Path, *, resume: bool) -> None:
         If the folder already holds a fit that is not to be resumed, or none to resume.
     """
     if resume and not (folder / CHECKPOINT).is_file():
-        raise DataError(f"{folder}: holds no fit to resume; leave out --resume")
+        raise DataError(f"{folder}: holds no fit to resume; begin one")
     if not resume and (folder / CONFIG).exists():
-        raise DataError(
-            f"{folder}: holds a fit already; choose another --out, remove it, or give --resume"
-        )
+        told = f"{folder}: holds a fit already; choose another folder, remove this one, or give"
+        raise ArgumentError(f"{told} resume=True", f"{told} --resume")
 
 
 def begin(
@@ -215,12 +215,22 @@ def check_same_fit(folder: Path, description: dict[str, Any]) -> None:
     DataError
         If model, training, split or data differ from those in the folder.
     """
-    begun = read_config(folder, description["kind"])
+    require_same(read_config(folder, description["kind"]), description, str(folder))
+
+
+def require_same(begun: dict[str, Any], description: dict[str, Any], source: str) -> None:
+    """Require that a description is of the fit begun; only epochs and device may change.
+
+    Raises
+    ------
+    DataError
+        If model, training, split or data differ; ``source`` names the fit.
+    """
     for part in ("model", "training", "split", "data"):
         for key, value in description[part].items():
             if key not in ("epochs", "device", "source") and begun[part][key] != value:
                 raise DataError(
-                    f"{folder}: was begun with {key} {begun[part][key]}, not {value}; "
+                    f"{source}: was begun with {key} {begun[part][key]}, not {value}; "
                     "resume with the same data and options"
                 )
 
@@ -252,15 +262,24 @@ def load_modules(folder: Path, device: torch.device, modules: dict[str, nn.Modul
     """
     state = read_checkpoint(folder, device)
     for name, module in modules.items():
-        module.to(device)
-        reason = _difference(module, state.get(name, {}))
-        if reason:
-            raise DataError(
-                f"{folder}: its {name} does not fit {type(module).__name__} as it is now "
-                f"({reason}); restore the class, or fit again"
-            )
-        module.load_state_dict(state[name])
+        load_module(module.to(device), state.get(name, {}), f"{folder}: its {name}")
         module.eval()
+
+
+def load_module(module: nn.Module, saved: dict[str, torch.Tensor], owner: str) -> None:
+    """Load the state of a module.
+
+    Raises
+    ------
+    DataError
+        If the state belongs to another module; ``owner`` names it.
+    """
+    if reason := _difference(module, saved):
+        raise DataError(
+            f"{owner} does not fit {type(module).__name__} as it is now ({reason}); restore the "
+            "class, or fit again"
+        )
+    module.load_state_dict(saved)
 
 
 def _difference(module: nn.Module, saved: dict[str, torch.Tensor]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 from pyro.optim import ClippedAdam, PyroOptim
 from torch import nn
 
@@ -19,10 +21,25 @@ def optimizer(model: nn.Module, guide: nn.Module, learning_rate: float) -> PyroO
     learning_rate
         Learning rate of parameters with multiplier 1.
 
+    Raises
+    ------
+    TypeError
+        If an argument is of another kind.
+
     Examples
     --------
-    >>> svi = SVI(model, guide, optimizer(model, guide, 5e-3), TraceMeanField_ELBO())
+    >>> import exvae
+    >>> from pyro.infer import SVI, TraceMeanField_ELBO
+    >>> data, model, guide = exvae.prepare("cells.h5ad")
+    >>> svi = SVI(model, guide, exvae.optimizer(model, guide, 5e-3), TraceMeanField_ELBO())
     """
+    if not (isinstance(model, nn.Module) and isinstance(guide, nn.Module)):
+        raise TypeError("model or guide is no module; give optimizer(model, guide, learning_rate)")
+    if not isinstance(learning_rate, Real):
+        raise TypeError(
+            f"learning_rate is {learning_rate!r}, no number; give optimizer(model, guide, "
+            "learning_rate)"
+        )
 
     def options(parameter: str) -> dict[str, float]:
         for module in (model, guide):

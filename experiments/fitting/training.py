@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import importlib
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyro
@@ -23,15 +22,26 @@ from pyro import poutine
 from pyro.infer import ELBO, SVI, TraceMeanField_ELBO
 from pyro.optim import PyroOptim
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ...data.errors import DataError
+from ...data.progress import progress_bar
 from . import optimizers
 from .datasets import Dataset
-from .errors import LossNotFinite, TrainingInterrupted
-from .fits import CHECKPOINT, read_checkpoint, read_metrics, write_checkpoint, write_metrics
+from .dry_run import dry_run
+from .errors import ArgumentError, LossNotFinite, TrainingInterrupted
+from .fits import (
+    CHECKPOINT,
+    load_module,
+    read_checkpoint,
+    read_metrics,
+    write_checkpoint,
+    write_metrics,
+)
 from .interrupts import interruptible
 from .optimizers import root_of
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 @dataclass(frozen=True)
@@ -85,9 +95,9 @@ PROGRESS = (
 def choose_device(name: str) -> torch.device:
     """Turn ``auto``, ``cpu`` or ``cuda`` into a device; DataError if it is not available."""
     if name not in ("auto", "cpu", "cuda"):
-        raise DataError(f"--device is {name!r}; choose one of auto, cpu, cuda")
+        raise ArgumentError(f"device is {name!r}; choose one of auto, cpu, cuda")
     if name == "cuda" and not torch.cuda.is_available():
-        raise DataError("--device is cuda, but torch sees no CUDA device; choose cpu or auto")
+        raise ArgumentError("device is cuda, but torch sees no CUDA device; choose cpu or auto")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
@@ -120,6 +130,8 @@ class Trainer:
     callbacks
         Called with the trainer after each epoch; ``trainer.metrics[-1]`` is the epoch's row. A
         callback that returns True ends the training.
+    progress
+        Whether to show a progress bar.
     """
 
     def __init__(
@@ -135,6 +147,7 @@ class Trainer:
         elbo: ELBO | None = None,
         optimizer: PyroOptim | None = None,
         callbacks: Sequence[Callable[[Trainer], bool | None]] = (),
+        progress: bool = True,
     ) -> None:
         self.modules = {"model": model, "guide": guide}
         self.data = data
@@ -143,6 +156,7 @@ class Trainer:
         self.monitor = monitor
         self.score = score
         self.callbacks = callbacks
+        self.progress = progress
         self.metrics: list[dict[str, float]] = []
         self.optimizer = optimizer or optimizers.optimizer(model, guide, config.learning_rate)
         self.loaded_optimizer: dict[str, Any] = {}
@@ -154,9 +168,11 @@ class Trainer:
         self.best_score = math.inf
         self.epochs_since_best = 0
         self.stopped = False
+        # Without a folder, the state at the end of the training or where it was interrupted.
+        self.last_state: dict[str, Any] | None = None
 
-    def train(self, *, resume: bool = False) -> TrainingResult:
-        """Train to the end, from the checkpoint if ``resume`` is true.
+    def train(self, *, resume: bool = False, state: dict[str, Any] | None = None) -> TrainingResult:
+        """Train to the end, from the checkpoint if ``resume`` is true, or from a state.
 
         Raises
         ------
@@ -172,16 +188,25 @@ class Trainer:
         with pyro.get_param_store().scope(), interruptible() as interrupted:
             pyro.set_rng_seed(self.config.seed)
             self._register_parameters()
-            if resume:
-                self.load_state(read_checkpoint(self.folder))
+            if resume or state is not None:
+                self.load_state(read_checkpoint(self.folder) if state is None else state)
             else:
                 self.save()  # a fit that cannot be saved should fail now, not after hours
-            while self.epoch < self.config.epochs and not (self.out_of_patience or self.stopped):
-                self._train_epoch(interrupted)
+            try:
+                with self._progress_bar() as bar:
+                    while self.epoch < self.config.epochs and not self.ended:
+                        self._train_epoch(interrupted, bar)
+            finally:
+                # Parameters in Pyro's store are lost with its scope.
+                self.last_state = self.state() if self.folder is None else None
         reason = "out of patience" if self.out_of_patience else "all epochs done"
         if self.stopped:
             reason = "stopped by a callback"
         return TrainingResult(self.epoch, reason, self.seconds)
+
+    def check(self) -> None:
+        """Run model and guide on two datapoints; DataError tells what cannot be trained."""
+        dry_run(*self.modules.values(), self.data)
 
     @torch.no_grad()
     def _register_parameters(self) -> None:
@@ -207,44 +232,47 @@ class Trainer:
         """Whether the held-out score has not improved for ``patience`` epochs."""
         return 0 < self.config.patience <= self.epochs_since_best
 
-    def _train_epoch(self, interrupted: Callable[[], bool]) -> None:
+    @property
+    def ended(self) -> bool:
+        """Whether patience or a callback has ended the training."""
+        return self.out_of_patience or self.stopped
+
+    def _progress_bar(self) -> tqdm:
+        """Make one bar for all datapoints of all epochs."""
+        size = len(self.data)
+        done = self.epoch * size + min(self.batches_done * self.config.batch_size, size)
+        return progress_bar(
+            self.config.epochs * size, "training", self.data.unit, done=done, shown=self.progress
+        )
+
+    def _train_epoch(self, interrupted: Callable[[], bool], bar: tqdm) -> None:
         size, batch_size = len(self.data), self.config.batch_size
         order = np.random.default_rng((self.config.seed, self.epoch)).permutation(size)
-        progress = tqdm(
-            total=size,
-            initial=min(self.batches_done * batch_size, size),
-            desc=f"epoch {self.epoch + 1}/{self.config.epochs}",
-            unit=f" {self.data.unit}",
-            file=sys.stderr,
-            # Log files get a line only now and then.
-            mininterval=0.2 if sys.stderr.isatty() else 10.0,
-            leave=self.epoch + 1 == self.config.epochs,
-        )
+        bar.set_description(f"epoch {self.epoch + 1}/{self.config.epochs}", refresh=False)
         for module in self.modules.values():
             module.train()
         started = time.perf_counter()
-        with progress:
-            for start in range(self.batches_done * batch_size, size, batch_size):
-                positions = order[start : start + batch_size]
-                loss = self._step(positions)
-                # The loss is scaled to all data; this is the minibatch's part of it.
-                own_loss = loss * len(positions) / size
-                self.epoch_loss += own_loss
-                self.batches_done += 1
-                progress.update(len(positions))
-                loss_per_element = own_loss / self.data.size(positions)
-                progress.set_postfix(loss=f"{loss_per_element:.4f}", refresh=False)
-                if interrupted():
-                    self.seconds += time.perf_counter() - started
-                    self.save()
-                    raise TrainingInterrupted(self._where(math.ceil(size / batch_size)))
+        for start in range(self.batches_done * batch_size, size, batch_size):
+            positions = order[start : start + batch_size]
+            loss = self._step(positions)
+            # The loss is scaled to all data; this is the minibatch's part of it.
+            own_loss = loss * len(positions) / size
+            self.epoch_loss += own_loss
+            self.batches_done += 1
+            bar.update(len(positions))
+            loss_per_element = own_loss / self.data.size(positions)
+            bar.set_postfix(loss=f"{loss_per_element:.4f}", refresh=False)
+            if interrupted():
+                self.seconds += time.perf_counter() - started
+                self.save()
+                raise TrainingInterrupted(self._where(math.ceil(size / batch_size)))
         elapsed = time.perf_counter() - started
         self.seconds += elapsed
         self._finish_epoch(elapsed)
 
     def _step(self, positions: np.ndarray) -> float:
         try:
-            loss = self.svi.step(*self.data.batch(positions))
+            loss = self.svi.step(*self.data.minibatch(positions))
         except ValueError:
             # Non-finite parameters fail the distributions' checks before the loss is computed.
             if self._parameters_are_finite():
@@ -330,11 +358,11 @@ class Trainer:
         """
         if state["data_order_seed"] != self.config.seed:
             raise DataError(
-                f"{self.folder}: was fitted with --seed {state['data_order_seed']}, not "
+                f"{self.folder}: was fitted with seed {state['data_order_seed']}, not "
                 f"{self.config.seed}; resume with the same seed"
             )
         for name, module in self.modules.items():
-            module.load_state_dict(state[name])
+            load_module(module, state.get(name, {}), f"{self.folder}: its {name}")
         with torch.no_grad():
             for name, own in self._loose_parameters().items():
                 own.copy_(state["param_store"][name])

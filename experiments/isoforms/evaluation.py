@@ -8,14 +8,16 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from ...data.cell_batches import batch_source
+from ...data.cell_batches import BatchSource, batch_source
 from ...data.cells import Cells
-from ...data.errors import DataError
 from ...data.isoform_truth import IsoformTruth
+from ...models.distributions.posteriors import SampledPosterior
+from ..fitting.errors import ArgumentError
 from . import inference
 from .calibration import EXPRESSED, Calibration
+from .expression import Scale, draw_expression
 from .fitting import IsoformFit, split_cells
-from .settings import LIKELIHOOD_SAMPLES, POSTERIOR_SAMPLES, SUBSETS
+from .settings import LIBRARY_SIZE, LIKELIHOOD_SAMPLES, POSTERIOR_SAMPLES, SUBSETS
 
 # Number of starts of k-means.
 _STARTS = 20
@@ -30,18 +32,22 @@ def chosen_positions(fit: IsoformFit, cells: Cells, subset: str) -> np.ndarray:
         If the fit has other cells, or none in the subset.
     """
     if subset not in SUBSETS:
-        raise DataError(f"--subset is {subset!r}; choose one of {', '.join(SUBSETS)}")
+        raise ArgumentError(f"subset is {subset!r}; choose one of {', '.join(SUBSETS)}")
     if subset == "all":
         return np.arange(cells.num_cells)
     if cells.fingerprint != fit.config["data"]["fingerprint"]:
-        raise DataError(f"{cells.source}: does not hold the cells of the fit; use --subset all")
+        raise _use_all(f"{cells.source}: does not hold the cells of the fit")
     train_fraction = fit.config["split"]["train_fraction"]
     seed = fit.config["training"]["seed"]
     trained_on, held_out = split_cells(cells.num_cells, train_fraction, seed)
     positions = trained_on if subset == "train" else held_out
     if not len(positions):
-        raise DataError(f"{cells.source}: the fit has no cells held out; use --subset all")
+        raise _use_all(f"{cells.source}: the fit has no cells held out")
     return np.sort(positions)
+
+
+def _use_all(problem: str) -> ArgumentError:
+    return ArgumentError(f"{problem}; use subset='all'", f"{problem}; use --subset all")
 
 
 def evaluate(
@@ -99,7 +105,7 @@ def evaluate(
     }
     if truth is None:
         return measured
-    chosen = truth.select(positions)
+    chosen = truth.select(positions).reordered(cells.isoforms)
     return {**measured, **compare(fit, cells, positions, chosen, posterior_samples)}
 
 
@@ -137,11 +143,51 @@ def compare(
     states = inference.mean_states(fit.guide, source, positions)
     measured = {
         **calibration.figures(),
+        **compare_scales(fit, source, positions, truth, num_samples, block=block),
         "rmse_log1p_quantifier": _rmse_log1p(cells.counts[positions], truth.expected),
     }
     if cells.summary is not None:
         measured["rmse_log1p_bootstraps"] = _rmse_log1p(estimates[positions], truth.expected)
     return {**measured, "adjusted_rand_index": rand_index(states, truth.cell_types)}
+
+
+def compare_scales(
+    fit: IsoformFit,
+    source: BatchSource,
+    positions: np.ndarray,
+    truth: IsoformTruth,
+    num_samples: int,
+    *,
+    block: int = inference.POSTERIOR_BLOCK,
+) -> dict[str, Any]:
+    """Compare expression of genes, and normalised expression of isoforms, with the truth.
+
+    Arguments as for :func:`compare`.
+
+    Returns
+    -------
+    dict
+        ``genes`` and ``normalised`` (to a cell of :data:`~.settings.LIBRARY_SIZE` reads), each with
+        ``coverage``, ``coverage_all`` and ``rmse_log1p`` as for isoforms.
+    """
+    scales = {"genes": Scale("gene"), "normalised": Scale(library_size=LIBRARY_SIZE)}
+    calibrations = {name: Calibration() for name in scales}
+    genes, estimates = fit.model.genes, source.estimates[positions]
+    for rows, draws in draw_expression(fit, source, positions, num_samples, block=block):
+        expected = torch.as_tensor(truth.expected[rows], dtype=torch.float32, device=fit.device)
+        reads = torch.as_tensor(estimates[rows].toarray(), device=fit.device)
+        for name, scale in scales.items():
+            of_level = genes.sums(reads) if scale.level == "gene" else reads
+            posterior = SampledPosterior(scale.apply(draws, genes))
+            calibrations[name].add(posterior, scale.apply(expected, genes), of_level > EXPRESSED)
+    return {
+        name: {
+            key: value
+            for key, value in calibration.figures().items()
+            if key in ("coverage", "coverage_all", "rmse_log1p")
+        }
+        for name, calibration in calibrations.items()
+    }
 
 
 def _rmse_log1p(estimates: csr_matrix, expected: np.ndarray) -> float:

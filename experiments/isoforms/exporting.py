@@ -1,258 +1,117 @@
-"""Export of states and expression of every cell to an ``.h5ad`` that scanpy reads."""
+"""Export of states and expression of every cell to a file that scanpy reads."""
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
-import numpy as np
-import pandas as pd
-import torch
-from torch import Tensor
-from tqdm import tqdm
+from anndata import AnnData
 
-from ...data.cell_batches import BatchSource, CellBatch
 from ...data.errors import DataError
-from ...data.files import require_h5ad, written_atomically
-from ...data.h5ad.reading import CellFile, open_cells
-from ...data.row_blocks import blocks
-from ...models.cells import CellModel
+from ...data.files import folder_written_atomically, require_folder, written_atomically
+from ...data.h5ad.conversion import require_zarr, write_csv, write_zarr
+from ...data.h5ad.reading import open_cells
 from . import inference
+from .export_writing import READ, ExportOptions, ExportWriter
 from .fitting import IsoformFit
-from .settings import POSTERIOR_SAMPLES, QUANTILES
-
-# Cells in a compressed chunk of the file.
-_CHUNK = 16
-# Entries (cells x isoforms) that are read at once.
-_READ = 1 << 19
 
 
 def export(
     fit: IsoformFit,
-    source: Path,
+    source: str | Path | AnnData,
     out: Path,
     *,
-    quantiles: Sequence[float] = QUANTILES,
-    num_samples: int = POSTERIOR_SAMPLES,
-    seed: int = 0,
-    part: int = _READ,
+    csv: Path | None = None,
+    part: int = READ,
     block: int = inference.POSTERIOR_BLOCK,
+    **options: object,
 ) -> dict[str, object]:
-    """Write a copy of the cells with their states and expression.
+    """Write cells with their states and expression, some cells in memory at a time.
 
-    The copy gets ``obsm["X_exvae"]``, the posterior mean of z, ``uns["exvae"]``, and the layers
+    The file holds the isoforms of the fit, in its order, or its genes. It gets
+    ``obsm["X_exvae"]``, the posterior mean of z, ``uns["exvae"]``, and sparse layers
     ``expression``, ``expression_sd``, ``expression_log1p`` (posterior mean of log1p) and
     ``expression_q0.025`` ...: the posterior of the expression y (reads) of each isoform at the
-    depth of the cell. For scVI y is the rate of the count.
+    depth of the cell. ``expression_normalised``, ``_sd`` and ``_log1p`` are of y divided by its sum
+    over the cell. For scVI y is the rate of the count. :mod:`.compact_layers` tells which entries
+    are zero and how values are rounded. ``varm``, ``varp`` and ``raw`` are kept if all columns are.
 
     Parameters
     ----------
     fit
         The fit.
     source
-        The cells, an ``.h5ad``.
+        The cells, an ``.h5ad`` or its content.
     out
-        The file to write; it appears only when it is complete.
-    quantiles
-        Probabilities between 0 and 1.
-    num_samples
-        Number of draws of the latent variables to average over.
-    seed
-        Seed of these draws.
+        The ``.h5ad`` or ``.zarr`` to write; it appears only when it is complete.
+    csv
+        A new folder for a copy in CSV and MatrixMarket files.
     part, block
         Entries (cells x isoforms) that are read at once, and whose posteriors are held at once.
+    **options
+        See :class:`ExportOptions`.
 
     Returns
     -------
     dict
-        ``out``, ``cells``, ``isoforms`` and the names of the ``layers`` added.
+        ``out``, ``cells``, ``isoforms`` or ``genes``, and the names of the ``layers`` added.
 
     Raises
     ------
     DataError
-        If the isoforms of the cells and the fit differ, or the file cannot be written.
+        If an isoform of the fit is missing, a batch is unknown, or the file cannot be written.
     """
-    _check(source, out, quantiles)
-    torch.manual_seed(seed)
-    with (
-        open_cells(source) as file,
-        written_atomically(out) as temporary,
-        h5py.File(temporary, "w") as new,
-    ):
-        for _ in _parts(fit, file, "check", part):
-            pass  # find faults of the last cell before hours are spent
-        _copy(file.file, new)
-        states, names = [], set()
-        for start, own in _parts(fit, file, "export", part):
-            positions = np.arange(own.cells.num_cells)
-            states.append(inference.mean_states(fit.guide, own, positions))
-            drawn = inference.draw_latents(fit.guide, own, positions, num_samples, block=block)
-            for rows, batch, samples in drawn:
-                place = slice(start + rows.start, start + rows.stop)
-                for name, values in layers_of(fit.model, batch, samples, quantiles):
-                    _write_rows(new, name, place, values, file.shape[0])
-                    names.add(name)
-        _write(new, "obsm", "X_exvae", np.concatenate(states))
-        config = {"config": json.dumps(fit.config), "num_samples": num_samples, "seed": seed}
-        _write(new, "uns", "exvae", config)
-        num_cells, num_isoforms = file.shape
-    layers = sorted(names)
-    return {"out": str(out), "cells": num_cells, "isoforms": num_isoforms, "layers": layers}
+    chosen = ExportOptions(**options)
+    _check(source, out, csv)
+    with open_cells(source) as file, _complete(out, csv) as temporary:
+        writer = ExportWriter(fit, file, chosen, part, block)
+        writer.check()
+        # HDF5 1.10, of 2016, has an index of chunks that takes less space.
+        with h5py.File(temporary, "w", libver=("v110", "latest")) as new:
+            layers = writer.write(new)
+        sizes = {"cells": file.shape[0], f"{chosen.level}s": len(writer.columns.var)}
+    written = {"out": str(out)} | ({} if csv is None else {"csv": str(csv)})
+    return {**written, **sizes, "layers": sorted(layers)}
 
 
-def _check(source: Path, out: Path, quantiles: Sequence[float]) -> None:
-    """Raise a DataError unless quantiles and the file to write make sense."""
-    wrong = [level for level in quantiles if not 0 < level < 1]
-    if wrong:
-        raise DataError(f"--quantiles holds {wrong[0]:g}; give probabilities between 0 and 1")
-    require_h5ad(out, "choose another --out")
-    if out.resolve() == source.resolve():
+def _check(source: str | Path | AnnData, out: Path, csv: Path | None) -> None:
+    """Raise a DataError unless the files can be written."""
+    if out.suffix not in (".h5ad", ".zarr"):
+        raise DataError(f"{out}: give a name that ends in .h5ad or .zarr")
+    require_folder(out, "choose another --out")
+    if out.suffix == ".zarr":
+        require_zarr(out)
+    if not isinstance(source, AnnData) and out.resolve() == Path(source).resolve():
         raise DataError(f"{out}: is the file that is read; choose another --out")
+    for folder, option in ((csv, "--csv"), (out if out.suffix == ".zarr" else None, "--out")):
+        if folder is not None and folder.exists():
+            raise DataError(f"{folder}: exists already; choose another {option}")
+    if csv is not None:
+        require_folder(csv, "choose another --csv")
 
 
-def _parts(
-    fit: IsoformFit, file: CellFile, what: str, part: int
-) -> Iterator[tuple[int, BatchSource]]:
-    """Read ``part`` entries at a time, with the position of their first cell; show progress."""
-    num_cells = file.shape[0]
-    with tqdm(total=num_cells, desc=what, unit=" cells", file=sys.stderr) as bar:
-        for rows in blocks(*file.shape, part):
-            cells = fit.conform(file.read(fit.batch_key, rows))
-            yield rows.start, fit.source(cells)
-            bar.update(cells.num_cells)
-
-
-@torch.no_grad()
-def layers_of(
-    model: CellModel,
-    batch: CellBatch,
-    samples: list[dict[str, Tensor]],
-    quantiles: Sequence[float],
-) -> Iterator[tuple[str, Tensor]]:
-    """Compute the layers of a minibatch, each of shape (cells, isoforms), with their names."""
-    posterior = model.expression(samples, batch.batches, batch.obs)
-    yield "expression", posterior.mean
-    yield "expression_sd", posterior.variance.sqrt()
-    yield "expression_log1p", posterior.log1p_mean
-    if quantiles:
-        for level, values in zip(quantiles, posterior.quantile(list(quantiles)), strict=True):
-            yield f"expression_q{level:g}", values
-
-
-def _copy(old: h5py.File, new: h5py.File) -> None:
-    """Copy a file without the layers that are written anew."""
-    from anndata.io import write_elem  # slow to import, and no other command needs it
-
-    for name, value in old.attrs.items():
-        new.attrs[name] = value
-    for name in old:
-        old.copy(name, new)
-    for group in ("obsm", "uns", "layers"):
-        if group not in new:
-            write_elem(new, group, {})
-    for name in list(new["layers"]):
-        if name == "expression" or name.startswith("expression_"):
-            del new["layers"][name]
-
-
-def _write(file: h5py.File, group: str, name: str, value: object) -> None:
-    """Write a value, replacing one of an earlier export."""
-    from anndata.io import write_elem
-
-    if name in file[group]:
-        del file[group][name]
-    write_elem(file[group], name, value)
-
-
-def _write_rows(file: h5py.File, name: str, rows: slice, values: Tensor, num_cells: int) -> None:
-    """Write rows of a layer (reads), shape (rows, isoforms), as float32."""
-    layers = file["layers"]
-    if name not in layers:
-        layer = layers.create_dataset(
-            name,
-            shape=(num_cells, values.shape[1]),
-            chunks=(min(_CHUNK, num_cells), values.shape[1]),
-            dtype=np.float32,
-            compression="gzip",
-            compression_opts=1,
-            shuffle=True,
-        )
-        layer.attrs["encoding-type"] = "array"
-        layer.attrs["encoding-version"] = "0.2.0"
-    layers[name][rows] = values.cpu().numpy()
-
-
-# Reading an export
-
-
-def read_gene(path: Path, gene: str, group: str | None = None) -> pd.DataFrame:
-    """Read the expression of a gene's isoforms from an export.
-
-    Parameters
-    ----------
-    path
-        The file that :func:`export` wrote.
-    gene
-        A gene of ``var["gene"]``, or an isoform.
-    group
-        Column of ``obs`` to group the cells by; None makes one group.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``isoform``, ``cell``, ``group``, ``expression``, ``low`` and ``high`` (reads), a
-        row for each isoform and cell; ``attrs["interval"]`` names the layers of ``low`` and
-        ``high``.
-
-    Raises
-    ------
-    DataError
-        If the file is no export, or has no such gene or column.
-    """
-    from anndata.io import read_elem
-
+@contextmanager
+def _complete(out: Path, csv: Path | None) -> Iterator[Path]:
+    """Give the name of an ``.h5ad`` to write, and make of it what is asked for."""
+    if out.suffix == ".h5ad":
+        with written_atomically(out) as temporary:
+            yield temporary
+            _write_csv(temporary, csv)
+        return
+    temporary = out.with_name(f".{out.stem}.{os.getpid()}.h5ad")
     try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise DataError(f"{path}: is no readable .h5ad file; give one that export wrote") from error
-    with file:
-        layers = file.get("layers", {})
-        if "expression" not in layers:
-            raise DataError(f"{path}: has no layer expression; give a file that export wrote")
-        obs, var = read_elem(file["obs"]), read_elem(file["var"])
-        chosen = var.index == gene
-        if "gene" in var:
-            chosen |= (var["gene"].astype(str) == gene).to_numpy()
-        if not chosen.any():
-            raise DataError(f"{path}: has no gene or isoform {gene}; see its var")
-        if group is not None and group not in obs:
-            columns = ", ".join(obs.columns) or "none"
-            raise DataError(f"{path}: obs has no column {group!r}; choose one of {columns}")
-        interval = _widest_interval(path, layers)
-        columns = np.flatnonzero(chosen)
-        values = {
-            name: layers[layer][:, columns]
-            for name, layer in zip(
-                ("expression", "low", "high"), ("expression", *interval), strict=True
-            )
-        }
-    num_cells = len(obs)
-    table = pd.DataFrame({name: array.T.ravel() for name, array in values.items()})
-    table["isoform"] = np.repeat(var.index.to_numpy().astype(str)[columns], num_cells)
-    table["cell"] = np.tile(obs.index.to_numpy().astype(str), len(columns))
-    groups = np.full(num_cells, "all cells") if group is None else obs[group].astype(str).to_numpy()
-    table["group"] = np.tile(groups, len(columns))
-    table.attrs["interval"] = interval
-    return table
+        with folder_written_atomically(out) as store:
+            yield temporary
+            write_zarr(temporary, store)
+            _write_csv(temporary, csv)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
-def _widest_interval(path: Path, layers: Iterable[str]) -> tuple[str, str]:
-    """Name the layers of the outermost quantiles."""
-    prefix = "expression_q"
-    levels = sorted(float(name.removeprefix(prefix)) for name in layers if name.startswith(prefix))
-    if not levels or not levels[0] < 0.5 < levels[-1]:
-        raise DataError(f"{path}: has no quantiles on both sides of 0.5; export it with some")
-    return f"{prefix}{levels[0]:g}", f"{prefix}{levels[-1]:g}"
+def _write_csv(source: Path, csv: Path | None) -> None:
+    if csv is not None:
+        with folder_written_atomically(csv) as folder:
+            write_csv(source, folder)

@@ -10,26 +10,37 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from ...data.cell_batches import BatchSource, batch_source
+from ...data.cell_batches import OBSERVATIONS, BatchSource, batch_source
 from ...data.cells import Cells
 from ...data.errors import DataError
 from ...data.initial_values import InitialValues
 from ...guides import CELL_GUIDES
 from ...guides.cells import CellGuide
-from ...guides.sets import POOLINGS
+from ...guides.sets import POOLINGS, Pooling
 from ...models import MODELS
+from ...models.base import Guide, require
 from ...models.cells import CellModel
 from ...models.decoders import DECODERS
 from ..fitting import fits
-from ..fitting.classes import construct, distribute, find_class, options_of
+from ..fitting.classes import construct, distribute, find_class, name_of
+from ..fitting.constructors import check_options, defaults_of, options_of
 from ..fitting.datasets import Subset
+from ..fitting.errors import ArgumentError
 from ..fitting.training import Trainer, TrainingConfig, TrainingResult, choose_device
+from ..fitting.user_code import told_in_one_line
 from . import inference
 from .settings import IsoformConfig
 
 # Number of held-out cells scored after each epoch.
 MONITORED_CELLS = 500
+# Fields of the configuration that may be classes.
+CLASSES = ("model", "guide", "pooling", "decoder")
+# How cells of unknown batches are treated.
+NEW_BATCHES = (None, "average")
+# Registered classes of each argument, and how many arguments they are given by position.
+_REGISTRIES = {"model": (MODELS, 2), "guide": (CELL_GUIDES, 1), "decoder": (DECODERS, 3)}
 
 
 @dataclass(frozen=True)
@@ -39,21 +50,68 @@ class IsoformFit:
     model: CellModel
     guide: CellGuide
     isoforms: list[str]
+    genes: list[str]
     config: dict[str, Any]
     device: torch.device
+
+    @property
+    def vocabularies(self) -> dict[str, list[str]]:
+        """Names of the isoforms and of the gene of each, by file of the fit."""
+        return {fits.ISOFORMS: self.isoforms, fits.GENES: self.genes}
 
     @property
     def batch_key(self) -> str | None:
         """Column of ``obs`` with the batch of a cell."""
         return self.config["data"]["batch_key"]
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """Values of the options of model, decoder and guide by name, defaults included."""
+        chosen = self.config["model"]
+        parts = ((self.guide, 1), (self.model.decoder, 3), (self.model, 2))
+        defaults = [defaults_of(type(part), given) for part, given in parts]
+        return {**defaults[0], **defaults[1], **defaults[2], **chosen, **chosen["options"]}
+
     def source(self, cells: Cells) -> BatchSource:
         """Prepare cells for the model, on its device."""
         return batch_source(cells, self.model.observes, self.device)
 
-    def conform(self, cells: Cells) -> Cells:
-        """Recode batches of cells as in the fit; DataError if the isoforms differ."""
-        return cells.recoded(self.isoforms, self.config["data"]["batch_names"])
+    @property
+    def batch_names(self) -> list[str]:
+        """Names of the batches, in the order of their codes."""
+        return self.config["data"]["batch_names"]
+
+    def conform(self, cells: Cells, new_batches: str | None = None) -> Cells:
+        """Select the isoforms of the fit and give cells its batch codes.
+
+        Parameters
+        ----------
+        cells
+            Cells with the isoforms of the fit, in any order and among others.
+        new_batches
+            ``average`` treats cells of unknown batches as of each known batch in turn; None
+            refuses them.
+
+        Raises
+        ------
+        DataError
+            If an isoform is missing or a batch is unknown.
+        """
+        require("new_batches", new_batches, NEW_BATCHES)
+        chosen = cells.selected(self.isoforms)
+        return chosen.recoded(self.batch_names, average=new_batches == "average")
+
+    @property
+    def gene_names(self) -> list[str]:
+        """Names of the genes, in the order of gene-level expression."""
+        return sorted(set(self.genes))
+
+    def code_of_batch(self, name: str) -> int:
+        """Code of a batch of the fit; DataError if there is none of this name."""
+        if name not in self.batch_names:
+            known = ", ".join(map(repr, self.batch_names))
+            raise DataError(f"transform_batch is {name!r}; choose one of {known}")
+        return self.batch_names.index(name)
 
 
 class Monitor:
@@ -101,6 +159,17 @@ def genes_of(cells: Cells) -> np.ndarray:
     return cells.genes if cells.genes is not None and cells.keeps_bootstraps else cells.isoforms
 
 
+def class_of_model(config: IsoformConfig) -> type[CellModel]:
+    """Find the class of the model; DataError if there is no such class, or it is no model."""
+    found = find_class(config.model, MODELS, "model", CellModel, ["likelihood"])
+    if found.observes not in OBSERVATIONS:
+        raise ArgumentError(
+            f"model {found.__name__} observes {found.observes!r}; choose one of "
+            f"{', '.join(OBSERVATIONS)}"
+        )
+    return found
+
+
 def build(
     config: IsoformConfig, genes: Sequence[str], num_batches: int
 ) -> tuple[CellModel, CellGuide]:
@@ -118,18 +187,39 @@ def build(
     Raises
     ------
     DataError
-        If a class or an option does not exist, or has no such value.
+        If a class or an option does not exist, is of another kind, or has no such value.
     """
-    model_class = find_class(config.model, MODELS, "model")
-    decoder = find_class(config.decoder, DECODERS, "decoder")
-    guide_class = find_class(config.guide or model_class.default_guide, CELL_GUIDES, "guide")
-    pooling = find_class(config.pooling, POOLINGS, "pooling")
+    model_class = class_of_model(config)
+    decoder = find_class(config.decoder, DECODERS, "decoder", nn.Module)
+    default = model_class.default_guide
+    guide_class = find_class(config.guide or default, CELL_GUIDES, "guide", Guide, ["posteriors"])
+    pooling = find_class(config.pooling, POOLINGS, "pooling", Pooling)
+    taken = options_of(guide_class, 1)
     of_model, of_guide = distribute(
-        config.options, [options_of(model_class) | options_of(decoder), options_of(guide_class)]
+        config.options, [options_of(model_class, 2) | options_of(decoder, 3), taken], _REGISTRIES
     )
+    if "pooling" in taken:
+        of_guide["pooling"] = pooling
+    elif config.pooling != IsoformConfig.pooling:
+        raise ArgumentError(f"pooling is of no use: guide {guide_class.__name__} takes none")
+    check_options([decoder], of_model)
     codes = torch.from_numpy(np.unique(genes, return_inverse=True)[1])
-    model = construct(model_class, codes, num_batches, **{"decoder": decoder, **of_model})
-    return model, construct(guide_class, model, **{"pooling": pooling, **of_guide})
+    model = construct(model_class, codes, num_batches, decoder=decoder, **of_model)
+    _check_decoder(model)
+    return model, construct(guide_class, model, **of_guide)
+
+
+def _check_decoder(model: CellModel) -> None:
+    """Require the layer whose bias starts from the mean expression."""
+    bias = getattr(getattr(model.decoder, "output", None), "bias", None)
+    size = sum(model.heads.values())
+    if bias is None or bias.shape != (size,):
+        found = "none" if bias is None else f"one of {len(bias)}"
+        raise ArgumentError(
+            f"decoder {type(model.decoder).__name__} needs a layer output with a bias of "
+            f"output_size = {size} values, and has {found}; write self.output = nn.Linear(..., "
+            "output_size)"
+        )
 
 
 def split_cells(num_cells: int, train_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -163,8 +253,9 @@ def prepare(
     model, guide = build(config, genes_of(cells), len(cells.batch_names))
     source = batch_source(cells, model.observes, device)
     values = InitialValues(source, positions)
-    model.initialise(values)
-    guide.initialise(values)
+    with told_in_one_line([("model", type(model)), ("guide", type(guide))], "in initialise"):
+        model.initialise(values)
+        guide.initialise(values)
     training_cells = Subset(
         source,
         positions,
@@ -195,6 +286,40 @@ def fit(
     DataError
         If the folder holds another fit, or the cells lack data that the model needs.
     """
+    fits.check_folder(folder, resume=resume)
+    trainer, fitted = set_up(
+        cells, config, training, folder, train_fraction=train_fraction, batch_key=batch_key
+    )
+    fits.begin(folder, fitted.config, fitted.vocabularies, resume=resume)
+    return trainer.train(resume=resume)
+
+
+def set_up(
+    cells: Cells,
+    config: IsoformConfig,
+    training: TrainingConfig,
+    folder: Path | None = None,
+    *,
+    train_fraction: float = 0.9,
+    batch_key: str | None = None,
+    progress: bool = True,
+) -> tuple[Trainer, IsoformFit]:
+    """Make a trainer, and the fit that it trains.
+
+    Parameters
+    ----------
+    cells, config, training, train_fraction, batch_key
+        As for :func:`fit`.
+    folder
+        Folder of the fit; None saves nothing.
+    progress
+        Whether to show a progress bar.
+
+    Raises
+    ------
+    DataError
+        If the cells lack data that the model needs, or the configuration is wrong.
+    """
     device = choose_device(training.device)
     torch.manual_seed(training.seed)
     trained_on, held_out = split_cells(cells.num_cells, train_fraction, training.seed)
@@ -203,11 +328,7 @@ def fit(
             f"{cells.source}: of {cells.num_cells} cells train_fraction {train_fraction} leaves "
             f"{len(trained_on)} to train on and {len(held_out)} held out; choose another"
         )
-    fits.check_folder(folder, resume=resume)
     training_cells, model, guide = prepare(cells, config, trained_on, device)
-    description = _describe(cells, config, training, train_fraction, batch_key)
-    vocabularies = {fits.ISOFORMS: cells.isoforms.tolist(), fits.GENES: genes_of(cells).tolist()}
-    fits.begin(folder, description, vocabularies, resume=resume)
     trainer = Trainer(
         model,
         guide,
@@ -216,8 +337,12 @@ def fit(
         folder,
         monitor=Monitor(model, guide, training_cells.source, held_out),
         score="held_out_loss_per_cell" if training.patience else None,
+        progress=progress,
     )
-    return trainer.train(resume=resume)
+    trainer.check()
+    description = _describe(cells, config, training, train_fraction, batch_key)
+    isoforms, genes = cells.isoforms.tolist(), genes_of(cells).tolist()
+    return trainer, IsoformFit(model, guide, isoforms, genes, description, device)
 
 
 def _describe(
@@ -230,7 +355,7 @@ def _describe(
     """Content of ``config.json``."""
     return {
         "kind": "isoforms",
-        "model": asdict(config),
+        "model": {**asdict(config), **{key: name_of(getattr(config, key)) for key in CLASSES}},
         "training": asdict(training),
         "split": {"train_fraction": train_fraction},
         "data": {
@@ -262,4 +387,4 @@ def load(folder: Path, device: str = "auto") -> IsoformFit:
     num_batches = len(config["data"]["batch_names"])
     model, guide = build(fits.config_of(IsoformConfig, folder, config), genes, num_batches)
     fits.load_modules(folder, chosen, {"model": model, "guide": guide})
-    return IsoformFit(model, guide, isoforms, config, chosen)
+    return IsoformFit(model, guide, isoforms, genes, config, chosen)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from pyro.distributions import TorchDistribution
 from pyro.infer import TraceMeanField_ELBO
 from torch import Tensor
 
 from ...data.cell_batches import BatchSource, CellBatch
+from ...data.errors import DataError
 from ...guides.cells import CellGuide
 from ...models.cells import CellModel
 
@@ -18,6 +21,8 @@ from ...models.cells import CellModel
 BLOCK = 1 << 19
 # The same for functions that hold posteriors of several draws of the latent variables.
 POSTERIOR_BLOCK = 1 << 15
+# Draws for the moments of a posterior that has none in closed form, such as a flow.
+MOMENT_DRAWS = 1000
 
 
 def batches_of(
@@ -48,20 +53,86 @@ def loss_per_cell(
     return total / len(positions)
 
 
+def assumed_batches(
+    batch: CellBatch, num_batches: int, num_samples: int = 1
+) -> list[tuple[CellBatch, int]]:
+    """Give cells of an unknown batch, code -1, each known batch in turn.
+
+    Parameters
+    ----------
+    batch
+        A minibatch.
+    num_batches
+        Number of known batches.
+    num_samples
+        Number of samples to share out between them.
+
+    Returns
+    -------
+    list of tuple
+        Minibatches whose codes are all known, and the number of samples to draw from each, at least
+        one; one minibatch if there is no unknown batch.
+    """
+    unknown = batch.batches < 0
+    if not unknown.any():
+        return [(batch, num_samples)]
+    number = -(-num_samples // num_batches)
+    return [
+        (batch._replace(batches=batch.batches.masked_fill(unknown, code)), number)
+        for code in range(num_batches)
+    ]
+
+
+class States(NamedTuple):
+    """Posterior means and standard deviations of z, each of shape (cells, latent_size)."""
+
+    mean: np.ndarray
+    sd: np.ndarray
+
+
 @torch.no_grad()
-def mean_states(
+def states_of(
     guide: CellGuide,
     source: BatchSource,
     positions: np.ndarray,
     *,
     block: int = BLOCK,
+) -> States:
+    """Posterior of z of cells at positions, shape (cells,).
+
+    Where it has no mean, as a flow has none, :data:`MOMENT_DRAWS` draws give it. Cells of an
+    unknown batch (code -1) get the average over the known ones.
+    """
+    means, variances = [], []
+    for batch in batches_of(source, positions, block):
+        parts = [
+            guide.posteriors(own.bootstraps, own.offsets, own.batches)["z"]
+            for own, _ in assumed_batches(batch, guide.model.num_batches)
+        ]
+        moments = [_moments(part) for part in parts]
+        centres = torch.stack([mean.squeeze(-2) for mean, _ in moments])
+        within = torch.stack([variance.squeeze(-2) for _, variance in moments])
+        means.append(centres.mean(0))
+        variances.append(within.mean(0) + centres.var(0, correction=0))
+    return States(torch.cat(means).cpu().numpy(), torch.cat(variances).sqrt().cpu().numpy())
+
+
+def _moments(posterior: TorchDistribution) -> tuple[Tensor, Tensor]:
+    """Mean and variance, or those of draws, always the same, where a posterior has none."""
+    try:
+        return posterior.mean, posterior.variance
+    except NotImplementedError:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            draws = posterior.sample((MOMENT_DRAWS,))
+        return draws.mean(0), draws.var(0)
+
+
+def mean_states(
+    guide: CellGuide, source: BatchSource, positions: np.ndarray, *, block: int = BLOCK
 ) -> np.ndarray:
     """Posterior mean of z of cells at positions, (cells,); shape (cells, latent_size)."""
-    means = [
-        guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)["z"].mean.squeeze(-2)
-        for batch in batches_of(source, positions, block)
-    ]
-    return torch.cat(means).cpu().numpy()
+    return states_of(guide, source, positions, block=block).mean
 
 
 @torch.no_grad()
@@ -92,6 +163,11 @@ def log_prob_of_point_estimates(
         Number of samples of the latent variables.
     block
         Entries (cells x isoforms) that are scored at a time.
+
+    Raises
+    ------
+    DataError
+        If the model cannot score counts.
     """
     total = 0.0
     for batch in batches_of(source, positions, block):
@@ -100,7 +176,7 @@ def log_prob_of_point_estimates(
         log_weights = []
         for _ in range(num_samples):
             latents = {name: posterior.sample() for name, posterior in posteriors.items()}
-            log_weight = model.log_prob_of_counts(latents, batch.batches, batch.obs)
+            log_weight = _log_prob_of_counts(model, latents, batch)
             for name, value in latents.items():
                 ratio = priors[name].log_prob(value) - posteriors[name].log_prob(value)
                 log_weight = log_weight + ratio.squeeze(-1)
@@ -108,6 +184,18 @@ def log_prob_of_point_estimates(
         bound = torch.stack(log_weights).logsumexp(0) - math.log(num_samples)
         total += float(bound.sum())
     return total
+
+
+def _log_prob_of_counts(model: CellModel, latents: dict[str, Tensor], batch: CellBatch) -> Tensor:
+    """Log probability (nats) of the rounded estimates of cells, shape (cells,)."""
+    try:
+        return model.log_prob_of_counts(latents, batch.batches, batch.obs)
+    except NotImplementedError as error:
+        likelihood = type(model.likelihood(latents, batch.batches)).__name__
+        raise DataError(
+            f"model {type(model).__name__}: its likelihood {likelihood} has no cdf, so that counts "
+            "cannot be scored; write the method log_prob_of_counts"
+        ) from error
 
 
 @torch.no_grad()

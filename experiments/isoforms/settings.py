@@ -18,6 +18,10 @@ LIKELIHOOD_SAMPLES = 100
 POSTERIOR_SAMPLES = 10
 # Exported quantiles of the posterior of expression.
 QUANTILES = (0.025, 0.1, 0.25, 0.75, 0.9, 0.975)
+# Reads in the cell to which expression is normalised.
+LIBRARY_SIZE = 1e4
+# Least absolute log2 fold change, and least difference of usage, that count.
+EXPRESSION_THRESHOLD, USAGE_THRESHOLD = 0.25, 0.05
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,9 @@ from scipy.sparse import csr_matrix
 from scipy.stats import t as student
 
 from ...data.cells import Cells
+from .gene_blocks import GeneColumns, bootstraps, gene_columns, mean_bootstraps
+from .groups import Comparison, comparisons
+from .moderation import moderate
 
 # Strata end at 1, 2, 4 ... reads; with fewer reads than the first number usage is unknown.
 _LEAST_COVERAGE, _STRATA = 1 / 16, 24
@@ -24,9 +27,9 @@ _LEAST_COVERAGE, _STRATA = 1 / 16, 24
 _LEAST_INFORMATION = 1.0
 # Least distance of a usage from 0 and 1 in formulas of its variance.
 _USAGE_BOUND = 0.02
-# Values in a dense block of genes.
-_BLOCK = 1 << 21
 _COVERAGE = 0.95
+_NAMES = ("gene", "isoform", "group", "reference")
+_ERRORS = ("standard_error", "degrees_of_freedom")
 # Keeps quotients of zero by zero finite.
 _NOTHING = 1e-30
 
@@ -62,15 +65,15 @@ class Difference(NamedTuple):
 
 
 class Uncertainty(NamedTuple):
-    """Uncertainty of a difference from the variation between cells, each of shape (isoforms,).
+    """Uncertainty of a difference from the variation between cells or replicates.
 
     Attributes
     ----------
     variance
-        Variance by the jackknife over cells.
+        Variance by the jackknife, shape (isoforms,).
     degrees_of_freedom
         Degrees of freedom of that variance, by Welch and Satterthwaite from the effective numbers
-        of cells; at least 1.
+        of cells or the numbers of replicates, shape (isoforms,); at least 1.
     """
 
     variance: np.ndarray
@@ -151,12 +154,42 @@ class GeneBlock:
             both = np.maximum(around[0].totals + around[1].totals, _NOTHING)
             weight = np.where(known, own.totals * around[1 - side].totals / both, 0)
             sizes.append(weight.sum(0) ** 2 / np.maximum((weight**2).sum(0), _NOTHING))
-        variance = sum(variances)
-        squares = sum(
-            part**2 / np.maximum(size - 1, 0.5) for part, size in zip(variances, sizes, strict=True)
-        )
-        freedom = variance**2 / np.maximum(squares, _NOTHING)
-        return Uncertainty(variance, np.maximum(freedom, 1.0))
+        return _welch(variances, sizes)
+
+    def replicate_uncertainty(
+        self, counts: np.ndarray, group: np.ndarray, other: np.ndarray, replicates: np.ndarray
+    ) -> Uncertainty:
+        """Jackknife over replicates, of which each group has several.
+
+        Parameters
+        ----------
+        counts, group, other
+            As for :meth:`difference`.
+        replicates
+            Replicate of each cell, shape (cells,).
+        """
+        variances, sizes = [], []
+        for side, chosen in enumerate((group, other)):
+            names = np.unique(replicates[chosen])
+            left = []
+            for name in names:
+                pair = [group, other]
+                pair[side] = chosen & (replicates != name)
+                left.append(self.difference(counts, *pair).value)
+            size = len(names)
+            variances.append((size - 1) * np.var(left, axis=0))
+            sizes.append(np.full(len(self.genes), size))
+        return _welch(variances, sizes)
+
+
+def _welch(variances: Sequence[np.ndarray], sizes: Sequence[np.ndarray]) -> Uncertainty:
+    """Add the variances of both groups; sizes are numbers of cells or replicates; (isoforms,)."""
+    variance = sum(variances)
+    squares = sum(
+        part**2 / np.maximum(size - 1, 0.5) for part, size in zip(variances, sizes, strict=True)
+    )
+    freedom = variance**2 / np.maximum(squares, _NOTHING)
+    return Uncertainty(variance, np.maximum(freedom, 1.0))
 
 
 def _contrast(group: Sums, other: Sums) -> tuple[np.ndarray, np.ndarray]:
@@ -170,12 +203,17 @@ def _average(top: np.ndarray, information: np.ndarray) -> np.ndarray:
     return top / np.maximum(information, _NOTHING)
 
 
-def usage_differences(cells: Cells, groups: np.ndarray, reference: str | None) -> pd.DataFrame:
+def usage_differences(
+    cells: Cells,
+    groups: np.ndarray,
+    reference: str | None,
+    replicates: np.ndarray | None = None,
+) -> pd.DataFrame:
     """Compare the usage of every isoform between groups of cells.
 
-    The mean bootstraps give the estimate. Its variance is the jackknife variance over cells, but at
-    least the variance of counting as many reads, plus the variance between bootstraps: quantifier
-    errors common to all cells do not show as differences between cells.
+    The mean bootstraps give the estimate. Its variance is the jackknife variance over cells or
+    replicates, but at least the variance of counting as many reads, plus the variance between
+    bootstraps: quantifier errors common to all cells do not show as differences between cells.
 
     Parameters
     ----------
@@ -185,6 +223,9 @@ def usage_differences(cells: Cells, groups: np.ndarray, reference: str | None) -
         Group of each cell, shape (cells,), strings; cells without one have the empty string.
     reference
         The group to compare the others with; None compares each with all others.
+    replicates
+        Replicate (donor, sample) of each cell, shape (cells,), strings; None takes cells as
+        replicates. The variances of replicates are moderated between isoforms.
 
     Returns
     -------
@@ -194,104 +235,73 @@ def usage_differences(cells: Cells, groups: np.ndarray, reference: str | None) -
         ``degrees_of_freedom``, ``low`` and ``high``, the ends of the 95 % interval,
         ``information`` (reads). Differences with too little information have no row.
     """
-    comparisons = list(_comparisons(groups, reference))
-    table = pd.concat(
-        [
-            table
-            for columns, genes in _blocks_of_genes(cells)
-            for table in _compare(cells, columns, genes, comparisons)
-        ],
-        ignore_index=True,
-    )
+    pairs = list(comparisons(groups, reference))
+    parts = [
+        table
+        for block in gene_columns(cells, least_isoforms=2)
+        for table in _compare(cells, block, pairs, replicates)
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    if replicates is not None:
+        ratio = (table["variance"] / table["counting"]).to_numpy()
+        freedom = table["degrees_of_freedom"].to_numpy()
+        shrunken, more = moderate(ratio, freedom, table["information"].to_numpy())
+        table["variance"] = shrunken * table["counting"]
+        table["degrees_of_freedom"] = freedom + more
+    sampling = np.maximum(table["variance"], table["counting"])
+    table["standard_error"] = np.sqrt(sampling + table["between"])
     half = student.ppf(0.5 + _COVERAGE / 2, table["degrees_of_freedom"]) * table["standard_error"]
-    return table.assign(
-        low=np.maximum(table["difference"] - half, -1),
-        high=np.minimum(table["difference"] + half, 1),
-    )
-
-
-class _Comparison(NamedTuple):
-    """Names of two groups of cells, and which cells are in them, shapes (cells,), bool."""
-
-    group: str
-    reference: str
-    own: np.ndarray
-    other: np.ndarray
-
-
-def _comparisons(groups: np.ndarray, reference: str | None) -> Iterator[_Comparison]:
-    """Pair each group with the reference or else with all others; two groups only once."""
-    names = sorted(set(groups) - {""})
-    if reference is None and len(names) == 2:
-        reference = names[0]
-    for name in names:
-        if reference is None:
-            yield _Comparison(name, "rest", groups == name, (groups != name) & (groups != ""))
-        elif name != reference:
-            yield _Comparison(name, reference, groups == name, groups == reference)
-
-
-def _blocks_of_genes(cells: Cells) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Columns of genes with several isoforms, and the gene of each from 0 on, block by block."""
-    _, genes, sizes = np.unique(cells.genes, return_inverse=True, return_counts=True)
-    columns = np.flatnonzero(sizes[genes] > 1)
-    columns = columns[np.argsort(genes[columns], kind="stable")]
-    # A gene's isoforms stay together in the block in which the first of them lies.
-    starts = np.flatnonzero(np.diff(genes[columns], prepend=-1))
-    block = starts // max(1, _BLOCK // cells.num_cells)
-    for chosen in np.split(starts, np.flatnonzero(np.diff(block)) + 1):
-        last = chosen[-1] + sizes[genes[columns[chosen[-1]]]]
-        own = columns[chosen[0] : last]
-        yield own, np.unique(genes[own], return_inverse=True)[1]
+    table["low"] = np.maximum(table["difference"] - half, -1)
+    table["high"] = np.minimum(table["difference"] + half, 1)
+    return table[[*_NAMES, "usage", "difference", *_ERRORS, "low", "high", "information"]]
 
 
 def _compare(
-    cells: Cells, columns: np.ndarray, genes: np.ndarray, comparisons: Sequence[_Comparison]
+    cells: Cells,
+    columns: GeneColumns,
+    pairs: Sequence[Comparison],
+    replicates: np.ndarray | None,
 ) -> Iterator[pd.DataFrame]:
     """Compare groups in the isoforms in some columns."""
-    mean = cells.mean_bootstraps[:, columns].toarray().astype(np.float64)
+    chosen, genes = columns
+    mean = mean_bootstraps(cells, chosen)
     block = GeneBlock(mean, genes)
     # One dense bootstrap serves all comparisons.
     values = np.stack(
         [
-            [block.difference(bootstrap, each.own, each.other).value for each in comparisons]
-            for bootstrap in _bootstraps(cells, columns)
+            [block.difference(bootstrap, pair.own, pair.other).value for pair in pairs]
+            for bootstrap in bootstraps(cells, chosen)
         ]
     )
-    names = pd.DataFrame({"gene": cells.genes[columns], "isoform": cells.isoforms[columns]})
-    for comparison, between in zip(comparisons, values.var(0, ddof=1), strict=True):
-        yield _compare_groups(names, block, mean, between, comparison)
+    names = pd.DataFrame({"gene": cells.genes[chosen], "isoform": cells.isoforms[chosen]})
+    for pair, between in zip(pairs, values.var(0, ddof=1), strict=True):
+        if replicates is None:
+            uncertainty = block.uncertainty(mean, pair.own, pair.other)
+        else:
+            uncertainty = block.replicate_uncertainty(mean, pair.own, pair.other, replicates)
+        table = names.assign(group=pair.group, reference=pair.reference, between=between)
+        yield _with_difference(table, block, mean, pair, uncertainty)
 
 
-def _compare_groups(
-    names: pd.DataFrame,
+def _with_difference(
+    table: pd.DataFrame,
     block: GeneBlock,
     mean: np.ndarray,
-    between: np.ndarray,
-    comparison: _Comparison,
+    pair: Comparison,
+    uncertainty: Uncertainty,
 ) -> pd.DataFrame:
-    """Compare two groups by the mean bootstraps, given the variance between bootstraps."""
-    difference = block.difference(mean, comparison.own, comparison.other)
-    uncertainty = block.uncertainty(mean, comparison.own, comparison.other)
-    both = comparison.own | comparison.other
+    """Add the difference between two groups by the mean bootstraps, and its variances."""
+    difference = block.difference(mean, pair.own, pair.other)
+    both = pair.own | pair.other
     usage = mean[both].sum(0) / np.maximum(block.totals(mean)[both].sum(0), _NOTHING)
     bounded = np.clip(usage, _USAGE_BOUND, 1 - _USAGE_BOUND)
     counting = bounded * (1 - bounded) / np.maximum(difference.information, _NOTHING)
-    table = names.assign(
-        group=comparison.group,
-        reference=comparison.reference,
+    table = table.assign(
         usage=usage,
         difference=difference.value,
-        standard_error=np.sqrt(np.maximum(uncertainty.variance, counting) + between),
+        variance=uncertainty.variance,
+        counting=counting,
         degrees_of_freedom=uncertainty.degrees_of_freedom,
         information=difference.information,
     )
     return table[table["information"] >= _LEAST_INFORMATION]
-
-
-def _bootstraps(cells: Cells, columns: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield bootstraps (reads), shape (cells, columns); cells with fewer start again."""
-    stack = np.stack([layer[:, columns].toarray() for layer in cells.bootstraps])
-    number = np.minimum(cells.num_bootstraps, len(stack))
-    for index in range(len(stack)):
-        yield stack[index % number, np.arange(cells.num_cells)].astype(np.float64)

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...data.corpora import Corpus, DocumentBatch, halve
+from ...data.corpora import Corpus, halve
+from ...data.document_batches import DocumentBatch
 from ...guides.lda import LDAGuide
 
 # Number of documents encoded at once, which bounds memory.
@@ -31,6 +32,8 @@ def infer(
 ) -> Tensor:
     """Posterior mean topic proportions, shape (documents, topics), on the CPU.
 
+    Documents without words get the prior mean.
+
     Parameters
     ----------
     guide
@@ -43,6 +46,14 @@ def infer(
         Number of documents encoded at once.
     """
     device = guide.topics.concentration.device
+    has_words = corpus.lengths > 0
+    if not has_words.all():
+        prior = guide.model.document_topics_prior().mean.cpu()
+        found = prior.repeat(corpus.num_documents, 1)
+        if has_words.any():
+            own = infer(guide, corpus.select(has_words), steps=steps, block_size=block_size)
+            found[torch.from_numpy(has_words)] = own
+        return found
     proportions = [
         guide.infer(batch.words, batch.offsets, steps=steps)
         for batch in batches(corpus, device, block_size=block_size)

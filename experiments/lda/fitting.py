@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from pyro.infer import TraceMeanField_ELBO
 
 from ...data.corpora import Corpus, halve, select_split, split_corpus
-from ...data.errors import DataError
+from ...data.errors import DataError, DataWarning
+from ...data.tokenizer import Tokenizer
 from ...guides import LDA_GUIDES
 from ...guides.lda import LDAGuide
-from ...guides.sets import POOLINGS
+from ...guides.sets import POOLINGS, Pooling
 from ...models.lda import LDA
 from ..fitting import fits
-from ..fitting.classes import construct, distribute, find_class, options_of
+from ..fitting.classes import construct, distribute, find_class, name_of
+from ..fitting.constructors import defaults_of, options_of
 from ..fitting.datasets import Subset
+from ..fitting.errors import ArgumentError
 from ..fitting.training import Trainer, TrainingConfig, TrainingResult, choose_device
 from .completion import INFERENCE_BATCH, Monitor, batches, infer, perplexity
+
+# Fields of LDAConfig that may be classes.
+CLASSES = ("guide", "pooling")
+FEWEST_DOCUMENTS = 20
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,19 @@ class LDAFit:
     config: dict[str, Any]
     device: torch.device
 
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """How the texts of its corpus were split; None for counts."""
+        described = self.config.get("tokenizer")
+        return None if described is None else Tokenizer(**described)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Values of the options of model and guide by name, defaults included."""
+        chosen = self.config["model"]
+        defaults = defaults_of(type(self.guide), 1) | defaults_of(LDA, 2)
+        return {**defaults, **chosen, **chosen["options"]}
+
 
 def build(config: LDAConfig, vocabulary_size: int) -> tuple[LDA, LDAGuide]:
     """Build model and guide.
@@ -74,12 +94,13 @@ def build(config: LDAConfig, vocabulary_size: int) -> tuple[LDA, LDAGuide]:
     DataError
         If a class or an option does not exist, or has no such value.
     """
-    if config.num_topics < 1:
-        raise DataError(f"topics is {config.num_topics}; give at least 1")
-    guide_class = find_class(config.guide, LDA_GUIDES, "guide")
-    pooling = find_class(config.pooling, POOLINGS, "pooling")
-    taken = options_of(guide_class)
-    of_model, of_guide = distribute(config.options, [options_of(LDA), taken])
+    if not isinstance(config.num_topics, int) or config.num_topics < 1:
+        raise ArgumentError(f"topics is {config.num_topics!r}; give a whole number of at least 1")
+    guide_class = find_class(config.guide, LDA_GUIDES, "guide", LDAGuide)
+    pooling = find_class(config.pooling, POOLINGS, "pooling", Pooling)
+    taken = options_of(guide_class, 1)
+    registries = {"guide": (LDA_GUIDES, 1)}
+    of_model, of_guide = distribute(config.options, [options_of(LDA, 2), taken], registries)
     if "pooling" in taken:
         of_guide["pooling"] = pooling
     model = construct(LDA, vocabulary_size, config.num_topics, **of_model)
@@ -137,36 +158,45 @@ def fit(
     DataError
         If the folder holds another fit or the corpus has no document to train on.
     """
+    fits.check_folder(folder, resume=resume)
+    trainer, fitted = set_up(corpus, config, training, split=split, folder=folder)
+    fits.begin(folder, fitted.config, vocabularies(fitted), resume=resume)
+    return trainer.train(resume=resume)
+
+
+def set_up(
+    corpus: Corpus,
+    config: LDAConfig,
+    training: TrainingConfig,
+    *,
+    split: SplitConfig = SplitConfig(),  # noqa: B008  (frozen)
+    folder: Path | None = None,
+    progress: bool = True,
+) -> tuple[Trainer, LDAFit]:
+    """Make a trainer, and the fit that it trains.
+
+    Documents without words are left out, with a warning.
+
+    Parameters
+    ----------
+    corpus, config, training, split
+        As for :func:`fit`.
+    folder
+        Folder of the fit; None saves nothing.
+    progress
+        Whether to show a progress bar.
+
+    Raises
+    ------
+    DataError
+        If the configuration is wrong or the corpus has no document to train on.
+    """
     device = choose_device(training.device)
     torch.manual_seed(training.seed)
     corpus = split_corpus(corpus, **asdict(split))
     held_out = "val" if training.patience else "test"
-    training_splits = ["train"] if training.patience else ["train", "val"]
-    trained_on = np.flatnonzero(np.isin(corpus.splits, training_splits))
-    if not len(trained_on):
-        raise DataError(
-            f"{corpus.source}: no document is in {' or '.join(training_splits)}; "
-            "there must be some to train on"
-        )
-    fits.check_folder(folder, resume=resume)
+    trained_on = _training_documents(corpus, ["train"] if training.patience else ["train", "val"])
     documents, model, guide = prepare(corpus, config, trained_on, device)
-    description = {
-        "kind": "lda",
-        "model": asdict(config),
-        "training": asdict(training),
-        "split": asdict(split),
-        "data": {
-            "source": corpus.source,
-            "fingerprint": corpus.fingerprint,
-            "documents": corpus.num_documents,
-            "training_documents": len(trained_on),
-            "tokens": corpus.num_tokens,
-            "vocabulary_size": corpus.vocabulary_size,
-        },
-        "versions": fits.versions(),
-    }
-    vocabularies = {fits.VOCABULARY: corpus.vocabulary.tolist()}
-    fits.begin(folder, description, vocabularies, resume=resume)
     trainer = Trainer(
         model,
         guide,
@@ -175,8 +205,67 @@ def fit(
         folder,
         monitor=Monitor(guide, corpus, held_out, training.seed),
         score="perplexity" if training.patience else None,
+        progress=progress,
     )
-    return trainer.train(resume=resume)
+    trainer.check()
+    description = _described(corpus, config, training, split, len(trained_on))
+    return trainer, LDAFit(guide, corpus.vocabulary, description, device)
+
+
+def _described(
+    corpus: Corpus,
+    config: LDAConfig,
+    training: TrainingConfig,
+    split: SplitConfig,
+    training_documents: int,
+) -> dict[str, Any]:
+    """Content of ``config.json``."""
+    return {
+        "kind": "lda",
+        "model": {**asdict(config), **{key: name_of(getattr(config, key)) for key in CLASSES}},
+        "training": asdict(training),
+        "split": asdict(split),
+        "data": {
+            "source": corpus.source,
+            "fingerprint": corpus.fingerprint,
+            "documents": corpus.num_documents,
+            "training_documents": training_documents,
+            "tokens": corpus.num_tokens,
+            "vocabulary_size": corpus.vocabulary_size,
+        },
+        "tokenizer": None if corpus.tokenizer is None else asdict(corpus.tokenizer),
+        "versions": fits.versions(),
+    }
+
+
+def _training_documents(corpus: Corpus, splits: list[str]) -> np.ndarray:
+    """Positions, shape (documents,), of the documents of the splits that have words."""
+    in_splits = np.isin(corpus.splits, splits)
+    chosen = np.flatnonzero(in_splits & (corpus.lengths > 0))
+    if not len(chosen):
+        raise DataError(
+            f"{corpus.source}: no document is in {' or '.join(splits)}; "
+            "there must be some to train on"
+        )
+    empty = int(in_splits.sum()) - len(chosen)
+    if empty:
+        warn(f"{corpus.source}: {empty} documents have no words and are left out of training")
+    if corpus.num_documents < FEWEST_DOCUMENTS:
+        warn(
+            f"{corpus.source}: {corpus.num_documents} documents are few for a topic model; give at "
+            f"least {FEWEST_DOCUMENTS}"
+        )
+    return chosen
+
+
+def warn(message: str) -> None:
+    """Warn of data that are used, though not as their owner may expect."""
+    warnings.warn(message, DataWarning, stacklevel=3)
+
+
+def vocabularies(fit: LDAFit) -> dict[str, list[str]]:
+    """Lines of the text files of a fit, by file name."""
+    return {fits.VOCABULARY: fit.vocabulary.tolist()}
 
 
 def load(folder: Path, device: str = "auto") -> LDAFit:
@@ -196,22 +285,29 @@ def load(folder: Path, device: str = "auto") -> LDAFit:
 
 
 def chosen_documents(fit: LDAFit, corpus: Corpus, split: str) -> Corpus:
-    """Documents of a split of the fit; ``all`` takes every document.
+    """Documents of a split of the fit that have words; ``all`` takes every document.
 
     Raises
     ------
     DataError
-        If the corpus has no splits and the fit was made of another corpus.
+        If the corpus has no splits and the fit was made of another corpus, or no document is left.
     """
-    if split == "all":
+    if split != "all":
+        if corpus.splits is None:
+            if corpus.fingerprint != fit.config["data"]["fingerprint"]:
+                raise DataError(
+                    f"{corpus.source}: has no splits and is not the corpus of the fit; use --split "
+                    "all"
+                )
+            corpus = split_corpus(corpus, **fit.config["split"])
+        corpus = select_split(corpus, split)
+    empty = corpus.lengths == 0
+    if not empty.any():
         return corpus
-    if corpus.splits is None:
-        if corpus.fingerprint != fit.config["data"]["fingerprint"]:
-            raise DataError(
-                f"{corpus.source}: has no splits and is not the corpus of the fit; use --split all"
-            )
-        corpus = split_corpus(corpus, **fit.config["split"])
-    return select_split(corpus, split)
+    if empty.all():
+        raise DataError(f"{corpus.source}: no document has a known word; give other documents")
+    warn(f"{corpus.source}: {empty.sum()} documents have no known word and are left out")
+    return corpus.select(~empty)
 
 
 def loss_per_token(
@@ -272,33 +368,3 @@ def evaluate(
         "tokens": corpus.num_tokens,
         "inference_seconds": seconds,
     }
-
-
-def top_words(fit: LDAFit, count: int) -> pd.DataFrame:
-    """Most probable words of each topic, the most used topic first.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``topic``, ``weight`` (the topic's expected share of all words), ``rank`` (from 1),
-        ``word``, ``probability``.
-    """
-    concentration = fit.guide.topics.concentration.cpu()
-    weight = concentration.sum(-1) / concentration.sum()
-    probability, word = fit.guide.topics.mean().cpu().topk(min(count, len(fit.vocabulary)))
-    rows = [
-        (topic, float(weight[topic]), rank + 1, fit.vocabulary[word[topic, rank]], float(value))
-        for topic in weight.argsort(descending=True).tolist()
-        for rank, value in enumerate(probability[topic])
-    ]
-    return pd.DataFrame(rows, columns=["topic", "weight", "rank", "word", "probability"])
-
-
-def topic_table(fit: LDAFit, corpus: Corpus, *, steps: int) -> pd.DataFrame:
-    """Posterior mean topic proportions, one row per document, indexed by name or number."""
-    proportions = infer(fit.guide, corpus, steps=steps)
-    names = corpus.names if corpus.names is not None else np.arange(corpus.num_documents)
-    columns = [f"topic_{topic}" for topic in range(proportions.shape[1])]
-    return pd.DataFrame(
-        proportions.numpy(), index=pd.Index(names, name="document"), columns=columns
-    )

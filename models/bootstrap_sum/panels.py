@@ -33,8 +33,8 @@ _LONGEST = 512
 _LOW = 0.75 * NODES
 # By how many nats the summand may fall along a panel.
 _FALL = 14.5
-# Share of a count that a panel may reach down, and multiples of it that one may reach up.
-_REACH_DOWN, _REACH_UP = 0.75, 12.0
+# Share of a count that a panel may reach down, multiples of it up, and of a mode's reach in all.
+_REACH_DOWN, _REACH_UP, _AROUND = 0.75, 12.0, 2.3
 # Of the sum, what may be missing at each end; far less where there are more nodes.
 _NEGLIGIBLE = 1e-4
 # Steps to the mode, halving its bracket takes fewer; and panels, more than any entry takes.
@@ -156,10 +156,14 @@ def _reach(u, share, entry):
 @inlined
 def _first_panel(mode, share, entry):
     """Find the panel around a mode: its first count, and its number of counts."""
-    if mode < _LOW:
+    if mode == 0 or (mode < _LOW and not entry.relative):
         return 1.0, float(NODES)
-    half = max(0.5 * NODES, min(_reach(mode, share, entry), share * _REACH_DOWN * mode))
-    return np.floor(mode - half + 0.5), np.floor(2 * half + 0.5)
+    reach = _reach(mode, share, entry)
+    down = max(0.5 * NODES, min(reach, share * _REACH_DOWN * mode)) if mode >= _LOW else mode - 0.5
+    # Above the mode the summand falls more slowly where the noise grows with the count.
+    up = reach + 0.75 * reach * reach / (1 + mode) if entry.relative else down
+    length = np.floor(min(down + up, max(_AROUND * reach, float(NODES))) + 0.5)
+    return np.floor(mode - down + 0.5), max(length, float(NODES))
 
 
 @inlined

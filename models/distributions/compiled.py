@@ -106,9 +106,12 @@ def stirling_of_any(x):
     return remainder, digamma_deficit(per_next) + per_x - step
 
 
-def spread(work: Callable[[slice], Any], count: int) -> list:
-    """Work on slices of so many entries in as many threads as torch has; results in order."""
-    chunks = [slice(start, start + _CHUNK) for start in range(0, count, _CHUNK)]
+def spread(work: Callable[[slice], Any], count: int, chunk: int = _CHUNK) -> list:
+    """Work on slices of ``chunk`` of so many entries in torch's number of threads.
+
+    The results are in order; the last slice may end behind the last entry.
+    """
+    chunks = [slice(start, start + chunk) for start in range(0, count, chunk)]
     if min(len(chunks), torch.get_num_threads()) <= 1:
         return [work(chunk) for chunk in chunks]
     return list(_threads(torch.get_num_threads()).map(work, chunks))

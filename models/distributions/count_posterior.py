@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .posteriors import probabilities
+
 # Share of a probability, or of a count, that is not told from nothing.
 _ROUNDING = 1e-9
 
@@ -112,7 +114,7 @@ class CountPosterior:
         Tensor
             Shape batch_shape, or (quantiles, *batch_shape) for several.
         """
-        levels = torch.as_tensor(q, dtype=torch.float64, device=self.u.device)
+        levels = probabilities(q).to(self.u.device)
         found = self._at(levels.reshape(-1, 1).expand(-1, self.batch_shape.numel()))
         return found.view(levels.shape + self.batch_shape)
 

@@ -15,13 +15,13 @@ from torch.distributions.utils import broadcast_all, lazy_property
 from torch.nn import functional
 
 from ...data.bootstraps import BootstrapMean
+from ...data.random_draws import poisson, standard_gamma
 from .negative_binomial import (
     OfEntries,
     check_positive,
     log_negative_binomial,
     stirling_remainder_of_small,
 )
-from .posteriors import standard_gamma
 
 # Least reads whose error is independent that one effective read can stand for: two steps of the
 # scale on which estimates are spread over whole counts.
@@ -198,23 +198,17 @@ class BootstrapGammaPoisson(OfEntries):
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
         """Draw bootstraps (reads), shape sample_shape + batch_shape + (B,)."""
-        return self.sample_around(self.sample_estimates(sample_shape))
+        estimates = self.sample_estimates(sample_shape)
+        return draw_around(estimates, self.bootstrap_dispersion, self.num_bootstraps)
 
     @torch.no_grad()
     def sample_estimates(self, sample_shape: torch.Size) -> Tensor:
         """Draw the quantifier's estimates (reads), shape sample_shape + batch_shape."""
         shape = torch.Size(sample_shape) + self.batch_shape
         mean, theta, logits, error, _ = (part.expand(shape) for part in self.parameters)
-        rate = torch._standard_gamma(theta) * (mean / theta)
+        rate = standard_gamma(theta) * (mean / theta)
         rate = rate * torch.bernoulli(torch.sigmoid(-logits))
-        return error * torch.poisson(rate / error)
-
-    @torch.no_grad()
-    def sample_around(self, estimates: Tensor) -> Tensor:
-        """Draw bootstraps of estimates (reads), shape (..., *batch_shape); B more at the end."""
-        effective = (estimates / self.bootstrap_dispersion).unsqueeze(-1)
-        effective = effective.expand(*estimates.shape, self.num_bootstraps)
-        return self.bootstrap_dispersion.unsqueeze(-1) * torch.poisson(effective)
+        return error * poisson(rate / error)
 
     @lazy_property
     def mean(self) -> Tensor:
@@ -230,6 +224,17 @@ class BootstrapGammaPoisson(OfEntries):
         scatter = of_rate + self.error_dispersion + self.bootstrap_dispersion
         variance = kept * self.rate_mean * scatter
         return variance.unsqueeze(-1).expand(self.batch_shape + self.event_shape)
+
+
+@torch.no_grad()
+def draw_around(estimates: Tensor, dispersion: Tensor, number: int) -> Tensor:
+    """Draw bootstraps of estimates (reads), given their overdispersion.
+
+    Estimates of shape (...), with which the overdispersion broadcasts, have draws of shape
+    (..., number).
+    """
+    effective = (estimates / dispersion).unsqueeze(-1).expand(*estimates.shape, number)
+    return dispersion.unsqueeze(-1) * poisson(effective)
 
 
 def refuse_learning(*dispersions: Tensor) -> None:

@@ -15,9 +15,14 @@ from torch import Tensor
 from torch.distributions.utils import lazy_property
 
 from ...data.bootstraps import BootstrapMean
-from .gamma_poisson import BootstrapGammaPoisson, log_gamma_poisson, refuse_learning
-from .genes import Genes
-from .posteriors import standard_gamma
+from ...data.genes import Genes
+from ...data.random_draws import divide, standard_gamma
+from .gamma_poisson import (
+    BootstrapGammaPoisson,
+    draw_around,
+    log_gamma_poisson,
+    refuse_learning,
+)
 
 # Added to Dirichlet parameters, so that tiny ones have gradients too.
 _ADDED_SHAPE = 1e-6
@@ -216,15 +221,33 @@ class BootstrapGeneReads(TorchDistribution):
         division, prior = self.division, self._prior_shape
         usage = draw_dirichlet(prior.expand(*sample_shape, *prior.shape), self.genes)
         usage = draw_shares(estimates, usage, division.error_dispersion, self.genes)
-        # Move the bootstraps to the front, so that genes are the last dimension.
-        bootstraps = self.totals.sample_around(estimates).movedim(-1, 0)
-        shares = draw_shares(
-            bootstraps,
-            usage.expand(self.num_bootstraps, *usage.shape),
-            division.bootstrap_dispersion,
-            self.genes,
+        return self._sample_around(estimates, usage)
+
+    def _sample_around(self, estimates: Tensor, usage: Tensor) -> Tensor:
+        """Draw bootstraps (reads), shape (..., isoforms, B).
+
+        Most estimates are zero, and so are their bootstraps: only the others are drawn.
+
+        Parameters
+        ----------
+        estimates
+            Estimates of genes (reads), shape (..., genes).
+        usage
+            Shares of their isoforms, shape (..., isoforms).
+        """
+        present = estimates > 0
+        own, of_division = (
+            part.expand(estimates.shape)[present]
+            for part in (self.totals.bootstrap_dispersion, self.division.bootstrap_dispersion)
         )
-        return (self.genes.spread(bootstraps) * shares).movedim(0, -1)
+        totals = draw_around(estimates[present], own, self.num_bootstraps)
+        number = present.flatten().cumsum(0).view(estimates.shape) - 1
+        drawn = self.genes.spread(present) & (usage > 0)
+        owner = self.genes.spread(number)[drawn]
+        shares = divide(totals / of_division.unsqueeze(-1), usage[drawn], owner)
+        bootstraps = usage.new_zeros(*usage.shape, self.num_bootstraps)
+        bootstraps[drawn] = shares.mul_(totals[owner])
+        return bootstraps
 
     @lazy_property
     def mean(self) -> Tensor:
@@ -309,11 +332,7 @@ def draw_shares(totals: Tensor, usage: Tensor, dispersion: Tensor, genes: Genes)
     genes
         The gene of each isoform.
     """
-    counts = torch.poisson(genes.spread(totals / dispersion) * usage)
-    # A gene without a whole effective read gives all reads to the isoform that arrives first.
-    arrival = torch.empty_like(usage).exponential_() / usage
-    first = arrival.new_full(totals.shape, torch.inf).scatter_reduce(
-        -1, genes.codes.expand(arrival.shape), arrival, "amin"
-    )
-    alone = (arrival == genes.spread(first)).to(counts.dtype)
-    return genes.shares(torch.where(genes.spread(genes.sums(counts)) > 0, counts, alone))
+    effective = (totals / dispersion).expand(*usage.shape[:-1], genes.number).reshape(-1, 1)
+    first = torch.arange(0, len(effective), genes.number, device=usage.device)
+    owner = first.unsqueeze(-1) + genes.codes
+    return divide(effective, usage.flatten(), owner.flatten()).view_as(usage)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
 import numpy as np
@@ -11,8 +10,6 @@ import torch
 from torch import Tensor
 
 _HALF_A_READ = 0.5
-# Draws per generator; the result does not depend on the number of threads.
-_CHUNK = 1 << 20
 
 
 class SampledPosterior:
@@ -68,7 +65,7 @@ class SampledPosterior:
             return torch.from_numpy(np.sort(self.draws.numpy(), axis=0))
         return self.draws.sort(0).values
 
-    def quantile(self, q: float | Sequence[float]) -> Tensor:
+    def quantile(self, q: float | Sequence[float] | Tensor) -> Tensor:
         """Quantiles (reads), interpolated between the nearest draws.
 
         Parameters
@@ -81,31 +78,18 @@ class SampledPosterior:
         Tensor
             Shape (...) for one probability, (probabilities, ...) for several.
         """
-        if isinstance(q, Sequence):
-            return torch.stack([self.quantile(level) for level in q])
-        place = q * (len(self.draws) - 1)
+        levels = probabilities(q)
+        if levels.ndim:
+            return torch.stack([self.quantile(level) for level in levels])
+        place = float(levels) * (len(self.draws) - 1)
         below = int(place)
         above = min(below + 1, len(self.draws) - 1)
         return self._ordered[below].lerp(self._ordered[above], place - below)
 
 
-def standard_gamma(concentration: Tensor) -> Tensor:
-    """Draw from Gamma(concentration, 1), without gradients, of the shape of ``concentration``.
-
-    On the CPU numpy draws, on as many threads as torch has, seeded by torch's generator.
-    """
-    if not concentration.is_cpu:
-        return torch._standard_gamma(concentration)
-    shapes = concentration.detach().contiguous().flatten().numpy()
-    drawn = np.empty_like(shapes)
-    seed = int(torch.randint(1 << 62, ()))
-
-    def fill(start: int) -> None:
-        own = slice(start, start + _CHUNK)
-        generator = np.random.Generator(np.random.SFC64([seed, start]))
-        generator.standard_gamma(shapes[own], dtype=shapes.dtype, out=drawn[own])
-
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for _ in pool.map(fill, range(0, len(shapes), _CHUNK)):
-            pass  # raises the error of a thread
-    return torch.from_numpy(drawn).view_as(concentration)
+def probabilities(q: float | Sequence[float] | Tensor) -> Tensor:
+    """Turn probabilities into float64; ValueError unless all are between 0 and 1."""
+    levels = torch.as_tensor(q, dtype=torch.float64)
+    if not ((levels >= 0) & (levels <= 1)).all():
+        raise ValueError(f"q is {q}; give probabilities between 0 and 1")
+    return levels

@@ -49,15 +49,33 @@ def test_the_fingerprint_knows_the_data(read) -> None:
 
 def test_cells_are_given_the_batches_of_a_fit(read) -> None:
     cells = read(table(), "batch")
-    known = cells.recoded(cells.isoforms.tolist(), ["c", "b", "a"])
+    known = cells.recoded(["c", "b", "a"])
     assert known.batches.tolist() == [1, 2, 1, 2, 1, 2, 1]
     assert known.batch_names == ("c", "b", "a")
     with pytest.raises(DataError, match="batch 'b' is not in the fit, which knows 'a'"):
-        cells.recoded(cells.isoforms.tolist(), ["a"])
-    with pytest.raises(DataError, match="has 5 isoforms, but the fit has 4"):
-        cells.recoded(cells.isoforms.tolist()[:4], ["a", "b"])
-    with pytest.raises(DataError, match="isoform 2 is iso1, but iso2 in the fit"):
-        cells.recoded(["iso0", "iso2", "iso1", "iso3", "iso4"], ["a", "b"])
+        cells.recoded(["a"])
+    averaged = cells.recoded(["a", "c"], average=True)
+    assert averaged.batches.tolist() == [-1, 0, -1, 0, -1, 0, -1]
+
+
+def test_isoforms_are_selected_by_name(read) -> None:
+    cells = read(table())
+    chosen = cells.selected(["iso3", "iso0"])
+    assert chosen.isoforms.tolist() == ["iso3", "iso0"]
+    pairs = [(cells.counts, chosen.counts), (cells.mean_bootstraps, chosen.mean_bootstraps)]
+    pairs += zip(cells.bootstraps, chosen.bootstraps, strict=True)
+    for whole, part in pairs:
+        assert whole.nnz
+        np.testing.assert_array_equal(part.toarray(), whole.toarray()[:, [3, 0]])
+        assert part.has_canonical_format
+    for name in ("positives", "sum_of_squares"):
+        (whole,), (part,) = cells.statistics([name]), chosen.statistics([name])
+        np.testing.assert_array_equal(part.toarray(), whole.toarray()[:, [3, 0]])
+    assert cells.selected(cells.isoforms.tolist()) is cells
+    backwards = cells.selected(cells.isoforms[::-1].tolist())
+    assert backwards.selected(cells.isoforms.tolist()).fingerprint == cells.fingerprint
+    with pytest.raises(DataError, match="lacks 1 of the 3 isoforms of the fit, among them other"):
+        cells.selected(["iso0", "iso1", "other"])
 
 
 def test_bootstraps_of_real_quantifications(shared_data: Path) -> None:

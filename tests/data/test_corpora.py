@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from exvae.data.corpora import (
     Corpus,
-    DocumentBatch,
     halve,
     offsets_of,
     select_split,
@@ -22,6 +21,7 @@ from exvae.data.corpora import (
     write_corpus,
 )
 from exvae.data.corpus_formats import read_corpus
+from exvae.data.document_batches import DocumentBatch
 from exvae.data.errors import DataError
 
 DOCUMENTS = st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=12), min_size=1, max_size=8)

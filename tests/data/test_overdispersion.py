@@ -11,10 +11,10 @@ import scipy.sparse
 import torch
 
 from exvae.data.cells import Cells, summarise
+from exvae.data.genes import Genes
 from exvae.data.overdispersion import inferential_dispersions
 from exvae.models.distributions.gamma_poisson import BootstrapGammaPoisson
 from exvae.models.distributions.gene_reads import BootstrapGeneReads, Division
-from exvae.models.distributions.genes import Genes
 
 ISOFORMS = 5
 # Genes of two, one and two isoforms.

@@ -11,7 +11,9 @@ import anndata
 import pandas as pd
 import pytest
 
+from exvae.data.corpora import write_corpus
 from exvae.data.corpus_formats import read_corpus
+from exvae.data.simulators.documents import simulate_corpus
 from exvae.experiments.commands import simulate_isoforms as isoform_simulate_command
 from exvae.experiments.demo import simulate_isoforms
 
@@ -24,6 +26,7 @@ COMMANDS = {
         *("--cells", "30", "--isoforms", "400", "--bootstraps", "4", "--layers", "2"),
         *("--min-cells", "2", "--export-cells", "2"),
     ],
+    "isoform_check.py": [],
     "isoform_import.py": ["--cells", "6", "--repeats", "1"],
     "isoform_training.py": [
         *("--cells", "6", "--isoforms", "40", "--bootstraps", "4", "--read", "2", "--steps", "1")
@@ -32,9 +35,16 @@ COMMANDS = {
     "symsim.py": ["--cells", "40", "--genes", "30"],
     "isoform_simulation.py": ["--cells", "10", "--isoforms", "30", "--bootstraps", "2"],
     "isoform_usage.py": ["--methods", "exvae", "t-test", "chi-squared"],
+    "isoform_expression.py": ["--methods", "exvae", "swish", "wilcoxon", "t-test"],
     "scvi_agreement.py": [
         *("--cells", "30", "--isoforms", "24", "--epochs", "1", "--long", "1"),
         *("--samples", "2", "--seeds", "0"),
+    ],
+    "isoform_batches.py": ["--cells", "40", "--isoforms", "40", "--seeds", "0"],
+    "topic_coherence.py": ["--topics", "3", "--seeds", "0", "1", "--epochs", "2"],
+    "topic_uncertainty.py": [
+        *("--lengths", "20", "--seeds", "0", "1", "--topics", "3", "--documents", "150"),
+        *("--held-out", "40", "--epochs", "2", "--samples", "20"),
     ],
     "isoform_states.py": ["--seeds", "0", "--epochs", "1", "--scvi-epochs", "1"],
 }
@@ -110,6 +120,19 @@ def test_the_cost_of_an_experiment(tmp_path: Path) -> None:
     assert sum(name.startswith("infRep") for name in kept.layers) == 2
 
 
+def test_the_cost_of_a_check(tmp_path: Path) -> None:
+    path = tmp_path / "cells.h5ad"
+    simulate_isoforms(path, 24, 12, 4, num_types=2, depth=240.0, seed=0)
+    printed = run("isoform_check.py", str(path), "--", "--epochs", "1")
+    seconds = [
+        float(re.search(rf"^{name}: (\d+\.\d) s", printed, re.MULTILINE)[1])
+        for name in ("check", "fit")
+    ]
+    ratio = float(re.search(r"^check / fit: (\d+\.\d+)$", printed, re.MULTILINE)[1])
+    assert ratio == pytest.approx(seconds[0] / seconds[1], abs=0.1)
+    assert "cells: 24; replicates: 20" in printed
+
+
 def test_the_cost_of_the_likelihood() -> None:
     printed = run("bootstrap_likelihood.py")
     assert "100 against 2" in printed
@@ -152,6 +175,23 @@ def test_the_comparison_of_differential_usage(tmp_path: Path) -> None:
     assert printed.count("AUC") == 3
 
 
+def test_the_comparison_of_differential_expression(tmp_path: Path) -> None:
+    path = tmp_path / "cells.h5ad"
+    isoform_simulate_command.simulate(
+        path, cells=80, isoforms=80, bootstraps=3, expression="simple"
+    )
+    printed = run("isoform_expression.py", "--cells-per-group", "12", "--", str(path))
+    assert "60 cells in 5 groups" in printed
+    areas = [float(area) for area in re.findall(r"AUC (\d\.\d+)", printed)]
+    assert len(areas) == 4
+    assert min(areas) > 0.6
+    printed = run("isoform_expression.py", "--spiked", "0.3", "--", str(path))
+    real, null = map(int, re.search(r"(\d+) real, (\d+) null", printed).groups())
+    assert null > real > 0
+    printed = run("isoform_expression.py", "--shuffled", "--", str(path))
+    assert printed.count("false findings among 400 isoforms") == 4
+
+
 def test_the_comparison_of_cell_states(tmp_path: Path) -> None:
     path = tmp_path / "cells.h5ad"
     simulate_isoforms(path, 24, 12, 4, num_types=2, depth=240.0, seed=0)
@@ -160,8 +200,52 @@ def test_the_comparison_of_cell_states(tmp_path: Path) -> None:
     assert "ARI" in printed
 
 
+@pytest.mark.slow
+@pytest.mark.peers
+def test_the_correction_of_batches() -> None:
+    pytest.importorskip("harmonypy", reason='needs the extra "peers"')
+    pytest.importorskip("scvi", reason='needs the extra "peers"')
+    printed = run("isoform_batches.py")
+    assert printed.count("mixing") == 5
+
+
 def test_the_agreement_of_two_scvi(tmp_path: Path) -> None:
     printed = run("scvi_agreement.py", "--out", str(tmp_path / "losses.csv"))
     assert "ours: defaults" in printed
     losses = pd.read_csv(tmp_path / "losses.csv")
     assert (losses["held_out"] > 0).all()
+
+
+def test_the_coverage_of_topic_proportions() -> None:
+    """A row for each seed and way to infer, then the means of both seeds."""
+    printed = run("topic_uncertainty.py")
+    header, *lines = printed.split("each seed\n")[1].split("\n\n")[0].splitlines()
+    assert header.split()[:4] == ["words", "alpha", "seed", "found"]
+    rows = [[float(part) for part in re.findall(r"\d+\.\d+", line)] for line in lines]
+    assert len(rows) == 6
+    means = [
+        [float(part) for part in re.findall(r"\d+\.\d+", line)]
+        for line in printed.split("means over seeds\n")[1].splitlines()[1:4]
+    ]
+    for number, mean in enumerate(means):
+        covered = [rows[number][2:8], rows[number + 3][2:8]]
+        for one, other, expected in zip(*covered, mean[3:9], strict=True):
+            assert (one + other) / 2 == pytest.approx(expected, abs=0.011)
+            assert 0 <= expected <= 100
+    # Draws given the true topics and concentration have the right coverage, whatever the fit.
+    assert all(row[2:5] == pytest.approx([50, 80, 95], abs=12) for row in rows[2::3])
+
+
+@pytest.mark.peers
+def test_the_coherence_of_topic_models(tmp_path: Path) -> None:
+    pytest.importorskip("gensim", reason='needs the extra "peers"')
+    corpus = tmp_path / "corpus.npz"
+    write_corpus(simulate_corpus(200, 3, 100, 30).corpus, corpus)
+    printed = run("topic_coherence.py", str(corpus), "--methods", "exvae", "sklearn-online")
+    lines = printed.split("medians over seeds\n")[1].splitlines()[1:3]
+    assert [line.split()[0] for line in lines] == ["exvae", "sklearn-online"]
+    for line in lines:
+        perplexity, *coherences = [float(part) for part in line.split()[1:]]
+        assert 1 < perplexity < 100
+        assert len(coherences) == 4
+        assert all(-1 <= value <= 1 for value in coherences)

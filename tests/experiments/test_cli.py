@@ -16,7 +16,7 @@ from exvae.data.corpora import halve, select_split, write_corpus
 from exvae.data.corpus_formats import read_corpus
 from exvae.data.simulators.documents import simulate_corpus
 from exvae.experiments.fitting.training import LossNotFinite, TrainingInterrupted
-from exvae.experiments.lda import completion, fitting
+from exvae.experiments.lda import completion, fitting, tables
 
 FIT = ("lda", "fit", "{corpus}", "--topics", 3, "--out", "{out}")
 
@@ -112,8 +112,10 @@ def test_evaluate_agrees_with_a_loop_over_words(exvae, corpus: Path, fit: Path) 
 def test_infer_writes_proportions(exvae, corpus: Path, fit: Path, tmp_path: Path) -> None:
     assert exvae("lda", "infer", fit, corpus, "--out", tmp_path / "topics.csv").status == 0
     table = pd.read_csv(tmp_path / "topics.csv", index_col="document")
-    assert table.shape == (300, 4)
-    np.testing.assert_allclose(table.sum(axis=1), 1.0, atol=1e-5)
+    assert table.shape == (300, 5)
+    proportions = table.drop(columns="dominant_topic").to_numpy()
+    np.testing.assert_allclose(proportions.sum(axis=1), 1.0, atol=1e-5)
+    assert table["dominant_topic"].tolist() == proportions.argmax(1).tolist()
 
 
 def test_topics_are_listed_by_weight(exvae, fit: Path) -> None:
@@ -122,9 +124,15 @@ def test_topics_are_listed_by_weight(exvae, fit: Path) -> None:
     weights = [topic["weight"] for topic in listed]
     assert weights == sorted(weights, reverse=True)
     assert sum(weights) == pytest.approx(1.0)
+    loaded = fitting.load(fit)
+    for options, chosen in (((), {}), (("--relevance", 1), {"relevance": 1.0})):
+        found = exvae("lda", "topics", fit, "--top", 3, *options, "--json").json["topics"]
+        expected = tables.top_words(loaded, 3, **chosen)["word"].tolist()
+        assert [own["word"] for topic in found for own in topic["words"]] == expected
     readable = exvae("lda", "topics", fit, "--top", 3).out.splitlines()
     assert len(readable) == 4
-    assert readable[0].split()[2:] == listed[0]["words"]
+    assert readable[0].split()[2:] == [own["word"] for own in listed[0]["words"]]
+    assert all(0 < own["probability"] < 1 for topic in listed for own in topic["words"])
 
 
 def test_info_tells_what_was_fitted(exvae, fit: Path) -> None:
@@ -202,7 +210,7 @@ def test_a_corpus_without_splits_is_split_the_same_way_again(exvae, tmp_path: Pa
         (["lda", "simulate", "{out}.npz", "--lengths", "odd"], "--lengths"),
         ([*FIT, "--pooling", "x"], "pooling"),
         ([*FIT, "--set", "length"], "--set length is not of the form NAME=VALUE"),
-        ([*FIT, "--set", "length=9"], "no option length; choose one of"),
+        ([*FIT, "--set", "length=9"], "no option length; it belongs to --guide fixed-length"),
         ([*FIT, "--set", "update=odd", "--guide", "exchangeable"], "update is 'odd'"),
         ([*FIT, "--guide", "sets"], "guide is 'sets'; choose one of exchangeable, fixed-length"),
         (["lda", "nothing"], "nothing"),
@@ -304,3 +312,34 @@ def test_patience_of_the_command_arrives(exvae, corpus: Path, tmp_path: Path) ->
     options = ["--topics", 2, "--epochs", 1, "--patience", 3, "--out", tmp_path / "fit"]
     assert exvae("lda", "fit", corpus, *options).status == 0
     assert exvae("info", tmp_path / "fit", "--json").json["training"]["patience"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("isoforms fit none.h5ad --out F", "none.h5ad: no such file; give the cells as .h5ad"),
+        ("isoforms fit text.h5ad --out F", "text.h5ad: not a readable .h5ad file"),
+        ("isoforms evaluate none none.h5ad", "none: is no fit"),
+        ("isoforms import none --out new.h5ad", "none: does not exist; give directories"),
+        ("isoforms import text.h5ad --out new.h5ad", "text.h5ad: is a file; give directories"),
+        ("lda fit none --topics 2 --out F", "none: no such file or folder; check the path"),
+        ("lda infer none none --out t.csv", "none: is no fit"),
+    ],
+)
+def test_missing_files_are_told_before_anything_heavy_is_loaded(
+    arguments: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "text.h5ad").write_text("no cells", encoding="utf-8")
+    code = (
+        "import sys, atexit; from exvae.experiments.cli import main\n"
+        "heavy = ('torch', 'pandas', 'pyro', 'anndata')\n"
+        "atexit.register(lambda: print([name for name in heavy if name in sys.modules]))\n"
+        f"sys.argv = ['exvae', *{arguments.split()!r}]; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"exvae: {message}")
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout.strip() == "[]"

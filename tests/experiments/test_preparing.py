@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pyro.distributions import LogNormal, Normal
 from pyro.infer import SVI, TraceMeanField_ELBO
-from torch import Tensor
+from torch import Tensor, nn
 
 import exvae
 from exvae.data.corpora import write_corpus
@@ -18,6 +19,8 @@ from exvae.guides.cells import CellGuide
 from exvae.guides.lda import ExchangeableGuide, FixedLengthGuide
 from exvae.guides.paper_isoforms import PaperGuide
 from exvae.guides.sets import MeanPooling
+from exvae.models.base import Guide
+from exvae.models.cells import CellModel
 from exvae.models.isoforms import EffectiveReadIsoforms
 from exvae.models.lda import LDA
 from exvae.models.paper_isoforms import BootstrapIsoforms
@@ -53,6 +56,14 @@ def test_cells_are_prepared_for_each_model(name: str) -> None:
     assert (data.unit, data.element) == ("cells", "cell")
     losses = losses_of(data, model, guide)
     assert losses[-1] < losses[0]
+
+
+def test_documents_without_words_are_left_out() -> None:
+    corpus = exvae.Corpus.from_texts(["fig", "the", "pear fig", ""])
+    data, model, _ = exvae.prepare(corpus, topics=2, device="cpu")
+    assert len(data) == 2
+    assert data.batch(np.arange(2)).offsets.tolist() == [0, 1, 3]
+    assert model.vocabulary_size == 2
 
 
 def test_a_path_is_read_as_what_is_in_memory(tmp_path: Path) -> None:
@@ -145,9 +156,57 @@ def test_classes_stand_for_themselves() -> None:
 
 
 @pytest.mark.parametrize("number", [0, 2])
-def test_the_guide_reads_as_many_bootstraps_as_told(number: int) -> None:
+def test_the_guide_reads_as_many_bootstraps_as_told_in_training(number: int) -> None:
     data, *_ = exvae.prepare(draw_cells(), encoder_bootstraps=number, device="cpu")
-    assert (data.batch(np.arange(4)).offsets.diff() == (number or 4)).all()
+    for batch in data.batches(5):
+        assert (batch.offsets.diff() == (number or 4)).all()
+    # What infers reads all, in the same order each time.
+    one, other = (data.batch(np.arange(4)) for _ in range(2))
+    assert (one.offsets.diff() == 4).all()
+    assert torch.equal(one.bootstraps, other.bootstraps)
+
+
+class OddModel(SCVI):
+    """Observes what no data have."""
+
+    observes = "mean"
+
+
+class WithoutOutput(nn.Module):
+    """A decoder of another layout."""
+
+    def __init__(self, latent_size: int, num_batches: int, output_size: int) -> None:
+        super().__init__()
+        self.last = nn.Linear(latent_size, output_size)
+
+
+class TooSmall(nn.Module):
+    """A decoder that lacks a value."""
+
+    def __init__(self, latent_size: int, num_batches: int, output_size: int) -> None:
+        super().__init__()
+        self.output = nn.Linear(latent_size, output_size - 1)
+
+
+class Shiftless(Guide):
+    """A guide of cells without pooling, and without anything to initialise."""
+
+    def __init__(self, model: CellModel, width=3) -> None:
+        super().__init__(model)
+        self.width = width
+        self.location = nn.Parameter(torch.zeros(model.latent_size))
+
+    def posteriors(self, bootstraps: Tensor, offsets: Tensor, batches: Tensor) -> dict:
+        z = Normal(self.location, 1.0).to_event(1).expand((len(batches), 1))
+        return {"z": z, "library": LogNormal(torch.full((len(batches), 1), 3.0), 0.1)}
+
+    forward = CellGuide.forward
+
+
+def test_guides_need_no_pooling_and_take_arguments_with_defaults() -> None:
+    data, model, guide = exvae.prepare(draw_cells(), guide=Shiftless, width=5, device="cpu")
+    assert guide.width == 5
+    assert np.isfinite(losses_of(data, model, guide, epochs=1)).all()
 
 
 @pytest.mark.parametrize(
@@ -160,12 +219,33 @@ def test_the_guide_reads_as_many_bootstraps_as_told(number: int) -> None:
         ("cells", {"batch_key": "day"}, "day"),
         ("corpus", {"latent_size": 2}, "there is no option latent_size; choose one of"),
         ("corpus", {"topics": 2, "guide": "cells"}, "guide is 'cells'; choose one of exchangeable"),
+        ("corpus", {"topics": 0}, "^topics is 0; give a whole number of at least 1"),
+        ("corpus", {"topics": "4"}, "^topics is '4'; give a whole number of at least 1"),
+        ("corpus", {"guide": CellGuide}, "guide CellGuide is no exvae.guides.lda.LDAGuide"),
+        ("corpus", {"document_concentration": -1}, "document_concentration is -1; give a positive"),
+        ("corpus", {"topic_concentration": 0}, "topic_concentration is 0; give a positive"),
+        ("corpus", {"length": 9}, "there is no option length; it belongs to guide fixed-length$"),
+        ("corpus.npz", {}, "^topics is missing: corpus.npz is no .h5ad of cells; give topics="),
+        (np.ones((3, 4)), {}, "^data is of type ndarray; give an AnnData, a Corpus or a path"),
+        ("cells", {"device": "cuda"}, "^device is cuda, but torch sees no CUDA"),
+        ("cells", {"latent_size": "3"}, "latent_size is '3'; give a whole number, such as latent"),
+        ("cells", {"hidden_sizes": 64}, "hidden_sizes is 64; give a list of whole numbers"),
+        ("cells", {"guide": losses_of}, "^guide losses_of is no class; give module:Class or a cl"),
+        ("cells", {"guide": dict}, "^guide dict is no exvae.models.base.Guide; subclass it"),
+        ("cells", {"guide": ExchangeableGuide}, "ExchangeableGuide has no method posteriors"),
+        ("cells", {"guide": "paper"}, "guide PaperGuide is for BootstrapIsoforms, not for Effect"),
+        ("cells", {"model": CellModel}, "^model CellModel has no method likelihood; write it"),
+        ("cells", {"model": OddModel}, "^model OddModel observes 'mean'; choose one of counts"),
+        ("cells", {"decoder": WithoutOutput}, "WithoutOutput needs a layer output .* has none"),
+        ("cells", {"decoder": TooSmall}, "TooSmall needs a layer output .* has one of "),
+        ("cells", {"guide": Shiftless, "pooling": "sum"}, "pooling is of no use: guide Shiftless"),
         ("nowhere.h5ad", {}, "nowhere.h5ad"),
         ("nowhere.npz", {"topics": 2}, "nowhere.npz"),
     ],
 )
-def test_what_cannot_be_prepared_is_told(data: str, options: dict, message: str) -> None:
-    given = {"cells": draw_cells, "corpus": draw_corpus}.get(data, lambda: data)()
+def test_what_cannot_be_prepared_is_told(data: object, options: dict, message: str) -> None:
+    known = {"cells": draw_cells, "corpus": draw_corpus}
+    given = known[data]() if isinstance(data, str) and data in known else data
     with pytest.raises(DataError, match=message):
         exvae.prepare(given, **{"device": "cpu", **options})
 
@@ -200,6 +280,21 @@ def named_parameters(model, guide) -> list[tuple[str, Tensor]]:
         for part, module in (("model", model), ("guide", guide))
         for name, own in module.named_parameters()
     ]
+
+
+def test_arguments_of_the_optimizer_in_another_order_are_told() -> None:
+    _, model, guide = exvae.prepare(draw_cells(), device="cpu")
+    for arguments in ((RATE, model, guide), (model, RATE, guide), (model, guide, "fast")):
+        with pytest.raises(TypeError, match=r"give optimizer\(model, guide, learning_rate\)"):
+            exvae.optimizer(*arguments)
+
+
+def test_bootstraps_below_zero_are_named() -> None:
+    data, model, guide = exvae.prepare(draw_cells(), device="cpu")
+    batch = data.batch(np.arange(4))
+    svi = SVI(model, guide, exvae.optimizer(model, guide, RATE), TraceMeanField_ELBO())
+    with pytest.raises(ValueError, match="bootstraps hold negative numbers; give reads"):
+        svi.step(*batch._replace(bootstraps=batch.bootstraps - 5))
 
 
 # The package

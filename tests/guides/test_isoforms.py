@@ -14,11 +14,11 @@ from torch import Tensor
 
 from exvae.data.bootstraps import BootstrapMean
 from exvae.data.cell_batches import CellBatch
+from exvae.data.genes import Genes
 from exvae.data.initial_values import ExpressionScales, expression_scales, input_scales
 from exvae.data.overdispersion import InferentialDispersions
 from exvae.guides.cells import CellGuide
 from exvae.models.distributions.gene_reads import draw_shares
-from exvae.models.distributions.genes import Genes
 from exvae.models.isoforms import EffectiveReadIsoforms
 
 ISOFORMS, BATCHES = 5, 2

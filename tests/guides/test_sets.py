@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional
 
-from exvae.guides.sets import POOLINGS, MomentsPooling, SetEncoder
+from exvae.guides.sets import POOLINGS, MeanPooling, MomentsPooling, SetEncoder
 
 # Rounding of a standard deviation near zero is the root of the rounding of its square.
 TOLERANCE = {torch.float32: 2e-3, torch.float64: 1e-6}
@@ -193,6 +194,30 @@ def test_an_empty_set_is_an_error(position: int) -> None:
         encoder.forward_padded(torch.randn(3, 3, 4), mask)
     with pytest.raises(ValueError, match="a set is empty"):
         encoder.forward_one_hot(torch.zeros(5, dtype=torch.int64), offsets)
+
+
+class Doubled(MeanPooling):
+    """Forgets to say that its result is twice as large."""
+
+    def forward(self, table: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
+        return super().forward(table, rows, offsets).repeat(1, 2)
+
+
+class Unpooled(MeanPooling):
+    """Gives all elements."""
+
+    def forward(self, table: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
+        return table[rows]
+
+
+@pytest.mark.parametrize(("pooling", "shape"), [(Doubled, (2, 128)), (Unpooled, (7, 64))])
+def test_a_pooling_of_another_shape_is_named(pooling: type, shape: tuple[int, int]) -> None:
+    encoder = SetEncoder(4, 3, pooling=pooling)
+    told = re.escape(
+        f"{pooling.__name__} pools 2 sets to shape {shape}, not to (sets, output_size)"
+    )
+    with pytest.raises(ValueError, match=told):
+        encoder(torch.randn(7, 4), torch.tensor([0, 4, 7]))
 
 
 def test_an_unknown_pooling_is_an_error() -> None:

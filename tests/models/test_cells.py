@@ -41,8 +41,10 @@ def test_expression_is_the_mean_given_the_latent_variables() -> None:
     samples = [latents_of(library) for library in (30.0, 60.0)]
     with torch.no_grad():
         means = [model.decode_mean(latents, batches) for latents in samples]
-        posterior = model.expression(samples, batches, torch.zeros(1, 3))
-        of_genes = model.expression(samples, batches, torch.zeros(1, 3), "gene")
+    posterior = model.expression(samples, batches, torch.zeros(1, 3))
+    of_genes = model.expression(samples, batches, torch.zeros(1, 3), "gene")
+    # Draws are for numpy, quantiles and tables.
+    assert posterior.quantile([0.1, 0.9]).numpy().shape == (2, 1, 3)
     torch.testing.assert_close(posterior.draws, torch.stack(means))
     torch.testing.assert_close(of_genes.mean.sum(), torch.tensor(45.0), rtol=1e-3, atol=0)
     assert of_genes.mean.shape == (1, 2)

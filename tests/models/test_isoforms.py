@@ -167,6 +167,22 @@ def test_expression_scatters_around_rates_as_far_as_isoforms_are_ambiguous() -> 
     assert scipy.stats.kstest(prior.sample((1000,)), "beta", (0.5, 0.25)).pvalue > 1e-4
 
 
+def test_the_common_error_can_be_added_last() -> None:
+    """Expression is expression without the common error, plus it."""
+    torch.manual_seed(0)
+    model = build()
+    reads = torch.tensor([0.0, 30.0, 100.0, 100.0, 0.0]).expand(40_000, 1, -1)
+    draws = model.add_common_error(reads).squeeze(1)
+    totals, usage = torch.tensor([30.0, 0.0, 200.0]), torch.tensor([1.0, 1.0, 0.5, 0.5, 0.0])
+    rates = GeneRates(totals.expand(40_000, 1, -1), usage.expand(40_000, 1, -1))
+    share = model.common_share_prior().sample((40_000, 1, 1))
+    expected = model.draw_common_error(rates, share).squeeze(1)
+    for isoform in range(1, 5):
+        test = scipy.stats.ks_2samp(draws[:, isoform].numpy(), expected[:, isoform].numpy())
+        assert test.pvalue > 1e-4
+    assert (draws[:, 0] < 1e-30).all()
+
+
 def test_few_reads_are_divided_less_evenly_than_many(small_models: ModuleType) -> None:
     """Reads that the common error takes away do not tell usage; without them it scatters more."""
     model = small_models.effective_reads([0, 0], [0.7, 0.3], totals=[20.0], divisions=[3.0])

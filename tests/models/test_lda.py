@@ -162,3 +162,10 @@ def test_the_bound_of_a_single_topic_has_a_closed_form() -> None:
 def test_a_batch_of_the_wrong_size_is_an_error() -> None:
     with pytest.raises((RuntimeError, ValueError)):
         LDA(5, 2)(WORDS, OFFSETS, torch.arange(2), 12, WORDS)
+
+
+@pytest.mark.parametrize("name", ["document_concentration", "topic_concentration"])
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan")])
+def test_concentrations_are_positive(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"^{name} is {value:g}; give a positive number$"):
+        LDA(5, 2, **{name: value})

@@ -26,6 +26,8 @@ from .fruit import (
     write_uci_gz,
 )
 
+# The folder of raw texts warns that they are tokenised.
+pytestmark = pytest.mark.filterwarnings("ignore::exvae.data.errors.DataWarning")
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 
 
@@ -79,13 +81,17 @@ def test_unknown_words_can_be_dropped(tmp_path: Path) -> None:
     assert corpus.offsets.tolist() == [0, 1, 2, 3]
 
 
-def test_documents_without_a_known_word_are_an_error(tmp_path: Path) -> None:
-    path = write_text(tmp_path)
-    for known, number, first in (["fig"], 2, 1), (["apple", "pear"], 1, 2), (["apple"], 2, 2):
-        with pytest.raises(
-            DataError, match=f"^{path}: {number} of 3 documents have no .* document {first}; remove"
-        ):
-            read_corpus(path, vocabulary=known, drop_unknown=True)
+@pytest.mark.parametrize(
+    ("known", "lengths"),
+    [(["fig"], [0, 0, 3]), (["apple", "pear"], [3, 0, 1]), (["apple"], [2, 0, 0])],
+)
+def test_documents_without_a_known_word_stay(
+    tmp_path: Path, known: list[str], lengths: list[int]
+) -> None:
+    corpus = read_corpus(write_text(tmp_path), vocabulary=known, drop_unknown=True)
+    assert corpus.lengths.tolist() == lengths
+    write_corpus(corpus, tmp_path / "copy.npz")
+    assert read_corpus(tmp_path / "copy.npz").lengths.tolist() == lengths
 
 
 def test_words_of_a_vocabulary_that_do_not_occur_need_not_be_known(tmp_path: Path) -> None:
@@ -97,6 +103,27 @@ def test_words_of_a_vocabulary_that_do_not_occur_need_not_be_known(tmp_path: Pat
 def test_a_repeated_word_in_the_given_vocabulary(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="'fig' more than once"):
         read_corpus(write_text(tmp_path), vocabulary=[*VOCABULARY, "fig"])
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_columns_are_named_in_tables_alone(name: str, tmp_path: Path) -> None:
+    path = FORMATS[name](tmp_path)
+    for options in ({"text": "body"}, {"label": "kind"}, {"id": "name"}):
+        with pytest.raises(DataError, match=f"^{path}: its columns have no names; leave out"):
+            read_corpus(path, **options)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_counts_cannot_be_tokenised_but_limited(name: str, tmp_path: Path) -> None:
+    path = FORMATS[name](tmp_path)
+    limited = read_corpus(path, min_df=2)
+    assert limited.vocabulary.tolist() == ["pear"]
+    assert limited.lengths.tolist() == [1, 0, 1]
+    if "text" in name or name == "folder":
+        return
+    for options, named in (({"tokens": True}, "tokens"), ({"stop_words": None}, "stop_words")):
+        with pytest.raises(DataError, match=f"^{path}: holds counts, not texts; leave out {named}"):
+            read_corpus(path, **options)
 
 
 def test_missing_files(tmp_path: Path) -> None:

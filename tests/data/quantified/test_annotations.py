@@ -1,4 +1,4 @@
-"""Tables of genes and of cells."""
+"""Tables of cells."""
 
 from __future__ import annotations
 
@@ -9,88 +9,7 @@ import pandas as pd
 import pytest
 
 from exvae.data.errors import DataError
-from exvae.data.quantified.annotations import read_cell_table, read_genes
-
-TRANSCRIPTS = ["NM_1.2", "NM_2.1", "NM_10.3"]
-
-
-def genes_of(
-    tmp_path: Path, text: str, transcripts: list[str] = TRANSCRIPTS, name: str = "t2g.tsv"
-):
-    path = tmp_path / name
-    path.write_text(text)
-    return read_genes(path, transcripts)
-
-
-def test_genes_are_found_by_name_whatever_the_order(tmp_path: Path) -> None:
-    text = "NM_10.3\tC\nother\tD\nNM_2.1\tB\nNM_1.2\tA\n"
-    genes, notes = genes_of(tmp_path, text)
-    assert genes.tolist() == ["A", "B", "C"]
-    assert notes == ()
-
-
-def test_further_columns_and_commas(tmp_path: Path) -> None:
-    genes, _ = genes_of(tmp_path, "NM_1.2\tA\tx\t1\nNM_2.1\tB\ty\t2\nNM_10.3\tA\tz\t3\n")
-    assert genes.tolist() == ["A", "B", "A"]
-    genes, _ = genes_of(tmp_path, "NM_1.2,NA\nNM_2.1,B\nNM_10.3,C\n", name="t2g.csv")
-    assert genes.tolist() == ["NA", "B", "C"]
-
-
-@pytest.mark.parametrize(
-    ("names", "transcripts"),
-    [
-        (["NM_1", "NM_2", "NM_10"], TRANSCRIPTS),
-        (TRANSCRIPTS, ["NM_1", "NM_2", "NM_10"]),
-        (["NM_1.9", "NM_2", "NM_10.3"], TRANSCRIPTS),
-        (TRANSCRIPTS, ["NM_1.2|ENSG1.4|x|", "NM_2.1|ENSG2.1|y|", "NM_10.1|ENSG3|z|"]),
-    ],
-)
-def test_versions_are_ignored_where_they_differ(
-    names: list[str], transcripts: list[str], tmp_path: Path
-) -> None:
-    text = "".join(f"{name}\t{gene}\n" for name, gene in zip(names, "ABC", strict=True))
-    genes, notes = genes_of(tmp_path, text, transcripts)
-    assert genes.tolist() == ["A", "B", "C"]
-    assert len(notes) == 1
-    assert "without their versions" in notes[0]
-
-
-def test_versions_count_where_they_are_the_same(tmp_path: Path) -> None:
-    # The gene of a name in an older version may be another one.
-    genes, notes = genes_of(tmp_path, "NM_1.1\tX\nNM_1.2\tA\nNM_2.1\tB\nNM_10.3\tC\n")
-    assert genes.tolist() == ["A", "B", "C"]
-    assert notes == ()
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("NM_1.2\nNM_2.1\n", "has one column; it needs two"),
-        ("NM_1.2 A\nNM_2.1 B\n", "has one column; it needs two"),
-        ("", "no table that can be read"),
-        ("NM_1.2\tA\nNM_2.1\nNM_10.3\tC\n", "a line with only 'NM_2.1'"),
-        ("NM_1.2\tA\nNM_2.1\t\nNM_10.3\tC\n", "a line with only 'NM_2.1'"),
-        ("NM_1.2\tA\nNM_2.1\tB\tx\tq\n", "no table that can be read"),
-        ("NM_1.2\tA\nNM_10.3\tC\n", "no gene for 1 of 3 transcripts, the first is NM_2.1"),
-        ("NM_1.2\tA\n", "no gene for 2 of 3 transcripts, the first is NM_2.1"),
-        ("NM_1.2\tA\nNM_1.2\tB\nNM_2.1\tB\nNM_10.3\tC\n", "two genes for the transcript NM_1.2"),
-        ("NM_1.1\tA\nNM_1.3\tB\nNM_2.1\tB\nNM_10.3\tC\n", "two genes for the transcript NM_1,"),
-    ],
-)
-def test_tables_that_do_not_tell_the_genes(text: str, message: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=message) as raised:
-        genes_of(tmp_path, text)
-    assert str(raised.value).startswith(f"{tmp_path / 't2g.tsv'}: ")
-
-
-def test_tables_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no such file"):
-        read_genes(tmp_path / "no.tsv", TRANSCRIPTS)
-    (tmp_path / "binary.tsv").write_bytes(b"\xff\xfe\x00\x01\t\x80\n")
-    with pytest.raises(DataError, match="no table that can be read"):
-        read_genes(tmp_path / "binary.tsv", TRANSCRIPTS)
-    with pytest.raises(DataError, match="no table that can be read"):
-        read_cell_table(tmp_path, ["a"], ())
+from exvae.data.quantified.annotations import read_cell_table
 
 
 def cells_of(tmp_path: Path, text: str, cells: list[str], name: str = "cells.csv"):

@@ -114,6 +114,6 @@ def test_the_real_quantifiers_are_centred(shared_data, num_bootstraps: int) -> N
     assert len(kallisto) == 240
     for directory in (
         *kallisto[:: 30 // num_bootstraps],
-        *find_cells([folder / "salmon"]).values(),
+        *find_cells([folder / "salmon"]).cells.values(),
     ):
         assert cell_rows(read_quantification(directory, num_bootstraps), 0).is_centred

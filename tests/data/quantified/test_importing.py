@@ -49,7 +49,7 @@ def test_all_formats_in_one_file(folder: Path, cells: dict[str, Cell], tmp_path:
     data = anndata.read_h5ad(out)
     # Found in sorted folders; the first cell is salmon's, with shuffled transcripts or not.
     assert sorted(data.obs_names) == sorted(cells)
-    assert list(data.obs_names) == list(find_cells([folder]))
+    assert list(data.obs_names) == list(find_cells([folder]).cells)
     assert data.shape == (7, 40)
     columns = [cells["cell_0"].transcripts.index(name) for name in data.var_names]
     for name, cell in cells.items():

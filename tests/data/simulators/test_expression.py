@@ -150,7 +150,8 @@ def test_batches_scale_genes_and_keep_reads() -> None:
     batches = drawn.obs["batch"]
     assert set(batches) == {"batch_0", "batch_1", "batch_2"}
     assert drawn.cell_types is before.cell_types
-    assert drawn.provenance == {**before.provenance, "batches": 3, "batch_effect_size": 1.0}
+    added = {"batches": 3, "batch_effect_size": 1.0, "batch_depth_ratio": 1.0}
+    assert drawn.provenance == {**before.provenance, **added}
     factors = np.log2(drawn.molecules / before.molecules)
     factors -= factors.mean(1, keepdims=True)  # of genes, in each cell
     of_batches = np.stack([factors[batches == name][0] for name in sorted(set(batches))])
@@ -159,6 +160,14 @@ def test_batches_scale_genes_and_keep_reads() -> None:
     # Differences of two uniform variables between -1 and 1.
     differences = of_batches[0] - of_batches[1]
     assert differences.var() == pytest.approx(2 / 3, rel=0.4)
+
+
+def test_batches_differ_in_depth() -> None:
+    before = draw_simple_expression(600, 2, 80, 1e4, np.random.default_rng(0))
+    drawn = add_batches(before, 3, np.random.default_rng(1), depth_ratio=0.04)
+    ratios = drawn.molecules.sum(1) / before.molecules.sum(1)
+    for number, depth in enumerate((1.0, 0.2, 0.04)):
+        np.testing.assert_allclose(ratios[drawn.obs["batch"] == f"batch_{number}"], depth)
 
 
 def test_one_batch_changes_nothing() -> None:

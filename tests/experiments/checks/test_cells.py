@@ -48,7 +48,7 @@ def truth(seed: int = 0, model: str = "paper") -> IsoformFit:
             fitted.noise_decoder.output.bias[ISOFORMS:] = -4.0
     names = [str(number) for number in range(ISOFORMS)]
     described = {"model": asdict(config), "data": {"batch_names": [""], "batch_key": None}}
-    return IsoformFit(fitted.eval(), guide.eval(), names, described, torch.device("cpu"))
+    return IsoformFit(fitted.eval(), guide.eval(), names, names, described, torch.device("cpu"))
 
 
 def generated(fit: IsoformFit, seed: int, num_cells: int = CELLS) -> Cells:
@@ -215,9 +215,11 @@ def test_every_replicate_has_every_cell_once() -> None:
     fit = truth(model="effective-reads")
     cells = generated(fit, 0, num_cells=5)
     batch = batch_source(cells, "bootstrap_summary").batch(np.arange(5))
-    for size in (1, 2 * 5 * ISOFORMS * BOOTSTRAPS, 1 << 22):
-        found = checks.replicate_cells(fit, batch, "posterior", 5, block_size=size)
-        assert [number for number, _ in found] == [0, 1, 2, 3, 4]
+    found = list(checks.replicate_cells(fit, batch, "posterior", 5))
+    assert [number for number, _ in found] == [0, 1, 2, 3, 4]
+    assert all(len(each.mean) == 5 for _, each in found)
+    # Each has latent variables and bootstraps of its own.
+    assert len({float(each.mean.sum()) for _, each in found}) == 5
 
 
 def test_the_cells_of_a_subset_are_checked(fit_cells, small_cells: Cells) -> None:
@@ -243,6 +245,24 @@ def test_batches_in_another_order_are_those_of_the_fit(fit_cells, small_cells: C
             for cells in (small_cells, other)
         ]
         pd.testing.assert_frame_equal(*found)
+
+
+def test_of_many_cells_some_are_checked_and_the_check_says_so() -> None:
+    fit = truth(model="effective-reads")
+    cells = generated(fit, 0)
+    libraries = np.log10(cells.mean_bootstraps.sum(1)).A1
+    found = []
+    for seed in (0, 0, 1):
+        replication = Replication(num_replicates=2, seed=seed)
+        check = check_cells(fit, cells, replication=replication, max_cells=7)
+        assert check.scope == "cells: 7 of 40, chosen at random; replicates: 2"
+        found.append(check.statistics.set_index("statistic")["observed"]["mean log10 library size"])
+    assert found[0] == found[1] != found[2]
+    assert all(abs(each - libraries.mean()) > 1e-6 for each in found)
+    whole = check_cells(fit, cells, replication=Replication(num_replicates=2), max_cells=40)
+    assert whole.scope == "cells: 40; replicates: 2"
+    observed = whole.statistics.set_index("statistic")["observed"]
+    assert observed["mean log10 library size"] == pytest.approx(libraries.mean(), rel=1e-5)
 
 
 def test_replicates_from_the_posterior_are_of_the_very_cells() -> None:

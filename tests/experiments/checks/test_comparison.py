@@ -8,7 +8,11 @@ import pytest
 from scipy import stats
 
 from exvae.experiments.checks.bins import LogBins, ratio
-from exvae.experiments.checks.comparison import compare, p_value
+from exvae.experiments.checks.comparison import Check, compare, p_value
+from exvae.experiments.checks.verdicts import Finding, Judge, Reading
+
+READING = Reading("values", 0.1, True, Finding("more", "too much"), Finding("less", "too little"))
+JUDGE = Judge("numbers", {"mean": READING})
 
 
 class Numbers:
@@ -43,11 +47,15 @@ def test_ties_count_half() -> None:
 
 def test_compare_gives_a_row_for_each_statistic_and_point() -> None:
     replicated = [Numbers(np.full(4, float(number))) for number in range(101)]
-    check = compare(Numbers(np.full(4, 100.5)), replicated)
+    check = compare(Numbers(np.full(4, 100.5)), replicated, JUDGE)
     assert check.statistics["statistic"].tolist() == ["mean"]
     assert check.statistics["replicated_mean"].item() == 50.0
     assert check.statistics["replicated_sd"].item() == pytest.approx(np.std(np.arange(101), ddof=1))
     assert check.p_values == {"mean": pytest.approx(0.5 / 102)}
+    assert check.statistics["panel"].tolist() == ["values"]
+    ((name, level, short, verdict),) = check.verdicts.to_numpy().tolist()
+    assert (name, level, short) == ("mean", "misfit", "model gives less")
+    assert verdict.startswith("the model gives less than the numbers (50 against 100, p = 0.00)")
     # A point at which nobody has anything is left out.
     expected = pd.DataFrame(
         {
@@ -84,7 +92,22 @@ def test_points_that_only_one_side_has_are_kept() -> None:
 
     nothing = np.nan
     replicated = [Partial(np.array([1.0, 2.0, nothing])) for _ in range(3)]
-    found = compare(Partial(np.array([nothing, 2.0, 3.0])), replicated).curves
+    found = compare(Partial(np.array([nothing, 2.0, 3.0])), replicated, JUDGE).curves
     assert found["x"].tolist() == [0, 1, 2]
     np.testing.assert_array_equal(found["observed"], [nothing, 2.0, 3.0])
     np.testing.assert_array_equal(found["middle"], [1.0, 2.0, nothing])
+
+
+def test_a_panel_has_the_worst_of_its_verdicts_and_a_check_reads_as_lines() -> None:
+    statistics = pd.DataFrame(
+        {
+            "statistic": ["a", "b", "c", "d"],
+            "panel": ["one", "one", "one", "two"],
+            "level": ["close enough", "misfit", "misfit", "fits"],
+            "short": ["close enough", "first", "second", "fits"],
+            "verdict": ["A", "B", "C", "D"],
+        }
+    )
+    check = Check(statistics, pd.DataFrame(), "numbers: 4")
+    assert [check.short_verdict(panel) for panel in ("one", "two", "none")] == ["first", "fits", ""]
+    assert repr(check) == "a: A\nb: B\nc: C\nd: D\nnumbers: 4"

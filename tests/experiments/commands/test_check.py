@@ -59,8 +59,22 @@ def test_a_check_writes_a_picture_and_numbers(
     assert files[0].read_bytes().startswith(b"\x89PNG")
     table = pd.read_csv(files[1])
     assert dict(zip(table["statistic"], table["p_value"], strict=True)) == told["p_values"]
+    assert dict(zip(table["statistic"], table["verdict"], strict=True)) == told["verdicts"]
+    assert set(table["level"]) <= {"fits", "close enough", "misfit"}
     again = exvae(kind, "check", folder / fit, folder / data, *options).json
     assert again == told
+
+
+def test_verdicts_are_printed_a_line_each(exvae, folder: Path, tmp_path: Path) -> None:
+    arguments = ["check", folder / "scvi", folder / "cells.h5ad", "--out", tmp_path]
+    told = exvae("isoforms", *arguments, "--max-cells", 9)
+    assert told.status == 0
+    table = pd.read_csv(tmp_path / "check_statistics.csv")
+    lines = [": ".join(row) for row in table[["statistic", "verdict"]].to_numpy()]
+    *printed, scope, files = told.out.splitlines()
+    assert printed == lines
+    assert scope == "cells: 9 of 20, chosen at random; replicates: 20"
+    assert "check.png" in files
 
 
 @pytest.mark.parametrize(

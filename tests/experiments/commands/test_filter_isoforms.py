@@ -28,12 +28,23 @@ def test_filter_then_fit_and_export(exvae, source: Path, tmp_path: Path) -> None
     assert 0.5 < result.json["reads_kept"] < 1
     assert "12/12" in result.err  # the progress bar
     assert exvae("isoforms", "fit", few, "--out", fit, "--epochs", 1).status == 0
-    arguments = ("--out", tmp_path / "expression.h5ad", "--samples", 1)
-    assert exvae("isoforms", "export", fit, few, *arguments).status == 0
-    # A fit of the isoforms that are left does not take all of them.
-    result = exvae("isoforms", "export", fit, source, *arguments)
+    # The fit takes its isoforms from cells that have more.
+    found = []
+    for cells in (few, source):
+        out = tmp_path / f"{cells.stem}_expression.h5ad"
+        assert exvae("isoforms", "export", fit, cells, "--out", out, "--samples", 1).status == 0
+        found.append(anndata.read_h5ad(out))
+        assert exvae("isoforms", "evaluate", fit, cells, "--samples", 1).status == 0
+    assert found[0].var_names.equals(found[1].var_names)
+    assert found[0].n_vars == kept.n_vars
+    for layer in ("expression", "expression_normalised_log1p", "infRep1"):
+        assert (found[0].layers[layer] != found[1].layers[layer]).nnz == 0
+    # A fit of all isoforms does not take cells that lack some.
+    whole = tmp_path / "whole"
+    assert exvae("isoforms", "fit", source, "--out", whole, "--epochs", 1).status == 0
+    result = exvae("isoforms", "export", whole, few, "--out", tmp_path / "none.h5ad")
     assert result.status == 2
-    assert "isoforms" in result.err
+    assert f"lacks {20 - kept.n_vars} of the 20 isoforms of the fit" in result.err
 
 
 @pytest.mark.parametrize(

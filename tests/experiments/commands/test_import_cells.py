@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import anndata
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner, Result
@@ -15,7 +16,12 @@ from typer.testing import CliRunner, Result
 from exvae.data.errors import DataError
 from exvae.experiments.commands.import_cells import import_cells
 
-from ...data.quantified.quantifier_output import draw_cell, write_kallisto_h5, write_salmon
+from ...data.quantified.quantifier_output import (
+    draw_cell,
+    write_kallisto_h5,
+    write_kallisto_plaintext,
+    write_salmon,
+)
 
 
 @pytest.fixture
@@ -46,6 +52,7 @@ def test_one_object_on_standard_output(folder: Path, tmp_path: Path) -> None:
         "max_bootstraps": 5,
         "layers": 5,
         "reads": pytest.approx(12_000, rel=0.01),
+        "skipped": 0,
     }
     notes = [line for line in result.stderr.splitlines() if line.startswith("exvae: ")]
     assert len(notes) == 2
@@ -88,6 +95,53 @@ def test_bad_input_is_one_line(folder: Path, tmp_path: Path) -> None:
     ):
         assert run(*arguments).exit_code == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cells"]
+
+
+def test_a_list_before_an_import(folder: Path, tmp_path: Path) -> None:
+    empty = draw_cell(seed=0)._replace(counts=np.zeros(40))
+    write_kallisto_h5(folder / "cell_4", empty)
+    whole = draw_cell(seed=5)
+    write_kallisto_plaintext(folder / "cell_5", whole._replace(bootstraps=whole.bootstraps[:0]))
+    (write_kallisto_plaintext(folder / "cell_6", whole) / "abundance.tsv").unlink()
+    result = run("--list", folder, "--json")
+    assert result.exit_code == 0
+    told = json.loads(result.stdout)
+    assert (told["cells"], told["with_problems"]) == (7, 3)
+    assert told["table"][0] == {
+        "cell": "cell_0",
+        "path": str(folder / "cell_0"),
+        "format": "kallisto HDF5",
+        "version": "0.48.0",
+        "bootstraps": 5,
+        "problem": "",
+    }
+    found = {row["cell"]: row for row in told["table"]}
+    assert (found["cell_3"]["format"], found["cell_3"]["bootstraps"]) == ("salmon", 3)
+    for name, problem in (
+        ("cell_4", "is a cell without reads"),
+        ("cell_5", "has no bootstraps"),
+        ("cell_6", "has run_info.json but no abundance.h5"),
+    ):
+        assert found[name]["problem"].startswith(problem)
+    lines = run("--list", folder).stdout.splitlines()
+    assert lines[0].split() == ["cell", "format", "version", "bootstraps", "problem"]
+    assert lines[1].split() == ["cell_0", "kallisto", "HDF5", "0.48.0", "5"]
+    assert lines[-2:] == ["cells          7", "with_problems  3"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cells"]
+
+
+def test_a_sheet_and_bad_cells_and_a_part_of_the_cells(folder: Path, tmp_path: Path) -> None:
+    sheet, obs, out = (tmp_path / name for name in ("sheet.csv", "obs.csv", "cells.h5ad"))
+    sheet.write_text("name,path\na,cells/cell_2\nb,cells/cell_0\nc,cells/cell_1\n")
+    (folder / "cell_2" / "abundance.h5").write_bytes(b"")
+    obs.write_text(",type,well\n0,T,a\n1,B,b\n")
+    chosen = ("--obs", obs, "--obs-key", "well", "--only-listed", "--skip-bad")
+    result = run("--sheet", sheet, "--out", out, *chosen, "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert (told["cells"], told["skipped"]) == (1, 1)
+    assert anndata.read_h5ad(out).obs_names.tolist() == ["b"]
+    assert (tmp_path / "bad_cells.csv").read_text().splitlines()[1].startswith("a,")
 
 
 def test_no_process_loads_torch(folder: Path, tmp_path: Path) -> None:

@@ -16,6 +16,10 @@ STATISTICS = pd.DataFrame(
         "replicated_mean": [1.1, 2.0, 3.0],
         "replicated_sd": [0.5, 0.1, 0.0],
         "p_value": [0.4, 0.005, 0.5],
+        "panel": ["zeros", "zeros", "absent"],
+        "level": ["fits", "misfit", "fits"],
+        "short": ["fits", "model gives more zeros", "fits"],
+        "verdict": ["fits", "the model gives more zeros", "fits"],
     }
 )
 CURVES = pd.DataFrame(
@@ -34,7 +38,7 @@ def test_curves_lie_over_their_band_and_statistics_have_p_values() -> None:
     panels = (Panel("absent", "reads", "share"), Panel("zeros", "reads", "share"))
     figure = draw_check(Check(STATISTICS, CURVES), panels)
     curve, *unused, statistics = figure.axes
-    assert (curve.get_title(), curve.get_xscale()) == ("zeros", "log")
+    assert (curve.get_title(), curve.get_xscale()) == ("zeros\nmodel gives more zeros", "log")
     assert not any(axis.axison for axis in unused)
     middle, observed = curve.lines
     # Replicates beyond the observed range are left out.

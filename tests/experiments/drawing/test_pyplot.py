@@ -14,14 +14,16 @@ import pytest
 from matplotlib import pyplot
 
 import exvae.experiments.drawing
-from exvae.experiments.drawing.isoforms import draw_states
+import exvae.experiments.pl
+from exvae.experiments.drawing.embeddings import draw_states
 from exvae.experiments.drawing.saving import save
 from exvae.experiments.drawing.training import draw_training
 from exvae.experiments.figures.registry import FIGURES
 
 MODULES = sorted(
-    f"exvae.experiments.drawing.{path.stem}"
-    for path in Path(exvae.experiments.drawing.__file__).parent.glob("*.py")
+    f"{package.__name__}.{path.stem}"
+    for package in (exvae.experiments.drawing, exvae.experiments.pl)
+    for path in Path(package.__file__).parent.glob("*.py")
     if path.stem != "__init__"
 )
 FIGURE_MODULES = [f"exvae.experiments.figures.{name.replace('-', '_')}" for name in FIGURES]

@@ -21,8 +21,8 @@ def calls(monkeypatch) -> dict[str, tuple]:
             calls["init"] = (cells.X, options)
 
         @staticmethod
-        def setup_anndata(cells) -> None:
-            calls["setup"] = (cells.X,)
+        def setup_anndata(cells, batch_key: str | None) -> None:
+            calls["setup"] = (cells.X, batch_key)
 
         def train(self, epochs, **options) -> None:
             calls["train"] = (epochs, options)
@@ -42,9 +42,12 @@ def test_options_and_seed_arrive(calls: dict[str, tuple]) -> None:
     scvi_tools.fit_scvi(counts, 7, 5, training={"batch_size": 2}, n_hidden=8)
     assert calls["settings"].seed == 5
     np.testing.assert_array_equal(calls["setup"][0], counts)
+    assert calls["setup"][1] is None
     assert calls["init"][1] == {"n_hidden": 8}
     epochs, options = calls["train"]
     assert (epochs, options["batch_size"]) == (7, 2)
+    scvi_tools.fit_scvi(counts, 1, 5, batches=np.array([0, 0, 1, 1]))
+    assert calls["setup"][1] == "batch"
 
 
 def test_cells_held_out_are_scored_and_not_trained_on(calls: dict[str, tuple]) -> None:

@@ -81,5 +81,8 @@ class Items:
         indices = torch.as_tensor(positions)
         return self.values[indices], indices, len(self)
 
+    def minibatch(self, positions: np.ndarray) -> tuple:
+        return self.batch(positions)
+
     def size(self, positions: np.ndarray) -> int:
         return int(SIZES[positions].sum())

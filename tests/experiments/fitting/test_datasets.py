@@ -11,6 +11,7 @@ from torch import Tensor
 
 from exvae.data.cell_batches import batch_source
 from exvae.data.cells import Cells
+from exvae.data.errors import DataError
 from exvae.experiments.fitting.datasets import Subset
 
 # Of a source of twenty, not in their order.
@@ -38,10 +39,11 @@ def subset(**options) -> Subset:
 def test_a_minibatch_counts_among_the_chosen_alone() -> None:
     data = subset(scale=2.0)
     assert len(data) == 8
-    batch = data.batch(np.array([5, 0, 2]))
-    assert batch.values.tolist() == [238.0, 234.0, 208.0]
-    assert batch.indices.tolist() == [5, 0, 2]
-    assert batch.total == 8
+    for gather, scale in ((data.batch, 1.0), (data.minibatch, 2.0)):
+        batch = gather(np.array([5, 0, 2]))
+        assert batch.values.tolist() == [119.0 * scale, 117.0 * scale, 104.0 * scale]
+        assert batch.indices.tolist() == [5, 0, 2]
+        assert batch.total == 8
 
 
 @pytest.mark.parametrize(
@@ -60,6 +62,12 @@ def test_minibatches_hold_all_once_in_another_order_each_time(
         assert sorted(order.tolist()) == list(range(8))
         orders.append(tuple(order.tolist()))
     assert len(set(orders)) == 3
+
+
+@pytest.mark.parametrize("size", [0, -3, 0.5, "8"])
+def test_sizes_of_minibatches_are_positive(size: object) -> None:
+    with pytest.raises(DataError, match=f"size is {size!r}; give a whole number of at least 1"):
+        subset().batches(size)
 
 
 def test_the_order_follows_the_generator_of_torch() -> None:
@@ -87,6 +95,8 @@ def test_cells_are_read_with_the_options_of_their_source(small_cells: Cells) -> 
         element="cell",
         num_bootstraps=2,
     )
+    everything = data.batch(np.arange(len(data)))
+    assert everything.offsets.diff().tolist() == small_cells.num_bootstraps[4:24:2].tolist()
     for batch in data.batches(4):
         assert (batch.offsets.diff() == 2).all()
         assert batch.num_cells == 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -281,4 +282,49 @@ def test_training_can_go_back_to_an_earlier_state(tmp_path: Path, with_folder: b
     trainer.train()
     assert len(trainer.data.steps) == (4 + 1) * 3
     losses = [[row["loss_per_element"] for row in own.metrics] for own in (straight, trainer)]
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("interrupt_at", [None, 4, 6])
+def test_one_bar_shows_all_epochs(capsys: pytest.CaptureFixture, interrupt_at: int | None) -> None:
+    trainer = trainer_of(ItemModel(), ItemGuide(), interrupt_at=interrupt_at)
+    with pytest.raises(TrainingInterrupted) if interrupt_at else nullcontext():
+        trainer.train()
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1  # a bar ends its line when it is closed
+    done = {None: 28, 4: 10, 6: 14}[interrupt_at]
+    assert f"| {done}/28 " in told
+    assert f"epoch {-(-done // 7)}/4" in told
+
+
+def test_a_resumed_bar_begins_where_the_training_was_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(TrainingInterrupted):
+        trainer_of(ItemModel(), ItemGuide(), tmp_path, interrupt_at=5).train()
+    assert "| 13/28 " in capsys.readouterr().err
+    trainer_of(ItemModel(), ItemGuide(), tmp_path).train(resume=True)
+    told = capsys.readouterr().err
+    assert told.lstrip("\r").startswith("training:  46%")
+    assert "| 28/28 " in told
+
+
+def test_no_bar_is_shown_if_told(capsys: pytest.CaptureFixture) -> None:
+    trainer_of(ItemModel(), ItemGuide(), progress=False).train()
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("make", [with_auto_guide, with_loose_parameters])
+def test_training_goes_on_from_a_state_in_memory(
+    make: Callable[[], tuple[nn.Module, nn.Module]],
+) -> None:
+    straight = trainer_of(*make())
+    straight.train()
+    begun = trainer_of(*make(), config=replace(CONFIG, epochs=2))
+    begun.train()
+    finished = trainer_of(*make())
+    finished.metrics = begun.metrics
+    finished.train(state=begun.last_state)
+    assert [row["epoch"] for row in finished.metrics] == [1, 2, 3, 4]
+    losses = [[row["loss_per_element"] for row in own.metrics] for own in (straight, finished)]
     assert losses[0] == losses[1]

@@ -110,6 +110,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(place / "half.npz", **{**truth, "expected": truth["expected"][:20]})
     other = cells[:, ::-1].copy()
     other.write_h5ad(place / "other.h5ad")
+    cells[:, [0, 1, 3, 4, 5]].copy().write_h5ad(place / "fewer.h5ad")
     bare = cells.copy()
     for name in list(bare.layers):
         del bare.layers[name]
@@ -186,12 +187,18 @@ class LoadedFit:
         """Let the posterior of expression be one that is known: see :meth:`known_draws`."""
         self.with_known_latents()
         self.asked: list[int] = []
+        self.drawn: list[int] = []
 
         def expression(samples: list, batches: Tensor, obs: Tensor) -> SampledPosterior:
             self.asked.append(len(samples))
             return SampledPosterior(torch.cat([self._draws(own, batches) for own in samples]))
 
+        def draw_expression(latents: dict[str, Tensor], batches: Tensor, obs: Tensor) -> Tensor:
+            self.drawn.append(len(batches))
+            return self._draws(latents, batches)
+
         self.model.expression = expression
+        self.model.draw_expression = draw_expression
         return self
 
     def _draws(self, latents: dict[str, Tensor], batches: Tensor) -> Tensor:

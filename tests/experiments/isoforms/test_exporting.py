@@ -13,7 +13,7 @@ import pytest
 
 from exvae.data.cells import STATISTICS
 from exvae.data.errors import DataError
-from exvae.experiments.isoforms import exporting, fitting, inference
+from exvae.experiments.isoforms import export_writing, exporting, fitting, inference
 
 CELLS, ISOFORMS, BOOTSTRAPS = 30, 6, 5
 plain_kinds = pytest.mark.parametrize("kind", ["effective", "scvi"])
@@ -34,20 +34,27 @@ def test_export_adds_to_a_copy_of_the_cells(
     assert after.obsm["X_exvae"].shape == (CELLS, 10)
     config = json.loads(after.uns["exvae"]["config"])
     assert config["model"]["model"] == {"effective": "effective-reads"}.get(kind, kind)
-    layers = {"expression", "expression_sd", "expression_log1p"}
+    scales = ("expression", "expression_normalised")
+    layers = {f"{name}{kind}" for name in scales for kind in ("", "_sd", "_log1p")}
     layers |= {f"expression_q{level}" for level in (0.025, 0.1, 0.25, 0.75, 0.9, 0.975)}
     assert set(after.layers) - set(before.layers) == layers == set(result.json["layers"])
+    first = after.layers["expression"]
     for name in layers:
         values = after.layers[name]
         assert values.shape == (CELLS, ISOFORMS)
         assert values.dtype == np.float32
-        assert np.isfinite(values).all()
-        assert (values >= 0).all()
-    quantiles = [after.layers[f"expression_q{q}"] for q in (0.025, 0.1, 0.25, 0.75, 0.9, 0.975)]
-    assert all((low <= high).all() for low, high in zip(quantiles, quantiles[1:], strict=False))
-    assert (np.log1p(after.layers["expression"]) >= after.layers["expression_log1p"] - 1e-4).all()
+        assert values.has_canonical_format
+        np.testing.assert_array_equal(values.indices, first.indices)
+        np.testing.assert_array_equal(values.indptr, first.indptr)
+        assert np.isfinite(values.data).all()
+        assert (values.data >= 0).all()
+    dense = {name: after.layers[name].toarray() for name in layers}
+    quantiles = [dense[f"expression_q{q}"] for q in (0.025, 0.1, 0.25, 0.75, 0.9, 0.975)]
+    pairs = zip(quantiles, quantiles[1:], strict=False)
+    assert all((low <= high).all() for low, high in pairs)
+    assert (np.log1p(dense["expression"]) >= dense["expression_log1p"] - 0.1).all()
     bootstraps = after.layers["infRep1"].toarray()
-    assert np.corrcoef(after.layers["expression"].ravel(), bootstraps.ravel())[0, 1] > 0.9
+    assert np.corrcoef(dense["expression"].ravel(), bootstraps.ravel())[0, 1] > 0.9
 
 
 def test_an_export_can_be_exported_again(exvae, folder: Path, fit_folder, tmp_path: Path) -> None:
@@ -59,18 +66,17 @@ def test_an_export_can_be_exported_again(exvae, folder: Path, fit_folder, tmp_pa
     layers = anndata.read_h5ad(again).layers
     assert "expression_q0.6" in layers
     assert "expression_q0.4" not in layers
-    np.testing.assert_array_equal(
-        layers["expression"], anndata.read_h5ad(first).layers["expression"]
-    )
+    expected = anndata.read_h5ad(first).layers["expression_sd"]
+    np.testing.assert_array_equal(layers["expression_sd"].toarray(), expected.toarray())
 
 
 def test_an_export_that_fails_leaves_nothing(
     folder: Path, fit_folder, tmp_path: Path, monkeypatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **options: object) -> None:
         raise RuntimeError("in the middle")
 
-    monkeypatch.setattr(exporting, "layers_of", fail)
+    monkeypatch.setattr(export_writing, "compact_layers", fail)
     fit = fitting.load(fit_folder("scvi"), "cpu")
     with pytest.raises(RuntimeError, match="in the middle"):
         exporting.export(fit, folder / "cells.h5ad", tmp_path / "out.h5ad")
@@ -112,11 +118,24 @@ def test_scanpy_works_on_an_export(exvae, folder: Path, fit_folder, tmp_path: Pa
     scanpy.pp.neighbors(cells, use_rep="X_exvae", n_neighbors=5)
     scanpy.tl.umap(cells)
     assert cells.obsm["X_umap"].shape == (CELLS, 2)
-    scanpy.tl.rank_genes_groups(cells, "cell_type", layer="expression_log1p", use_raw=False)
+    layer = "expression_normalised_log1p"
+    scanpy.tl.rank_genes_groups(cells, "cell_type", layer=layer, use_raw=False)
+    assert cells.uns["rank_genes_groups"]["names"].shape == (ISOFORMS,)
     scanpy.pl.umap(cells, color=["cell_type", "iso0"], layer="expression", show=False)
+    joined = anndata.concat({"one": cells, "two": cells}, index_unique="-")
+    assert joined.layers[layer].nnz == 2 * cells.layers[layer].nnz
+    cells.write_h5ad(tmp_path / "again.h5ad")
+    again = anndata.read_h5ad(tmp_path / "again.h5ad").layers[layer]
+    np.testing.assert_array_equal(again.toarray(), cells.layers[layer].toarray())
 
 
 # Against what is known of the posterior
+
+
+def moments(name: str, draws: np.ndarray) -> dict[str, np.ndarray]:
+    """Give three layers of draws, shape (draws, cells, isoforms)."""
+    logs = np.log1p(draws).mean(0)
+    return {name: draws.mean(0), f"{name}_sd": draws.std(0, ddof=1), f"{name}_log1p": logs}
 
 
 @plain_kinds
@@ -133,19 +152,25 @@ def test_layers_are_moments_and_quantiles_of_the_draws(
     exporting.export(
         loaded.fit, loaded.source, out, quantiles=levels, num_samples=2, part=part, block=block
     )
-    assert set(loaded.asked) == {2}
-    assert len(loaded.asked) == (1 if part > 1000 else 11)
+    # Two draws of the latent variables for all cells, or for each block of at most three.
+    assert loaded.drawn == ([CELLS] * 2 if part > 1000 else [3] * 20)
     written = anndata.read_h5ad(out)
     draws = np.concatenate([loaded.known_draws()] * 2)
+    normalised = draws * (1e4 / draws.sum(-1, keepdims=True))
     expected = {
-        "expression": draws.mean(0),
-        "expression_sd": draws.std(0, ddof=1),
-        "expression_log1p": np.log1p(draws).mean(0),
+        **moments("expression", draws),
+        **moments("expression_normalised", normalised),
         **{f"expression_q{q}": np.quantile(draws, q, axis=0) for q in levels},
     }
     assert expected.keys() == {name for name in written.layers if name.startswith("expression")}
+    kept = np.mean(draws > 1, 0) >= 0.05
+    assert kept.all()
     for name, values in expected.items():
-        np.testing.assert_allclose(written.layers[name], values, rtol=2e-3, err_msg=name)
+        sd = expected["expression_normalised_sd" if "normal" in name else "expression_sd"]
+        # Quantiles of so few draws are the least certain.
+        error = sd / np.sqrt(len(draws)) * (2.2 if "_q" in name else 1.0)
+        difference = np.abs(written.layers[name].toarray() - values)
+        assert (difference <= np.maximum(error, 1 / 8) + 2e-3 * values).all(), name
     positions = np.arange(CELLS)
     states = inference.mean_states(loaded.guide, loaded.tensors, positions)
     np.testing.assert_allclose(written.obsm["X_exvae"], states, rtol=1e-4, atol=1e-5)
@@ -153,21 +178,42 @@ def test_layers_are_moments_and_quantiles_of_the_draws(
 
 @plain_kinds
 def test_an_export_in_parts_is_that_of_all_cells(load: Callable, tmp_path: Path, kind: str) -> None:
-    """Means of 800 draws each: as many standard errors apart as chance allows."""
-    loaded, found = load(kind).with_batches().with_known_latents(), {}
-    for name, size in (("whole", 10**6), ("parts", 4 * ISOFORMS)):
-        out = tmp_path / f"{name}.h5ad"
-        options = {"part": size, "block": size // 2, "num_samples": 20}
-        exporting.export(loaded.fit, loaded.source, out, **options)
-        found[name] = anndata.read_h5ad(out)
-    whole, parts = found["whole"], found["parts"]
-    error = parts.layers["expression"] - whole.layers["expression"]
-    scores = error / (whole.layers["expression_sd"] * (2 / 800) ** 0.5 + 1e-4)
-    assert np.abs(scores).max() < 5
-    assert np.mean(scores**2) < 1.4
-    ratio = parts.layers["expression_sd"] / whole.layers["expression_sd"]
-    assert np.abs(np.log(ratio)).max() < 0.5
-    np.testing.assert_allclose(parts.obsm["X_exvae"], whole.obsm["X_exvae"], rtol=1e-4, atol=1e-5)
+    """The size of the parts that are read changes nothing."""
+    loaded, found = load(kind).with_batches(), []
+    for number, size in enumerate((10**6, 7 * ISOFORMS, 1)):
+        out = tmp_path / f"{number}.h5ad"
+        exporting.export(loaded.fit, loaded.source, out, part=size, block=4 * ISOFORMS)
+        found.append(anndata.read_h5ad(out))
+    for other in found[1:]:
+        assert_same_cells(other, found[0])
+
+
+def assert_same_cells(one: anndata.AnnData, other: anndata.AnnData) -> None:
+    """Compare names, estimates, states and all layers."""
+    assert one.obs_names.equals(other.obs_names)
+    assert one.var_names.equals(other.var_names)
+    assert (one.X != other.X).nnz == 0
+    np.testing.assert_allclose(one.obsm["X_exvae"], other.obsm["X_exvae"], rtol=1e-4, atol=1e-5)
+    assert set(one.layers) == set(other.layers)
+    for name in one.layers:
+        assert (one.layers[name] != other.layers[name]).nnz == 0, name
+
+
+@plain_kinds
+def test_cells_with_more_isoforms_in_another_order(
+    simulate, load: Callable, tmp_path: Path, kind: str
+) -> None:
+    loaded = load(kind)
+    cells, _ = simulate()
+    more = cells[:, [3, 0]].copy()
+    more.var_names = ["new1", "new2"]
+    both = anndata.concat([more, cells[:, ::-1]], axis=1, merge="first")
+    both.write_h5ad(tmp_path / "more.h5ad")
+    for name, source in (("own", loaded.source), ("other", tmp_path / "more.h5ad")):
+        exporting.export(loaded.fit, source, tmp_path / f"{name}_out.h5ad", num_samples=2)
+    own, other = (anndata.read_h5ad(tmp_path / f"{name}_out.h5ad") for name in ("own", "other"))
+    assert_same_cells(other, own)
+    assert other.var["gene"].tolist() == own.var["gene"].tolist()
 
 
 @plain_kinds
@@ -184,7 +230,8 @@ def test_cells_of_one_batch_are_read_as_in_the_fit(
     exporting.export(loaded.fit, tmp_path / "some.h5ad", out, num_samples=1)
     written = anndata.read_h5ad(out)
     expected = loaded.known_draws()[:, chosen].mean(0)
-    np.testing.assert_allclose(written.layers["expression"], expected, rtol=2e-3)
+    # The draws of each cell have a standard deviation of half their mean.
+    np.testing.assert_allclose(written.layers["expression"].toarray(), expected, rtol=0.2, atol=0.1)
     states = inference.mean_states(loaded.guide, loaded.tensors, np.flatnonzero(chosen))
     np.testing.assert_allclose(written.obsm["X_exvae"], states, rtol=1e-4, atol=1e-5)
 
@@ -196,9 +243,9 @@ def test_the_seed_is_that_of_all_draws(load: Callable, tmp_path: Path) -> None:
         exporting.export(loaded.fit, loaded.source, out, seed=seed, num_samples=3)
         written = anndata.read_h5ad(out)
         assert (written.uns["exvae"]["seed"], written.uns["exvae"]["num_samples"]) == (seed, 3)
-        layers.append(written.layers["expression"])
+        layers.append(written.layers["expression"].toarray())
     assert np.array_equal(layers[0], layers[1])
-    assert (layers[0] != layers[2]).all()
+    assert (layers[0] != layers[2]).mean() > 0.5
 
 
 def test_the_last_cell_is_checked_before_anything_is_written(
@@ -212,30 +259,4 @@ def test_the_last_cell_is_checked_before_anything_is_written(
         exporting.export(
             loaded.fit, tmp_path / "cells.h5ad", tmp_path / "out.h5ad", part=4 * ISOFORMS
         )
-    assert loaded.asked == []
-
-
-# Reading an export
-
-
-def test_gene_draws_isoforms_with_intervals(
-    exvae, folder: Path, fit_folder, tmp_path: Path
-) -> None:
-    out = tmp_path / "out.h5ad"
-    arguments = ["isoforms", "export", fit_folder("scvi"), folder / "cells.h5ad", "--out", out]
-    assert exvae(*arguments).status == 0
-    picture = tmp_path / "gene.png"
-    drawn = exvae(
-        *["isoforms", "gene", out, "gene1", "--out", picture, "--group", "cell_type", "--json"]
-    )
-    assert drawn.json == {"picture": str(picture), "isoforms": 2}
-    assert picture.read_bytes().startswith(b"\x89PNG")
-    table = exporting.read_gene(out, "gene1", "cell_type")
-    assert set(table["isoform"]) == {"iso2", "iso3"}
-    layers = anndata.read_h5ad(out)
-    own = table[table["isoform"] == "iso3"].set_index("cell")
-    np.testing.assert_array_equal(own["expression"], layers[:, "iso3"].layers["expression"][:, 0])
-    np.testing.assert_array_equal(own["low"], layers[:, "iso3"].layers["expression_q0.025"][:, 0])
-    np.testing.assert_array_equal(own["high"], layers[:, "iso3"].layers["expression_q0.975"][:, 0])
-    assert own["group"].tolist() == layers.obs["cell_type"].tolist()
-    assert exporting.read_gene(out, "iso3")["group"].unique().tolist() == ["all cells"]
+    assert loaded.drawn == []

@@ -62,6 +62,20 @@ def test_fit_writes_a_fit_and_pictures(exvae, folder: Path, tmp_path: Path, opti
     assert np.isfinite(evaluated.json["nll_point_estimates"])
 
 
+def test_numbers_of_samples_reach_the_evaluation(
+    exvae, folder: Path, fitted: dict[str, Path], monkeypatch
+) -> None:
+    given = {}
+    monkeypatch.setattr(
+        "exvae.experiments.isoforms.evaluation.evaluate",
+        lambda *_, **options: given.update(options) or {"loss_per_cell": 0.0},
+    )
+    numbers = ("--likelihood-samples", 7, "--samples", 11)
+    result = exvae("isoforms", "evaluate", fitted["effective"], folder / "cells.h5ad", *numbers)
+    assert result.status == 0, result.err
+    assert (given["likelihood_samples"], given["posterior_samples"]) == (7, 11)
+
+
 def test_defaults_of_the_command_are_those_of_the_configuration() -> None:
     signature = inspect.signature(isoform_commands.fit).parameters
     fit = {name: value.default for name, value in signature.items()}
@@ -204,6 +218,16 @@ def test_a_fit_that_was_stopped_goes_on_exactly(folder: Path, tmp_path: Path) ->
     assert fits.read_metrics(straight)[columns].equals(fits.read_metrics(stopped)[columns])
 
 
+def test_cells_in_another_order_give_the_same_numbers(exvae, folder: Path, fitted) -> None:
+    for kind, fit in fitted.items():
+        arguments = [*FEW, "--json", "--truth", folder / "truth.npz"]
+        one, other = (
+            exvae("isoforms", "evaluate", fit, folder / f"{name}.h5ad", *arguments).json
+            for name in ("cells", "other")
+        )
+        assert one == other, kind
+
+
 # Bad input
 
 
@@ -234,13 +258,16 @@ def test_a_fit_that_was_stopped_goes_on_exactly(folder: Path, tmp_path: Path) ->
         (["fit", "{cells}", "--out", "{out}", "--device", "tpu"], "device"),
         (["fit", "{bare}", "--out", "{out}"], "holds no bootstraps"),
         (["evaluate", "{missing}", "{cells}"], "is no fit"),
-        (["evaluate", "{scvi}", "{other}"], "isoform 1 is iso5, but iso0 in the fit"),
+        (
+            ["evaluate", "{scvi}", "{fewer}"],
+            "lacks 1 of the 6 isoforms",
+        ),
         (["evaluate", "{scvi}", "{cells}", "--truth", "{half}"], "20"),
         (["evaluate", "{scvi}", "{cells}", "--truth", "{cells}"], "cannot be read as the truth"),
         (["evaluate", "{effective}", "{bare}"], "holds no bootstraps"),
         (["evaluate", "{scvi}", "{bare}", "--subset", "train"], "--subset all"),
         (["evaluate", "{scvi}", "{cells}", "--subset", "some"], "subset"),
-        (["export", "{scvi}", "{cells}", "--out", "{out}.csv"], "ends in .h5ad"),
+        (["export", "{scvi}", "{cells}", "--out", "{out}.csv"], "ends in .h5ad or .zarr"),
         (["export", "{scvi}", "{cells}", "--out", "{cells}"], "is the file that is read"),
         (["export", "{scvi}", "{cells}", "--out", "{missing}/o.h5ad"], "folder does not exist"),
         (
@@ -254,7 +281,7 @@ def test_a_fit_that_was_stopped_goes_on_exactly(folder: Path, tmp_path: Path) ->
 def test_bad_input_is_one_line_and_status_2(
     exvae, folder: Path, fitted, tmp_path: Path, arguments: list, named: str
 ) -> None:
-    places = {name: folder / f"{name}.h5ad" for name in ("cells", "other", "bare")}
+    places = {name: folder / f"{name}.h5ad" for name in ("cells", "fewer", "bare")}
     places |= fitted | {"missing": tmp_path / "missing.h5ad", "out": tmp_path / "out"}
     places["half"] = folder / "half.npz"
     before = sorted([*tmp_path.rglob("*"), *folder.rglob("*")])

@@ -201,9 +201,9 @@ def test_bootstraps_are_read_in_training_as_many_as_told(
     has = np.ones(24, int) if kind == "scvi" else small_cells.num_bootstraps
     wanted = np.minimum(has[TRAINED_ON], number or 9)
     assert sorted(seen[True]) == sorted(wanted)
-    # Before the first step parameters are looked for with one cell.
-    assert seen[False][:1] == [wanted[0]]
-    assert sorted(seen[False][1:]) == sorted(has[HELD_OUT])
+    # Before the first step two cells are tried, and parameters looked for with one, all read.
+    assert seen[False][:3] == has[TRAINED_ON][[0, 1, 0]].tolist()
+    assert sorted(seen[False][3:]) == sorted(has[HELD_OUT])
 
 
 def test_batches_are_those_of_the_key(fit_cells: FitCells, small_cells: Cells) -> None:

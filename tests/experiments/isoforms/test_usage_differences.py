@@ -84,6 +84,27 @@ def test_uncertainty_is_the_jackknife(seed: int) -> None:
     assert (uncertainty.degrees_of_freedom < (own | other).sum()).all()
 
 
+def test_uncertainty_of_replicates_is_their_jackknife() -> None:
+    values, (own, other) = counts(1), groups(1)
+    replicates = np.random.default_rng(2).choice(["x", "y", "z"], CELLS)
+    block = GeneBlock(values, GENES)
+    expected = np.zeros(len(GENES))
+    for side in (own, other):
+        left = [
+            block.difference(
+                values,
+                own & ~(side & own & (replicates == name)),
+                other & ~(side & other & (replicates == name)),
+            ).value
+            for name in "xyz"
+        ]
+        expected += 2 / 3 * ((left - np.mean(left, 0)) ** 2).sum(0)
+    uncertainty = block.replicate_uncertainty(values, own, other, replicates)
+    np.testing.assert_allclose(uncertainty.variance, expected, rtol=1e-9)
+    assert (uncertainty.degrees_of_freedom >= 1).all()
+    assert (uncertainty.degrees_of_freedom <= 4 + 1e-9).all()
+
+
 def gene_is_known(values: np.ndarray, cell: int) -> np.ndarray:
     return np.bincount(GENES, values[cell])[GENES] >= 1 / 16
 
@@ -163,6 +184,22 @@ def test_bootstraps_that_scatter_widen_the_intervals() -> None:
     assert widths[1] > 1.2 * widths[0]
 
 
+def test_variance_between_bootstraps_is_unbiased() -> None:
+    data, labels = cells(USAGE)
+    labels = np.where(labels == "c", "", labels)
+    block = GeneBlock(data.mean_bootstraps.toarray().astype(np.float64), GENES)
+    values = [
+        block.difference(layer.toarray().astype(np.float64), labels == "b", labels == "a").value
+        for layer in data.bootstraps
+    ]
+    between = ((values - np.mean(values, 0)) ** 2).sum(0) / (len(values) - 1)
+    # The same means, but bootstraps that do not differ.
+    still = replace(data, bootstraps=data.bootstraps[:1] * len(values))
+    table, without = (usage_differences(own, labels, None) for own in (data, still))
+    added = table["standard_error"] ** 2 - without["standard_error"] ** 2
+    np.testing.assert_allclose(added, between, rtol=1e-6)
+
+
 def test_order_of_cells_and_isoforms_does_not_matter() -> None:
     data, labels = cells(SWITCHED)
     order = np.random.default_rng(1).permutation(data.num_cells)
@@ -226,7 +263,7 @@ def test_many_genes_are_compared_in_blocks(monkeypatch) -> None:
     expected = usage_differences(data, labels, None)
     keys = ["gene", "isoform", "group"]
     for size in (1, 3 * data.num_cells):
-        monkeypatch.setattr("exvae.experiments.isoforms.usage_differences._BLOCK", size)
+        monkeypatch.setattr("exvae.experiments.isoforms.gene_blocks.BLOCK", size)
         actual = usage_differences(data, labels, None)
         pd.testing.assert_frame_equal(
             actual.sort_values(keys, ignore_index=True),

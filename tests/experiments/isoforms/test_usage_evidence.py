@@ -5,15 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.integrate import quad
-from scipy.stats import norm
 
-from exvae.experiments.isoforms.usage_evidence import (
-    EFFECTS,
-    log_bayes_factors,
-    normal_errors,
-    weigh,
-)
+from exvae.experiments.isoforms.usage_evidence import weigh
 
 GROUPS = 5
 
@@ -89,29 +82,6 @@ def test_differences_that_repeat_each_other_do_not_count_twice() -> None:
     often = pd.concat([once] * 8, ignore_index=True)
     genes = [weigh(table, 0.0).genes.set_index("gene") for table in (once, often)]
     pd.testing.assert_frame_equal(genes[0], genes[1].loc[genes[0].index], rtol=1e-4, atol=1e-6)
-
-
-def test_bayes_factors() -> None:
-    value, error = np.array([0.0, 0.11, -0.7]), np.array([0.05, 0.1, 0.2])
-    factors = log_bayes_factors(value, error)
-    assert factors.shape == (3, len(EFFECTS))
-    for i, (d, s) in enumerate(zip(value, error, strict=True)):
-        for k, effect in enumerate(EFFECTS):
-            marginal = quad(
-                lambda x, d=d, s=s, e=effect: norm.pdf(d, x, s) * norm.pdf(x, 0, e),
-                -5,
-                5,
-                points=[0, d],
-                limit=200,
-            )[0]
-            assert factors[i, k] == pytest.approx(np.log(marginal / norm.pdf(d, 0, s)), abs=1e-6)
-
-
-def test_few_degrees_of_freedom_make_errors_larger() -> None:
-    value, error = np.array([0.5, 0.5, 0.0, 80.0]), np.array([0.1, 0.1, 0.1, 0.1])
-    normal = normal_errors(value, error, np.array([5.0, 1e9, 3.0, 1e9]))
-    assert normal[0] > 1.3 * error[0]
-    np.testing.assert_allclose(normal[1:], error[1:], rtol=1e-6)
 
 
 def test_genes_are_in_the_order_of_their_evidence() -> None:

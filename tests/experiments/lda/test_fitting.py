@@ -239,30 +239,3 @@ def test_figures_are_of_the_split_the_steps_and_the_seed(
         assert (measured["documents"], measured["tokens"]) == (own.num_documents, own.num_tokens)
         found.append(measured["perplexity_amortised"])
     assert found[0] != found[1]
-
-
-@pytest.mark.parametrize("steps", [0, 3])
-def test_proportions_are_those_inferred(corpus: Corpus, expressive_fit: LDAFit, steps: int) -> None:
-    table = fitting.topic_table(expressive_fit, corpus, steps=steps)
-    expected = infer(expressive_fit.guide, corpus, steps=steps)
-    np.testing.assert_allclose(table.to_numpy(), expected)
-    assert table.index.tolist() == corpus.names.tolist()
-    nameless = fitting.topic_table(expressive_fit, replace(corpus, names=None), steps=steps)
-    assert nameless.index.tolist() == list(range(40))
-
-
-def test_topics_are_told_by_weight_and_their_words_by_probability(
-    expressive_fit: LDAFit,
-) -> None:
-    held = expressive_fit.guide.topics.concentration.double().numpy()
-    table = fitting.top_words(expressive_fit, 4)
-    order = np.argsort(-held.sum(1))
-    assert table["topic"].tolist() == np.repeat(order, 4).tolist()
-    assert table["rank"].tolist() == [1, 2, 3, 4] * 3
-    for topic, own in table.groupby("topic"):
-        np.testing.assert_allclose(own["weight"], held[topic].sum() / held.sum(), rtol=1e-5)
-        best = np.argsort(-held[topic])[:4]
-        assert own["word"].tolist() == expressive_fit.vocabulary[best].tolist()
-        np.testing.assert_allclose(
-            own["probability"], held[topic][best] / held[topic].sum(), rtol=1e-5
-        )

@@ -32,6 +32,8 @@ def test_posterior(examples, brute_force, kind, of: str) -> None:
     quantiles = posterior.quantile(levels)
     assert quantiles.shape == (5, len(SUMMARIES))
     torch.testing.assert_close(posterior.quantile(0.5), quantiles[2])
+    with pytest.raises(ValueError, match="q is 95; give probabilities between 0 and 1"):
+        posterior.quantile(95)
     u = np.arange(1500.0)
     for i, summary in enumerate(SUMMARIES):
         mass = brute_force.posterior(parameters, brute_force.Summary(*summary), kind, of, 1500)

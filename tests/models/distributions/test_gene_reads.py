@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from exvae.data.bootstraps import BootstrapMean
+from exvae.data.genes import Genes
 from exvae.models.distributions.gamma_poisson import BootstrapGammaPoisson
 from exvae.models.distributions.gene_reads import (
     BootstrapGeneReads,
@@ -20,7 +21,6 @@ from exvae.models.distributions.gene_reads import (
     draw_shares,
     log_dirichlet_multinomial,
 )
-from exvae.models.distributions.genes import Genes
 
 SMALLEST_P_VALUE = 1e-4
 # Genes of two, one and three isoforms, which lie anyhow.

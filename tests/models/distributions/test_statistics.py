@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from exvae.data.bootstraps import BootstrapMean
+from exvae.data.genes import Genes
 from exvae.models.distributions.gamma_poisson import BootstrapGammaPoisson
 from exvae.models.distributions.gene_reads import BootstrapGeneReads, Division
-from exvae.models.distributions.genes import Genes
 from exvae.models.distributions.statistics import StatisticsOfBootstraps
 
 GENES = Genes(torch.tensor([0, 0, 1]), 2)

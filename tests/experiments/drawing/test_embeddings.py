@@ -1,11 +1,16 @@
-"""Pictures of cell states and of a gene's isoforms."""
+"""Pictures of cells in a plane."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from exvae.experiments.drawing.isoforms import draw_gene, draw_states, principal_components
+from exvae.experiments.drawing.embeddings import (
+    draw_states,
+    draw_values,
+    embed,
+    principal_components,
+)
 from exvae.experiments.drawing.style import new_figure
 
 
@@ -33,26 +38,19 @@ def test_states_are_coloured_by_group_on_any_axes() -> None:
     assert alone.get_title() == "posterior mean states of 9 cells"
 
 
-def test_isoforms_of_a_gene_are_drawn_from_the_most_expressed_on() -> None:
-    rows = [
-        {"isoform": f"i{number}", "group": group, "expression": 10.0 * number + cell}
-        for number in range(8)
-        for cell, group in enumerate("bab")
-    ]
-    table = pd.DataFrame(rows).assign(
-        low=lambda rows: rows["expression"] - 1, high=lambda rows: rows["expression"] + 2
-    )
-    table.attrs["interval"] = ("q0.025", "q0.975")
-    figure = draw_gene(table, "Gene")
-    assert [axis.get_title() for axis in figure.axes] == ["i7", "i6", "i5", "i4", "i3", "i2"]
-    bars, *groups = figure.axes[0].collections
-    # Cells are sorted by group, then by expression.
-    assert [segment[:, 1].tolist() for segment in bars.get_segments()] == [
-        [70.0, 73.0],
-        [69.0, 72.0],
-        [71.0, 74.0],
-    ]
-    assert [dots.get_label() for dots in groups] == ["a", "b"]
-    assert np.asarray(groups[1].get_offsets()).tolist() == [[1.0, 70.0], [2.0, 72.0]]
-    assert "Gene" in figure.get_suptitle()
-    assert "q0.025" in figure.get_suptitle()
+def test_cells_without_a_value_are_grey_and_the_largest_is_on_top() -> None:
+    embedding = embed(np.random.default_rng(0).normal(size=(5, 3)), "z")
+    axis = new_figure()[1][0, 0]
+    draw_values(axis, embedding, np.array([3.0, np.nan, 0.0, 9.0, 1.0]), "reads", logarithmic=True)
+    unknown, known = axis.collections
+    np.testing.assert_array_equal(unknown.get_offsets(), embedding.places[[1, 2]])
+    np.testing.assert_array_equal(known.get_offsets(), embedding.places[[4, 0, 3]])
+    np.testing.assert_array_equal(known.get_array(), [1.0, 3.0, 9.0])
+
+
+def test_cells_of_which_none_has_a_value_are_drawn() -> None:
+    embedding = embed(np.eye(3), "z")
+    axis = new_figure()[1][0, 0]
+    draw_values(axis, embedding, np.zeros(3), "reads", logarithmic=True)
+    assert len(axis.collections[0].get_offsets()) == 3
+    axis.figure.draw_without_rendering()

@@ -1,4 +1,4 @@
-"""``exvae isoforms usage`` from simulated cells to the table."""
+"""``exvae isoforms usage`` and ``de`` from simulated cells to the table."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ def place(tmp_path_factory) -> Path:
     simulate_isoforms.simulate(
         folder / "cells.h5ad", cells=200, isoforms=300, bootstraps=8, expression="simple", seed=1
     )
+    cells = anndata.read_h5ad(folder / "cells.h5ad")
+    cells.obs["donor"] = [f"{own}{n % 3}" for n, own in enumerate(cells.obs["cell_type"])]
+    cells.obs["alone"] = cells.obs["cell_type"]
+    cells.write_h5ad(folder / "cells.h5ad")
     fit_of(folder / "cells.h5ad", folder / "fit")
     return folder
 
@@ -81,6 +85,49 @@ def test_groups_against_one_and_cells_without_a_group(exvae, place: Path, tmp_pa
     assert set(table["reference"]) == {kept[1]}
 
 
+@pytest.mark.parametrize("level", ["isoform", "gene"])
+def test_expression_that_differs_is_found(exvae, place: Path, tmp_path: Path, level: str) -> None:
+    out, cells = tmp_path / "de.csv", place / "cells.h5ad"
+    done = exvae(
+        *("isoforms", "de", place / "fit", cells, "--groupby", "cell_type", "--out", out),
+        *("--level", level, "--json"),
+    )
+    assert done.status == 0, done.err
+    table = pd.read_csv(out)
+    found = table[table["expected_fdr"] <= 0.05]
+    assert done.json["changes"] == len(found) > 20
+    assert done.json["comparisons"] == len(table)
+    assert done.json[f"{level}s_changed"] == found[level].nunique()
+    assert table["probability"].is_monotonic_decreasing
+    truth = anndata.read_h5ad(cells)
+    expected = pd.DataFrame(np.asarray(truth.layers["expected_counts"]), columns=truth.var_names)
+    shares = expected.div(expected.sum(axis=1), axis=0).T
+    if level == "gene":
+        shares = shares.groupby(truth.var["gene"].astype(str)).sum()
+    types = truth.obs["cell_type"].astype(str).to_numpy()
+    own = [shares.loc[row[level], types == row["group"]].mean() for _, row in found.iterrows()]
+    rest = [shares.loc[row[level], types != row["group"]].mean() for _, row in found.iterrows()]
+    change = np.log2(np.array(own) / np.array(rest))
+    assert (np.sign(change) == np.sign(found["log2_fold_change"])).mean() > 0.97
+    assert (np.abs(change) > 0.25).mean() > 0.88
+
+
+@pytest.mark.parametrize("command", ["usage", "de"])
+def test_replicates_and_a_reference(exvae, place: Path, tmp_path: Path, command: str) -> None:
+    tables = []
+    for number, more in enumerate(((), ("--replicate-key", "donor"))):
+        out = tmp_path / f"{number}.csv"
+        done = exvae(
+            *("isoforms", command, place / "fit", place / "cells.h5ad", "--groupby", "cell_type"),
+            *("--reference", "type_1", "--out", out, *more),
+        )
+        assert done.status == 0, done.err
+        tables.append(pd.read_csv(out))
+    assert all(set(table["reference"]) == {"type_1"} for table in tables)
+    freedom = [table["degrees_of_freedom"].median() for table in tables]
+    assert freedom[0] > 1.5 * freedom[1]
+
+
 def without_genes(cells: anndata.AnnData) -> None:
     del cells.var["gene"]
 
@@ -107,6 +154,10 @@ def with_few_bootstraps(cells: anndata.AnnData) -> None:
         del cells.layers[name]
 
 
+OF_USAGE_ALONE = (without_genes, with_one_gene_each)
+
+
+@pytest.mark.parametrize("command", ["usage", "de"])
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
@@ -114,6 +165,8 @@ def with_few_bootstraps(cells: anndata.AnnData) -> None:
         (None, ("--groupby", "n_bootstraps"), "has no two groups; choose another column"),
         (None, ("--reference", "nobody"), "has no group 'nobody'; --reference must be one of"),
         (None, ("--out", "nowhere/usage.csv"), "its folder does not exist"),
+        (None, ("--replicate-key", "no"), "no column 'no'; --replicate-key must be one of"),
+        (None, ("--replicate-key", "alone"), "has 1 replicates, but at least 2 are needed"),
         (without_genes, (), "var has no column 'gene'; import the cells with --t2g"),
         (without_bootstraps, (), "at least two bootstraps must be in the file"),
         (with_one_gene_each, (), "no gene has two isoforms"),
@@ -121,8 +174,10 @@ def with_few_bootstraps(cells: anndata.AnnData) -> None:
     ],
 )
 def test_bad_input_is_one_line(
-    exvae, place: Path, tmp_path: Path, monkeypatch, change, options, message: str
+    exvae, place: Path, tmp_path: Path, monkeypatch, command: str, change, options, message: str
 ) -> None:
+    if command == "de" and change in OF_USAGE_ALONE:
+        return  # isoforms are compared without genes too
     monkeypatch.chdir(tmp_path)
     source = place / "cells.h5ad"
     if change:
@@ -133,7 +188,7 @@ def test_bad_input_is_one_line(
     given = {"--groupby": "cell_type", "--out": "usage.csv"}
     given |= dict(zip(options[::2], options[1::2], strict=True))
     flat = [part for pair in given.items() for part in pair]
-    done = exvae("isoforms", "usage", place / "fit", source, *flat)
+    done = exvae("isoforms", command, place / "fit", source, *flat)
     assert done.status == 2
     assert message in done.err
     assert done.err.count("\n") == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from exvae.models.distributions.genes import Genes
+from exvae.data.genes import Genes
 
 GENES = Genes(torch.tensor([1, 0, 1, 1]), 2)
 

@@ -1,0 +1,86 @@
+"""Gamma and Poisson draws on several threads, and multinomials of genes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# Draws per generator; the result does not depend on the number of threads.
+_CHUNK = 1 << 16
+
+
+def standard_gamma(concentration: Tensor) -> Tensor:
+    """Draw from Gamma(concentration, 1), without gradients, of the shape of ``concentration``.
+
+    On the CPU numpy draws, on as many threads as torch has, seeded by torch's generator.
+    """
+    if not concentration.is_cpu:
+        return torch._standard_gamma(concentration)
+    return _drawn_by_numpy(
+        concentration, lambda generator, shape: generator.standard_gamma(shape, dtype=shape.dtype)
+    )
+
+
+def poisson(rate: Tensor) -> Tensor:
+    """Draw Poisson counts, of the shape of ``rate``; drawn as by :func:`standard_gamma`."""
+    if not rate.is_cpu:
+        return torch.poisson(rate)
+    return _drawn_by_numpy(rate, lambda generator, rates: generator.poisson(rates))
+
+
+def _drawn_by_numpy(
+    parameter: Tensor, draw: Callable[[np.random.Generator, np.ndarray], np.ndarray]
+) -> Tensor:
+    """Draw a value for each value of a parameter, chunk by chunk, in its shape and type."""
+    parameters = parameter.detach().contiguous().flatten().numpy()
+    drawn = np.empty_like(parameters)
+    seed = int(torch.randint(1 << 62, ()))
+
+    def fill(start: int) -> None:
+        own = slice(start, start + _CHUNK)
+        generator = np.random.Generator(np.random.SFC64([seed, start]))
+        drawn[own] = draw(generator, parameters[own])
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        for _ in pool.map(fill, range(0, len(parameters), _CHUNK)):
+            pass  # raises the error of a thread
+    return torch.from_numpy(drawn).view_as(parameter)
+
+
+def divide(effective: Tensor, usage: Tensor, owner: Tensor) -> Tensor:
+    """Draw shares of isoforms from multinomials of effective reads, several for each gene.
+
+    Parameters
+    ----------
+    effective
+        Effective reads of genes, whole or not, shape (genes, draws).
+    usage
+        Expected share of each isoform, shape (isoforms,).
+    owner
+        Position of its gene, shape (isoforms,).
+
+    Returns
+    -------
+    Tensor
+        Shape (isoforms, draws); all zero where a gene of several isoforms has no reads.
+    """
+    shares = usage.new_ones(len(usage), effective.shape[-1])
+    several = torch.bincount(owner, minlength=len(effective))[owner] > 1
+    owner, usage = owner[several], usage[several]
+    counts = poisson(effective[owner] * usage.unsqueeze(-1))
+    sums = torch.zeros_like(effective).index_add_(0, owner, counts)
+    # A gene without a whole effective read gives all reads to the isoform that arrives first.
+    isoform, draw = ((sums == 0) & (effective > 0))[owner].nonzero(as_tuple=True)
+    arrival = torch.empty_like(usage[isoform]).exponential_() / usage[isoform]
+    place = owner[isoform] * effective.shape[-1] + draw
+    first = arrival.new_full((effective.numel(),), torch.inf)
+    first = first.scatter_reduce(0, place, arrival, "amin")
+    alone = (arrival == first[place]).to(counts.dtype)
+    counts[isoform, draw] = alone
+    sums.view(-1).index_add_(0, place, alone)
+    shares[several] = counts / sums.clamp(min=1.0)[owner]
+    return shares

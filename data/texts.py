@@ -1,0 +1,151 @@
+"""Corpora made of texts, in lists and in columns of tables."""
+
+from __future__ import annotations
+
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .corpora import Corpus
+from .errors import DataError
+from .tokenizer import AS_THEY_ARE, Tokenizer
+
+
+class TextEncoder:
+    """Turns words into numbers document by document, so that no text is kept in memory."""
+
+    def __init__(self) -> None:
+        self._words = array("i")
+        self._offsets = array("q", [0])
+        # A word that is met for the first time gets the next number.
+        self._numbers: defaultdict[str, int] = defaultdict()
+        self._numbers.default_factory = self._numbers.__len__
+
+    def add(self, tokens: Iterable[str]) -> bool:
+        """Append a document; tell whether it has any word."""
+        self._words.extend(map(self._numbers.__getitem__, tokens))
+        self._offsets.append(len(self._words))
+        return self._offsets[-1] > self._offsets[-2]
+
+    def corpus(self, source: str, tokenizer: Tokenizer | None = None) -> Corpus:
+        """Build the corpus, with a sorted vocabulary."""
+        met = np.array(list(self._numbers), np.str_)
+        order = np.argsort(met)
+        rank = np.empty(len(met), np.int32)
+        rank[order] = np.arange(len(met))
+        return Corpus(
+            rank[np.frombuffer(self._words, np.intc)],
+            np.array(self._offsets, np.int64),
+            met[order],
+            source=source,
+            tokenizer=tokenizer,
+        )
+
+
+def corpus_of_texts(
+    texts: Iterable[str | Sequence[str] | None],
+    tokenizer: Tokenizer,
+    *,
+    names: Any = None,
+    labels: Any = None,
+    source: str = "the texts",
+) -> Corpus:
+    """Make a corpus of texts, or of documents that are lists of words already.
+
+    Parameters
+    ----------
+    texts
+        The documents; a missing one (None, NaN) has no words.
+    tokenizer
+        Splits texts; lists of words are taken as they are.
+    names, labels
+        As for :func:`described`.
+    source
+        Origin of the texts, for messages.
+
+    Raises
+    ------
+    DataError
+        If a text is something else.
+    """
+    if isinstance(texts, str | pd.DataFrame):
+        what = "one string" if isinstance(texts, str) else "a table"
+        raise DataError(f"{source}: are {what}; give a list of texts, or a column of a table")
+    encoder = TextEncoder()
+    listed = False
+    for number, text in enumerate(texts, 1):
+        if isinstance(text, str):
+            encoder.add(tokenizer(text))
+        elif isinstance(text, list | tuple | np.ndarray):
+            listed = True
+            encoder.add(map(str, text))
+        elif pd.isna(text):
+            encoder.add(())
+        else:
+            raise DataError(f"{source}: text {number} is {text!r}; give strings, or lists of words")
+    corpus = encoder.corpus(source, AS_THEY_ARE if listed else tokenizer)
+    return described(corpus, names, labels)
+
+
+def described(corpus: Corpus, names: Any, labels: Any) -> Corpus:
+    """Give names and labels, each shape (documents,) or None, to the documents of a corpus.
+
+    Names may be of any kind; labels become strings, missing ones empty strings.
+
+    Raises
+    ------
+    DataError
+        If they are not as many as the documents.
+    """
+    columns = {"names": names, "labels": labels}
+    for what, values in columns.items():
+        if values is None:
+            continue
+        column = pd.Series(list(values))
+        if len(column) != corpus.num_documents:
+            raise DataError(
+                f"{corpus.source}: there are {len(column)} {what} for {corpus.num_documents} "
+                "documents; give one for each document"
+            )
+        if what == "labels":
+            column = column.astype(object).where(column.notna(), "")
+        number = what == "names" and column.dtype.kind in "iu"
+        columns[what] = column.to_numpy() if number else column.to_numpy().astype(np.str_)
+    return replace(corpus, **columns)
+
+
+def columns_of(
+    table: pd.DataFrame,
+    text: str,
+    label: str | None,
+    name: str | None,
+    source: str = "the table",
+) -> dict[str, Any]:
+    """Texts, labels and ids of a table, by these names, shape (documents,) each.
+
+    Raises
+    ------
+    DataError
+        If a column does not exist.
+    """
+    for what, column in (("text", text), ("label", label), ("id", name)):
+        if column is not None and column not in table:
+            known = ", ".join(map(str, table.columns))
+            raise DataError(
+                f"{source}: has no column {column!r}; name the column of the {what} by {what}, one "
+                f"of {known}"
+            )
+    numbered = isinstance(table.index, pd.RangeIndex) and table.index.equals(
+        pd.RangeIndex(len(table))
+    )
+    own_names = None if numbered else table.index
+    return {
+        "texts": table[text].tolist(),
+        "labels": None if label is None else table[label],
+        "ids": own_names if name is None else table[name],
+    }

@@ -1,0 +1,60 @@
+"""Pictures of topic proportions: of single documents, or of the documents of each label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .style import BLUE, GREY, hide_unused, label, new_figure
+
+_COLUMNS = 5
+
+
+class Proportions(NamedTuple):
+    """Topic proportions of a document, or of several.
+
+    Attributes
+    ----------
+    mean
+        Shape (topics,).
+    ends
+        Lower and upper ends of intervals, shape (topics,); None draws none.
+    """
+
+    mean: np.ndarray
+    ends: tuple[np.ndarray, np.ndarray] | None
+
+
+def draw_proportions(panels: Mapping[str, Proportions], topics: Sequence[str]) -> Figure:
+    """Draw topic proportions, on axes of their own for each document or label.
+
+    Parameters
+    ----------
+    panels
+        Proportions by title.
+    topics
+        Names of the topics, from top to bottom.
+    """
+    columns = min(_COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
+    height = 0.19 * len(topics) + 0.5 + 0.3 / rows
+    width = 2.1 if columns > 1 else 4.0
+    figure, axes = new_figure(rows, columns, width=width, height=height, sharex=True, sharey=True)
+    place = np.arange(len(topics))
+    for axis, (title, own) in zip(axes.flat, panels.items(), strict=False):
+        axis.hlines(place, 0.0, own.mean, color=BLUE, alpha=0.25, linewidth=4)
+        if own.ends is not None:
+            axis.hlines(place, *own.ends, color=GREY, linewidth=1.2)
+        axis.plot(own.mean, place, "o", color=BLUE, markersize=4)
+        label(axis, title, "", "")
+        axis.title.set_fontsize(9)
+        axis.grid(axis="y", visible=False)
+    hide_unused(axes, len(panels))
+    axes[0, 0].set_yticks(place, topics)
+    axes[0, 0].set_ylim(len(topics) - 0.5, -0.5)
+    axes[0, 0].set_xlim(left=0.0)
+    figure.supxlabel("proportion of the topic", fontsize=9)
+    return figure

@@ -1,0 +1,231 @@
+"""Isoform models for notebooks: train on an AnnData, and ask for states and expression."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from anndata import AnnData
+
+from ..data.cells import Cells
+from ..data.errors import DataWarning
+from ..data.h5ad.reading import read_cells
+from .fitting import fits
+from .fitting.errors import TrainingInterrupted
+from .fitting.training import TrainingConfig
+from .isoforms import evaluation, fitting
+from .isoforms.expression_methods import ExpressionMethods
+from .isoforms.group_methods import GroupMethods
+from .isoforms.notes import notes_of_cells
+from .isoforms.settings import BATCH_SIZE, EPOCHS, LEARNING_RATE, IsoformConfig
+from .preparing import config_with
+
+if TYPE_CHECKING:
+    from ..data.isoform_truth import IsoformTruth
+
+
+class IsoformModel(ExpressionMethods, GroupMethods):
+    """A model of isoform expression for cells in memory.
+
+    Parameters
+    ----------
+    adata
+        Cells with bootstraps in ``layers["infRep1"] ...``, as :func:`exvae.read_quantified` gives,
+        or the path of their ``.h5ad``; ``var["gene"]`` names the gene of each isoform.
+    batch_key
+        Column of ``obs`` with the batch of a cell.
+    **options
+        ``model``, ``guide``, ``pooling``, ``decoder``: a registered name, ``module:Class`` or a
+        class; ``encoder_bootstraps``; and keyword arguments of the constructors, such as
+        ``latent_size``.
+
+    Raises
+    ------
+    DataError
+        If the cells cannot be used.
+
+    Warns
+    -----
+    DataWarning
+        If the cells are few, lack genes, or must be rounded.
+
+    Examples
+    --------
+    >>> import exvae
+    >>> model = exvae.IsoformModel("cells.h5ad", latent_size=5).train(max_epochs=2)
+    >>> model
+    IsoformModel effective-reads: 24 cells, 24 isoforms of 8 genes, trained 2 epochs
+    >>> model.get_latent_representation().shape
+    (24, 5)
+    """
+
+    def __init__(
+        self, adata: AnnData | str | Path, *, batch_key: str | None = None, **options: Any
+    ) -> None:
+        self._cells: Cells | None = read_cells(adata, batch_key)
+        self._adata: AnnData | None = adata if isinstance(adata, AnnData) else None
+        self._batch_key = batch_key
+        self._config = config_with(IsoformConfig, options)
+        for note in notes_of_cells(self._cells, fitting.class_of_model(self._config)):
+            warnings.warn(note, DataWarning, stacklevel=2)
+        self._fit: fitting.IsoformFit | None = None
+        self._state: dict[str, Any] = {}
+        self._metrics: list[dict[str, float]] = []
+
+    def __repr__(self) -> str:
+        name = self._config.model if self._fit is None else self._fit.config["model"]["model"]
+        if self._fit is None:
+            genes, size = fitting.genes_of(self._cells), self._cells.num_cells
+            state = "not trained"
+        else:
+            genes, size = self._fit.genes, self._fit.config["data"]["cells"]
+            state = f"trained {len(self._metrics)} epochs"
+        name = name if isinstance(name, str) else name.__name__
+        return (
+            f"IsoformModel {name}: {size} cells, {len(genes)} isoforms of {len(set(genes))} "
+            f"genes, {state}"
+        )
+
+    # Training
+
+    def train(
+        self,
+        max_epochs: int = EPOCHS,
+        *,
+        batch_size: int = BATCH_SIZE,
+        learning_rate: float = LEARNING_RATE,
+        train_fraction: float = 0.9,
+        patience: int = 0,
+        seed: int = 0,
+        device: str = "auto",
+        progress: bool = True,
+    ) -> IsoformModel:
+        """Train, or train further; an interrupt ends training and leaves the model usable.
+
+        Parameters
+        ----------
+        max_epochs
+            Passes over the cells.
+        batch_size
+            Cells per step.
+        learning_rate
+            Learning rate of Adam.
+        train_fraction
+            Fraction of the cells to train on; the loss of the others is in :attr:`history`.
+        patience
+            Epochs without a better held-out loss before training stops; 0 trains to the end.
+        seed
+            Seed of all random draws.
+        device
+            ``auto`` (CUDA if there is one), ``cpu`` or ``cuda``.
+        progress
+            Whether to show a progress bar.
+
+        Returns
+        -------
+        IsoformModel
+            This model.
+
+        Raises
+        ------
+        DataError
+            If the cells lack data that the model needs.
+        LossNotFinite
+            If the loss becomes NaN or infinite.
+        """
+        epochs = max_epochs + len(self._metrics)
+        training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
+        trainer, fit = fitting.set_up(
+            self._own_cells(),
+            self._config,
+            training,
+            train_fraction=train_fraction,
+            batch_key=self._batch_key,
+            progress=progress,
+        )
+        if self._fit is not None:
+            fits.require_same(self._fit.config, fit.config, "this model")
+            trainer.metrics = self._metrics
+        try:
+            trainer.train(state=self._state or None)
+        except TrainingInterrupted as interruption:
+            warnings.warn(f"{interruption}; the model is usable, and train() goes on", stacklevel=2)
+        for module in trainer.modules.values():
+            module.eval()
+        self._fit, self._state, self._metrics = fit, trainer.last_state, trainer.metrics
+        return self
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """Losses (nats per cell) and seconds after each epoch, a row for each."""
+        return pd.DataFrame(self._metrics)
+
+    # Measures
+
+    def evaluate(
+        self,
+        adata: AnnData | str | Path | None = None,
+        *,
+        truth: IsoformTruth | None = None,
+        subset: str = "all",
+        seed: int = 0,
+    ) -> dict[str, Any]:
+        """Measure loss and likelihood and, with a truth, accuracy and calibration.
+
+        Arguments and result as for :func:`exvae.experiments.isoforms.evaluation.evaluate`.
+        """
+        return evaluation.evaluate(
+            self._trained(), self._read(adata), subset=subset, truth=truth, seed=seed
+        )
+
+    # On disk
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model to a folder, as ``exvae isoforms fit`` does.
+
+        Raises
+        ------
+        DataError
+            If the folder holds a fit already, or cannot be written.
+        """
+        fit, folder = self._trained(), Path(folder)
+        fits.begin(folder, fit.config, fit.vocabularies, resume=False)
+        fits.write_metrics(folder, self._metrics)
+        fits.write_checkpoint(folder, self._state)
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        adata: AnnData | str | Path | None = None,
+        *,
+        device: str = "auto",
+    ) -> IsoformModel:
+        """Load a model that :meth:`save` or ``exvae isoforms fit`` wrote.
+
+        Parameters
+        ----------
+        folder
+            The folder.
+        adata
+            Cells that methods take by default.
+        device
+            ``auto`` (CUDA if there is one), ``cpu`` or ``cuda``.
+
+        Raises
+        ------
+        DataError
+            If the folder holds no isoform model, or a damaged one.
+        """
+        model = cls.__new__(cls)
+        folder = Path(folder)
+        model._fit = fitting.load(folder, device)
+        model._config = fits.config_of(IsoformConfig, folder, model._fit.config)
+        model._batch_key = model._fit.batch_key
+        model._state = fits.read_checkpoint(folder)
+        model._metrics = fits.read_metrics(folder).to_dict("records")
+        model._adata = adata if isinstance(adata, AnnData) else None
+        model._cells = None if adata is None else read_cells(adata, model._batch_key)
+        return model

@@ -1,0 +1,55 @@
+"""States and expression of cells in memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+
+from ...data.errors import DataError
+from ...data.h5ad.reading import read_cells
+from ...data.progress import progress_bar
+from . import inference
+from .compact_layers import CompactLayers
+from .export_writing import ExportOptions, compact_blocks
+from .fitting import IsoformFit
+
+
+def annotate(fit: IsoformFit, adata: AnnData, options: ExportOptions) -> None:
+    """Add to cells what :func:`exvae.experiments.isoforms.exporting.export` writes.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    adata
+        Cells with the isoforms of the fit, in any order. Gets ``obsm["X_exvae"]``, layers of
+        expression and ``uns["exvae"]``.
+    options
+        The layers to make, of isoforms.
+
+    Raises
+    ------
+    DataError
+        If the cells have other isoforms, or lack one.
+    """
+    places = pd.Index(fit.isoforms).get_indexer(adata.var_names)
+    if (places < 0).any():
+        raise DataError(
+            f"adata has {(places < 0).sum()} isoforms that the model does not know, such as "
+            f"{adata.var_names[places < 0][0]}; select those of the model"
+        )
+    cells = fit.conform(read_cells(adata, fit.batch_key), options.new_batches)
+    torch.manual_seed(options.seed)
+    parts = []
+    with progress_bar(cells.num_cells, "expression", delay=1.0) as bar:
+        for part in compact_blocks(fit, cells, options):
+            parts.append(part)
+            bar.update(len(part.sizes))
+    layers = CompactLayers.joined(parts)
+    for name in layers.values:
+        adata.layers[name] = layers.matrix(name, len(places))[:, places].sorted_indices()
+    everything = np.arange(cells.num_cells)
+    adata.obsm["X_exvae"] = inference.mean_states(fit.guide, fit.source(cells), everything)
+    adata.uns["exvae"] = options.description(fit)

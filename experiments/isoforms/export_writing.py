@@ -1,0 +1,282 @@
+"""The writing of an export, some cells in memory at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import h5py
+import numpy as np
+import torch
+
+from ...data.cells import STATISTICS, Cells
+from ...data.errors import DataError
+from ...data.h5ad.growing import GrowingMatrix, SparseLayers, encode
+from ...data.h5ad.reading import DRAWS, CellFile
+from ...data.progress import progress_bar
+from ...models.base import require
+from . import inference
+from .compact_layers import (
+    EXPRESSION,
+    IMPROBABLE,
+    NEGLIGIBLE_READS,
+    NORMALISED,
+    CompactLayers,
+    compact_layers,
+)
+from .export_columns import ExportColumns
+from .expression import LEVELS, Scale, draw_expression, scale_of
+from .fitting import IsoformFit
+from .settings import LIBRARY_SIZE, POSTERIOR_SAMPLES, QUANTILES
+
+# Values in a chunk of a layer of expression.
+_CHUNK = 1 << 18
+# Entries (cells x isoforms) that are read at once.
+READ = 1 << 19
+# Parts of a file that are as they were if the columns are those of the cells.
+_OF_COLUMNS = ("varm", "varp", "raw")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What an export holds.
+
+    Attributes
+    ----------
+    level
+        ``isoform``, or ``gene`` for sums over the isoforms of each gene.
+    library_size
+        Reads in the cell to which ``expression_normalised`` is normalised, or ``tpm`` for
+        transcripts per million.
+    quantiles
+        Probabilities of the quantiles of ``expression``.
+    num_samples
+        Number of draws of the latent variables; at least ``draws``.
+    seed
+        Seed of these draws.
+    transform_batch
+        A batch to which expression is converted.
+    new_batches
+        ``average`` treats cells of unknown batches as of each known batch in turn.
+    draws
+        Number of draws of expression that are written as ``infRep1`` ... in the place of the
+        quantifier's bootstraps.
+    genes
+        Names of genes to which the export is limited; normalisation is that of the whole cell.
+    bootstraps
+        Whether the quantifier's bootstraps and their statistics are kept.
+    """
+
+    level: str = "isoform"
+    library_size: float | str = LIBRARY_SIZE
+    quantiles: Sequence[float] = QUANTILES
+    num_samples: int = POSTERIOR_SAMPLES
+    seed: int = 0
+    transform_batch: str | None = None
+    new_batches: str | None = None
+    draws: int = 0
+    genes: Sequence[str] | None = None
+    bootstraps: bool = True
+
+    def __post_init__(self) -> None:
+        require("level", self.level, LEVELS)
+        wrong = [level for level in self.quantiles if not 0 < level < 1]
+        if wrong:
+            raise DataError(f"--quantiles holds {wrong[0]:g}; give probabilities between 0 and 1")
+        if self.library_size != "tpm" and not float(self.library_size) > 0:
+            raise DataError(f"--library-size is {self.library_size}; give a positive number or tpm")
+
+    @property
+    def replicates(self) -> str:
+        """Origin of the layers ``infRep1`` ..., if there are any."""
+        return DRAWS if self.draws else "bootstraps" if self.bootstraps else "none"
+
+    @property
+    def all_samples(self) -> int:
+        """Number of draws of the latent variables."""
+        return max(self.num_samples, self.draws)
+
+    def scales(self, cells: Cells) -> dict[str, Scale]:
+        """Scale of ``expression`` and ``expression_normalised`` of cells."""
+        normalised = scale_of(self.level, self.library_size, cells)
+        return {EXPRESSION: Scale(self.level), NORMALISED: normalised}
+
+    def code_of_batch(self, fit: IsoformFit) -> int | None:
+        """Code of the batch to which expression is converted."""
+        return None if self.transform_batch is None else fit.code_of_batch(self.transform_batch)
+
+    def description(self, fit: IsoformFit) -> dict[str, object]:
+        """Content of ``uns["exvae"]``."""
+        return {
+            "config": json.dumps(fit.config),
+            "num_samples": self.all_samples,
+            "seed": self.seed,
+            "level": self.level,
+            "library_size": str(self.library_size),
+            "transform_batch": self.transform_batch or "",
+            "inferential_replicates": self.replicates,
+            "zero_unless": f"P(more than {NEGLIGIBLE_READS:g} read) >= {IMPROBABLE:g}",
+        }
+
+
+def compact_blocks(
+    fit: IsoformFit,
+    cells: Cells,
+    options: ExportOptions,
+    columns: np.ndarray | None = None,
+    block: int = inference.POSTERIOR_BLOCK,
+) -> Iterator[CompactLayers]:
+    """Make the layers of expression of cells, some cells at a time.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    cells
+        Cells with its isoforms.
+    options
+        The layers to make.
+    columns
+        Positions of isoforms or genes to which the layers are limited; None takes all.
+    block
+        Entries (cells x isoforms) whose posteriors are held at once.
+    """
+    for _, draws in draw_expression(
+        fit,
+        fit.source(cells),
+        np.arange(cells.num_cells),
+        options.all_samples,
+        transform_batch=options.code_of_batch(fit),
+        block=block,
+    ):
+        yield compact_layers(
+            draws,
+            fit.model.genes,
+            options.scales(cells),
+            options.quantiles,
+            columns=columns,
+            num_replicates=options.draws,
+        )
+
+
+class ExportWriter:
+    """Writes the export of a file of cells.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    file
+        The cells.
+    options
+        What to write.
+    part, block
+        Entries (cells x isoforms) that are read at once, and whose posteriors are held at once.
+
+    Attributes
+    ----------
+    columns
+        The isoforms or genes that are written.
+    """
+
+    def __init__(
+        self, fit: IsoformFit, file: CellFile, options: ExportOptions, part: int, block: int
+    ) -> None:
+        self._fit, self._file, self._options, self._block = fit, file, options, block
+        # A part holds whole blocks, so that draws do not depend on its size.
+        rows = max(1, block // len(fit.isoforms))
+        self._rows = rows * max(1, part // (rows * file.shape[1]))
+
+    @cached_property
+    def columns(self) -> ExportColumns:
+        """The isoforms or genes that are written."""
+        return ExportColumns.of(self._fit, self._file, self._options.level, self._options.genes)
+
+    def check(self) -> None:
+        """Find faults of all cells before hours are spent."""
+        options = self._options
+        for _, cells in self._parts("check"):
+            options.scales(cells)
+        options.code_of_batch(self._fit)
+        _ = self.columns
+
+    def write(self, new: h5py.File) -> list[str]:
+        """Write everything; return the names of the layers that were added."""
+        self._write_tables(new)
+        copies = {"X": GrowingMatrix(new, "X", self._file.shape[0])} | {
+            f"layers/{name}": GrowingMatrix(new["layers"], name, self._file.shape[0])
+            for name in self._kept_layers()
+        }
+        layers = SparseLayers(
+            new["layers"], (self._file.shape[0], len(self.columns.var)), chunk=_CHUNK
+        )
+        states, names = [], []
+        torch.manual_seed(self._options.seed)
+        for rows, cells in self._parts("export"):
+            for place, copy in copies.items():
+                copy.extend(self.columns.take(self._file.read_rows(place, rows)))
+            source = self._fit.source(cells)
+            positions = np.arange(cells.num_cells)
+            states.append(inference.mean_states(self._fit.guide, source, positions))
+            for compact in compact_blocks(
+                self._fit, cells, self._options, self.columns.chosen, self._block
+            ):
+                layers.extend(*compact)
+                names = list(compact.values)
+        for matrix in (*copies.values(), layers):
+            matrix.finish()
+        _write(new, "obsm", "X_exvae", np.concatenate(states))
+        _write(new, "uns", "exvae", self._options.description(self._fit))
+        return names
+
+    def _parts(self, what: str) -> Iterator[tuple[slice, Cells]]:
+        """Read some cells at a time, with the isoforms of the fit; show progress."""
+        num_cells = self._file.shape[0]
+        with progress_bar(num_cells, what) as bar:
+            for start in range(0, num_cells, self._rows):
+                rows = slice(start, min(start + self._rows, num_cells))
+                cells = self._file.read(self._fit.batch_key, rows)
+                yield rows, self._fit.conform(cells, self._options.new_batches)
+                bar.update(cells.num_cells)
+
+    def _kept_layers(self) -> list[str]:
+        """Layers of the cells that the export keeps."""
+        options, dropped = self._options, set()
+        if options.draws or not options.bootstraps:
+            dropped = {*self._file.bootstraps, *STATISTICS}
+        elif options.level == "gene":
+            dropped = set(STATISTICS)  # of a sum they do not follow from those of its parts
+        return [
+            name
+            for name in self._file.layers
+            if name not in dropped and name != EXPRESSION and not name.startswith(f"{EXPRESSION}_")
+        ]
+
+    def _write_tables(self, new: h5py.File) -> None:
+        """Write everything but the matrices of cells by columns."""
+        from anndata.io import write_elem  # slow to import, and no other command needs it
+
+        file, columns = self._file.file, self.columns
+        same = columns.groups is None and np.array_equal(
+            columns.places, np.arange(self._file.shape[1])
+        )
+        encode(new, "anndata", "0.1.0")
+        write_elem(new, "obs", self._file.obs)
+        write_elem(new, "var", columns.var)
+        for name in ("obsm", "obsp", "uns", *(_OF_COLUMNS if same else ())):
+            if name in file:
+                file.copy(name, new)
+        for name in ("obsm", "uns", "layers"):
+            if name not in new:
+                write_elem(new, name, {})
+
+
+def _write(file: h5py.File, group: str, name: str, value: object) -> None:
+    """Write a value, replacing one of an earlier export."""
+    from anndata.io import write_elem
+
+    if name in file[group]:
+        del file[group][name]
+    write_elem(file[group], name, value)

@@ -1,0 +1,222 @@
+"""What pictures take from an AnnData: isoforms of a gene, layers, and groups of cells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import issparse
+
+from ...data.errors import DataError
+from ..drawing.genes import GeneExpression
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+# Names that a message lists.
+_LISTED = 3
+
+
+def nearest(name: str, known: Iterable[object]) -> str:
+    """Write which known names come nearest to one that is not known; nothing if none is near."""
+    by_lower = {str(own).lower(): str(own) for own in known}
+    name = str(name).lower()
+    found = get_close_matches(name, by_lower, _LISTED)
+    found += [own for own in by_lower if name in own and own not in found]
+    found = [by_lower[own] for own in found[:_LISTED]]
+    return f"; the nearest: {', '.join(found)}" if found else ""
+
+
+def isoforms_of(var: pd.DataFrame, gene: str, source: str = "adata") -> np.ndarray:
+    """Positions of a gene's isoforms, shape (chosen,).
+
+    Parameters
+    ----------
+    var
+        Table of the isoforms, with columns ``gene`` and ``gene_name`` where they are known.
+    gene
+        A gene of either column, or an isoform.
+    source
+        Origin of the table, for messages.
+
+    Raises
+    ------
+    DataError
+        If there is no such gene or isoform; the message names the nearest ones.
+    """
+    columns = [var[name].astype(str) for name in ("gene", "gene_name") if name in var]
+    chosen = np.logical_or.reduce([names == gene for names in (*columns, var.index)])
+    if not chosen.any():
+        known = (own for names in (*columns, var.index) for own in pd.unique(names))
+        raise DataError(f"{source}: has no gene or isoform {gene!r}{nearest(gene, known)}")
+    return np.flatnonzero(chosen)
+
+
+def groups_of(obs: pd.DataFrame, groupby: str | None, source: str = "adata: obs") -> pd.Series:
+    """Group of each cell, categorical, shape (cells,), all its categories in use.
+
+    Parameters
+    ----------
+    obs
+        Table of the cells.
+    groupby
+        Its column; None puts all cells in one group.
+    source
+        Origin of the table, for messages.
+
+    Raises
+    ------
+    DataError
+        If there is no such column; the message names the nearest ones.
+    """
+    if groupby is None:
+        return pd.Series("all cells", obs.index, dtype="category")
+    values = column_of(obs, groupby, source)
+    values = values.mask(values.astype(str) == "")
+    if values.dtype != "category":
+        values = values.astype("category")
+        values = values.cat.reorder_categories(sorted(values.cat.categories, key=_by_numbers))
+    names = values.cat.categories.astype(str)
+    named = values.cat.rename_categories(names).cat.remove_unused_categories()
+    if named.isna().any():
+        unknown = f"no {groupby}"
+        named = named.cat.add_categories(unknown).fillna(unknown)
+    return named.rename(groupby)
+
+
+def _by_numbers(name: object) -> list[tuple[float, str]]:
+    """Key by which ``type 2`` comes before ``type 10``."""
+    parts = re.split(r"(\d+)", str(name))
+    return [(float(own), "") if own.isdigit() else (np.inf, own) for own in parts]
+
+
+def column_of(obs: pd.DataFrame, name: str, source: str = "adata: obs") -> pd.Series:
+    """Give a column of a table; DataError naming the nearest columns if there is none."""
+    if name not in obs:
+        raise DataError(f"{source} has no column {name!r}{nearest(name, obs.columns)}")
+    return obs[name]
+
+
+def dense_layer(adata: AnnData, name: str, columns: np.ndarray | slice = slice(None)) -> np.ndarray:
+    """Give a layer of chosen isoforms, dense, shape (cells, chosen).
+
+    The expression that ``get_expression`` returns has its means in ``X``.
+
+    Raises
+    ------
+    DataError
+        If there is no such layer.
+    """
+    if name in adata.layers:
+        values = adata.layers[name]
+    elif f"{name}_log1p" in adata.layers:
+        values = adata.X
+    else:
+        raise DataError(
+            f"adata: has no layer {name!r}{nearest(name, adata.layers)}; IsoformModel.annotate "
+            "adds expression"
+        )
+    return dense(values[:, columns])
+
+
+def dense(matrix: Any) -> np.ndarray:
+    """Give a matrix, sparse or not, as a dense array of the same shape."""
+    return matrix.toarray() if issparse(matrix) else np.asarray(matrix)
+
+
+def expression_of(
+    adata: AnnData,
+    gene: str,
+    layer: str,
+    interval: tuple[float, float] | None = None,
+    max_isoforms: int | None = None,
+) -> GeneExpression:
+    """Take the expression of a gene's isoforms, the most expressed first.
+
+    Parameters
+    ----------
+    adata
+        The cells.
+    gene
+        A gene, or an isoform.
+    layer
+        Layer of the means.
+    interval
+        Probabilities of the ends of the intervals to take; None takes none.
+    max_isoforms
+        Number of isoforms to take; None takes all.
+
+    Raises
+    ------
+    DataError
+        If there is no such gene or layer.
+    """
+    if max_isoforms is not None and max_isoforms < 1:
+        raise ValueError(f"max_isoforms is {max_isoforms}; give at least 1")
+    columns = isoforms_of(adata.var, gene)
+    mean = dense_layer(adata, layer, columns)
+    order = np.argsort(-mean.sum(0), kind="stable")[:max_isoforms]
+    chosen = columns[order]
+    ends = None
+    if interval is not None:
+        names = interval_layers(adata.layers, layer, interval)
+        ends = tuple(dense_layer(adata, name, chosen) for name in names)
+    isoforms, left_out = adata.var_names[chosen].tolist(), len(columns) - len(chosen)
+    return GeneExpression(gene, isoforms, left_out, mean[:, order], ends, mean.sum(1))
+
+
+def interval_layers(
+    names: Iterable[str], layer: str, interval: tuple[float, float], source: str = "adata"
+) -> tuple[str, str]:
+    """Name the layers of the ends of an interval.
+
+    Parameters
+    ----------
+    names
+        Names of all layers.
+    layer
+        Layer of the means.
+    interval
+        Probabilities of its ends.
+    source
+        Origin of the layers, for messages.
+
+    Raises
+    ------
+    DataError
+        If one of them is missing; the message names the quantiles that there are.
+    """
+    low, high = (f"{layer}_q{level:g}" for level in interval)
+    known = quantiles_of(names, layer)
+    for level, name in zip(interval, (low, high), strict=True):
+        if level not in known:
+            there = ", ".join(f"{own:g}" for own in known) or "none"
+            raise DataError(
+                f"{source}: has no layer {name!r}; choose an interval between two of the quantiles "
+                f"in it ({there}), or None"
+            )
+    return low, high
+
+
+def quantiles_of(names: Iterable[str], layer: str) -> list[float]:
+    """Probabilities, sorted, of the quantiles of a layer among the names of all layers."""
+    pattern = re.compile(rf"{re.escape(layer)}_q([\d.e-]+)")
+    return sorted(float(found.group(1)) for found in map(pattern.fullmatch, names) if found)
+
+
+def widest_interval(names: Sequence[str], layer: str, source: str) -> tuple[float, float]:
+    """Probabilities of the outermost quantiles; DataError unless 0.5 lies between them."""
+    known = quantiles_of(names, layer)
+    if not known or not known[0] < 0.5 < known[-1]:
+        raise DataError(f"{source}: has no quantiles on both sides of 0.5; export it with some")
+    return known[0], known[-1]
+
+
+def unit_of(layer: str) -> str:
+    """Quantity and unit of a layer of expression."""
+    known = {"expression": "expression (reads)", "expression_normalised": "normalised expression"}
+    return known.get(layer, layer.replace("_", " "))

@@ -1,0 +1,80 @@
+"""Gibbs sampling of the topics of words, as a compiled loop on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numba
+import numpy as np
+
+from ..models.distributions import compiled
+from ..models.distributions.compiled import OPTIONS, inlined, stamp_of
+
+_INCREMENT = 0x9E3779B97F4A7C15
+_FACTORS = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+_TO_UNIT = 2.0**-53
+
+
+@inlined
+def uniform(state):
+    """Give a number in [0, 1) from a state of SplitMix64 (Steele, Lea & Flood, 2014)."""
+    mixed = (state ^ (state >> np.uint64(30))) * np.uint64(_FACTORS[0])
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(_FACTORS[1])
+    mixed = mixed ^ (mixed >> np.uint64(31))
+    return np.float64(mixed >> np.uint64(11)) * _TO_UNIT
+
+
+@inlined
+def draw_topic(evidence, likelihood, cumulative, share):
+    """Draw a topic with probability proportional to evidence x likelihood, given a uniform share.
+
+    All arrays have shape (topics,); ``cumulative`` is overwritten.
+    """
+    total = 0.0
+    for k in range(len(evidence)):
+        total += evidence[k] * likelihood[k]
+        cumulative[k] = total
+    total *= share
+    k = 0
+    while k < len(evidence) - 1 and cumulative[k] <= total:
+        k += 1
+    return k
+
+
+@cache
+def gibbs_sweeps() -> Callable:
+    """Compile the sweeps over documents, or load what was compiled from the same sources."""
+    stamp = stamp_of([compiled])
+
+    @numba.njit(cache=True, **OPTIONS)
+    def sweeps(words, offsets, likelihoods, prior, start, seeds, burn_in, thinning, counts):
+        """Fill ``counts``, shape (samples, documents, topics), with words of each topic."""
+        assert stamp
+        num_samples, num_documents, num_topics = counts.shape
+        cumulative, evidence = np.empty(num_topics), np.empty(num_topics)
+        own, assigned = np.empty(num_topics, np.int32), np.empty(len(words), np.int64)
+        for d in range(num_documents):
+            state = np.uint64(seeds[d])
+            own[:] = 0
+            for j in range(offsets[d], offsets[d + 1]):
+                state += np.uint64(_INCREMENT)
+                k = draw_topic(start[d], likelihoods[words[j]], cumulative, uniform(state))
+                assigned[j] = k
+                own[k] += 1
+            evidence[:] = prior + own
+            for sweep in range(1, burn_in + num_samples * thinning + 1):
+                for j in range(offsets[d], offsets[d + 1]):
+                    k = assigned[j]
+                    own[k] -= 1
+                    evidence[k] = prior[k] + own[k]
+                    state += np.uint64(_INCREMENT)
+                    k = draw_topic(evidence, likelihoods[words[j]], cumulative, uniform(state))
+                    assigned[j] = k
+                    own[k] += 1
+                    evidence[k] = prior[k] + own[k]
+                kept = sweep - burn_in
+                if kept > 0 and kept % thinning == 0:
+                    counts[kept // thinning - 1, d] = own
+
+    return sweeps

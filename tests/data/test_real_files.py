@@ -1,0 +1,357 @@
+"""Kinds of files and folders that people have: read right, or told in one line with the remedy."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+from exvae.data.errors import DataError
+from exvae.data.quantified.directories import find_cells, read_quantification
+from exvae.data.quantified.importing import ImportOptions, import_cells
+
+from .quantified.quantifier_output import (
+    draw_cell,
+    write_kallisto_h5,
+    write_kallisto_plaintext,
+    write_salmon,
+)
+
+CELLS = {f"S{number}": draw_cell(seed=number) for number in range(12)}
+FIRST_TWO = ["S0", "S1"]
+
+
+def sample_kallisto(root: Path) -> None:
+    for name in FIRST_TWO:
+        write_kallisto_h5(root / name / "kallisto", CELLS[name])
+
+
+NO_READS = CELLS["S0"]._replace(
+    counts=np.zeros_like(CELLS["S0"].counts), bootstraps=np.zeros_like(CELLS["S0"].bootstraps)
+)
+NO_BOOTSTRAPS = CELLS["S0"]._replace(bootstraps=CELLS["S0"].bootstraps[:0])
+
+
+def cut(path: Path, length: int = -20) -> None:
+    path.write_bytes(path.read_bytes()[:length])
+
+
+def dead_well(cell: Path) -> None:
+    write_kallisto_h5(cell, NO_READS)
+
+
+def dead_well_of_salmon(cell: Path) -> None:
+    write_salmon(cell, NO_READS)
+    (cell / "aux_info" / "meta_info.json").write_text('{"samp_type": "none", "num_targets": 40}')
+
+
+def nearly_dead_well_of_salmon(cell: Path) -> None:
+    write_salmon(cell, CELLS["S0"])
+    told = '{"samp_type": "none", "quant_errors": ["insufficient_assigned_fragments"]}'
+    (cell / "aux_info" / "meta_info.json").write_text(told)
+
+
+def table_of_salmon_alone(cell: Path) -> None:
+    shutil.rmtree(write_salmon(cell, CELLS["S0"]) / "aux_info")
+
+
+def truncated_h5(cell: Path) -> None:
+    cut(write_kallisto_h5(cell, CELLS["S0"]) / "abundance.h5")
+
+
+def empty_h5(cell: Path) -> None:
+    cut(write_kallisto_h5(cell, CELLS["S0"]) / "abundance.h5", 0)
+
+
+def missing_table(cell: Path) -> None:
+    (write_kallisto_plaintext(cell, CELLS["S0"]) / "abundance.tsv").unlink()
+
+
+def bootstraps_alone(cell: Path) -> None:
+    missing_table(cell)
+    (cell / "run_info.json").unlink()
+
+
+def promised_bootstraps(cell: Path) -> None:
+    write_kallisto_plaintext(cell, NO_BOOTSTRAPS, n_bootstraps=30)
+
+
+def quant_tcc_without_bootstraps(cell: Path) -> None:
+    write_kallisto_h5(cell / "abundance_1", NO_BOOTSTRAPS)
+
+
+def pointer(cell: Path) -> None:
+    path = write_kallisto_h5(cell, CELLS["S0"]) / "abundance.h5"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+
+
+def dangling_file(cell: Path) -> None:
+    path = write_kallisto_h5(cell, CELLS["S0"]) / "abundance.h5"
+    path.unlink()
+    path.symlink_to("scratch/abundance.h5")
+
+
+def dangling_folder(cell: Path) -> None:
+    cell.symlink_to("scratch")
+
+
+def stopped_salmon(cell: Path) -> None:
+    whole = draw_cell(seed=1, bootstraps=30)
+    write_salmon(cell, whole)
+    path = cell / "aux_info" / "bootstrap" / "bootstraps.gz"
+    path.write_bytes(gzip.compress(whole.bootstraps[:17].astype("<f8").tobytes(), mtime=0))
+
+
+def half_of_salmon(cell: Path) -> None:
+    """Write half of the bootstraps, which have the size of all as other numbers."""
+    whole = draw_cell(seed=1, bootstraps=30)
+    write_salmon(cell, whole, salmon_version="")
+    path = cell / "aux_info" / "bootstrap" / "bootstraps.gz"
+    path.write_bytes(gzip.compress(whole.bootstraps[:15].astype("<f8").tobytes(), mtime=0))
+
+
+def torn_salmon(cell: Path) -> None:
+    cut(write_salmon(cell, draw_cell(seed=1, bootstraps=30)) / "aux_info/bootstrap/bootstraps.gz")
+
+
+BAD = {
+    "dead well": (dead_well, "is a cell without reads"),
+    "dead well of salmon": (dead_well_of_salmon, "is a cell without reads"),
+    "few reads": (nearly_dead_well_of_salmon, "too few reads .insufficient_assigned_fragments"),
+    "no aux_info": (table_of_salmon_alone, "lacks the folder aux_info"),
+    "truncated": (truncated_h5, r"abundance\.h5: truncated or damaged"),
+    "empty": (empty_h5, r"abundance\.h5: is empty"),
+    "no table": (missing_table, "has run_info.json but no abundance.h5"),
+    "bootstraps alone": (bootstraps_alone, "has bs_abundance_0.tsv but no abundance.h5"),
+    "promised": (promised_bootstraps, "no bootstraps, though .* promises 30; .* -t 1"),
+    "quant-tcc": (quant_tcc_without_bootstraps, "quant-tcc again with -b 30"),
+    "pointer": (pointer, "git lfs pull"),
+    "dangling file": (dangling_file, "is a link to scratch/abundance.h5, which does not exist"),
+    "dangling folder": (dangling_folder, "is a link to scratch, which does not exist"),
+    "stopped salmon": (stopped_salmon, "17 of 30 bootstraps"),
+    "half of salmon": (half_of_salmon, "15 of 30 bootstraps"),
+    "torn salmon": (torn_salmon, "29 of 30 bootstraps"),
+}
+
+
+@pytest.mark.parametrize(("write", "message"), BAD.values(), ids=list(BAD))
+def test_bad_cells_are_named_with_the_reason(
+    write: Callable[[Path], None], message: str, tmp_path: Path
+) -> None:
+    root, out = tmp_path / "root", tmp_path / "cells.h5ad"
+    write_kallisto_h5(root / "S0", CELLS["S0"])
+    write(root / "bad")
+    with pytest.raises(DataError, match=message) as raised:
+        import_cells([root], out)
+    assert str(root / "bad") in str(raised.value)
+    assert not out.exists()
+    summary = import_cells([root], out, options=ImportOptions(skip_bad=True))
+    assert (summary.cells, summary.skipped) == (1, 1)
+    assert any(note.startswith("1 of 2 cells are skipped") for note in summary.notes)
+    assert anndata.read_h5ad(out).obs_names.tolist() == ["S0"]
+    table = pd.read_csv(tmp_path / "bad_cells.csv")
+    assert list(table) == ["cell", "path", "reason"]
+    assert str(root / "bad") in table["path"].item()
+    assert re.search(message.replace("abundance\\.h5: ", ""), table["reason"].item())
+
+
+ALL_BAD = ["A0", "A1", "A2", "B1", "C1"]
+
+
+def test_all_bad_cells_are_told_at_once(tmp_path: Path) -> None:
+    root, out = tmp_path / "root", tmp_path / "cells.h5ad"
+    for name in FIRST_TWO:
+        write_kallisto_h5(root / name, CELLS[name])
+    for number in range(3):
+        dead_well(root / f"A{number}")
+    truncated_h5(root / "B1")
+    missing_table(root / "C1")
+    with pytest.raises(DataError, match="5 of 7 cells cannot be imported") as raised:
+        import_cells([root], out)
+    told = str(raised.value)
+    assert "A0, A1, A2: is a cell without reads" in told
+    assert "B1: abundance.h5: truncated" in told
+    assert "C1: has run_info.json" in told
+    assert "--skip-bad" in told
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["root"]
+    options = ImportOptions(skip_bad=True, num_processes=2)
+    summary = import_cells([root], out, options=options)
+    assert (summary.cells, summary.skipped) == (2, 5)
+    assert sorted(pd.read_csv(tmp_path / "bad_cells.csv")["cell"]) == ALL_BAD
+    data = anndata.read_h5ad(out)
+    assert data.obs_names.tolist() == FIRST_TWO
+    np.testing.assert_array_equal(data.X.toarray()[1], CELLS["S1"].counts)
+    assert sorted(data.uns["exvae_import"]["bad_cells"]) == ALL_BAD
+
+
+def test_bad_cells_of_a_sheet(tmp_path: Path) -> None:
+    sample_kallisto(tmp_path / "root")
+    missing_table(tmp_path / "root" / "S2")
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_text("name,path\na,root/S0\nb,root/S2\nc,root/S3\n")
+    options = ImportOptions(skip_bad=True, sheet=sheet)
+    assert import_cells([], tmp_path / "cells.h5ad", options=options).cells == 1
+    table = pd.read_csv(tmp_path / "bad_cells.csv", index_col="cell")["reason"]
+    assert table["b"].startswith("holds no abundance.h5")
+    assert table["c"] == "does not exist; correct the path"
+
+
+def test_there_must_be_a_good_cell(tmp_path: Path) -> None:
+    for number in range(3):
+        dead_well(tmp_path / "root" / f"A{number}")
+    with pytest.raises(DataError, match="3 of 3 cells cannot be imported"):
+        options = ImportOptions(skip_bad=True)
+        import_cells([tmp_path / "root"], tmp_path / "cells.h5ad", options=options)
+
+
+def test_one_odd_cell_does_not_set_the_transcripts(tmp_path: Path) -> None:
+    for number in range(4):
+        write_kallisto_h5(tmp_path / "root" / f"S{number}", CELLS[f"S{number}"])
+    names = [*CELLS["S0"].transcripts[:-1], "other"]
+    write_kallisto_h5(tmp_path / "root" / "S0", CELLS["S0"]._replace(transcripts=names))
+    options = ImportOptions(skip_bad=True)
+    import_cells([tmp_path / "root"], tmp_path / "cells.h5ad", options=options)
+    assert pd.read_csv(tmp_path / "bad_cells.csv")["cell"].tolist() == ["S0"]
+
+
+def test_a_locked_file_is_not_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.delenv("HDF5_USE_FILE_LOCKING", raising=False)
+    path = write_kallisto_h5(tmp_path / "cell", CELLS["S0"]) / "abundance.h5"
+    with open(path, "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(DataError, match="locked by another process"):
+            read_quantification(tmp_path / "cell")
+    assert read_quantification(tmp_path / "cell").counts.any()
+
+
+def test_salmon_need_not_write_names(tmp_path: Path) -> None:
+    write_salmon(tmp_path / "cell", CELLS["S0"])
+    (tmp_path / "cell" / "aux_info" / "bootstrap" / "names.tsv.gz").unlink()
+    cell = read_quantification(tmp_path / "cell")
+    np.testing.assert_array_equal(cell.bootstraps, CELLS["S0"].bootstraps)
+
+
+@pytest.mark.parametrize("version", ["", "0.7.2"])
+def test_whole_numbers_of_old_salmon(version: str, tmp_path: Path) -> None:
+    whole = CELLS["S0"]._replace(bootstraps=CELLS["S0"].bootstraps.round())
+    write_salmon(tmp_path / "cell", whole, kind="<i4", salmon_version=version)
+    np.testing.assert_array_equal(
+        read_quantification(tmp_path / "cell").bootstraps, whole.bootstraps
+    )
+
+
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [(write_kallisto_plaintext, "run_info.json"), (write_salmon, "cmd_info.json")],
+)
+def test_information_never_stops_an_import(
+    write: Callable[..., Path], name: str, tmp_path: Path
+) -> None:
+    for number, cell in enumerate(FIRST_TWO):
+        write(tmp_path / "root" / cell, CELLS[cell])
+        if number:
+            # As kallisto h5dump 0.51 writes it.
+            text = '{\n\t"n_bootstraps": 5,\n\t"call": "kallisto "quant""\n\t"k": 31\n}\n'
+            (tmp_path / "root" / cell / name).write_text(text)
+    summary = import_cells([tmp_path / "root"], tmp_path / "cells.h5ad")
+    assert summary.cells == 2
+    assert f"in 1 of 2 cells, the first S1, {name} is no valid JSON" in " ".join(summary.notes)
+
+
+def test_names_of_genes_are_kept(tmp_path: Path) -> None:
+    sample_kallisto(tmp_path / "root")
+    lines = [f"{name}\tG{number // 3}\tname{number // 3}\n" for number, name in
+             enumerate(CELLS["S0"].transcripts)]  # fmt: skip
+    (tmp_path / "t2g.tsv").write_text("".join(lines))
+    import_cells([tmp_path / "root"], tmp_path / "cells.h5ad", tmp_path / "t2g.tsv")
+    var = anndata.read_h5ad(tmp_path / "cells.h5ad").var
+    assert var["gene_name"].astype(str).tolist() == [f"name{n // 3}" for n in range(len(lines))]
+
+
+TABLES_OF_CELLS = {
+    "only some": ("cell,type\nS1,T\n", {"only_listed": True}, ["S1"]),
+    "row numbers": (",cell,type\n0,S1,T\n1,S0,B\n", {"obs_key": "cell"}, ["S0", "S1"]),
+    "some, by number": (
+        ",cell,type\n0,S1,T\n1,S7,B\n",
+        {"obs_key": "cell", "only_listed": True},
+        ["S1"],
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "cells"), TABLES_OF_CELLS.values(), ids=list(TABLES_OF_CELLS)
+)
+def test_tables_of_cells(
+    text: str, options: dict[str, object], cells: list[str], tmp_path: Path
+) -> None:
+    sample_kallisto(tmp_path / "root")
+    (tmp_path / "cells.csv").write_text(text)
+    arguments = ([tmp_path / "root"], tmp_path / "cells.h5ad", None, tmp_path / "cells.csv")
+    with pytest.raises(DataError, match="--only-listed|'cell' names [12] of them.*--obs-key"):
+        import_cells(*arguments)
+    summary = import_cells(*arguments, ImportOptions(**options))
+    data = anndata.read_h5ad(tmp_path / "cells.h5ad")
+    assert data.obs_names.tolist() == cells
+    assert "type" in data.obs
+    assert "Unnamed: 0" not in data.obs
+    assert any("are left out" in note for note in summary.notes) == (len(cells) == 1)
+
+
+def test_options_of_a_table_of_cells_that_is_not_right(tmp_path: Path) -> None:
+    sample_kallisto(tmp_path / "root")
+    table = tmp_path / "cells.csv"
+    table.write_text("cell,type\nX1,T\n")
+    for obs, options, message in (
+        (None, {"only_listed": True}, r"need a table \(--obs\)"),
+        (table, {"obs_key": "name"}, "no column name .* it has cell, type"),
+        (table, {"only_listed": True}, "lacks 2 of 2 cells.* name the cells as their folders"),
+    ):
+        with pytest.raises(DataError, match=message):
+            import_cells(
+                [tmp_path / "root"], tmp_path / "cells.h5ad", None, obs, ImportOptions(**options)
+            )
+
+
+@pytest.fixture
+def real_kallisto(shared_data: Path) -> Path:
+    if not (shared_data / "real_kallisto").is_dir():
+        pytest.skip("needs real_kallisto")
+    return shared_data / "real_kallisto"
+
+
+def test_real_samples_of_sleuth(real_kallisto: Path, tmp_path: Path) -> None:
+    summary = import_cells([real_kallisto / "ellahi"], tmp_path / "cells.h5ad")
+    data = anndata.read_h5ad(tmp_path / "cells.h5ad")
+    assert data.obs_names.tolist() == ["SRR1811834", "SRR1812754", "SRR1812759"]
+    assert (summary.isoforms, summary.min_bootstraps) == (6713, 30)
+    assert not any("warning" in note for note in summary.notes)
+
+
+def test_real_folders_of_quant_tcc(real_kallisto: Path) -> None:
+    folder = real_kallisto / "kallisto_0_52"
+    found = find_cells([folder / "quant_tcc"])
+    assert list(found.cells) == ["c0", "c1"]
+    cell = read_quantification(found.cells["c0"])
+    quantified = read_quantification(folder / "h5_c0", None, cell.transcripts)
+    np.testing.assert_allclose(cell.counts, quantified.counts, atol=1e-2, rtol=1e-3)
+    text = read_quantification(folder / "plaintext_c0", None, cell.transcripts)
+    np.testing.assert_allclose(text.bootstraps, quantified.bootstraps, rtol=1e-4, atol=1e-4)
+
+
+def test_the_real_well_without_reads(real_kallisto: Path, tmp_path: Path) -> None:
+    folder = real_kallisto / "kallisto_0_52"
+    options = ImportOptions(skip_bad=True)
+    summary = import_cells([folder], tmp_path / "cells.h5ad", options=options)
+    assert (summary.cells, summary.skipped) == (4, 1)
+    table = pd.read_csv(tmp_path / "bad_cells.csv")
+    assert table["cell"].tolist() == ["no_reads_c7"]
+    assert "without reads" in table["reason"].item()

@@ -1,0 +1,295 @@
+"""Topic models in notebooks: train, transform, compare, save, load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import exvae as package
+from exvae.data.corpora import Corpus
+from exvae.data.errors import DataError, DataWarning
+from exvae.data.tokenizer import Tokenizer
+from exvae.experiments.fitting import fits
+from exvae.experiments.fitting.training import Trainer
+from exvae.experiments.lda import fitting
+from exvae.experiments.topic_model import TopicModel
+from exvae.guides.sets import MaxPooling
+
+from ..small_data import draw_texts
+
+SHORT = {"max_epochs": 2, "batch_size": 8, "progress": False, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    """Forty texts on the weather and on sport."""
+    return draw_texts()
+
+
+@pytest.fixture
+def corpus(table: pd.DataFrame) -> Corpus:
+    return Corpus.from_dataframe(table, text="text", label="label", id="id")
+
+
+@pytest.fixture(scope="module")
+def model(table: pd.DataFrame) -> TopicModel:
+    """Train two topics until they tell the labels apart; tests leave it as it is."""
+    corpus = Corpus.from_dataframe(table, text="text", label="label", id="id")
+    own = TopicModel(corpus, topics=2)
+    return own.train(max_epochs=25, batch_size=8, progress=False, device="cpu")
+
+
+def topics_of(model: TopicModel) -> torch.Tensor:
+    return model.fitted.guide.topics.concentration
+
+
+def test_the_package_has_its_names() -> None:
+    assert package.TopicModel is TopicModel
+    assert package.Corpus is Corpus
+    assert callable(package.read_corpus)
+    assert {"Corpus", "TopicModel", "read_corpus"} <= set(dir(package))
+
+
+def test_topics_tell_the_labels_apart(model: TopicModel, table: pd.DataFrame) -> None:
+    found = model.transform()
+    assert found.index.tolist() == table["id"].tolist()
+    assert found["label"].tolist() == table["label"].tolist()
+    agreement = found.groupby("label")["dominant_topic"].agg(lambda own: own.value_counts().max())
+    assert (agreement >= 18).all()
+    assert found.groupby("label")["dominant_topic"].agg(pd.Series.mode).nunique() == 2
+    means = model.prevalence()
+    assert means["documents"].tolist() == [20, 20]
+    assert means[["topic_0", "topic_1"]].max(axis=1).min() > 0.8
+
+
+def test_new_texts_are_split_as_the_corpus_was(model: TopicModel, table: pd.DataFrame) -> None:
+    texts = table["text"].tolist()
+    expected = model.transform().drop(columns="label").reset_index(drop=True)
+    found = model.transform([text.upper() + " The UNKNOWN!" for text in texts])
+    assert found.index.tolist() == list(range(40))
+    pd.testing.assert_frame_equal(found, expected, check_names=False, rtol=1e-4)
+    series = table.set_index("id")["text"].iloc[5:8]
+    assert model.transform(series).index.tolist() == series.index.tolist()
+    refined = model.transform(texts, refine=0)
+    assert not np.allclose(refined["topic_0"], expected["topic_0"])
+
+
+def test_texts_without_a_known_word_get_the_prior_mean(model: TopicModel) -> None:
+    with pytest.warns(DataWarning, match="2 of 2 documents have no known word") as told:
+        found = model.transform(["Quantum mechanics", "the"])
+    assert len(told) == 1
+    alpha = model.fitted.guide.model.document_concentration
+    prior = (alpha / alpha.sum()).expand(2, 2)
+    np.testing.assert_allclose(found[["topic_0", "topic_1"]], prior, rtol=1e-6)
+
+
+def test_a_corpus_of_another_vocabulary_is_mapped(model: TopicModel, corpus: Corpus) -> None:
+    reversed_words = Corpus(
+        corpus.vocabulary_size - 1 - corpus.words, corpus.offsets, corpus.vocabulary[::-1]
+    )
+    found = model.transform(reversed_words)
+    np.testing.assert_allclose(found["topic_0"], model.transform()["topic_0"], rtol=1e-5)
+
+
+def test_tables_of_topics(model: TopicModel) -> None:
+    wide = model.topics(3)
+    assert wide.columns.tolist() == ["weight", 1, 2, 3]
+    assert wide["weight"].is_monotonic_decreasing
+    tidy = model.topics(3, tidy=True)
+    for topic, own in tidy.groupby("topic"):
+        assert wide.loc[topic, [1, 2, 3]].tolist() == own["word"].tolist()
+        assert (own["weight"] == wide.loc[topic, "weight"]).all()
+    best = model.top_documents(2)
+    proportions = model.transform()
+    for _, row in best.iterrows():
+        own = proportions[f"topic_{row['topic']}"]
+        assert row["proportion"] == own[row["document"]] == own.nlargest(2).iloc[row["rank"] - 1]
+
+
+def test_training_is_that_of_the_command(corpus: Corpus, tmp_path: Path) -> None:
+    config = fitting.LDAConfig(3, options={"topic_concentration": 0.2})
+    training = fitting.TrainingConfig(2, 8, 5e-3, seed=4, device="cpu")
+    split = fitting.SplitConfig(4, 0.2, 0.1)
+    fitting.fit(corpus, config, training, tmp_path / "fit", split=split)
+    model = TopicModel(corpus, 3, topic_concentration=0.2)
+    assert model.train(**SHORT, seed=4, test_fraction=0.2, val_fraction=0.1) is model
+    model.save(tmp_path / "saved")
+    assert torch.equal(topics_of(model), fitting.load(tmp_path / "fit").guide.topics.concentration)
+    for name in ("config.json", "vocabulary.txt"):
+        assert (tmp_path / "saved" / name).read_text() == (tmp_path / "fit" / name).read_text()
+    metrics = fits.read_metrics(tmp_path / "saved")
+    assert list(metrics) == list(fits.read_metrics(tmp_path / "fit"))
+    pd.testing.assert_frame_equal(metrics, model.history)
+
+
+def test_training_goes_on_as_if_it_had_not_ended(corpus: Corpus, tmp_path: Path) -> None:
+    straight = TopicModel(corpus, 2).train(**{**SHORT, "max_epochs": 4})
+    parts = TopicModel(corpus, 2).train(**SHORT)
+    parts.save(tmp_path / "fit")
+    torch.rand(3)  # draws of others change nothing
+    loaded = TopicModel.load(tmp_path / "fit", corpus, device="cpu").train(**SHORT)
+    parts.train(**SHORT)
+    for model in (parts, loaded):
+        assert len(model.history) == 4
+        assert torch.equal(topics_of(model), topics_of(straight))
+        for one, other in zip(
+            model.fitted.guide.parameters(), straight.fitted.guide.parameters(), strict=True
+        ):
+            assert torch.equal(one, other)
+    with pytest.raises(DataError, match="was begun with learning_rate"):
+        parts.train(**SHORT, learning_rate=0.1)
+
+
+def test_an_interrupt_leaves_a_model_that_goes_on(corpus: Corpus, monkeypatch) -> None:
+    straight = TopicModel(corpus, 2).train(**{**SHORT, "max_epochs": 3})
+    step, steps = Trainer._step, []
+
+    def press(self: Trainer, positions: np.ndarray) -> float:
+        steps.append(positions)
+        if len(steps) == 7:
+            raise_signal()
+        return step(self, positions)
+
+    def raise_signal() -> None:
+        import signal
+
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Trainer, "_step", press)
+    model = TopicModel(corpus, 2)
+    with pytest.warns(UserWarning, match="interrupted in epoch 2, batch 2 of 5; .* usable"):
+        model.train(**{**SHORT, "max_epochs": 3})
+    assert len(model.history) == 1
+    assert not model.fitted.guide.training
+    assert len(model.transform()) == 40
+    model.train(**SHORT)
+    assert torch.equal(topics_of(model), topics_of(straight))
+
+
+def test_a_model_survives_its_folder(model: TopicModel, corpus: Corpus, tmp_path: Path) -> None:
+    model.save(tmp_path / "fit")
+    loaded = TopicModel.load(tmp_path / "fit", corpus)
+    assert repr(loaded) == repr(model)
+    pd.testing.assert_frame_equal(loaded.transform(), model.transform())
+    pd.testing.assert_frame_equal(loaded.history, model.history)
+    assert loaded.perplexity() == model.perplexity()
+    assert loaded.fitted.tokenizer == Tokenizer()
+    bare = TopicModel.load(tmp_path / "fit")
+    texts = ["Rain.", "A goal!"]
+    pd.testing.assert_frame_equal(bare.transform(texts), model.transform(texts))
+    with pytest.raises(DataError, match="without its corpus"):
+        bare.transform()
+    with pytest.raises(DataError, match="holds a fit already"):
+        model.save(tmp_path / "fit")
+
+
+def test_classes_may_be_given_and_are_saved_by_name(corpus: Corpus, tmp_path: Path) -> None:
+    model = TopicModel(corpus, 2, pooling=MaxPooling).train(**SHORT)
+    model.save(tmp_path / "fit")
+    assert fits.read_config(tmp_path / "fit")["model"]["pooling"] == (
+        "exvae.guides.sets:MaxPooling"
+    )
+    loaded = TopicModel.load(tmp_path / "fit", corpus)
+    pd.testing.assert_frame_equal(loaded.transform(), model.transform())
+
+
+def test_perplexity_is_of_held_out_documents(model: TopicModel, corpus: Corpus) -> None:
+    last = model.history["perplexity"].iloc[-1]
+    assert model.perplexity() == pytest.approx(last)
+    assert model.perplexity(corpus) == pytest.approx(last)
+    others = corpus.select(range(10))
+    expected = fitting.evaluate(model.fitted, others, split="all", steps=5)["perplexity"]
+    assert model.perplexity(others) == pytest.approx(expected)
+    whole = fitting.evaluate(model.fitted, corpus, split="all", steps=0, seed=3)["perplexity"]
+    assert model.perplexity(split="all", refine=0, seed=3) == pytest.approx(whole)
+
+
+def test_coherence_is_of_the_top_words(model: TopicModel, corpus: Corpus) -> None:
+    scores = model.coherence(4, per_topic=True)
+    assert scores.index.tolist() == [0, 1]
+    assert model.coherence(4) == pytest.approx(scores.mean())
+    assert model.coherence(4, "npmi_documents", corpus.select(range(20))) != pytest.approx(
+        model.coherence(4, "npmi_documents")
+    )
+
+
+def test_stability_trains_models_that_differ_in_the_seed_alone(model: TopicModel) -> None:
+    table = model.stability([5], top=4, progress=False)
+    assert (table["cosine"] > 0.9).all()
+    (other,) = [model._trained_again(5)]
+    assert other.fitted.config["training"]["seed"] == 5
+    assert other.fitted.config["split"] == model.fitted.config["split"]
+    assert len(other.history) == len(model.history)
+    pd.testing.assert_frame_equal(model.stability([other], top=4), table)
+
+
+def test_numbers_of_topics_are_compared(corpus: Corpus, capsys) -> None:
+    table = TopicModel.choose_topics(
+        corpus, [2, 3], seeds=[0, 1], measure="npmi_documents", pooling="max", **SHORT
+    )
+    assert table["topics"].tolist() == [2, 2, 3, 3]
+    assert table["seed"].tolist() == [0, 1, 0, 1]
+    assert capsys.readouterr().err == ""
+    from exvae.data.corpora import split_corpus
+
+    own = TopicModel(split_corpus(corpus, 0), 3, pooling="max").train(**SHORT, seed=1)
+    assert table["perplexity"].iloc[3] == pytest.approx(own.perplexity())
+    assert table["coherence"].iloc[3] == pytest.approx(own.coherence(measure="npmi_documents"))
+    shown = {**SHORT, "progress": True}
+    TopicModel.choose_topics(corpus, [2], measure="npmi_documents", **shown)
+    assert "1/1" in capsys.readouterr().err
+
+
+def test_arguments_for_pyldavis(model: TopicModel, table: pd.DataFrame) -> None:
+    texts = ["the", *table["text"]]
+    found = model.pyldavis(texts)
+    assert found["topic_term_dists"].shape == (2, 20)
+    assert found["doc_topic_dists"].shape == (40, 2)
+    for name in ("topic_term_dists", "doc_topic_dists"):
+        np.testing.assert_allclose(found[name].sum(1), 1, atol=1e-12)
+    assert found["doc_lengths"].tolist() == model.corpus.lengths.tolist()
+    assert found["term_frequency"].sum() == model.corpus.num_tokens
+    assert found["vocab"] == model.corpus.vocabulary.tolist()
+    np.testing.assert_allclose(found["doc_topic_dists"][:, 0], model.transform()["topic_0"])
+
+
+def test_new_documents_move_the_topics(corpus: Corpus, tmp_path: Path) -> None:
+    model = TopicModel(corpus, 2).train(**{**SHORT, "max_epochs": 25})
+    before = model.fitted.guide.topics.mean()
+    texts = ["Rain, rain and rain."] * 30
+    assert model.partial_fit(texts, passes=3) is model
+    word = corpus.vocabulary.tolist().index("rain")
+    after = model.fitted.guide.topics.mean()
+    assert after[:, word].max() > before[:, word].max() + 0.02
+    model.save(tmp_path / "fit")
+    loaded = TopicModel.load(tmp_path / "fit", corpus, device="cpu")
+    assert torch.equal(topics_of(loaded), topics_of(model))
+    assert len(loaded.train(**SHORT).history) == 27
+
+
+def test_texts_without_a_corpus_are_enough(table: pd.DataFrame) -> None:
+    model = TopicModel(table["text"].tolist(), 2)
+    assert model.corpus.num_documents == 40
+    assert repr(model).endswith("40 documents, a vocabulary of 20, not trained")
+
+
+def test_before_training_methods_say_so(corpus: Corpus) -> None:
+    for call in (TopicModel(corpus).topics, TopicModel(corpus).transform):
+        with pytest.raises(DataError, match="not trained; call train"):
+            call()
+    assert TopicModel(corpus).history.empty
+
+
+def test_few_documents_and_empty_ones_are_told(corpus: Corpus) -> None:
+    few = corpus.select(range(19))
+    with pytest.warns(DataWarning, match="19 documents are few .* at least 20"):
+        TopicModel(few, 2).train(**SHORT)
+    texts = ["the"] * 6 + ["Rain and wind."] * 30
+    with pytest.warns(DataWarning, match="documents have no words and are left out") as told:
+        TopicModel(texts, 2).train(**SHORT)
+    left_out = int(str(told[0].message).split(": ")[1].split()[0])
+    assert 1 <= left_out <= 6
