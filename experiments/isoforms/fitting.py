@@ -108,6 +108,7 @@ class IsoformFit:
 
     def code_of_batch(self, name: str) -> int:
         """Code of a batch of the fit; DataError if there is none of this name."""
+        name = str(name)  # as the names of batches are
         if name not in self.batch_names:
             known = ", ".join(map(repr, self.batch_names))
             raise DataError(f"transform_batch is {name!r}; choose one of {known}")

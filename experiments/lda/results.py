@@ -234,6 +234,8 @@ class TopicResults:
         if documents is None:
             return self._own_corpus()
         fit = self.fitted
+        if isinstance(documents, Sequence) and not len(documents):
+            raise DataError("there are no documents; give at least one")
         if isinstance(documents, dict) or (
             hasattr(documents, "shape") and len(documents.shape) > 1
         ):

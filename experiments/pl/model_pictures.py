@@ -75,6 +75,8 @@ def topics(model_or_table: Any, top: int = 10) -> Figure:
     table = model_or_table
     if not isinstance(table, pd.DataFrame):
         table = table.topics(top, tidy=True)
+    if "rank" not in table:
+        raise DataError("the table has no column rank; give model.topics(tidy=True), or the model")
     figure = draw_topics(table[table["rank"] <= top])
     figure.suptitle(
         f"most relevant words of {count(table['topic'].nunique(), 'topic')}", fontsize=10

@@ -346,6 +346,8 @@ def test_labels_and_order_are_those_that_the_cells_have_now(adata: anndata.AnnDa
     before = model.get_latent_representation()
     own.obs["half"] = ["a", "b"] * 12
     assert set(model.group_summary("half")["group"]) == {"a", "b"}
+    own.obs["number"] = [0, 1] * 12
+    assert set(model.differential_expression("number", reference=1)["group"]) <= {"0"}
     own.obs["half"] = ["c", "d"] * 12
     assert set(model.group_summary("half")["group"]) == {"c", "d"}
     own._inplace_subset_obs(own.obs_names[::-1][:20])

@@ -314,3 +314,7 @@ def test_counts_and_dicts_are_no_texts() -> None:
     for wrong in (np.ones((3, 4)), {"film": "rain"}):
         with pytest.raises(DataError, match="from_counts"):
             model.transform(wrong)
+    with pytest.raises(DataError, match="there are no documents"):
+        model.transform([])
+    with pytest.raises(DataError, match="no column rank"):
+        package.pl.topics(model.topics())
