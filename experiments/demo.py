@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import anndata
@@ -32,6 +33,18 @@ from .lda import completion, tables
 from .lda import fitting as lda
 from .lda.comparison import match_topics
 
+# Figures that are printed.
+OF_TOPICS = ("documents", "perplexity", "perplexity_amortised")
+OF_ISOFORMS = (
+    *("cells", "isoforms", "nll_point_estimates", "coverage", "rmse_log1p"),
+    *("rmse_log1p_bootstraps", "rmse_log1p_quantifier", "adjusted_rand_index"),
+)
+
+
+def chosen(measured: dict[str, object], names: Sequence[str]) -> dict[str, object]:
+    """Choose figures by name."""
+    return {name: measured[name] for name in names}
+
 
 def demo_lda(folder: Path, seed: int) -> dict[str, object]:
     """Simulate a corpus, fit it, and compare with the truth."""
@@ -43,7 +56,7 @@ def demo_lda(folder: Path, seed: int) -> dict[str, object]:
     training = TrainingConfig(epochs=20, batch_size=128, learning_rate=5e-3, seed=seed)
     lda.fit(corpus, lda.LDAConfig(num_topics=20), training, fit_folder)
     fit = lda.load(fit_folder)
-    measured = lda.evaluate(fit, corpus)
+    measured = chosen(lda.evaluate(fit, corpus), OF_TOPICS)
     pictures = [folder / "topics.png", folder / "training.png"]
     save(draw_topics(tables.top_words(fit, 8)), pictures[0])
     save(draw_training(fits.read_metrics(fit_folder)), pictures[1])
@@ -67,7 +80,8 @@ def demo_isoforms(folder: Path, seed: int) -> dict[str, object]:
     training = TrainingConfig(epochs=60, batch_size=32, learning_rate=5e-3, seed=seed)
     isoforms.fit(cells, IsoformConfig(), training, fit_folder, train_fraction=1.0)
     fit = isoforms.load(fit_folder)
-    measured = evaluation.evaluate(fit, cells, truth=read_truth(path, cells), likelihood_samples=10)
+    found = evaluation.evaluate(fit, cells, truth=read_truth(path, cells), likelihood_samples=10)
+    measured = chosen(found, OF_ISOFORMS)
     exported = folder / "exported.h5ad"
     exporting.export(fit, path, exported)
     pictures = [folder / name for name in ("states.png", "gene.png", "training.png")]

@@ -12,9 +12,13 @@ from anndata import AnnData
 from ..data.cells import Cells
 from ..data.errors import DataWarning
 from ..data.h5ad.reading import read_cells
+from ..data.isoform_truth import read_truth
+from .checks.cells import check_cells
+from .checks.comparison import Check, Replication
+from .checks.settings import REPLICATES
 from .fitting import fits
 from .fitting.errors import TrainingInterrupted
-from .fitting.training import TrainingConfig
+from .fitting.training import TrainingConfig, require_at_least_one
 from .isoforms import evaluation, fitting
 from .isoforms.expression_methods import ExpressionMethods
 from .isoforms.group_methods import GroupMethods
@@ -135,6 +139,7 @@ class IsoformModel(ExpressionMethods, GroupMethods):
         LossNotFinite
             If the loss becomes NaN or infinite.
         """
+        require_at_least_one("max_epochs", max_epochs)
         epochs = max_epochs + len(self._metrics)
         training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
         trainer, fit = fitting.set_up(
@@ -168,17 +173,48 @@ class IsoformModel(ExpressionMethods, GroupMethods):
         self,
         adata: AnnData | str | Path | None = None,
         *,
-        truth: IsoformTruth | None = None,
+        truth: IsoformTruth | str | Path | None = None,
         subset: str = "all",
         seed: int = 0,
     ) -> dict[str, Any]:
         """Measure loss and likelihood and, with a truth, accuracy and calibration.
 
-        Arguments and result as for :func:`exvae.experiments.isoforms.evaluation.evaluate`.
+        ``truth`` may be the path of a file with the truth. Other arguments and the result as for
+        :func:`exvae.experiments.isoforms.evaluation.evaluate`.
         """
-        return evaluation.evaluate(
-            self._trained(), self._read(adata), subset=subset, truth=truth, seed=seed
-        )
+        cells = self._read(adata)
+        if isinstance(truth, str | Path):
+            truth = read_truth(truth, self._trained().conform(cells))
+        return evaluation.evaluate(self._trained(), cells, subset=subset, truth=truth, seed=seed)
+
+    def check(
+        self,
+        adata: AnnData | str | Path | None = None,
+        *,
+        replicates: int = REPLICATES,
+        latents: str = "posterior",
+        seed: int = 0,
+    ) -> Check:
+        """Compare cells with cells that the model generates, see docs/checks.md.
+
+        Parameters
+        ----------
+        adata
+            Cells; those of the model by default.
+        replicates
+            Number of data sets to generate.
+        latents
+            ``posterior`` replicates these cells, ``prior`` makes new ones.
+        seed
+            Seed of all random draws.
+
+        Returns
+        -------
+        Check
+            Its attribute ``verdicts`` tells in words how well each statistic fits.
+        """
+        replication = Replication(latents, replicates, seed)
+        return check_cells(self._trained(), self._read(adata), replication=replication)
 
     # On disk
 

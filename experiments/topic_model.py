@@ -15,7 +15,7 @@ from ..data.corpora import Corpus, split_corpus
 from ..data.progress import with_progress
 from .fitting import fits
 from .fitting.errors import TrainingInterrupted
-from .fitting.training import TrainingConfig
+from .fitting.training import TrainingConfig, require_at_least_one
 from .lda import comparison, fitting
 from .lda.results import Documents, TopicResults
 from .lda.updating import update
@@ -121,6 +121,7 @@ class TopicModel(TopicResults):
         >>> exvae.TopicModel(corpus, topics=2).train(max_epochs=3, progress=False)
         TopicModel of 2 topics: 40 documents, a vocabulary of 20, trained for 3 epochs
         """
+        require_at_least_one("max_epochs", max_epochs)
         epochs = max_epochs + (self._state["progress"]["epoch"] if self._state else 0)
         training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
         return self._train(

@@ -66,7 +66,7 @@ def open_cells(source: str | Path | AnnData) -> Iterator[CellFile]:
 
         # A file in memory passes the same checks as one on disk.
         with h5py.File("adata", "w", driver="core", backing_store=False) as file:
-            write_elem(file, "/", source)
+            write_elem(file, "/", _storable(source))
             yield CellFile(Path("adata"), file)
         return
     path = Path(source)
@@ -77,6 +77,19 @@ def open_cells(source: str | Path | AnnData) -> Iterator[CellFile]:
         raise DataError(f"{path}: {reason}; give the cells as .h5ad") from error
     with file:
         yield CellFile(path, file)
+
+
+def _storable(adata: AnnData) -> AnnData:
+    """Give cells whose columns of text can be stored where some values are missing."""
+    from anndata import AnnData
+
+    parts = {name: getattr(adata, name) for name in ("uns", "obsm", "varm", "obsp", "varp")}
+    tables = {name: getattr(adata, name).copy() for name in ("obs", "var")}
+    for table in tables.values():
+        for name in table.select_dtypes(object).columns:
+            known = table[name].notna()
+            table[name] = pd.Categorical(table[name].where(~known, table[name].astype(str)))
+    return AnnData(adata.X, layers=dict(adata.layers), **tables, **parts)
 
 
 class CellFile:

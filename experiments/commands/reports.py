@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def report(values: dict[str, Any], *, as_json: bool) -> None:
-    """Print values as one JSON object, or as a table of names and values."""
+    """Print values as one JSON object, or as a table of names and values.
+
+    The table leaves out lists of numbers, and has a line for each text of a list.
+    """
     if as_json:
         print(json.dumps(values))
         return
@@ -47,9 +50,14 @@ def _flattened(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, 
     for name, value in values.items():
         if isinstance(value, dict):
             yield from _flattened(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            texts = [own for own in value if isinstance(own, str)]
+            yield from (
+                (f"{prefix}{name}" if not place else "", own) for place, own in enumerate(texts)
+            )
         else:
             yield f"{prefix}{name}", value
 
 
 def _readable(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

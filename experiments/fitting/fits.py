@@ -173,7 +173,7 @@ def read_checkpoint(folder: Path, device: torch.device | str = "cpu") -> dict[st
 
 def write_metrics(folder: Path, rows: Sequence[dict[str, float]]) -> None:
     """Write ``metrics.csv``."""
-    table = pd.DataFrame(list(rows))
+    table = pd.DataFrame(list(rows), columns=None if rows else ["epoch"])
     write_atomically(folder / METRICS, lambda path: table.to_csv(path, index=False))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,11 @@ class FittedModel:
     def _own_cells(self) -> Cells:
         if self._cells is None:
             raise DataError("the model was loaded without cells; give adata")
+        if self._adata is not None:
+            # Columns of obs and the order of the cells are those that the AnnData has now.
+            if self._adata.obs_names.tolist() != self._cells.names.tolist():
+                self._cells = read_cells(self._adata, self._batch_key)
+            self._cells = replace(self._cells, obs=self._adata.obs)
         return self._cells
 
     def _read(self, adata: AnnData | str | Path | None) -> Cells:
@@ -87,6 +93,7 @@ class FittedModel:
         for what, names in (("gene", genes), ("isoform", isoforms)):
             if names is None:
                 continue
+            names = [names] if isinstance(names, str) else names
             if what == "isoform" and level == "gene":
                 raise ValueError("isoforms selects isoforms, but level is gene; give genes")
             known = table["gene"] if what == "gene" and level == "isoform" else table.index

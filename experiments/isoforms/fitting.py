@@ -108,6 +108,7 @@ class IsoformFit:
 
     def code_of_batch(self, name: str) -> int:
         """Code of a batch of the fit; DataError if there is none of this name."""
+        name = str(name)  # as the names of batches are
         if name not in self.batch_names:
             known = ", ".join(map(repr, self.batch_names))
             raise DataError(f"transform_batch is {name!r}; choose one of {known}")
@@ -225,6 +226,8 @@ def _check_decoder(model: CellModel) -> None:
 def split_cells(num_cells: int, train_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Positions of training and of held-out cells, shapes (cells,), both in random order."""
     order = np.random.default_rng(seed).permutation(num_cells)
+    if not 0 < train_fraction <= 1:
+        raise ArgumentError(f"train_fraction is {train_fraction}; choose more than 0 and at most 1")
     num_train = round(train_fraction * num_cells)
     return order[:num_train], order[num_train:]
 

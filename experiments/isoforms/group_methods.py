@@ -127,6 +127,7 @@ class GroupMethods(FittedModel):
         >>> len(changes)
         8
         """
+        reference = None if reference is None else str(reference)  # as labels are
         grouping = Grouping(groupby, reference, replicate_key)
         cells = self._conformed(adata, "average")
         return differences.differential_expression(cells, grouping, level, threshold)
@@ -171,6 +172,7 @@ class GroupMethods(FittedModel):
         >>> sorted(usage["group"].unique())
         ['type1']
         """
+        reference = None if reference is None else str(reference)  # as labels are
         grouping = Grouping(groupby, reference, replicate_key)
         cells = self._conformed(adata, "average")
         return differences.differential_usage(cells, grouping, threshold).table

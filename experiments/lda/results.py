@@ -234,6 +234,12 @@ class TopicResults:
         if documents is None:
             return self._own_corpus()
         fit = self.fitted
+        if isinstance(documents, Sequence) and not len(documents):
+            raise DataError("there are no documents; give at least one")
+        if isinstance(documents, dict) or (
+            hasattr(documents, "shape") and len(documents.shape) > 1
+        ):
+            raise DataError("documents are no texts; make a corpus with Corpus.from_counts")
         if not isinstance(documents, Corpus):
             tokenizer = fit.tokenizer or Tokenizer(stop_words=None)
             names = documents.index if isinstance(documents, pd.Series) else None

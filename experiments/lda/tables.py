@@ -63,7 +63,8 @@ def topic_table(fit: LDAFit, corpus: Corpus, *, steps: int) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns ``topic_0`` ..., ``dominant_topic`` (its number) and, for a corpus with labels,
+        Columns ``topic_0`` ..., ``dominant_topic`` (its number; missing without words)
+        and, for a corpus with labels,
         ``label``.
     """
     empty = int((corpus.lengths == 0).sum())
@@ -75,6 +76,9 @@ def topic_table(fit: LDAFit, corpus: Corpus, *, steps: int) -> pd.DataFrame:
     proportions = infer(fit.guide, corpus, steps=steps).numpy()
     table = pd.DataFrame(proportions, document_index(corpus), topic_columns(fit))
     table["dominant_topic"] = proportions.argmax(1)
+    if empty:  # no topic is dominant in a document without words
+        dominant = table["dominant_topic"].astype("Int64")
+        table["dominant_topic"] = dominant.mask(corpus.lengths == 0)
     if corpus.labels is not None:
         table["label"] = corpus.labels.astype(object)
     return table
@@ -154,5 +158,8 @@ def prevalence(table: pd.DataFrame, columns: Sequence[str], by: Any = None) -> p
         raise DataError(
             f"there are {len(labels)} labels for {len(table)} documents; give one for each"
         )
-    groups = table[list(columns)].reset_index(drop=True).groupby(labels.rename("label"))
+    groups = table[list(columns)].reset_index(drop=True)
+    if "dominant_topic" in table:  # documents without words say nothing
+        labels = labels.where(table["dominant_topic"].notna().to_numpy())
+    groups = groups.groupby(labels.rename("label"))
     return groups.mean().assign(documents=groups.size())

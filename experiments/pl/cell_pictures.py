@@ -16,7 +16,15 @@ from ..drawing.densities import LEAST_EXPRESSION, Density, draw_densities
 from ..drawing.embeddings import Embedding, draw_embedding, draw_uncertainties, embed
 from ..drawing.genes import count
 from ..drawing.style import new_figure
-from .choosing import column_of, dense_layer, expression_of, groups_of, nearest, unit_of
+from .choosing import (
+    bootstrap_layers,
+    column_of,
+    dense_layer,
+    expression_of,
+    groups_of,
+    nearest,
+    unit_of,
+)
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -121,7 +129,7 @@ def uncertainty(
     if gene is not None:
         return _uncertainty_of_gene(adata, gene, basis, layer, max_isoforms)
     densities = {"posterior of expression": _posterior_density(adata, layer)}
-    if layer == "expression" and {"bootstrap_mean", "infRep1"} & set(adata.layers):
+    if layer == "expression" and bootstrap_layers(adata):
         densities["bootstraps of the quantifier"] = _bootstrap_density(adata)
     figure = draw_densities(densities, unit_of(layer))
     size = f"{count(adata.n_vars, 'isoform')} in {count(adata.n_obs, 'cell')}"

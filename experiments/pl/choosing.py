@@ -220,3 +220,10 @@ def unit_of(layer: str) -> str:
     """Quantity and unit of a layer of expression."""
     known = {"expression": "expression (reads)", "expression_normalised": "normalised expression"}
     return known.get(layer, layer.replace("_", " "))
+
+
+def bootstrap_layers(adata: AnnData) -> list[str]:
+    """Name the layers of the quantifier's bootstraps; none if they hold posterior draws."""
+    if adata.uns.get("exvae", {}).get("inferential_replicates") == "posterior draws":
+        return []
+    return [name for name in adata.layers if re.fullmatch(r"infRep\d+|bootstrap_mean", name)]

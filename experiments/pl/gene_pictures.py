@@ -17,6 +17,7 @@ from ..drawing.group_means import CellIntervals, draw_group_means, draw_interval
 from ..drawing.style import new_figure
 from ..isoforms.notes import model_of, notes_of_intervals
 from .choosing import (
+    bootstrap_layers,
     dense,
     dense_layer,
     expression_of,
@@ -301,7 +302,7 @@ def _cell_intervals(
     if set(_NARROW) <= set(quantiles_of(own.layers, layer)):
         inner = [dense_layer(own, name) for name in interval_layers(own.layers, layer, _NARROW)]
     if layer == "expression" and layer in own.layers:
-        names = [name for name in own.layers if name.startswith("infRep")]
+        names = [name for name in bootstrap_layers(own) if name.startswith("infRep")]
         bootstraps = [dense_layer(own, name) for name in names]
         estimate = None if own.X is None else dense(own.X)
     return [

@@ -47,7 +47,7 @@ def training(model_or_history: Any) -> Figure:
 
 
 def topics(model_or_table: Any, top: int = 10) -> Figure:
-    """Draw each topic as bars of its most probable words, the most used topic first.
+    """Draw each topic as bars of its most relevant words, the most used topic first.
 
     Parameters
     ----------
@@ -75,9 +75,11 @@ def topics(model_or_table: Any, top: int = 10) -> Figure:
     table = model_or_table
     if not isinstance(table, pd.DataFrame):
         table = table.topics(top, tidy=True)
+    if "rank" not in table:
+        raise DataError("the table has no column rank; give model.topics(tidy=True), or the model")
     figure = draw_topics(table[table["rank"] <= top])
     figure.suptitle(
-        f"most probable words of {count(table['topic'].nunique(), 'topic')}", fontsize=10
+        f"most relevant words of {count(table['topic'].nunique(), 'topic')}", fontsize=10
     )
     return figure
 

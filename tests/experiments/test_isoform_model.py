@@ -338,3 +338,58 @@ def test_a_class_of_ones_own_is_saved_by_name(adata: anndata.AnnData, tmp_path: 
     assert loaded._trained().config["model"]["model"] == (
         "exvae.models.isoforms:EffectiveReadIsoforms"
     )
+
+
+def test_labels_and_order_are_those_that_the_cells_have_now(adata: anndata.AnnData) -> None:
+    own = adata.copy()
+    model = IsoformModel(own, latent_size=3).train(2)
+    before = model.get_latent_representation()
+    own.obs["half"] = ["a", "b"] * 12
+    assert set(model.group_summary("half")["group"]) == {"a", "b"}
+    own.obs["number"] = [0, 1] * 12
+    assert set(model.differential_expression("number", reference=1)["group"]) <= {"0"}
+    own.obs["half"] = ["c", "d"] * 12
+    assert set(model.group_summary("half")["group"]) == {"c", "d"}
+    own._inplace_subset_obs(own.obs_names[::-1][:20])
+    states = model.get_latent_representation()
+    np.testing.assert_allclose(states, before[::-1][:20], rtol=1e-4, atol=1e-6)
+
+
+def test_columns_of_text_may_lack_values(adata: anndata.AnnData) -> None:
+    own = adata.copy()
+    own.obs["note"] = np.array(["x", np.nan, None] * 8, dtype=object)
+    model = IsoformModel(own, latent_size=3).train(1)
+    assert set(model.group_summary("note")["group"]) == {"x"}
+    assert model.get_latent_representation(own).shape == (NUM_CELLS, 3)
+    assert own.obs["note"].dtype == object
+
+
+def test_a_name_alone_chooses_one_gene(model: IsoformModel) -> None:
+    assert model.get_expression(genes="gene3").shape == (NUM_CELLS, 3)
+
+
+def test_the_truth_may_be_a_file_and_cells_are_checked(tmp_path: Path) -> None:
+    simulated = draw_cells()
+    simulated.layers["expected_counts"] = simulated.X.toarray()
+    simulated.write_h5ad(tmp_path / "cells.h5ad")
+    model = IsoformModel(tmp_path / "cells.h5ad").train(1)
+    assert 0 <= model.evaluate(truth=tmp_path / "cells.h5ad")["coverage"]["0.95"] <= 1
+    assert len(model.check(replicates=2).verdicts) > 3
+
+
+def test_numbers_out_of_range_are_refused(adata: anndata.AnnData) -> None:
+    for options, message in (
+        ({"max_epochs": -1}, "max_epochs"),
+        ({"train_fraction": 90}, "train_f"),
+    ):
+        with pytest.raises(DataError, match=message):
+            IsoformModel(adata).train(**options)
+
+
+def test_a_model_interrupted_in_its_first_epoch_is_saved_and_loaded(
+    adata: anndata.AnnData, tmp_path: Path
+) -> None:
+    model = IsoformModel(adata).train(1)
+    model._metrics = []
+    model.save(tmp_path / "fit")
+    assert exvae.load(tmp_path / "fit", adata).history.empty

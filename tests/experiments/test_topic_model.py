@@ -293,3 +293,28 @@ def test_few_documents_and_empty_ones_are_told(corpus: Corpus) -> None:
         TopicModel(texts, 2).train(**SHORT)
     left_out = int(str(told[0].message).split(": ")[1].split()[0])
     assert 1 <= left_out <= 6
+
+
+def test_documents_without_words_have_no_dominant_topic() -> None:
+    texts = draw_texts()
+    texts.loc[:9, "text"] = ""
+    corpus = Corpus.from_dataframe(texts, text="text", label="label", id="id")
+    with pytest.warns(DataWarning):
+        model = TopicModel(corpus, topics=2).train(max_epochs=1, progress=False)
+    with pytest.warns(DataWarning):
+        table = model.transform()
+    assert table["dominant_topic"].isna().tolist() == [True] * 10 + [False] * 30
+    with pytest.warns(DataWarning):
+        assert model.prevalence()["documents"].sum() == 30
+
+
+def test_counts_and_dicts_are_no_texts() -> None:
+    corpus = Corpus.from_dataframe(draw_texts(), text="text")
+    model = TopicModel(corpus, topics=2).train(max_epochs=1, progress=False)
+    for wrong in (np.ones((3, 4)), {"film": "rain"}):
+        with pytest.raises(DataError, match="from_counts"):
+            model.transform(wrong)
+    with pytest.raises(DataError, match="there are no documents"):
+        model.transform([])
+    with pytest.raises(DataError, match="no column rank"):
+        package.pl.topics(model.topics())

@@ -71,10 +71,12 @@ def test_verdicts_are_printed_a_line_each(exvae, folder: Path, tmp_path: Path) -
     assert told.status == 0
     table = pd.read_csv(tmp_path / "check_statistics.csv")
     lines = [": ".join(row) for row in table[["statistic", "verdict"]].to_numpy()]
-    *printed, scope, files = told.out.splitlines()
+    *printed, scope, picture, statistics, curves = told.out.splitlines()
     assert printed == lines
     assert scope == "cells: 9 of 20, chosen at random; replicates: 20"
-    assert "check.png" in files
+    assert picture.endswith("check.png")
+    assert statistics.endswith("check_statistics.csv")
+    assert curves.endswith("check_curves.csv")
 
 
 @pytest.mark.parametrize(

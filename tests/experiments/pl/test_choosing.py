@@ -9,7 +9,9 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix
 
 from exvae.data.errors import DataError
+from exvae.data.h5ad.reading import DRAWS
 from exvae.experiments.pl.choosing import (
+    bootstrap_layers,
     column_of,
     dense_layer,
     expression_of,
@@ -97,3 +99,10 @@ def test_the_most_expressed_isoforms_come_first(adata: AnnData) -> None:
         np.testing.assert_array_equal(end, layer)
     with pytest.raises(ValueError, match="max_isoforms is 0"):
         expression_of(adata, "gene1", "expression", max_isoforms=0)
+
+
+def test_posterior_draws_are_no_bootstraps(adata: AnnData) -> None:
+    adata.layers["infRep1"] = adata.layers["expression"]
+    assert "infRep1" in bootstrap_layers(adata)
+    adata.uns["exvae"] = {"inferential_replicates": DRAWS}
+    assert bootstrap_layers(adata) == []
