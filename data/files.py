@@ -61,13 +61,8 @@ def written_atomically(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be written ({error.strerror or error}); check its folder and the free "
-            "space"
-        ) from error
+        with _moved_to(path, temporary):
+            yield temporary
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -86,15 +81,23 @@ def folder_written_atomically(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        yield temporary
+        with _moved_to(path, temporary):
+            yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _moved_to(path: Path, temporary: Path) -> Iterator[None]:
+    """Move a temporary file or folder to its place; DataError if it cannot be written."""
+    try:
+        yield
         os.replace(temporary, path)
     except OSError as error:
         raise DataError(
             f"{path}: cannot be written ({error.strerror or error}); check its folder and the free "
             "space"
         ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def require_folder(out: Path, remedy: str = "choose another place") -> None:
