@@ -17,8 +17,8 @@ from .checks.cells import check_cells
 from .checks.comparison import Check, Replication
 from .checks.settings import REPLICATES
 from .fitting import fits
-from .fitting.errors import TrainingInterrupted
-from .fitting.training import TrainingConfig, require_at_least_one
+from .fitting.errors import TrainingInterrupted, require_at_least_one
+from .fitting.training import TrainingConfig
 from .isoforms import evaluation, fitting
 from .isoforms.expression_methods import ExpressionMethods
 from .isoforms.group_methods import GroupMethods

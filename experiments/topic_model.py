@@ -14,8 +14,8 @@ import pandas as pd
 from ..data.corpora import Corpus, split_corpus
 from ..data.progress import with_progress
 from .fitting import fits
-from .fitting.errors import TrainingInterrupted
-from .fitting.training import TrainingConfig, require_at_least_one
+from .fitting.errors import TrainingInterrupted, require_at_least_one
+from .fitting.training import TrainingConfig
 from .lda import comparison, fitting
 from .lda.results import Documents, TopicResults
 from .lda.updating import update

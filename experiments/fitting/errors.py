@@ -28,3 +28,9 @@ class ArgumentError(DataError):
     def __init__(self, message: str, on_command_line: str | None = None) -> None:
         super().__init__(message)
         self.on_command_line = on_command_line or f"--{self}"
+
+
+def require_at_least_one(argument: str, value: int) -> None:
+    """Raise an ArgumentError unless a number is at least 1."""
+    if value < 1:
+        raise ArgumentError(f"{argument} is {value}; give at least 1")

@@ -92,12 +92,6 @@ PROGRESS = (
 )
 
 
-def require_at_least_one(argument: str, value: int) -> None:
-    """Raise an ArgumentError unless a number is at least 1."""
-    if value < 1:
-        raise ArgumentError(f"{argument} is {value}; give at least 1")
-
-
 def choose_device(name: str) -> torch.device:
     """Turn ``auto``, ``cpu`` or ``cuda`` into a device; DataError if it is not available."""
     if name not in ("auto", "cpu", "cuda"):

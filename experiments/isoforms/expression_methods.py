@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from torch import Tensor
 
+from ...data.cells import Cells
 from ...data.errors import DataError
 from . import annotating, exporting, inference
 from .export_writing import ExportOptions
@@ -94,17 +96,12 @@ class ExpressionMethods(FittedModel):
         cells = self._conformed(adata, new_batches)
         scale = scale_of(level, library_size, cells)
         columns = self._columns(level, isoforms, genes)
-        layers: dict[str, list[np.ndarray]] = {}
-        for draws in self._draws(cells, num_samples, seed, transform_batch):
-            for name, values in layers_of(
-                draws, self.module.genes, {"expression": scale}, quantiles
-            ):
-                layers.setdefault(name, []).append(values[:, columns].cpu().numpy())
-        joined = {name: np.concatenate(parts) for name, parts in layers.items()}
-        var = self.features(level).iloc[columns]
-        if not return_sd and not quantiles:
-            return pd.DataFrame(joined["expression"], index=cells.names, columns=var.index)
-        return AnnData(joined.pop("expression"), obs=cells.obs, var=var, layers=joined)
+        summaries = (
+            layers_of(draws, self.module.genes, {"expression": scale}, quantiles)
+            for draws in self._draws(cells, num_samples, seed, transform_batch)
+        )
+        only_mean = not return_sd and not quantiles
+        return _gathered(summaries, cells, self.features(level), columns, only_mean=only_mean)
 
     def get_usage(
         self,
@@ -143,15 +140,12 @@ class ExpressionMethods(FittedModel):
         """
         cells = self._conformed(adata, new_batches)
         columns = self._columns("isoform", isoforms, genes)
-        layers: dict[str, list[np.ndarray]] = {}
-        for draws in self._draws(cells, num_samples, seed):
-            for name, values in usage_layers(draws, self.module.genes, quantiles):
-                layers.setdefault(name, []).append(values[:, columns].cpu().numpy())
-        joined = {name: np.concatenate(parts) for name, parts in layers.items()}
-        var = self.features().iloc[columns]
-        if not return_sd and not quantiles:
-            return pd.DataFrame(joined["usage"], index=cells.names, columns=var.index)
-        return AnnData(joined.pop("usage"), obs=cells.obs, var=var, layers=joined)
+        summaries = (
+            usage_layers(draws, self.module.genes, quantiles)
+            for draws in self._draws(cells, num_samples, seed)
+        )
+        only_mean = not return_sd and not quantiles
+        return _gathered(summaries, cells, self.features(), columns, only_mean=only_mean)
 
     def annotate(
         self,
@@ -248,3 +242,23 @@ class ExpressionMethods(FittedModel):
         kept = np.concatenate(parts, 1)
         layers = {f"infRep{number + 1}": own for number, own in enumerate(kept)}
         return AnnData(kept.mean(0), obs=cells.obs, var=self.features(level), layers=layers)
+
+
+def _gathered(
+    summaries: Iterable[Iterable[tuple[str, Tensor]]],
+    cells: Cells,
+    features: pd.DataFrame,
+    columns: np.ndarray,
+    *,
+    only_mean: bool,
+) -> pd.DataFrame | AnnData:
+    """Gather summaries of draws, block by block of cells; the means come first in each block."""
+    layers: dict[str, list[np.ndarray]] = {}
+    for block in summaries:
+        for name, values in block:
+            layers.setdefault(name, []).append(values[:, columns].cpu().numpy())
+    mean, *others = ((name, np.concatenate(parts)) for name, parts in layers.items())
+    var = features.iloc[columns]
+    if only_mean:
+        return pd.DataFrame(mean[1], index=cells.names, columns=var.index)
+    return AnnData(mean[1], obs=cells.obs, var=var, layers=dict(others))
