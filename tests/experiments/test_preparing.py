@@ -15,11 +15,11 @@ from torch import Tensor, nn
 import exvae
 from exvae.data.corpora import write_corpus
 from exvae.data.errors import DataError
+from exvae.guides.base import Guide
 from exvae.guides.cells import CellGuide
 from exvae.guides.lda import ExchangeableGuide, FixedLengthGuide
 from exvae.guides.paper_isoforms import PaperGuide
 from exvae.guides.sets import MeanPooling
-from exvae.models.base import Guide
 from exvae.models.cells import CellModel
 from exvae.models.isoforms import EffectiveReadIsoforms
 from exvae.models.lda import LDA
