@@ -16,9 +16,9 @@ from pyro.distributions import LogNormal, Normal, TorchDistribution
 from torch import Tensor
 from torch.nn import functional
 
-from ..models.base import Guide
 from ..models.cells import CellModel
 from ..models.decoders import inverse_softplus
+from .base import Guide
 from .sets import Pooling, SetEncoder, pool
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from functools import cache
 import numba
 import numpy as np
 
+from ..data.compiled_loops import stamp_of
 from ..models.distributions import compiled
-from ..models.distributions.compiled import OPTIONS, inlined, stamp_of
+from ..models.distributions.compiled import OPTIONS, inlined
 
 _INCREMENT = 0x9E3779B97F4A7C15
 _FACTORS = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB

@@ -17,6 +17,7 @@ from pyro.distributions import Gamma
 from torch import Tensor
 from torch.nn import functional
 
+from ..data.compiled_loops import spread
 from .lda import LDAGuide
 
 # Documents that a thread works on before it takes more.
@@ -79,7 +80,6 @@ def _draw_counts(
     Arguments as for :func:`draw_topics`; ``prior`` is alpha, shape (topics,), float64, and
     ``schedule`` has the numbers of samples, of sweeps before the first, and of sweeps for each.
     """
-    from ..models.distributions.compiled import spread  # loads numba
     from .compiled_topics import gibbs_sweeps
 
     num_samples, burn_in, thinning = schedule

@@ -16,8 +16,9 @@ import torch
 from pyro.distributions import Dirichlet, TorchDistribution
 from torch import Tensor, nn
 
-from ..models.base import Guide, require
+from ..models.base import require
 from ..models.lda import LDA
+from .base import Guide
 from .conjugate import (
     CONCENTRATION_FLOOR,
     TopicPosterior,

@@ -6,8 +6,8 @@ from pyro.distributions import LogNormal, Normal
 from torch import nn
 from torch.nn.functional import softplus
 
+from exvae.guides.base import Guide
 from exvae.guides.sets import pool
-from exvae.models.base import Guide
 
 
 class MeanGuide(Guide):

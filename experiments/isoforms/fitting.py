@@ -17,10 +17,11 @@ from ...data.cells import Cells
 from ...data.errors import DataError
 from ...data.initial_values import InitialValues
 from ...guides import CELL_GUIDES
+from ...guides.base import Guide
 from ...guides.cells import CellGuide
 from ...guides.sets import POOLINGS, Pooling
 from ...models import MODELS
-from ...models.base import Guide, require
+from ...models.base import require
 from ...models.cells import CellModel
 from ...models.decoders import DECODERS
 from ..fitting import fits

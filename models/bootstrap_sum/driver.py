@@ -13,15 +13,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ...data.compiled_loops import spread, stamp_of
 from ..distributions import compiled
-from ..distributions.compiled import spread, stamp_of
 from ..distributions.negative_binomial import ZINB
-from . import panels, summand
-from .panels import FIELDS, RESULTS, gram_rule
+from . import blocks, panels, summand
+from .blocks import RESULTS
+from .panels import FIELDS, gram_rule
 from .summand import Rules
 
 # All modules whose code or constants are compiled.
-_SOURCES = (compiled, summand, panels)
+_SOURCES = (compiled, summand, panels, blocks)
 
 
 def log_likelihood(parts: tuple[Tensor, ...], rules: Rules) -> Tensor:
@@ -137,12 +138,12 @@ def _arrays(parts: Iterable[Tensor]) -> tuple[np.ndarray, ...]:
 
 @cache
 def _compiled() -> Callable:
-    """Compile :func:`~.panels.sum_entries`, or load what was compiled from the same sources."""
+    """Compile :func:`~.blocks.sum_entries`, or load what was compiled from the same sources."""
     stamp = stamp_of(_SOURCES)
 
     @numba.njit(nogil=True, cache=True)
     def sum_entries(inputs, every, share, rule, rules, results, noted):
         assert stamp
-        return panels.sum_entries(inputs, every, share, rule, rules, results, noted)
+        return blocks.sum_entries(inputs, every, share, rule, rules, results, noted)
 
     return sum_entries

@@ -16,16 +16,14 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ..distributions.compiled import HALF_LOG_2_PI, OPTIONS, exp, inlined, log, log1p
-from .summand import log_density, log_mass, mode_of_density, prepare, slope_and_curvature
+from ..distributions.compiled import OPTIONS, exp, inlined, log
+from .summand import log_density, log_mass, mode_of_density, slope_and_curvature
 
 NODES = 16
 # Where numbers of nodes start: count, weight, logarithms of mass and density, slope of the mass in
 # theta, and squares of the density. The entry and the first four are noted.
 COUNT, WEIGHT, MASS, DENSITY, SLOPE, SQUARES = range(0, 6 * NODES, NODES)
 FIELDS = 5
-# Value, and slopes in mean, inverse dispersion, dropout logits and noise scale.
-RESULTS = 5
 
 # Panels of more counts than this have the nodes of an integral (Gauss-Legendre).
 _LONGEST = 512
@@ -50,7 +48,7 @@ _summed = numba.njit(
 )
 
 
-class _Sums(NamedTuple):
+class Sums(NamedTuple):
     """Sums of terms, and of terms times u - mu, the slope in theta, and squares of the density.
 
     They are relative to a term of which ``reference`` is the logarithm, nats.
@@ -226,11 +224,11 @@ def _add(sums, mean, room):
         by_squares += term * room[SQUARES + k]
     by_excess, by_slope = sums.by_excess + by_excess, sums.by_slope + by_slope
     by_squares = sums.by_squares + by_squares
-    return _Sums(sums.reference, sums.total + total, by_excess, by_slope, by_squares)
+    return Sums(sums.reference, sums.total + total, by_excess, by_slope, by_squares)
 
 
 @inlined
-def _sum_counts(entry, share, rule, room, place, number, noted):
+def sum_counts(entry, share, rule, room, place, number, noted):
     """Give the sums over the counts u >= 1 of an entry, and the number of nodes so far.
 
     ``share`` is the length of panels, of the longest that sums allow: 1, or less for more nodes,
@@ -239,11 +237,11 @@ def _sum_counts(entry, share, rule, room, place, number, noted):
     """
     modes = _find_modes(entry)
     first, length = _first_panel(modes[0], share, entry)
-    sums, ends = _Sums(0.0, 0.0, 0.0, 0.0, 0.0), _Ends(first, first, 0.0, 0.0)
+    sums, ends = Sums(0.0, 0.0, 0.0, 0.0, 0.0), _Ends(first, first, 0.0, 0.0)
     for panel in range(_MOST_PANELS):
         _evaluate(first, length, rule, entry, room)
         if panel == 0:
-            sums = _Sums(_largest(room), 0.0, 0.0, 0.0, 0.0)
+            sums = Sums(_largest(room), 0.0, 0.0, 0.0, 0.0)
         sums = _add(sums, entry.mean, room)
         number += NODES
         if number <= noted.shape[1]:
@@ -258,67 +256,4 @@ def _sum_counts(entry, share, rule, room, place, number, noted):
         first, length = _next_panel(ends, modes, sums, share, entry)
         if length == 0:
             return sums, number
-    return _Sums(0.0, np.nan, np.nan, np.nan, np.nan), number
-
-
-@inlined
-def _finish(entry, dropout, scale, squares, sums, rules):
-    """Add u = 0, and what does not depend on the count; gives the results."""
-    density_at_zero, squares_at_zero = log_density(0.0, 0.0, 1.0, entry)
-    # Relative to the probability that the count is not dropped: kept, dropped, and positive.
-    kept = density_at_zero - entry.dispersion * entry.spread
-    dropped = density_at_zero + dropout
-    largest = max(max(kept, dropped), sums.reference)
-    share_kept, share_dropped = exp(kept - largest), exp(dropped - largest)
-    each = exp(sums.reference - largest)
-    total = share_kept + share_dropped + each * sums.total
-    share_kept, share_dropped, each = share_kept / total, share_dropped / total, each / total
-    by_mean = each * sums.by_excess / entry.mean - share_kept
-    by_dispersion = share_kept * (entry.mean * entry.per_total - entry.spread)
-    by_dispersion += each * sums.by_slope
-    by_log_scale = each * sums.by_squares - entry.half_positives
-    by_log_scale += (share_kept + share_dropped) * squares_at_zero
-    constant = -2 * entry.half_positives * (HALF_LOG_2_PI + log(scale))
-    if rules.shared:
-        constant -= 0.5 * log1p(2 * entry.half_positives)
-    if not rules.relative:
-        constant -= squares * entry.half_precision
-        by_log_scale += squares * entry.half_precision
-    opposite = exp(-abs(dropout))
-    probability = (opposite if dropout < 0 else 1.0) / (1 + opposite)
-    return (
-        largest + log(total) - max(dropout, 0.0) - log1p(opposite) + constant,
-        entry.dispersion * entry.per_total * by_mean,
-        by_dispersion,
-        share_dropped - probability,
-        2 * by_log_scale / scale,
-    )
-
-
-@inlined
-def sum_entries(inputs, every, share, rule, rules, results, noted):
-    """Write results of entries, shape (RESULTS, entries), and give the number of their nodes.
-
-    ``inputs`` are mean, inverse dispersion, dropout logits, noise scale, then number, mean and sum
-    of squares of the bootstraps that are not zero. Where there is none, all results are zero,
-    unless ``every`` entry is to be summed; where a number is impossible, they are not a number.
-    """
-    means, dispersions, dropouts, scales, positives, centres, all_squares = inputs
-    room, number = np.empty(6 * NODES), 0
-    for i in range(len(means)):
-        mean, dispersion = np.float64(means[i]), np.float64(dispersions[i])
-        dropout, scale = np.float64(dropouts[i]), np.float64(scales[i])
-        m, centre = np.float64(positives[i]), np.float64(centres[i])
-        squares = np.float64(all_squares[i])
-        total = mean + dispersion + dropout + scale + m + centre + squares
-        if not ((mean > 0) & (dispersion > 0) & (scale > 0) & np.isfinite(total)):
-            results[:, i] = np.nan
-        elif m > 0 or every:
-            entry = prepare(mean, dispersion, scale, m, centre, squares, rules)
-            sums, number = _sum_counts(entry, share, rule, room, i, number, noted)
-            found = _finish(entry, dropout, scale, squares, sums, rules)
-            for k in range(RESULTS):
-                results[k, i] = found[k]
-        else:
-            results[:, i] = 0.0
-    return number
+    return Sums(0.0, np.nan, np.nan, np.nan, np.nan), number

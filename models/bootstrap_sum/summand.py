@@ -46,14 +46,13 @@ class Entry(NamedTuple):
 
 
 @inlined
-def prepare(mean, dispersion, scale, positives, centre, squares, rules):
-    """Compute what the summand needs of an entry."""
+def prepare(mean, dispersion, scale, positives, rules):
+    """Compute fields of an entry from ``per_total`` to ``half_precision``, and ``weight``."""
     remainder, deficit = stirling_of_any(dispersion)
     per_total, spread = 1 / (mean + dispersion), log1p(mean / dispersion)
     weight = positives / (1 + positives) if rules.shared else positives
-    rest = squares if rules.relative else 0.0
-    own = 0.5 / (scale * scale), 0.5 * positives, centre, weight, rest, rules.relative
-    return Entry(mean, dispersion, per_total, spread, log(mean), remainder, deficit, *own)
+    half_precision = 0.5 / (scale * scale)
+    return per_total, spread, log(mean), remainder, deficit, half_precision, weight
 
 
 @inlined

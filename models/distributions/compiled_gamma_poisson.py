@@ -10,13 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...data.compiled_loops import spread, stamp_of
 from . import compiled
 from .compiled import (
     HALF_LOG_2_PI,
     log,
     log1p,
-    spread,
-    stamp_of,
     stirling_of_any,
     stirling_remainder,
 )

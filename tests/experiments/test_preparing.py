@@ -15,11 +15,11 @@ from torch import Tensor, nn
 import exvae
 from exvae.data.corpora import write_corpus
 from exvae.data.errors import DataError
+from exvae.guides.base import Guide
 from exvae.guides.cells import CellGuide
 from exvae.guides.lda import ExchangeableGuide, FixedLengthGuide
 from exvae.guides.paper_isoforms import PaperGuide
 from exvae.guides.sets import MeanPooling
-from exvae.models.base import Guide
 from exvae.models.cells import CellModel
 from exvae.models.isoforms import EffectiveReadIsoforms
 from exvae.models.lda import LDA
@@ -231,7 +231,7 @@ def test_guides_need_no_pooling_and_take_arguments_with_defaults() -> None:
         ("cells", {"latent_size": "3"}, "latent_size is '3'; give a whole number, such as latent"),
         ("cells", {"hidden_sizes": 64}, "hidden_sizes is 64; give a list of whole numbers"),
         ("cells", {"guide": losses_of}, "^guide losses_of is no class; give module:Class or a cl"),
-        ("cells", {"guide": dict}, "^guide dict is no exvae.models.base.Guide; subclass it"),
+        ("cells", {"guide": dict}, "^guide dict is no exvae.guides.base.Guide; subclass it"),
         ("cells", {"guide": ExchangeableGuide}, "ExchangeableGuide has no method posteriors"),
         ("cells", {"guide": "paper"}, "guide PaperGuide is for BootstrapIsoforms, not for Effect"),
         ("cells", {"model": CellModel}, "^model CellModel has no method likelihood; write it"),

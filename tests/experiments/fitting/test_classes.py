@@ -12,10 +12,10 @@ from exvae.data.errors import DataError
 from exvae.experiments.fitting.classes import construct, distribute, find_class
 from exvae.experiments.fitting.errors import ArgumentError
 from exvae.guides import CELL_GUIDES, LDA_GUIDES
+from exvae.guides.base import Guide
 from exvae.guides.lda import ExchangeableGuide
 from exvae.guides.paper_isoforms import PaperGuide
 from exvae.models import MODELS
-from exvae.models.base import Guide
 from exvae.models.cells import CellModel
 from exvae.models.isoforms import EffectiveReadIsoforms
 from exvae.models.scvi import SCVI

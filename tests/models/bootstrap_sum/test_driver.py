@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from exvae import models
+from exvae.data import compiled_loops
 from exvae.models.bootstrap_sum import driver
 from exvae.models.bootstrap_sum.summand import Rules
-from exvae.models.distributions import compiled
 from exvae.models.distributions.negative_binomial import log_negative_binomial
 
 RULES = [Rules(shared, relative) for shared in (False, True) for relative in (False, True)]
@@ -67,7 +67,7 @@ def test_no_entries() -> None:
 
 
 def test_threads_change_nothing(threads) -> None:
-    parts = draw(2 * compiled._CHUNK + 4321)
+    parts = draw(2 * compiled_loops._CHUNK + 4321)
     results = []
     for number in (1, 2, 3):
         torch.set_num_threads(number)

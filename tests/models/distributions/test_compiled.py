@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable
 
 import numba
 import numpy as np
-import pytest
-import torch
 from numpy.typing import NDArray
 from scipy.special import digamma, gammaln
 
@@ -92,28 +89,3 @@ def test_logarithm_less_digamma() -> None:
     check(compiled.digamma_deficit, digamma_deficit(x), 1 / x, rtol=1e-6)
     x = np.geomspace(1e-6, 1e9, MANY)
     check(part(compiled.stirling_of_any, 1), digamma_deficit(x), x, rtol=1e-6)
-
-
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_work_is_spread_over_all_entries_in_order(threads: int) -> None:
-    number = 3 * compiled._CHUNK + 5
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(threads)
-        parts = compiled.spread(lambda own: torch.arange(number)[own], number)
-    finally:
-        torch.set_num_threads(before)
-    assert torch.equal(torch.cat(parts), torch.arange(number))
-
-
-def test_the_stamp_is_that_of_the_sources(tmp_path) -> None:
-    modules = []
-    for name in ("one", "other"):
-        module = types.ModuleType(name)
-        module.__file__ = str(tmp_path / f"{name}.py")
-        (tmp_path / f"{name}.py").write_text(f"x = '{name}'\n")
-        modules.append(module)
-    stamp = compiled.stamp_of(modules)
-    assert compiled.stamp_of(modules) == stamp
-    (tmp_path / "other.py").write_text("x = 'changed'\n")
-    assert compiled.stamp_of(modules) != stamp
