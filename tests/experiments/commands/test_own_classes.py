@@ -108,7 +108,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("--model own:Typo", r"own.py:\d+ in .*__init__: AttributeError: 'Typo' object has no"),
         ("--model own:Positive", "model Positive fails on the first datapoints: ValueError: "),
         ("--model own:Student --set df=four", "--set df is 'four'; give a number, such as --set"),
-        ("--guide own:Student", "--guide own:Student is no exvae.models.base.Guide; subclass it"),
+        ("--guide own:Student", "--guide own:Student is no exvae.guides.base.Guide; subclass it"),
         ("--guide own:OnlyState", "guide OnlyState samples z, but the model has z, library; both"),
         ("--guide own:Flat", r"guide Flat samples z of shape \(2, 2, 10\) .* wants \(2, 1, 10\)"),
         ("--guide paper", "--guide PaperGuide is for BootstrapIsoforms, not for EffectiveRead"),
