@@ -8,6 +8,8 @@ optimum.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 
@@ -19,38 +21,46 @@ _CHANGE, _CHANGE_LIMIT = 1e-2, 1e-2
 _ZERO = 1e-8
 
 
+class Estimates(NamedTuple):
+    """Result of expectation maximisation.
+
+    Attributes
+    ----------
+    counts
+        Reads of each isoform, shape (problems, isoforms), float64.
+    rounds
+        Number of rounds as kallisto counts them, from 0, shape (problems,), int64.
+    """
+
+    counts: np.ndarray
+    rounds: np.ndarray
+
+
 def estimate_counts(
     starts: np.ndarray,
     members: np.ndarray,
     weights: np.ndarray,
     class_counts: np.ndarray,
     num_isoforms: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Estimate the counts of isoforms, for a cell and its bootstraps.
+) -> Estimates:
+    """Estimate the counts of isoforms, for several problems: cells, or a cell and bootstraps.
 
     Parameters
     ----------
     starts, members, weights
-        Classes with reads, as in :class:`~.classes.ReadClasses`.
+        Isoforms of classes, as in :class:`~.classes.ReadClasses`.
     class_counts
         Reads of each class, shape (problems, classes).
     num_isoforms
         Number of isoforms.
-
-    Returns
-    -------
-    counts
-        Reads of each isoform, shape (problems, isoforms), float64.
-    rounds
-        Number of rounds as kallisto counts them, from 0, shape (problems,), int64.
     """
     isoforms, local = np.unique(members, return_inverse=True)
     found = np.empty((len(class_counts), len(isoforms)))
     counts = np.ascontiguousarray(class_counts, np.float64)
-    rounds = _maximise(starts, local, weights, counts, 1 / num_isoforms, found)
+    rounds = _maximise(starts, local, weights, counts, 1 / num_isoforms, _MOST_ROUNDS, found)
     estimates = np.zeros((len(class_counts), num_isoforms))
     estimates[:, isoforms] = found
-    return estimates, rounds
+    return Estimates(estimates, rounds)
 
 
 def resample(
@@ -79,10 +89,10 @@ def resample(
 
 
 @numba.njit(nogil=True, cache=True)
-def _maximise(starts, members, weights, counts, start, estimates):
+def _maximise(starts, members, weights, counts, start, most_rounds, estimates):
     """Write the estimates of problems, shape (problems, isoforms), and give their rounds."""
     num_isoforms = estimates.shape[1]
-    rounds = np.empty(len(counts), np.int64)
+    rounds = np.full(len(counts), most_rounds)
     singles, before, after = np.empty(num_isoforms), np.empty(num_isoforms), np.empty(num_isoforms)
     shared = np.empty(len(starts) - 1, np.int64)
     for problem in range(len(counts)):
@@ -97,8 +107,8 @@ def _maximise(starts, members, weights, counts, start, estimates):
             else:
                 shared[num_shared] = c
                 num_shared += 1
-        settled, number = False, 0
-        for number in range(_MOST_ROUNDS):
+        settled = False
+        for number in range(most_rounds):
             before[:] = after
             after[:] = singles
             for k in range(num_shared):
@@ -111,13 +121,13 @@ def _maximise(starts, members, weights, counts, start, estimates):
                     for entry in range(starts[c], starts[c + 1]):
                         after[members[entry]] += share * before[members[entry]] * weights[entry]
             if settled:
+                rounds[problem] = number
                 break
             if number > _LEAST_ROUNDS:
                 settled = _has_settled(before, after)
                 if settled:
                     for i in range(num_isoforms):
                         after[i] = after[i] if after[i] >= _ZERO else 0.0
-        rounds[problem] = number
         estimates[problem] = after
     return rounds
 
