@@ -88,7 +88,13 @@ class H5adRows:
         if self._waiting >= _WAITING:
             self._flush()
 
-    def finish(self, obs: pd.DataFrame, var: pd.DataFrame, uns: Mapping[str, Any]) -> None:
+    def finish(
+        self,
+        obs: pd.DataFrame,
+        var: pd.DataFrame,
+        uns: Mapping[str, Any],
+        obsm: Mapping[str, Any] | None = None,
+    ) -> None:
         """Write the rows that wait, and the tables of rows, columns and everything else."""
         self._flush()
         for place in self._sparse:
@@ -98,7 +104,8 @@ class H5adRows:
             encode(self._file[place], "array", "0.2.0")
         if "layers" in self._file:
             encode(self._file["layers"], "dict", "0.1.0")
-        for name, value in (("obs", obs), ("var", var), ("uns", dict(uns))):
+        others = {"obs": obs, "var": var, "uns": dict(uns), "obsm": dict(obsm or {})}
+        for name, value in others.items():
             write_elem(self._file, name, value)
         encode(self._file, "anndata", "0.1.0")
 

@@ -149,7 +149,7 @@ def import_cells(
     started = time.perf_counter()
     first, num_read = _reference(cells, options, bad)
     seconds = (time.perf_counter() - started) / num_read * len(cells)
-    var, gene_notes = _transcript_table(first, t2g)
+    var, gene_notes = transcript_table(first.transcripts, first.lengths, t2g)
     if options.num_processes is None and seconds > _SECONDS_WORTH_PROCESSES:
         options = options._replace(num_processes=num_cores())
     with written_atomically(out) as path, H5adRows(path, len(var)) as file:
@@ -163,7 +163,7 @@ def import_cells(
         if options.skip_bad:
             bad.write(out.with_name(BAD_CELLS_FILE))
     notes = (*notes, *table_notes, *gene_notes, *known.notes())
-    return _summary(table, var, options, notes, len(bad))
+    return summarise(table, var, options.num_layers, notes, len(bad))
 
 
 def _reference(
@@ -210,7 +210,7 @@ def _append_cells(
     transcripts: np.ndarray,
     options: ImportOptions,
     bad: BadCells,
-) -> _KnownOfCells:
+) -> KnownOfCells:
     """Append the rows of all good cells to a file, and gather the bad ones.
 
     Raises
@@ -219,7 +219,7 @@ def _append_cells(
         If cells are bad and ``options.skip_bad`` is not set; all cells are read before.
     """
     reader = CellReader(transcripts, options.max_bootstraps, options.num_layers)
-    known = _KnownOfCells(len(transcripts))
+    known = KnownOfCells(len(transcripts))
     num_processes = min(options.num_processes or 1, len(cells))
     with closing(map_in_order(reader, cells.values(), num_processes)) as rows:
         shown = with_progress(rows, len(cells), "import")
@@ -235,39 +235,42 @@ def _append_cells(
     return known
 
 
-def _summary(
+def summarise(
     obs: pd.DataFrame,
     var: pd.DataFrame,
-    options: ImportOptions,
+    num_layers: int | None,
     notes: tuple[str, ...],
     num_bad: int,
 ) -> ImportSummary:
+    """Summarise an import by its tables, its number of layers at most, notes and bad cells."""
     num_bootstraps = obs["n_bootstraps"]
-    num_layers = num_bootstraps.max()
-    if options.num_layers is not None:
-        num_layers = min(num_layers, options.num_layers)
+    most = int(num_bootstraps.max())
     return ImportSummary(
         cells=len(obs),
         isoforms=len(var),
         genes=var["gene"].nunique(),
         min_bootstraps=int(num_bootstraps.min()),
-        max_bootstraps=int(num_bootstraps.max()),
-        layers=int(num_layers),
+        max_bootstraps=most,
+        layers=most if num_layers is None else min(num_layers, most),
         reads=float(obs["total_counts"].sum()),
         notes=notes,
         skipped=num_bad,
     )
 
 
-def _transcript_table(
-    first: Quantification, t2g: Path | None
+def transcript_table(
+    transcripts: np.ndarray, lengths: np.ndarray, t2g: Path | None
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    names = [text_of(name) for name in first.transcripts]
+    """Make the table of isoforms, and remarks on their genes.
+
+    ``transcripts`` are names as bytes, and ``lengths`` in bases, both of shape (isoforms,).
+    """
+    names = [text_of(name) for name in transcripts]
     genes, gene_names, notes = genes_or_own(t2g, names)
     columns = {"gene": pd.Categorical(genes)}
     if gene_names is not None:
         columns["gene_name"] = pd.Categorical(gene_names)
-    columns["length"] = first.lengths
+    columns["length"] = lengths
     return pd.DataFrame(columns, index=pd.Index(names)), notes
 
 
@@ -287,7 +290,7 @@ def _provenance(
     return {name: value for name, value in values.items() if value is not None}
 
 
-class _KnownOfCells:
+class KnownOfCells:
     """Facts about each good cell, gathered while cells are read."""
 
     def __init__(self, num_isoforms: int) -> None:
@@ -298,6 +301,7 @@ class _KnownOfCells:
         self._noted: dict[str, list[str]] = {}
 
     def add(self, name: str, row: CellRows) -> None:
+        """Take the facts about a cell from its rows."""
         self.effective_lengths += row.effective_lengths
         self.names.append(name)
         about = (row.num_bootstraps, row.total_counts)
@@ -308,11 +312,13 @@ class _KnownOfCells:
             self._noted.setdefault(note, []).append(name)
 
     def columns(self) -> pd.DataFrame:
+        """Make the columns of ``obs``."""
         table = pd.DataFrame(self._rows, columns=list(OBS_COLUMNS), index=pd.Index(self.names))
         table["n_bootstraps"] = table["n_bootstraps"].astype(np.int32)
         return table.astype(dict.fromkeys(OBS_COLUMNS[2:], "category"))
 
     def notes(self) -> Iterator[str]:
+        """Yield remarks on cells, one line each."""
         num_cells = len(self.names)
         for note, names in self._noted.items():
             yield f"in {len(names)} of {num_cells} cells, the first {names[0]}, {note}"

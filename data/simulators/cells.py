@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_matrix, vstack
 
 from ..errors import DataError
 from ..files import require_h5ad, written_atomically
@@ -24,6 +25,7 @@ from ..h5ad.writing import H5adRows
 from ..processes import map_in_order, num_cores
 from ..progress import with_progress
 from ..quantified.cell_rows import CellRows, SparseRow
+from ..reads.classes import ReadClasses
 from .kallisto.equivalence_classes import EquivalenceClasses, FragmentModel, build_classes
 from .kallisto.quantifier import CellReads, IsoformQuantifier
 from .transcripts import Transcripts
@@ -32,7 +34,7 @@ from .usage import draw_usage, vary_usage
 # Cells whose fragments are drawn at once.
 _BLOCK = 64
 # Estimates (of an isoform in a cell or bootstrap) that are made at once.
-_ESTIMATES = {"cpu": 1 << 16, "cuda": 1 << 24}
+_ESTIMATES = 1 << 16
 # Estimates in all for which further processes pay, as each needs seconds to start.
 _WORTH_PROCESSES = 1 << 22
 
@@ -56,11 +58,10 @@ class SimulationOptions(NamedTuple):
         :func:`~exvae.data.simulators.usage.vary_usage`.
     fragments
         Model of fragments and reads.
+    keep_reads
+        Whether to write the reads by class, too, as an import of reads does.
     num_processes
-        Number of processes that estimate counts; None takes the cores where that pays, and one
-        with a GPU.
-    device
-        Device of the estimates, ``cpu`` or ``cuda``.
+        Number of processes that estimate counts; None takes the cores where that pays.
     """
 
     num_bootstraps: int = 30
@@ -69,8 +70,8 @@ class SimulationOptions(NamedTuple):
     usage_concentration: float = 1.0
     usage_noise: float = 0.0
     fragments: FragmentModel = FragmentModel()
+    keep_reads: bool = False
     num_processes: int | None = None
-    device: str = "cpu"
 
 
 class SimulationSummary(NamedTuple):
@@ -156,16 +157,20 @@ def simulate_cells(
         switching_share=options.switching_share,
     )
     classes = _build_classes(transcripts, options)
-    quantifier = IsoformQuantifier(
-        transcripts, classes, options.num_bootstraps, options.num_layers, options.device
-    )
+    quantifier = IsoformQuantifier(transcripts, classes, options.num_bootstraps, options.num_layers)
     cells = _Cells(gene_expression, genes, usage, types, options.usage_noise, generator)
     with (
         written_atomically(out) as path,
         H5adRows(path, len(genes)) as file,
         closing(_quantify(quantifier, cells, options)) as rows,
     ):
-        reads = _append(file, with_progress(rows, len(types), "simulate"))
+        reads, class_counts = _append(file, with_progress(rows, len(types), "simulate"))
+        names = np.array([f"cell_{number}" for number in range(len(types))])
+        uns = {"exvae_simulation": {**_provenance(options), **(provenance or {})}}
+        obsm = {}
+        if options.keep_reads:
+            own = _read_classes(names, transcripts, classes, class_counts)
+            uns["reads"], obsm["reads"] = own.stored(), own.counts
         known = {
             "n_bootstraps": np.full(len(types), options.num_bootstraps, np.int32),
             "total_counts": reads,
@@ -173,9 +178,10 @@ def simulate_cells(
             **(obs or {}),
         }
         file.finish(
-            pd.DataFrame(known, index=pd.Index([f"cell_{number}" for number in range(len(types))])),
+            pd.DataFrame(known, index=pd.Index(names)),
             _isoform_table(transcripts, classes, switching),
-            {"exvae_simulation": {**_provenance(options), **(provenance or {})}},
+            uns,
+            obsm,
         )
     return SimulationSummary(
         cells=len(types),
@@ -214,16 +220,38 @@ def _build_classes(transcripts: Transcripts, options: SimulationOptions) -> Equi
     return classes
 
 
-def _append(file: H5adRows, rows: Iterable[tuple[CellRows, np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Append cells with their fragments, and return the reads of each cell, shape (cells,)."""
-    reads = []
-    for row, expected, drawn in rows:
+def _append(file: H5adRows, rows: Iterable[_QuantifiedCell]) -> tuple[np.ndarray, csr_matrix]:
+    """Append cells with their fragments.
+
+    Returns their reads, shape (cells,), and reads by class, shape (cells, classes).
+    """
+    reads, class_counts = [], []
+    for row, expected, drawn, counts in rows:
+        class_counts.append(csr_matrix(counts.astype(np.int32)))
         sparse, dense = row.matrices()
         sparse["layers/true_counts"] = SparseRow.of(drawn)
         dense["layers/expected_counts"] = expected.astype(np.float32)
         file.append(sparse, dense)
         reads.append(row.total_counts)
-    return np.array(reads)
+    return np.array(reads), vstack(class_counts, "csr")
+
+
+def _read_classes(
+    cells: np.ndarray, transcripts: Transcripts, classes: EquivalenceClasses, counts: csr_matrix
+) -> ReadClasses:
+    """Give the classes that have reads, with their counts of shape (cells, classes)."""
+    lengths, members = classes.effective_lengths, classes.members
+    known = ReadClasses(
+        cells,
+        transcripts.names,
+        transcripts.lengths,
+        lengths,
+        counts,
+        members.indptr.astype(np.int64),
+        members.indices.astype(np.int32),
+        1 / lengths[members.indices],
+    )
+    return known.kept(np.flatnonzero(counts.sum(0)))
 
 
 def _isoform_table(
@@ -320,16 +348,25 @@ class _SequencedCells(NamedTuple):
             yield _SequencedCells(reads, self.expected[rows], self.drawn[rows])
 
 
+class _QuantifiedCell(NamedTuple):
+    """Rows of a cell, its expected and drawn fragments (isoforms,), and its reads (classes,)."""
+
+    rows: CellRows
+    expected: np.ndarray
+    drawn: np.ndarray
+    class_counts: np.ndarray
+
+
 def _quantify(
     quantifier: IsoformQuantifier, cells: _Cells, options: SimulationOptions
-) -> Iterator[tuple[CellRows, np.ndarray, np.ndarray]]:
-    """Yield the rows of each cell, its expected and its drawn fragments, both (isoforms,)."""
+) -> Iterator[_QuantifiedCell]:
+    """Yield the rows of each cell, its fragments, and its reads by class."""
     of_a_cell = (1 + options.num_bootstraps) * len(cells.genes)
-    num_cells = max(1, _ESTIMATES[options.device] // of_a_cell)
+    num_cells = max(1, _ESTIMATES // of_a_cell)
     num_processes = options.num_processes
     if num_processes is None:
         is_long = of_a_cell * len(cells.types) > _WORTH_PROCESSES
-        num_processes = num_cores() if is_long and options.device == "cpu" else 1
+        num_processes = num_cores() if is_long else 1
     waiting: deque[_SequencedCells] = deque()
 
     def reads() -> Iterator[CellReads]:
@@ -341,4 +378,5 @@ def _quantify(
     with closing(map_in_order(quantifier, reads(), num_processes)) as quantified:
         for rows in quantified:
             part = waiting.popleft()
-            yield from zip(rows, part.expected, part.drawn, strict=True)
+            counts = part.reads.class_counts
+            yield from map(_QuantifiedCell, rows, part.expected, part.drawn, counts)

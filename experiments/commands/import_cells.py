@@ -68,6 +68,31 @@ Processes = Annotated[
 List = Annotated[
     bool, typer.Option("--list", help="Show cells, formats and problems; write nothing.")
 ]
+Reads = Annotated[
+    bool,
+    typer.Option(
+        "--reads",
+        help="Import classes of reads, of kallisto bus and bustools or of salmon --dumpEq.",
+    ),
+]
+Bootstraps = Annotated[
+    int, typer.Option(min=2, metavar="B", help="With --reads: bootstraps to draw for each cell.")
+]
+MaxMembers = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="With --reads: leave out reads that fit more isoforms than N."
+    ),
+]
+Lengths = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="With --reads: names and lengths of transcripts, or FASTA, where bustools' folder "
+        "has none.",
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, help="With --reads: seed of the bootstraps.")]
 
 
 def import_cells(
@@ -83,22 +108,36 @@ def import_cells(
     layers: Layers = None,
     processes: Processes = None,
     list_only: List = False,
+    reads: Reads = False,
+    bootstraps: Bootstraps = 20,
+    max_members: MaxMembers = None,
+    lengths: Lengths = None,
+    seed: Seed = 0,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Import cells that kallisto or salmon quantified with bootstraps."""
+    """Import cells that kallisto or salmon quantified with bootstraps, or their reads."""
     if not directories and sheet is None:
         raise typer.BadParameter("give folders of cells, or --sheet")
     if list_only:
         _show(directories or [], sheet, json)
         return
+    if reads and (max_bootstraps or processes):
+        raise typer.BadParameter("--reads draws --bootstraps B in this process; leave out others")
     if out is None:
         raise typer.BadParameter("give --out CELLS.h5ad, or --list to see the cells")
-    from ...data.quantified import importing
+    if reads:
+        from ...data.reads.importing import ReadOptions, import_reads
 
-    options = importing.ImportOptions(
-        max_bootstraps, layers, processes, skip_bad, sheet, obs_key, only_listed
-    )
-    summary = importing.import_cells(directories or [], out, t2g, obs, options)
+        drawn = (bootstraps, layers, max_members, seed)
+        own = ReadOptions(*drawn, skip_bad, lengths, sheet, obs_key, only_listed)
+        summary = import_reads(directories or [], out, t2g, obs, own)
+    else:
+        from ...data.quantified import importing
+
+        options = importing.ImportOptions(
+            max_bootstraps, layers, processes, skip_bad, sheet, obs_key, only_listed
+        )
+        summary = importing.import_cells(directories or [], out, t2g, obs, options)
     tell(summary.notes)
     values = {"out": os.fspath(out), **summary._asdict()}
     del values["notes"]

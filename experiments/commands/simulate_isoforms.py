@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ...data.errors import DataError
-from .options import Device, Json, Seed
+from .options import Json, Seed
 from .reports import report, tell
 
 if TYPE_CHECKING:
@@ -131,8 +131,10 @@ def simulate(
             min=1, metavar="P", help="Processes that quantify; by default one per core, if it pays."
         ),
     ] = None,
+    reads: Annotated[
+        bool, typer.Option("--reads", help="Write the reads by the isoforms that they fit, too.")
+    ] = False,
     seed: Seed = 0,
-    device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Simulate cells that kallisto quantified with bootstraps; the file holds the truth."""
@@ -143,7 +145,6 @@ def simulate(
     from ...data.simulators.expression import add_batches, draw_simple_expression
     from ...data.simulators.gene_structures import draw_transcripts
     from ...data.simulators.kallisto.equivalence_classes import FragmentModel
-    from ..fitting.training import choose_device
 
     require_h5ad(out)
     if fragment_sd >= fragment_mean:
@@ -174,8 +175,8 @@ def simulate(
         switching_share=switching,
         usage_noise=usage_noise,
         fragments=FragmentModel(fragment_mean, fragment_sd, read_length),
+        keep_reads=reads,
         num_processes=processes,
-        device=choose_device(device).type,
     )
     summary = simulate_cells(
         out,

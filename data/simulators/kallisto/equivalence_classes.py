@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from ...reads.estimation import Estimates, estimate_counts
 from .kmers import kmer_sets
 
 # Fragments farther from the mean than so many standard deviations are left out.
@@ -100,6 +101,19 @@ class EquivalenceClasses:
             counts = generator.multinomial(fragments[:, isoform], shares / shares.sum())
             drawn[:, row.indices] += counts[:, :-1]
         return drawn
+
+    def estimate(self, class_counts: np.ndarray) -> Estimates:
+        """Estimate the counts of isoforms (reads) as kallisto does.
+
+        Parameters
+        ----------
+        class_counts
+            Reads of each class, shape (problems, classes).
+        """
+        members = self.members
+        weights = 1 / self.effective_lengths[members.indices]
+        own = (members.indptr, members.indices, weights)
+        return estimate_counts(*own, class_counts, members.shape[1])
 
 
 def build_classes(sequences: Sequence[bytes], model: FragmentModel) -> EquivalenceClasses:

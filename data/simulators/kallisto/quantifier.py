@@ -11,9 +11,9 @@ import numpy as np
 
 from ...quantified.cell_rows import CellRows, cell_rows
 from ...quantified.quantifications import Quantification
+from ...reads.estimation import resample
 from ..transcripts import Transcripts
 from .equivalence_classes import EquivalenceClasses
-from .expectation_maximisation import estimate_counts
 
 
 class CellReads(NamedTuple):
@@ -52,15 +52,12 @@ class IsoformQuantifier:
         Number of bootstraps of each cell.
     num_layers
         Largest number of bootstraps to keep; None keeps all.
-    device
-        Device of the computation.
     """
 
     transcripts: Transcripts
     classes: EquivalenceClasses
     num_bootstraps: int = 30
     num_layers: int | None = None
-    device: str = "cpu"
 
     def estimate(self, reads: CellReads) -> np.ndarray:
         """Estimate counts of isoforms (reads).
@@ -71,21 +68,13 @@ class IsoformQuantifier:
             Estimate of each cell, then its bootstraps, shape (cells, 1 + bootstraps, isoforms).
         """
         drawn = [
-            self._resample(counts, generator)
+            resample(counts, self.num_bootstraps, generator)
             for counts, generator in zip(reads.class_counts, reads.generators, strict=True)
         ]
         problems = np.stack([reads.class_counts, *np.stack(drawn, 1)], 1)
         flat = problems.reshape(-1, problems.shape[-1])
-        counts = estimate_counts(self.classes, flat, self.device).counts
+        counts = self.classes.estimate(flat).counts
         return counts.reshape(*problems.shape[:2], -1)
-
-    def _resample(self, counts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """Draw bootstraps of the class counts of a cell, shape (bootstraps, classes)."""
-        seen = np.flatnonzero(counts)
-        drawn = np.zeros((self.num_bootstraps, len(counts)), np.int64)
-        total = counts.sum()
-        drawn[:, seen] = generator.multinomial(total, counts[seen] / total, self.num_bootstraps)
-        return drawn
 
     def __call__(self, reads: CellReads) -> list[CellRows]:
         """Estimate counts and make the rows of cells."""

@@ -140,7 +140,7 @@ def test_bootstraps_scatter_around_the_estimate_as_it_does_around_the_truth(
 def test_the_file_does_not_depend_on_processes_or_batches(
     simulated, transcripts: Transcripts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(isoform_simulator._ESTIMATES, "cpu", 2000)
+    monkeypatch.setattr(isoform_simulator, "_ESTIMATES", 2000)
     out = tmp_path / "cells.h5ad"
     simulate(out, transcripts, SimulationOptions(4, num_processes=2))
     one, other = anndata.read_h5ad(simulated[0]), anndata.read_h5ad(out)

@@ -71,7 +71,7 @@ def test_every_option(exvae: Callable, fasta: tuple[Path, Path], tmp_path: Path)
         *("isoforms", "simulate", out, "--cells", 6, "--bootstraps", 4, "--batches", 2),
         *("--expression", "symsim", "--tree", "((A:1,B:1):2,'C d':3);", "--capture", 1),
         *("--depth", 900, "--switching", 1, "--usage-noise", 0.1, "--layers", 1),
-        *("--transcripts", fasta[0], "--t2g", fasta[1], "--processes", 2, "--device", "cpu"),
+        *("--transcripts", fasta[0], "--t2g", fasta[1], "--processes", 2),
         *("--fragment-mean", 180, "--fragment-sd", 20, "--read-length", 50, "--seed", 3),
     )
     assert result.status == 0

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 
-from exvae.data.simulators.kallisto import expectation_maximisation
+from exvae.data.reads import estimation
 from exvae.data.simulators.kallisto.equivalence_classes import EquivalenceClasses
-from exvae.data.simulators.kallisto.expectation_maximisation import estimate_counts
 
 
 def classes_of(sets: list[list[int]], effective_lengths: np.ndarray) -> EquivalenceClasses:
@@ -63,7 +61,7 @@ def by_the_rules(classes: EquivalenceClasses, counts: np.ndarray) -> tuple[np.nd
 def test_kallistos_rules_to_the_last_round(seed: int) -> None:
     classes, counts = draw_problem(seed)
     expected, rounds = by_the_rules(classes, counts)
-    found = estimate_counts(classes, counts[np.newaxis])
+    found = classes.estimate(counts[np.newaxis])
     assert found.rounds.tolist() == [rounds]
     np.testing.assert_allclose(found.counts[0], expected, rtol=1e-9, atol=1e-12)
     np.testing.assert_array_equal(found.counts[0] == 0, expected == 0)
@@ -76,17 +74,17 @@ def test_problems_of_a_batch_do_not_influence_each_other() -> None:
     problems = generator.multinomial(counts.sum(), counts / counts.sum(), 40)
     problems[7] = 0
     problems[8, 12:] = 0
-    together = estimate_counts(classes, problems)
+    together = classes.estimate(problems)
     assert len(set(together.rounds.tolist())) > 10  # they end one after another
     for number, problem in enumerate(problems):
-        alone = estimate_counts(classes, problem[np.newaxis])
+        alone = classes.estimate(problem[np.newaxis])
         assert alone.rounds[0] == together.rounds[number]
         np.testing.assert_allclose(alone.counts[0], together.counts[number], rtol=1e-9, atol=1e-12)
 
 
 def test_reads_that_fit_one_isoform_need_no_estimate() -> None:
     classes = classes_of([[0, 1]], np.array([500.0, 800.0, 900.0]))
-    found = estimate_counts(classes, np.array([[3, 0, 5, 0], [0, 0, 0, 0]]))
+    found = classes.estimate(np.array([[3, 0, 5, 0], [0, 0, 0, 0]]))
     np.testing.assert_array_equal(found.counts, [[3, 0, 5], [0, 0, 0]])
     assert found.rounds.tolist() == [52, 52]
     # The same as where all classes are looked at.
@@ -96,13 +94,13 @@ def test_reads_that_fit_one_isoform_need_no_estimate() -> None:
 def test_isoforms_that_cannot_be_told_apart() -> None:
     # Of the same length they share alike; otherwise the shorter explains the reads better.
     classes = classes_of([[0, 1], [2, 3]], np.array([700.0, 700.0, 700.0, 1400.0]))
-    found = estimate_counts(classes, np.array([[0, 0, 0, 0, 8, 8]]))
+    found = classes.estimate(np.array([[0, 0, 0, 0, 8, 8]]))
     np.testing.assert_allclose(found.counts, [[4.0, 4.0, 8.0, 0.0]])
 
 
 def test_an_isoform_without_reads_of_its_own_goes_to_zero() -> None:
     classes = classes_of([[0, 1]], np.array([1000.0, 1000.0]))
-    found = estimate_counts(classes, np.array([[50, 0, 10]]))
+    found = classes.estimate(np.array([[50, 0, 10]]))
     assert found.counts.tolist() == [[60.0, 0.0]]
 
 
@@ -117,7 +115,7 @@ def test_near_the_maximum_of_the_likelihood() -> None:
         return -counts @ np.log(weights @ shares)
 
     best = minimize(loss, np.zeros(12), method="L-BFGS-B", options={"maxiter": 1000})
-    found = estimate_counts(classes, counts[np.newaxis]).counts[0]
+    found = classes.estimate(counts[np.newaxis]).counts[0]
     assert loss(np.log(found)) - best.fun < 1e-3 * counts.sum() ** 0.5
     optimum = np.exp(best.x - np.logaddexp.reduce(best.x)) * counts.sum()
     np.testing.assert_allclose(found, optimum, rtol=0.05)
@@ -125,23 +123,14 @@ def test_near_the_maximum_of_the_likelihood() -> None:
 
 def test_iteration_that_is_cut_off_sets_nothing_to_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     classes, counts = draw_problem(4)
-    settled = estimate_counts(classes, counts[np.newaxis])
-    monkeypatch.setattr(expectation_maximisation, "_MOST_ROUNDS", settled.rounds[0])
-    cut_off = estimate_counts(classes, counts[np.newaxis])
+    settled = classes.estimate(counts[np.newaxis])
+    monkeypatch.setattr(estimation, "_MOST_ROUNDS", settled.rounds[0])
+    cut_off = classes.estimate(counts[np.newaxis])
     assert cut_off.rounds.tolist() == settled.rounds.tolist()
     np.testing.assert_allclose(cut_off.counts, settled.counts, rtol=0.02, atol=0.01)
-    monkeypatch.setattr(expectation_maximisation, "_MOST_ROUNDS", 60)
-    cut_off = estimate_counts(classes, counts[np.newaxis])
+    monkeypatch.setattr(estimation, "_MOST_ROUNDS", 60)
+    cut_off = classes.estimate(counts[np.newaxis])
     assert cut_off.rounds.tolist() == [60]
     gone = settled.counts == 0
     assert (cut_off.counts[gone] > 0).any()
     assert cut_off.counts.sum() == pytest.approx(counts.sum())
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cuda() -> None:
-    classes, counts = draw_problem(2)
-    problems = np.random.default_rng(1).multinomial(counts.sum(), counts / counts.sum(), 40)
-    one, other = (estimate_counts(classes, problems, device) for device in ("cpu", "cuda"))
-    np.testing.assert_array_equal(one.rounds, other.rounds)
-    np.testing.assert_allclose(one.counts, other.counts, rtol=1e-9, atol=1e-12)

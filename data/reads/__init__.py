@@ -1,0 +1,1 @@
+"""Reads of cells by the classes of isoforms that they fit."""

@@ -1,0 +1,204 @@
+"""Class counts of reads to one ``.h5ad``, with estimates and bootstraps made from them."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ..compiled_loops import spread
+from ..errors import DataError
+from ..files import require_h5ad, written_atomically
+from ..h5ad.writing import H5adRows
+from ..progress import with_progress
+from ..quantified.annotations import read_cell_table
+from ..quantified.cell_rows import CellRows, cell_rows
+from ..quantified.importing import (
+    OBS_COLUMNS,
+    ImportSummary,
+    KnownOfCells,
+    summarise,
+    transcript_table,
+)
+from ..quantified.quantifications import LEAVE_OUT, Quantification
+from ..quantified.sheets import listed_or_found
+from .bustools import read_bustools
+from .classes import ReadClasses
+from .estimation import estimate_counts, resample
+from .salmon_classes import read_salmon_classes
+
+# Cells whose estimates wait in memory.
+_AHEAD = 16
+
+
+class ReadOptions(NamedTuple):
+    """Options of an import of class counts.
+
+    Attributes
+    ----------
+    num_bootstraps
+        Number of bootstraps to draw for each cell.
+    num_layers
+        Largest number of bootstraps to keep as layers; None keeps all.
+    max_members
+        Classes of more isoforms are left out; None leaves out those of all isoforms alone.
+    seed
+        Seed of the bootstraps; those of a cell depend on its place among all.
+    skip_bad
+        Whether to go on without cells that have no reads.
+    lengths
+        File of the lengths of isoforms, see :func:`~.bustools.read_bustools`.
+    sheet, obs_key, only_listed
+        As in :class:`~exvae.data.quantified.importing.ImportOptions`.
+    """
+
+    num_bootstraps: int = 20
+    num_layers: int | None = None
+    max_members: int | None = None
+    seed: int = 0
+    skip_bad: bool = False
+    lengths: Path | None = None
+    sheet: Path | None = None
+    obs_key: str | None = None
+    only_listed: bool = False
+
+
+def import_reads(
+    directories: Sequence[str | os.PathLike[str]],
+    out: Path,
+    t2g: Path | None = None,
+    obs: Path | None = None,
+    options: ReadOptions | None = None,
+) -> ImportSummary:
+    """Import the reads of cells by the classes of isoforms that they fit.
+
+    The file has estimates and bootstraps as kallisto makes them, and ``obsm["reads"]``, the counts
+    of classes, with their isoforms in ``uns["reads"]``, see :meth:`~.classes.ReadClasses.stored`.
+
+    Parameters
+    ----------
+    directories
+        A folder that kallisto bus and bustools wrote, or folders with cells of salmon.
+    out
+        The ``.h5ad`` to write; it appears when it is complete.
+    t2g, obs
+        Tables as for :func:`~exvae.data.quantified.importing.import_cells`.
+    options
+        Options.
+
+    Raises
+    ------
+    DataError
+        If anything is wrong with the input; nothing is written then.
+    """
+    options = options or ReadOptions()
+    require_h5ad(out)
+    classes, notes = _read(directories, options)
+    classes, class_notes = _with_informative(classes, options.max_members)
+    classes, cell_notes = _with_reads(classes, options.skip_bad)
+    table, table_notes = pd.DataFrame(index=pd.Index(classes.cells)), ()
+    if obs is not None:
+        reserved = (*OBS_COLUMNS, "_index")
+        table, table_notes = read_cell_table(
+            obs, list(classes.cells), reserved, options.obs_key, options.only_listed
+        )
+        kept = pd.Index(classes.cells).get_indexer(table.index)
+        classes = classes.of_cells(kept)
+    names = np.char.encode(classes.isoforms, "utf-8")
+    var, gene_notes = transcript_table(names, classes.lengths, t2g)
+    known = KnownOfCells(len(names))
+    with written_atomically(out) as path, H5adRows(path, len(var)) as file:
+        rows = with_progress(_rows(classes, names, options), len(classes.cells), "import")
+        for cell, row in zip(classes.cells, rows, strict=True):
+            known.add(cell, row)
+            file.append(*row.matrices())
+        var["effective_length"] = known.effective_lengths / len(classes.cells)
+        table = pd.concat([known.columns(), table.loc[known.names]], axis=1)
+        uns = {"exvae_import": _provenance(t2g, options), "reads": classes.stored()}
+        file.finish(table, var, uns, {"reads": classes.counts})
+    notes = (*notes, *class_notes, *cell_notes, *table_notes, *gene_notes, *known.notes())
+    return summarise(table, var, options.num_layers, notes, 0)
+
+
+def _read(
+    directories: Sequence[str | os.PathLike[str]], options: ReadOptions
+) -> tuple[ReadClasses, tuple[str, ...]]:
+    """Read class counts of bustools' folder, or of salmon's."""
+    folders = list(map(Path, directories))
+    if len(folders) == 1 and options.sheet is None and any(folders[0].rglob("transcripts.txt*")):
+        return read_bustools(folders[0], options.lengths)
+    found = listed_or_found(directories, options.sheet)
+    classes, notes = read_salmon_classes(found.cells)
+    return classes, (*found.notes, *notes)
+
+
+def _with_informative(
+    classes: ReadClasses, max_members: int | None
+) -> tuple[ReadClasses, tuple[str, ...]]:
+    """Leave out classes that tell nothing, or of too many isoforms."""
+    reads = np.asarray(classes.counts.sum(0)).ravel()
+    most = max(1, len(classes.isoforms) - 1 if max_members is None else max_members)
+    small = classes.num_members <= most
+    lost = reads[~small].sum()
+    notes = ()
+    if lost:
+        notes = (
+            f"{lost / reads.sum():.2%} of the reads fit more than {most} isoforms and are left out",
+        )
+    return classes.kept(np.flatnonzero(small & (reads > 0))), notes
+
+
+def _with_reads(classes: ReadClasses, skip_bad: bool) -> tuple[ReadClasses, tuple[str, ...]]:
+    """Leave out cells without reads, or raise a DataError about them."""
+    reads = np.asarray(classes.counts.sum(1)).ravel()
+    empty = classes.cells[reads == 0]
+    if not len(empty):
+        return classes, ()
+    told = f"{len(empty)} of {len(reads)} cells have no reads, the first is {empty[0]}"
+    if not skip_bad or len(empty) == len(reads):
+        raise DataError(f"{told}; {LEAVE_OUT}")
+    return classes.of_cells(np.flatnonzero(reads)), (f"{told}; they are left out",)
+
+
+def _rows(classes: ReadClasses, names: np.ndarray, options: ReadOptions) -> Iterator[CellRows]:
+    """Estimate counts of cells and of their bootstraps, in torch's number of threads."""
+    for start in range(0, len(classes.cells), _AHEAD):
+        waiting = range(start, min(start + _AHEAD, len(classes.cells)))
+
+        def rows_of(own: slice, waiting: range = waiting) -> CellRows:
+            estimates = _estimates(classes, waiting[own.start], options)
+            own_lengths = (classes.lengths, classes.effective_lengths)
+            cell = Quantification(
+                names, *own_lengths, estimates[0], estimates[1:], "exvae", version("exvae")
+            )
+            return cell_rows(cell, options.num_layers)
+
+        yield from spread(rows_of, len(waiting), 1)
+
+
+def _estimates(classes: ReadClasses, place: int, options: ReadOptions) -> np.ndarray:
+    """Estimate the counts of a cell and of its bootstraps, shape (1 + bootstraps, isoforms)."""
+    reads, starts, members, weights = classes.of_cell(place)
+    # A cell has the same bootstraps wherever it stands.
+    generator = np.random.default_rng([options.seed, zlib.crc32(classes.cells[place].encode())])
+    problems = np.stack([reads, *resample(reads, options.num_bootstraps, generator)])
+    counts, _ = estimate_counts(starts, members, weights, problems, len(classes.isoforms))
+    return counts.astype(np.float32)
+
+
+def _provenance(t2g: Path | None, options: ReadOptions) -> dict[str, object]:
+    """Describe the import, without the options not given: h5ad has no None."""
+    values = {
+        "exvae_version": version("exvae"),
+        "t2g": None if t2g is None else t2g.name,
+        "bootstraps": options.num_bootstraps,
+        "seed": options.seed,
+        "max_members": options.max_members,
+    }
+    return {name: value for name, value in values.items() if value is not None}
