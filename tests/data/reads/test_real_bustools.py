@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
 from pathlib import Path
 
 import anndata
@@ -13,23 +11,10 @@ import pytest
 from exvae.data.quantified.importing import import_cells
 from exvae.data.reads.importing import import_reads
 from exvae.data.simulators.gene_structures import draw_transcripts
-from exvae.data.simulators.kallisto.equivalence_classes import FragmentModel
 
-from ..simulators.kallisto.sequencing import draw_reads, write_fastq
+from ..real_programs import of_kb_python, run, sequence_cell, write_transcripts
 
 CELLS = ("first", "second", "third")
-
-
-def programs() -> tuple[str, str]:
-    """Places of kallisto and bustools; skips where kb-python is not installed."""
-    package = importlib.util.find_spec("kb_python")
-    if package is None:
-        pytest.skip("needs kb-python")
-    folder = Path(package.origin).parent / "bins" / "linux"
-    paths = [folder / name / name for name in ("kallisto", "bustools")]
-    for path in paths:
-        path.chmod(0o755)
-    return str(paths[0]), str(paths[1])
 
 
 def recipe() -> list[str]:
@@ -45,24 +30,15 @@ def recipe() -> list[str]:
 @pytest.mark.peers
 def test_the_recipe_of_the_guide(tmp_path: Path) -> None:
     """The commands of docs/isoforms.md; quant-tcc makes bootstraps of the same reads."""
-    kallisto, bustools = programs()
+    programs = {name: of_kb_python(name) for name in ("kallisto", "bustools")}
     generator = np.random.default_rng(0)
     transcripts = draw_transcripts(200, generator)
-    names = transcripts.names.tolist()
-    records = zip(names, transcripts.sequences, strict=True)
-    fasta, t2g = tmp_path / "transcripts.fa", tmp_path / "t2g.tsv"
-    fasta.write_bytes(b"".join(b">%s\n%s\n" % (name.encode(), text) for name, text in records))
-    pairs = zip(names, transcripts.genes, strict=True)
-    t2g.write_text("".join(f"{name}\t{gene}\n" for name, gene in pairs))
-    batch = []
+    write_transcripts(tmp_path, transcripts)
+    batch = ""
     for cell in CELLS:
-        counts = generator.poisson(generator.lognormal(1.5, 1.5, len(names)))
-        reads = list(draw_reads(transcripts.sequences, counts, FragmentModel(), generator))
-        folder = tmp_path / cell
-        folder.mkdir()
-        places = write_fastq([reads[i] for i in generator.permutation(len(reads))], folder)
-        batch.append("\t".join([cell, *map(str, places)]))
-    (tmp_path / "batch.tsv").write_text("".join(f"{line}\n" for line in batch))
+        (one, two), _ = sequence_cell(tmp_path / cell, transcripts, generator)
+        batch += f"{cell}\t{one}\t{two}\n"
+    (tmp_path / "batch.tsv").write_text(batch)
     (tmp_path / "bus" / "counts").mkdir(parents=True)
     quantify = (
         "kallisto quant-tcc -o bus/q -i transcripts.idx -e bus/counts/tcc.ec.txt -f bus/flens.txt "
@@ -70,8 +46,8 @@ def test_the_recipe_of_the_guide(tmp_path: Path) -> None:
     )
     for command in [*recipe(), quantify]:
         program, *arguments = command.split()
-        call = [{"kallisto": kallisto, "bustools": bustools}[program], *arguments]
-        subprocess.run(call, cwd=tmp_path, check=True, capture_output=True)
+        run(tmp_path, programs[program], *arguments)
+    t2g = tmp_path / "t2g.tsv"
     summary = import_reads([tmp_path / "bus"], tmp_path / "reads.h5ad", t2g)
     assert summary.cells == len(CELLS)
     import_cells([tmp_path / "bus" / "q"], tmp_path / "quantified.h5ad", t2g)
