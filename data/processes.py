@@ -61,7 +61,8 @@ def map_in_order(
         # all, as in a script that is not guarded, Python waits for it forever.
         place = Path(folder) / "function"
         place.write_bytes(pickle.dumps(function))
-        executor = ProcessPoolExecutor(num_processes, get_context("spawn"), _set_up, (place,))
+        with _signals_held():
+            executor = ProcessPoolExecutor(num_processes, get_context("spawn"), _set_up, (place,))
         try:
             yield from _map(executor, tasks, 2 * num_processes)
         except BrokenProcessPool as error:
@@ -77,7 +78,7 @@ def _map(executor: ProcessPoolExecutor, tasks: Iterable[Task], ahead: int) -> It
     """Yield results in order, with enough tasks ahead to keep all processes busy."""
     waiting: deque[Future[Any]] = deque()
     for task in tasks:
-        with _signals_held():  # until a process that starts can tell what they mean
+        with _signals_held():
             waiting.append(executor.submit(_run, task))
         if len(waiting) > ahead:
             yield waiting.popleft().result()

@@ -52,15 +52,17 @@ def raise_if_stopped() -> None:
         raise Stopped(_received)
 
 
-def note(number: int) -> None:
-    """Remember a signal."""
-    global _received
-    _received = number
-
-
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Let signals raise :class:`Stopped`; a signal that the parent ignores stays ignored."""
+    """Let signals raise :class:`Stopped`, at the latest at the end of the block.
+
+    A signal that the parent process ignores, as ``nohup`` does, stays ignored.
+
+    Raises
+    ------
+    Stopped
+        If a signal was received.
+    """
     global _received
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread receives signals
@@ -72,6 +74,10 @@ def stoppable() -> Iterator[None]:
             signal.signal(number, _raise)
     try:
         yield
+        raise_if_stopped()
+    except (Exception, KeyboardInterrupt):
+        raise_if_stopped()  # whatever a library made of it
+        raise
     finally:
         _received = None
         for number, handler in before.items():
@@ -79,9 +85,9 @@ def stoppable() -> Iterator[None]:
 
 
 def _raise(number: int, _: object) -> None:
-    global _until
+    global _received, _until
     if _received is not None and time.monotonic() < _until:
         return
-    note(number)
+    _received = number
     _until = time.monotonic() + _PATIENCE
     raise Stopped(number)

@@ -177,7 +177,7 @@ class Trainer:
         Raises
         ------
         TrainingInterrupted
-            After Ctrl-C; the checkpoint is written first.
+            After Ctrl-C or another signal; the checkpoint is written first.
         LossNotFinite
             If the loss becomes NaN or infinite.
         """
@@ -196,6 +196,8 @@ class Trainer:
                 with self._progress_bar() as bar:
                     while self.epoch < self.config.epochs and not self.ended:
                         self._train_epoch(interrupted, bar)
+                if interrupted():
+                    raise TrainingInterrupted(self._where(), interrupted())
             finally:
                 # Parameters in Pyro's store are lost with its scope.
                 self.last_state = self.state() if self.folder is None else None
@@ -245,7 +247,7 @@ class Trainer:
             self.config.epochs * size, "training", self.data.unit, done=done, shown=self.progress
         )
 
-    def _train_epoch(self, interrupted: Callable[[], bool], bar: tqdm) -> None:
+    def _train_epoch(self, interrupted: Callable[[], int], bar: tqdm) -> None:
         size, batch_size = len(self.data), self.config.batch_size
         order = np.random.default_rng((self.config.seed, self.epoch)).permutation(size)
         bar.set_description(f"epoch {self.epoch + 1}/{self.config.epochs}", refresh=False)
@@ -265,7 +267,7 @@ class Trainer:
             if interrupted():
                 self.seconds += time.perf_counter() - started
                 self.save()
-                raise TrainingInterrupted(self._where(math.ceil(size / batch_size)))
+                raise TrainingInterrupted(self._where(), interrupted())
         elapsed = time.perf_counter() - started
         self.seconds += elapsed
         self._finish_epoch(elapsed)
@@ -288,9 +290,12 @@ class Trainer:
             ) from None
         return loss
 
-    def _where(self, num_batches: int) -> str:
+    def _where(self) -> str:
         """Describe the progress of an interrupted training."""
+        num_batches = math.ceil(len(self.data) / self.config.batch_size)
         place = f"epoch {self.epoch + 1}, batch {self.batches_done} of {num_batches}"
+        if self.epoch == self.config.epochs:
+            place = "the last epoch"
         if self.folder is None:
             return f"interrupted in {place}"
         return (
