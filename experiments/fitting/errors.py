@@ -27,7 +27,7 @@ class TrainingInterrupted(Exception):
 
 
 class LossNotFinite(RuntimeError):
-    """The loss is NaN or infinite; the checkpoint before it is kept."""
+    """The loss or a parameter is NaN or infinite; the checkpoint before it is kept."""
 
 
 class ArgumentError(DataError):
