@@ -73,10 +73,12 @@ def _restore(trainer: Trainer, state: dict[str, Any]) -> None:
     with torch.no_grad():
         for name, own in loose_parameters(trainer).items():
             own.copy_(state["param_store"][name])
+    renamed = _renamed(trainer, state["optimizer"], to_disk=False)
+    _check_optimizer(renamed)
     trainer.loaded_optimizer = state["optimizer"]
     # An optimiser takes its state when it is made, at the next step.
     trainer.optimizer.optim_objs.clear()
-    trainer.optimizer.set_state(_renamed(trainer, state["optimizer"], to_disk=False))
+    trainer.optimizer.set_state(renamed)
     torch.set_rng_state(state["random"]["cpu"])
     if "cuda" in state["random"] and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["random"]["cuda"])
@@ -87,6 +89,15 @@ def _restore(trainer: Trainer, state: dict[str, Any]) -> None:
         rows = read_metrics(trainer.folder).to_dict("records")
     # An epoch whose row was written but whose checkpoint was not will be trained again.
     trainer.metrics = [row for row in rows if row["epoch"] <= trainer.epoch]
+
+
+def _check_optimizer(states: dict[str, Any]) -> None:
+    """Raise a ValueError unless states are of optimisers of the parameters."""
+    for name, own in states.items():
+        if name not in pyro.get_param_store():
+            raise ValueError(f"it optimises {name}, which is no parameter")
+        if not isinstance(own["state"], dict) or not isinstance(own["param_groups"], list):
+            raise ValueError(f"the optimiser of {name} has no state")
 
 
 def loose_parameters(trainer: Trainer) -> dict[str, Tensor]:
