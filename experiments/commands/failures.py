@@ -22,6 +22,7 @@ _SURROUNDINGS = {
 _OF_MEMORY = (
     *("allocate memory", "bad_alloc", "bad alloc", "memory allocation failed"),
     *("failed to map segment", "start new thread"),
+    "returned null without setting an exception",
 )
 
 
@@ -70,6 +71,6 @@ def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return True
     told = str(error).lower()
-    return isinstance(error, RuntimeError | ImportError | OSError) and any(
+    return isinstance(error, RuntimeError | ImportError | OSError | SystemError) and any(
         part in told for part in _OF_MEMORY
     )

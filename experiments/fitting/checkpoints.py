@@ -41,7 +41,7 @@ def write_checkpoint(folder: Path, state: Mapping[str, Any]) -> None:
     """
     import torch
 
-    whole = {**state, _DIGEST: _digest(state)}
+    whole = {**state, _DIGEST: digest_of(state)}
     with written_atomically(folder / CHECKPOINT) as temporary, SteadyFile(temporary) as file:
         torch.save(whole, file)
 
@@ -63,7 +63,7 @@ def read_checkpoint(folder: Path, device: torch.device | str = "cpu") -> dict[st
         if not isinstance(state, dict):
             raise ValueError("it holds no dictionary")
         saved = state.pop(_DIGEST, None)
-        if saved != _digest(state):
+        if saved != digest_of(state):
             raise ValueError("its digest is another: a bit has changed")
     except MemoryError:
         raise
@@ -84,7 +84,7 @@ def _check_archive(path: Path) -> None:
         raise ValueError("its parts are larger than the file")
 
 
-def _digest(state: Mapping[str, Any]) -> str:
+def digest_of(state: Mapping[str, Any]) -> str:
     """SHA-256 of everything in a state."""
     digest = hashlib.sha256()
     for number, part in enumerate(_parts(state)):
@@ -107,7 +107,8 @@ def _parts(value: Any) -> Iterator[bytes]:
             yield value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
     elif isinstance(value, Mapping):
         yield f"dict {len(value)}".encode()
-        for name, own in value.items():
+        # In one order, as optimisers give their parameters in any.
+        for name, own in sorted(value.items(), key=lambda item: repr(item[0])):
             yield repr(name).encode()
             yield from _parts(own)
     elif isinstance(value, list | tuple):

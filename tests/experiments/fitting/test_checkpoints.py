@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from exvae.data.errors import DataError
-from exvae.experiments.fitting import checkpoints
 from exvae.experiments.fitting.checkpoints import (
     CHECKPOINT,
+    digest_of,
     read_checkpoint,
     size_bounded,
     write_checkpoint,
@@ -100,7 +100,7 @@ class Touches:
 
 
 def with_digest(state: dict) -> dict:
-    return {**state, "digest": checkpoints._digest(state)}
+    return {**state, "digest": digest_of(state)}
 
 
 def save_code(path: Path) -> None:
