@@ -54,7 +54,10 @@ def cells_of(expected: np.ndarray, num_bootstraps: int = 4, seed: int = 0) -> An
     num_cells, num_isoforms = estimates.shape
     return AnnData(
         csr_matrix(estimates),
-        obs=pd.DataFrame(index=[f"cell{n}" for n in range(num_cells)]),
+        # A bootstrap of a shallow cell may have no reads.
+        obs=pd.DataFrame(
+            {"n_bootstraps": num_bootstraps}, index=[f"cell{n}" for n in range(num_cells)]
+        ),
         var=pd.DataFrame(
             {"gene": [f"gene{n // 2}" for n in range(num_isoforms)]},
             index=[f"isoform{n}" for n in range(num_isoforms)],

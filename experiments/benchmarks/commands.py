@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+# Seconds after which a command is said to hang.
+_PATIENCE = 120.0
 # What a library or the interpreter prints that should have been one line.
 _NOISE = re.compile(r"Traceback|Exception|HDF5-DIAG|terminate called|Error\b|Aborted|core dumped")
 
@@ -89,9 +91,14 @@ class Command:
         os.kill(self.number, number)
 
     def wait(self) -> Ended:
-        """Wait for the end."""
-        _, status = os.waitpid(self.number, 0)
-        seconds = time.perf_counter() - self.started
+        """Wait for the end; what hangs is killed."""
+        ended, status = 0, 0
+        while not ended:
+            time.sleep(0.005)
+            ended, status = os.waitpid(self.number, os.WNOHANG)
+            seconds = time.perf_counter() - self.started
+            if not ended and seconds > _PATIENCE:
+                self.send(signal.SIGKILL)
         lines = re.split("[\r\n]", self.log.read_text(errors="replace"))
         told = [line for line in lines if line.startswith("exvae:")]
         noise = [line for line in lines if _NOISE.search(line) and line not in told]
