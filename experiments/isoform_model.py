@@ -227,9 +227,9 @@ class IsoformModel(ExpressionMethods, GroupMethods):
             If the folder holds a fit already, or cannot be written.
         """
         fit, folder = self._trained(), Path(folder)
-        fits.begin(folder, fit.config, fit.vocabularies, resume=False)
-        fits.write_metrics(folder, self._metrics)
-        fits.write_checkpoint(folder, self._state)
+        with fits.begun(folder, fit.config, fit.vocabularies, resume=False):
+            fits.write_metrics(folder, self._metrics)
+            fits.write_checkpoint(folder, self._state)
 
     @classmethod
     def load(
@@ -238,6 +238,7 @@ class IsoformModel(ExpressionMethods, GroupMethods):
         adata: AnnData | str | Path | None = None,
         *,
         device: str = "auto",
+        trust: bool = False,
     ) -> IsoformModel:
         """Load a model that :meth:`save` or ``exvae isoforms fit`` wrote.
 
@@ -249,6 +250,8 @@ class IsoformModel(ExpressionMethods, GroupMethods):
             Cells that methods take by default.
         device
             ``auto`` (CUDA if there is one), ``cpu`` or ``cuda``.
+        trust
+            Whether classes that are not of this package, and that the fit names, may run.
 
         Raises
         ------
@@ -257,7 +260,7 @@ class IsoformModel(ExpressionMethods, GroupMethods):
         """
         model = cls.__new__(cls)
         folder = Path(folder)
-        model._fit = fitting.load(folder, device)
+        model._fit = fitting.load(folder, device, trust=trust)
         model._config = fits.config_of(IsoformConfig, folder, model._fit.config)
         model._batch_key = model._fit.batch_key
         model._state = fits.read_checkpoint(folder)

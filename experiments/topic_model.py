@@ -273,10 +273,11 @@ class TopicModel(TopicResults):
         'FIT'
         """
         folder = Path(folder)
-        fits.begin(folder, self.fitted.config, fitting.vocabularies(self.fitted), resume=False)
-        if self._rows:
-            fits.write_metrics(folder, self._rows)
-        fits.write_checkpoint(folder, self._current_state())
+        words = fitting.vocabularies(self.fitted)
+        with fits.begun(folder, self.fitted.config, words, resume=False):
+            if self._rows:
+                fits.write_metrics(folder, self._rows)
+            fits.write_checkpoint(folder, self._current_state())
         return folder
 
     @classmethod
@@ -286,6 +287,7 @@ class TopicModel(TopicResults):
         corpus: Documents | None = None,
         *,
         device: str = "auto",
+        trust: bool = False,
     ) -> TopicModel:
         """Load a fit of :meth:`save` or ``exvae lda fit``.
 
@@ -297,6 +299,8 @@ class TopicModel(TopicResults):
             Its documents, for methods that need them.
         device
             ``auto`` (CUDA where there is one), ``cpu`` or ``cuda``.
+        trust
+            Whether classes that are not of this package, and that the fit names, may run.
 
         Examples
         --------
@@ -304,7 +308,7 @@ class TopicModel(TopicResults):
         TopicModel of 2 topics: 0 documents, a vocabulary of 20, trained for 10 epochs
         """
         folder = Path(folder)
-        fit = fitting.load(folder, device)
+        fit = fitting.load(folder, device, trust=trust)
         model = cls(None)
         model.config = fits.config_of(fitting.LDAConfig, folder, fit.config)
         model._fit, model._state = fit, fits.read_checkpoint(folder)

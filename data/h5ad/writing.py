@@ -18,6 +18,7 @@ from anndata.io import write_elem
 
 from ..quantified.cell_rows import SparseRow
 from .growing import encode
+from .new_files import NewFile
 
 # Values in a chunk of a file, and bytes of rows that wait to be written. Rows of some hundred
 # matrices must not take much memory, so both are small.
@@ -41,7 +42,7 @@ class H5adRows:
 
     def __init__(self, path: Path, num_columns: int) -> None:
         # A chunk of each dataset waits in the cache until it is full.
-        self._file = h5py.File(path, "w", rdcc_nbytes=2 * _CHUNK * 4, rdcc_nslots=11)
+        self._file = NewFile(path, rdcc_nbytes=2 * _CHUNK * 4, rdcc_nslots=11)
         self._num_columns = num_columns
         self._num_rows = 0
         self._waiting = 0
@@ -112,6 +113,7 @@ class H5adRows:
     def _flush(self) -> None:
         for matrix in (*self._sparse.values(), *self._dense.values()):
             matrix.flush()
+        self._file.check()
         self._waiting = 0
 
 

@@ -20,7 +20,8 @@ from anndata.io import read_elem, write_elem
 from scipy.sparse import csr_matrix
 
 from ..errors import DataError
-from ..files import require_h5ad, written_atomically
+from ..files import require_h5ad, unchanged, written_atomically
+from ..h5ad.new_files import NewFile
 from ..h5ad.reading import CellFile, dense_rows, open_cells
 from ..h5ad.writing import H5adRows
 from ..progress import with_progress
@@ -77,7 +78,11 @@ def filter_isoforms(
     require_h5ad(out)
     if out.resolve() == source.resolve():
         raise DataError(f"{out}: is the file that is read; choose another place")
-    with open_cells(source) as file:
+    with (
+        open_cells(source) as file,
+        written_atomically(out) as temporary,
+        unchanged([source]),
+    ):
         num_cells, num_isoforms = file.shape
         if min_cells > num_cells:
             raise file.error(f"has {num_cells} cells, min_cells is {min_cells}; give fewer")
@@ -96,14 +101,13 @@ def filter_isoforms(
         )
         about = {"min_cells": min_cells, "min_reads": min_reads, **summary._asdict()}
         del about["cells"], about["isoforms"]
-        with written_atomically(out) as temporary:
-            with H5adRows(temporary, summary.isoforms) as rows:
-                for own in with_progress(_kept_rows(file, kept), num_cells, "filter"):
-                    rows.append(*own)
-                uns = {**(file.element("uns") if "uns" in file.file else {}), "exvae_filter": about}
-                rows.finish(file.obs, _rows_of(file.var, kept), uns)
-            with h5py.File(temporary, "a") as new:
-                _copy_others(file.file, new, kept)
+        with H5adRows(temporary, summary.isoforms) as rows:
+            for own in with_progress(_kept_rows(file, kept), num_cells, "filter"):
+                rows.append(*own)
+            uns = {**(file.element("uns") if "uns" in file.file else {}), "exvae_filter": about}
+            rows.finish(file.obs, _rows_of(file.var, kept), uns)
+        with NewFile(temporary, "r+") as new:
+            _copy_others(file.file, new, kept)
     return summary
 
 

@@ -13,7 +13,7 @@ from ...data.errors import DataError
 from ...data.files import reading
 from ..isoforms import settings
 from .isoforms import Samples
-from .options import CellsFile, Device, Fit, Json, Seed
+from .options import CellsFile, Device, Fit, Json, Seed, Trust
 from .reports import report, tell
 
 
@@ -82,6 +82,7 @@ def export(
     samples: Samples = settings.POSTERIOR_SAMPLES,
     seed: Seed = 0,
     device: Device = "auto",
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Export cells with their states and expression for scanpy, or for R.
@@ -91,7 +92,7 @@ def export(
     from ..isoforms import exporting, fitting
     from ..isoforms.notes import notes_of_intervals
 
-    loaded = fitting.load(fit, device)
+    loaded = fitting.load(fit, device, trust=trust)
     written = exporting.export(
         loaded,
         cells,

@@ -23,6 +23,7 @@ from .options import (
     Resume,
     Seed,
     Set,
+    Trust,
     parse_settings,
 )
 from .reports import report, report_fit, tell
@@ -143,7 +144,7 @@ def _report_fit(
     metrics = fits.read_metrics(folder)
     pictures = [folder / "training.png", folder / "states.png"]
     save(draw_training(metrics), pictures[0])
-    loaded = fitting.load(folder, device)
+    loaded = fitting.load(folder, device, trust=True)
     everything = np.arange(cells.num_cells)
     states = inference.mean_states(loaded.guide, loaded.source(cells), everything)
     save(draw_states(states, groups).figure, pictures[1])
@@ -178,6 +179,7 @@ def evaluate(
     samples: Samples = settings.POSTERIOR_SAMPLES,
     seed: Seed = 0,
     device: Device = "auto",
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Measure loss and likelihood and, with a truth, accuracy and calibration.
@@ -189,7 +191,7 @@ def evaluate(
     from ...data.isoform_truth import read_truth
     from ..isoforms import evaluation, fitting
 
-    loaded = fitting.load(fit, device)
+    loaded = fitting.load(fit, device, trust=trust)
     data = read_cells(cells, loaded.batch_key)
     known = None if truth is None else read_truth(truth, data)
     measured = evaluation.evaluate(

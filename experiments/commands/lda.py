@@ -36,6 +36,7 @@ from .options import (
     Resume,
     Seed,
     Set,
+    Trust,
     parse_settings,
 )
 from .reports import report, report_fit
@@ -147,7 +148,7 @@ def fit(
     documents = read_corpus(corpus, text=text, label=label, id=id, tokens=tokens, **words)
     result = fitting.fit(documents, config, training, out, split=split, resume=resume)
     pictures = [out / "topics.png", out / "training.png"]
-    save(draw_topics(tables.top_words(fitting.load(out, device), 10)), pictures[0])
+    save(draw_topics(tables.top_words(fitting.load(out, device, trust=True), 10)), pictures[0])
     metrics = fits.read_metrics(out)
     save(draw_training(metrics), pictures[1])
     report_fit(out, asdict(result), metrics, pictures, as_json=json)
@@ -167,12 +168,13 @@ def evaluate(
     drop_unknown: DropUnknown = False,
     seed: Seed = 0,
     device: Device = "auto",
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Measure perplexity by document completion, and the loss per token in nats."""
     from ..lda import fitting
 
-    loaded = fitting.load(fit, device)
+    loaded = fitting.load(fit, device, trust=trust)
     documents = read_for(loaded, corpus, text, label, id, drop_unknown=drop_unknown)
     report(fitting.evaluate(loaded, documents, split=split, steps=refine, seed=seed), as_json=json)
 
@@ -196,13 +198,14 @@ def infer(
     drop_unknown: DropUnknown = False,
     seed: Seed = 0,
     device: Device = "auto",
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Write the posterior mean topic proportions of each document to a table."""
     from ..fitting import fits
     from ..lda import fitting, tables
 
-    loaded = fitting.load(fit, device)
+    loaded = fitting.load(fit, device, trust=trust)
     documents = read_for(loaded, corpus, text, label, id, drop_unknown=drop_unknown)
     table = tables.topic_table(loaded, documents, steps=refine)
     if uncertainty:
@@ -226,12 +229,13 @@ def topics(
             help="Weight of a word's probability against its lift; 1 lists the most probable.",
         ),
     ] = 0.6,
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """List the most relevant words of each topic, the most used topic first."""
     from ..lda import fitting, tables
 
-    words = tables.top_words(fitting.load(fit, "cpu"), top, relevance=relevance)
+    words = tables.top_words(fitting.load(fit, "cpu", trust=trust), top, relevance=relevance)
     listed = [
         {
             "topic": int(topic),

@@ -18,6 +18,8 @@ def existing_fit(folder: Path) -> Path:
     """Return a folder; DataError if it holds no fit."""
     if not (folder / "config.json").is_file():
         raise DataError(f"{folder}: is no fit (config.json cannot be read); give its folder")
+    if not (folder / "checkpoint.pt").is_file():
+        raise DataError(f"{folder}: is no fit (it has no checkpoint.pt yet); fit again")
     return folder
 
 
@@ -59,6 +61,12 @@ NewFit = Annotated[Path, typer.Option(metavar="FIT", help="Folder to write.")]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Device to compute on.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all random draws.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Resume from the checkpoint.")]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Run classes of other packages that the fit names, as module:Class."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Epochs = Annotated[int, typer.Option(min=1, help="Passes over the data.")]
 LearningRate = Annotated[float, typer.Option(min=0.0, help="Learning rate of Adam.")]

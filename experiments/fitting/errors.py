@@ -5,15 +5,29 @@ It imports no torch, so that the command line can import it fast.
 
 from __future__ import annotations
 
+import signal
+
 from ...data.errors import DataError
 
 
 class TrainingInterrupted(Exception):
-    """Ctrl-C was pressed; the state is saved."""
+    """A signal such as Ctrl-C came; the state is saved.
+
+    Parameters
+    ----------
+    message
+        Where training was interrupted.
+    number
+        Number of the signal.
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.number = number
 
 
 class LossNotFinite(RuntimeError):
-    """The loss is NaN or infinite; the checkpoint before it is kept."""
+    """The loss or a parameter is NaN or infinite; the checkpoint before it is kept."""
 
 
 class ArgumentError(DataError):

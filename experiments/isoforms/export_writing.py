@@ -14,6 +14,7 @@ import torch
 from ...data.cells import STATISTICS, Cells
 from ...data.errors import DataError
 from ...data.h5ad.growing import GrowingMatrix, SparseLayers, encode
+from ...data.h5ad.new_files import NewFile
 from ...data.h5ad.reading import DRAWS, CellFile
 from ...data.progress import progress_bar
 from ...models.base import require
@@ -202,7 +203,7 @@ class ExportWriter:
         options.code_of_batch(self._fit)
         _ = self.columns
 
-    def write(self, new: h5py.File) -> list[str]:
+    def write(self, new: NewFile) -> list[str]:
         """Write everything; return the names of the layers that were added."""
         self._write_tables(new)
         copies = {"X": GrowingMatrix(new, "X", self._file.shape[0])} | {
@@ -225,6 +226,7 @@ class ExportWriter:
             ):
                 layers.extend(*compact)
                 names = list(compact.values)
+            new.check()
         for matrix in (*copies.values(), layers):
             matrix.finish()
         _write(new, "obsm", "X_exvae", np.concatenate(states))

@@ -42,6 +42,7 @@ CLASSES = ("model", "guide", "pooling", "decoder")
 NEW_BATCHES = (None, "average")
 # Registered classes of each argument, and how many arguments they are given by position.
 _REGISTRIES = {"model": (MODELS, 2), "guide": (CELL_GUIDES, 1), "decoder": (DECODERS, 3)}
+_REGISTERED = {"model": MODELS, "guide": CELL_GUIDES, "pooling": POOLINGS, "decoder": DECODERS}
 
 
 @dataclass(frozen=True)
@@ -294,8 +295,8 @@ def fit(
     trainer, fitted = set_up(
         cells, config, training, folder, train_fraction=train_fraction, batch_key=batch_key
     )
-    fits.begin(folder, fitted.config, fitted.vocabularies, resume=resume)
-    return trainer.train(resume=resume)
+    with fits.begun(folder, fitted.config, fitted.vocabularies, resume=resume):
+        return trainer.train(resume=resume)
 
 
 def set_up(
@@ -376,19 +377,22 @@ def _describe(
     }
 
 
-def load(folder: Path, device: str = "auto") -> IsoformFit:
+def load(folder: Path, device: str = "auto", *, trust: bool = False) -> IsoformFit:
     """Load a fit into freshly built objects on any device.
+
+    With ``trust`` classes of other packages, which the fit names, may run.
 
     Raises
     ------
     DataError
-        If the folder holds no fit of an isoform model, or a damaged one.
+        If the folder holds no fit of an isoform model, or a damaged or untrusted one.
     """
     chosen = choose_device(device)
     config = fits.read_config(folder, "isoforms")
-    isoforms = fits.read_vocabulary(folder, fits.ISOFORMS)
-    genes = fits.read_vocabulary(folder, fits.GENES)
+    isoforms, genes = fits.read_columns(folder, fits.ISOFORMS, fits.GENES)
     num_batches = len(config["data"]["batch_names"])
-    model, guide = build(fits.config_of(IsoformConfig, folder, config), genes, num_batches)
+    classes = fits.config_of(IsoformConfig, folder, config)
+    with fits.building(folder, classes, _REGISTERED, trust=trust):
+        model, guide = build(classes, genes, num_batches)
     fits.load_modules(folder, chosen, {"model": model, "guide": guide})
     return IsoformFit(model, guide, isoforms, genes, config, chosen)

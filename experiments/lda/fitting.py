@@ -160,8 +160,8 @@ def fit(
     """
     fits.check_folder(folder, resume=resume)
     trainer, fitted = set_up(corpus, config, training, split=split, folder=folder)
-    fits.begin(folder, fitted.config, vocabularies(fitted), resume=resume)
-    return trainer.train(resume=resume)
+    with fits.begun(folder, fitted.config, vocabularies(fitted), resume=resume):
+        return trainer.train(resume=resume)
 
 
 def set_up(
@@ -268,20 +268,30 @@ def vocabularies(fit: LDAFit) -> dict[str, list[str]]:
     return {fits.VOCABULARY: fit.vocabulary.tolist()}
 
 
-def load(folder: Path, device: str = "auto") -> LDAFit:
+def load(folder: Path, device: str = "auto", *, trust: bool = False) -> LDAFit:
     """Load a fit into freshly built objects on any device.
+
+    With ``trust`` classes of other packages, which the fit names, may run.
 
     Raises
     ------
     DataError
-        If the folder holds no fit of a topic model, or a damaged one.
+        If the folder holds no fit of a topic model, or a damaged or untrusted one.
     """
     chosen = choose_device(device)
     config = fits.read_config(folder, "lda")
     vocabulary = np.array(fits.read_vocabulary(folder))
-    model, guide = build(fits.config_of(LDAConfig, folder, config), len(vocabulary))
+    chosen_classes = fits.config_of(LDAConfig, folder, config)
+    registered = {"guide": LDA_GUIDES, "pooling": POOLINGS}
+    with fits.building(folder, chosen_classes, registered, trust=trust):
+        model, guide = build(chosen_classes, len(vocabulary))
     fits.load_modules(folder, chosen, {"model": model, "guide": guide})
-    return LDAFit(guide, vocabulary, config, chosen)
+    fit = LDAFit(guide, vocabulary, config, chosen)
+    try:
+        _ = fit.tokenizer
+    except Exception as error:  # a pattern that is damaged may raise anything
+        raise DataError(f"{folder}: its tokenizer is damaged ({error}); fit again") from error
+    return fit
 
 
 def chosen_documents(fit: LDAFit, corpus: Corpus, split: str) -> Corpus:

@@ -1,0 +1,93 @@
+"""Signals that ask a command to stop: Ctrl-C, the end of a terminal, and ``kill``.
+
+Only the command line installs these handlers; other programs keep their own.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Windows has no hang-ups.
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+# Seconds after a signal in which further ones do not disturb the cleaning up.
+_PATIENCE = 2.0
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked this process to stop.
+
+    Parameters
+    ----------
+    number
+        Number of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+    def __str__(self) -> str:
+        return "interrupted" if self.number == signal.SIGINT else "stopped"
+
+
+_received: int | None = None
+_until = 0.0
+
+
+def raise_if_stopped() -> None:
+    """Raise :class:`Stopped` again if a library has swallowed it.
+
+    Raises
+    ------
+    Stopped
+        If a signal was received.
+    """
+    if _received is not None:
+        raise Stopped(_received)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let signals raise :class:`Stopped`, at the latest at the end of the block.
+
+    A signal that the parent process ignores, as ``nohup`` does, stays ignored.
+
+    Raises
+    ------
+    Stopped
+        If a signal was received.
+    """
+    global _received
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread receives signals
+        return
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    _received = None
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, _raise)
+    try:
+        yield
+        raise_if_stopped()
+    except (Exception, KeyboardInterrupt):
+        raise_if_stopped()  # whatever a library made of it
+        raise
+    finally:
+        _received = None
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _raise(number: int, _: object) -> None:
+    global _received, _until
+    if _received is not None and time.monotonic() < _until:
+        return
+    _received = number
+    _until = time.monotonic() + _PATIENCE
+    raise Stopped(number)
