@@ -88,8 +88,10 @@ class H5adRows:
         if self._waiting >= _WAITING:
             self._flush()
 
-    def finish(self, obs: pd.DataFrame, var: pd.DataFrame, uns: Mapping[str, Any]) -> None:
-        """Write the rows that wait, and the tables of rows, columns and everything else."""
+    def finish(
+        self, obs: pd.DataFrame, var: pd.DataFrame, uns: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write the rows that wait, the tables of rows and of columns, and ``uns`` if given."""
         self._flush()
         for place in self._sparse:
             shape = np.array([self._num_rows, self._num_columns])
@@ -98,8 +100,9 @@ class H5adRows:
             encode(self._file[place], "array", "0.2.0")
         if "layers" in self._file:
             encode(self._file["layers"], "dict", "0.1.0")
-        for name, value in (("obs", obs), ("var", var), ("uns", dict(uns))):
-            write_elem(self._file, name, value)
+        for name, value in (("obs", obs), ("var", var), ("uns", uns)):
+            if value is not None:
+                write_elem(self._file, name, value)
         encode(self._file, "anndata", "0.1.0")
 
     def _flush(self) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -19,6 +18,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..files import reading
+from ..unreadable import known_reason, require_regular
 from .quantifications import AGAIN
 
 if TYPE_CHECKING:
@@ -26,49 +26,22 @@ if TYPE_CHECKING:
 
 # Signs of damage in JSON, tables and HDF5.
 _DAMAGE = (OSError, LookupError, RuntimeError, TypeError, ValueError)
-# First bytes of small text files that stand for large ones.
-_POINTERS = {
-    b"version https://git-lfs": "git lfs pull",
-    b"/annex/objects/": "git annex get",
-}
 
 
 @contextmanager
 def reading_cell(path: Path) -> Iterator[None]:
     """Turn failures to read a file of a cell into a DataError that names it and the reason."""
+    require_regular(path)
     with reading(path, f"is missing; {AGAIN}", AGAIN, _DAMAGE):
         try:
             yield
         except DataError:
             raise
         except _DAMAGE as error:
-            reason = _known_reason(path, error)
+            reason = known_reason(path, error, AGAIN)
             if reason is None:
                 raise
             raise DataError(f"{path}: {reason}") from error
-
-
-def _known_reason(path: Path, error: Exception) -> str | None:
-    """Tell why a file cannot be read, with the remedy; None if it may be damaged."""
-    if path.is_symlink() and not path.exists():
-        return f"is a link to {os.readlink(path)}, which does not exist; mend the link"
-    if "unable to lock file" in str(error):
-        return (
-            "is locked by another process, or lies on a disk without locks; wait until kallisto "
-            "has ended, or set HDF5_USE_FILE_LOCKING=FALSE"
-        )
-    if isinstance(error, PermissionError):
-        return "may not be read; make it readable"
-    if not path.is_file():
-        return None
-    with open(path, "rb") as file:
-        start = file.read(64)
-    for sign, command in _POINTERS.items():
-        if start.startswith(sign):
-            return f"is a pointer to a file that was not fetched; fetch it with {command}"
-    if not start:
-        return f"is empty, as after a full disk or an early end; {AGAIN}"
-    return None
 
 
 def packed_or_not(path: Path) -> Path:

@@ -1,0 +1,78 @@
+"""An ``.h5ad`` opened for reading, if all of its content lies in the file itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import DataError
+from ..unreadable import known_reason, require_regular
+
+if TYPE_CHECKING:
+    import h5py
+
+_AGAIN = "write it again"
+GIVE_CELLS = "give the cells as .h5ad"
+
+
+@contextmanager
+def open_h5ad(path: Path, remedy: str = GIVE_CELLS) -> Iterator[h5py.File]:
+    """Open an HDF5 file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    remedy
+        Advice for a file that is missing or of another kind.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or leads to other files.
+    """
+    import h5py  # with anndata slow to import, and not needed for documents
+
+    require_regular(path)
+    try:
+        file = h5py.File(path, "r")
+    except (OSError, ValueError) as error:
+        reason = known_reason(path, error, _AGAIN)
+        if reason is None:
+            what = "not a readable .h5ad file" if os.path.exists(path) else "no such file"
+            reason = f"{what}; {remedy}"
+        raise DataError(f"{path}: {reason}") from error
+    with file:
+        _require_own_content(path, file)
+        yield file
+
+
+def _require_own_content(path: Path, file: h5py.File) -> None:
+    """Raise a DataError if an element is a link, lies in another file, or has no proper name.
+
+    A link may lead to any file of the user, whose content an export would then pass on.
+    """
+    import h5py
+
+    def fault(name: bytes, info: h5py.h5l.LinkInfo) -> str | None:
+        shown = name.decode(errors="backslashreplace")
+        if info.type in (h5py.h5l.TYPE_SOFT, h5py.h5l.TYPE_EXTERNAL):
+            return f"{shown} is a link; copy what it leads to into the file"
+        if shown.encode() != name:
+            return f"the name {shown} is not UTF-8; rename it"
+        stored = h5py.h5o.open(file.id, name)
+        if isinstance(stored, h5py.h5d.DatasetID):
+            plan = stored.get_create_plist()
+            if plan.get_external_count() or plan.get_layout() == h5py.h5d.VIRTUAL:
+                return f"{shown} lies in another file; copy it into this one"
+        return None
+
+    try:
+        found = file.id.links.visit(fault, info=True)
+    except (OSError, LookupError, RuntimeError, ValueError) as error:
+        raise DataError(f"{path}: the file is damaged ({error}); {_AGAIN}") from error
+    if found is not None:
+        raise DataError(f"{path}: {found}")

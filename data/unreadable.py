@@ -1,0 +1,66 @@
+"""Reasons why a file cannot be read: links, locks, pointers to files that were not fetched, pipes.
+
+Every process that reads cells loads this module, so that it loads neither torch nor anndata.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from .errors import DataError
+
+# First bytes of small text files that stand for large ones.
+_POINTERS = {
+    b"version https://git-lfs": "git lfs pull",
+    b"/annex/objects/": "git annex get",
+}
+
+
+def require_regular(path: Path) -> None:
+    """Raise a DataError if there is a pipe, a socket or a device in the place of a file."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return  # told by whoever opens it
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise DataError(f"{path}: is a pipe or a device and no file; write it to a file first")
+
+
+def known_reason(path: Path, error: Exception, again: str) -> str | None:
+    """Tell why a file cannot be read, with the remedy; None if it may be damaged.
+
+    Parameters
+    ----------
+    path
+        The file.
+    error
+        The failure to read it.
+    again
+        Advice for a file that is empty.
+    """
+    if os.path.islink(path) and not os.path.exists(path):
+        return f"is a link to {os.readlink(path)}, which does not exist; mend the link"
+    if "unable to lock file" in str(error):
+        return (
+            "is locked by another process, or lies on a disk without locks; wait until the program "
+            "that writes it has ended, or set HDF5_USE_FILE_LOCKING=FALSE"
+        )
+    if isinstance(error, PermissionError):
+        return "may not be read; make it readable"
+    if isinstance(error, MemoryError):
+        return (
+            "out of memory: it says that it holds more than fits; check it, or use a machine with "
+            "more memory"
+        )
+    if not os.path.isfile(path):
+        return None
+    with open(path, "rb") as file:
+        start = file.read(64)
+    for sign, command in _POINTERS.items():
+        if start.startswith(sign):
+            return f"is a pointer to a file that was not fetched; fetch it with {command}"
+    if not start:
+        return f"is empty, as after a full disk or an early end; {again}"
+    return None
