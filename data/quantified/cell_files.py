@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -24,8 +26,10 @@ from .quantifications import AGAIN
 if TYPE_CHECKING:
     import pandas as pd
 
+# Bytes that a packed file of one cell holds at most: ten times the largest of a transcriptome.
+_MOST_BYTES = 1 << 28
 # Signs of damage in JSON, tables and HDF5.
-_DAMAGE = (OSError, LookupError, RuntimeError, TypeError, ValueError)
+_DAMAGE = (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
 
 @contextmanager
@@ -53,15 +57,32 @@ def packed_or_not(path: Path) -> Path:
 def content_of(path: Path) -> bytes:
     """Read a file, unpacked."""
     content = path.read_bytes()
-    return gzip.decompress(content) if path.suffix == ".gz" else content
+    return unpacked(content, _MOST_BYTES) if path.suffix == ".gz" else content
+
+
+def unpacked(packed: bytes, most: int) -> bytes:
+    """Unpack gzip, of one part or several.
+
+    Raises
+    ------
+    ValueError
+        If it holds more than ``most`` bytes: a small file can hold more than fits in memory.
+    """
+    with gzip.open(BytesIO(packed)) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"it unpacks to more than {most} bytes")
+    return content
 
 
 def first_line(path: Path) -> str:
     """Read the first line of a table without its end; empty if that fails."""
+    if not os.path.isfile(path):
+        return ""  # a pipe, which nobody may be writing to
     try:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
             return file.readline(1000).decode(errors="replace").rstrip("\r\n")
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):
         return ""
 
 

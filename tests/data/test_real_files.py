@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
 from exvae.data.errors import DataError
+from exvae.data.h5ad.reading import read_cells
 from exvae.data.quantified.directories import find_cells, read_quantification
 from exvae.data.quantified.importing import ImportOptions, import_cells
 
@@ -121,7 +124,56 @@ def torn_salmon(cell: Path) -> None:
     cut(write_salmon(cell, draw_cell(seed=1, bootstraps=30)) / "aux_info/bootstrap/bootstraps.gz")
 
 
+def pipe(cell: Path) -> None:
+    path = write_kallisto_h5(cell, CELLS["S0"]) / "abundance.h5"
+    path.unlink()
+    os.mkfifo(path)
+
+
+def pipe_of_text(cell: Path) -> None:
+    path = write_kallisto_plaintext(cell, CELLS["S0"]) / "bs_abundance_2.tsv"
+    path.unlink()
+    os.mkfifo(path)
+
+
+def bomb_of_salmon(cell: Path) -> None:
+    path = write_salmon(cell, CELLS["S0"]) / "aux_info" / "bootstrap" / "bootstraps.gz"
+    path.write_bytes(gzip.compress(bytes(1 << 27), mtime=0))
+
+
+def bomb_of_names(cell: Path) -> None:
+    path = write_salmon(cell, CELLS["S0"]) / "aux_info" / "bootstrap" / "names.tsv.gz"
+    path.write_bytes(BOMB)
+
+
+def bomb_of_a_table(cell: Path) -> None:
+    write_kallisto_plaintext(cell, CELLS["S0"])
+    (cell / "abundance.tsv").unlink()
+    (cell / "abundance.tsv.gz").write_bytes(BOMB)
+
+
+def huge_h5(cell: Path) -> None:
+    """Write a file that says it holds 2^40 transcripts, of which none is stored."""
+    with h5py.File(write_kallisto_h5(cell, CELLS["S0"]) / "abundance.h5", "a") as file:
+        del file["aux/ids"]
+        file["aux"].create_dataset("ids", (1 << 40,), "S20", chunks=(1 << 10,))
+
+
+def many_bootstraps(cell: Path) -> None:
+    write_salmon(cell, CELLS["S0"], num_bootstraps=10**30)
+
+
+# 512 MiB in half a megabyte.
+BOMB = gzip.compress(b"\0" * (1 << 25), mtime=0) * 16
+
 BAD = {
+    "pipe": (pipe, r"abundance\.h5: is a pipe or a device"),
+    "pipe of text": (pipe_of_text, r"bs_abundance_2\.tsv: is a pipe or a device"),
+    "bomb of salmon": (bomb_of_salmon, "not 5 bootstraps of 40 transcripts"),
+    "bomb of names": (bomb_of_names, "unpacks to more than 268435456 bytes"),
+    "bomb of a table": (bomb_of_a_table, "unpacks to more than 268435456 bytes"),
+    "huge": (huge_h5, "1099511627776 transcripts, more than"),
+    "many bootstraps": (many_bootstraps, "5 of 1000000000000000000000000000000 bootstraps"),
     "dead well": (dead_well, "is a cell without reads"),
     "dead well of salmon": (dead_well_of_salmon, "is a cell without reads"),
     "few reads": (nearly_dead_well_of_salmon, "too few reads .insufficient_assigned_fragments"),
@@ -321,6 +373,32 @@ def test_options_of_a_table_of_cells_that_is_not_right(tmp_path: Path) -> None:
             )
 
 
+def test_folders_that_lead_to_each_other_are_searched_once(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    folders = [root / f"F{number}" for number in range(10)]
+    for folder in folders:
+        write_kallisto_h5(folder / folder.name.replace("F", "S"), CELLS["S0"])
+    for folder in folders:
+        for other in folders:
+            if folder != other:
+                (folder / f"to_{other.name}").symlink_to(other)
+        (folder / "up").symlink_to(root)
+    found = find_cells([root])
+    assert list(found.cells) == [f"S{number}" for number in range(10)]
+    assert found.cells["S3"] == root / "F3" / "S3"
+
+
+def test_links_to_folders_elsewhere_are_followed(tmp_path: Path) -> None:
+    write_kallisto_h5(tmp_path / "store" / "x1", CELLS["S0"])
+    write_kallisto_h5(tmp_path / "root" / "S1", CELLS["S1"])
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "root" / "S0").symlink_to(tmp_path / "store" / "x1")
+    (tmp_path / "root" / "S2").symlink_to(tmp_path / "empty")
+    found = find_cells([tmp_path / "root"])
+    assert found.cells == {name: tmp_path / "root" / name for name in FIRST_TWO}
+    assert f"belong to no cell: {tmp_path / 'root' / 'S2'}" in found.notes[0]
+
+
 @pytest.fixture
 def real_kallisto(shared_data: Path) -> Path:
     if not (shared_data / "real_kallisto").is_dir():
@@ -334,6 +412,7 @@ def test_real_samples_of_sleuth(real_kallisto: Path, tmp_path: Path) -> None:
     assert data.obs_names.tolist() == ["SRR1811834", "SRR1812754", "SRR1812759"]
     assert (summary.isoforms, summary.min_bootstraps) == (6713, 30)
     assert not any("warning" in note for note in summary.notes)
+    assert read_cells(tmp_path / "cells.h5ad").num_cells == 3  # without a warning about centring
 
 
 def test_real_folders_of_quant_tcc(real_kallisto: Path) -> None:

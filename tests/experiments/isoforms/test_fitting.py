@@ -161,6 +161,7 @@ def test_training_never_sees_the_cells_held_out(
     for name in cells.layers:
         cells.layers[name] = cells.layers[name].toarray()
         cells.layers[name][held_out] *= 3.0
+    cells.X[held_out] *= 3.0
     cells.write_h5ad(tmp_path / "changed.h5ad")
     fit_here(folder / "cells.h5ad", tmp_path / "one")
     fit_here(tmp_path / "changed.h5ad", tmp_path / "other")
