@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -12,6 +14,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import DataError
+
+# Signs of damage in packed files, in archives and arrays, and in numbers.
+DAMAGE = (
+    *(EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, NotImplementedError),
+    *(struct.error, tokenize.TokenError, ArithmeticError),
+)
 
 
 @contextmanager
@@ -37,7 +45,7 @@ def reading(
         raise
     except FileNotFoundError as error:
         raise DataError(f"{path}: {missing}") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, *damage) as error:
+    except (*DAMAGE, *damage) as error:
         raise DataError(f"{path}: truncated or damaged ({error}); {remedy}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text; convert it to UTF-8") from error

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
-from ..unreadable import known_reason, require_regular
+from ..unreadable import known_reason, require_finite_heaps, require_regular
 
 if TYPE_CHECKING:
     import h5py
 
+_DAMAGE = (LookupError, OSError, RuntimeError, SystemError, TypeError, ValueError)
 _AGAIN = "write it again"
 GIVE_CELLS = "give the cells as .h5ad"
 
@@ -38,7 +39,10 @@ def open_h5ad(path: Path, remedy: str = GIVE_CELLS) -> Iterator[h5py.File]:
 
     require_regular(path)
     try:
+        require_finite_heaps(path)
         file = h5py.File(path, "r")
+    except DataError:
+        raise
     except (OSError, ValueError) as error:
         reason = known_reason(path, error, _AGAIN)
         if reason is None:
@@ -63,16 +67,25 @@ def _require_own_content(path: Path, file: h5py.File) -> None:
             return f"{shown} is a link; copy what it leads to into the file"
         if shown.encode() != name:
             return f"the name {shown} is not UTF-8; rename it"
-        stored = h5py.h5o.open(file.id, name)
-        if isinstance(stored, h5py.h5d.DatasetID):
-            plan = stored.get_create_plist()
-            if plan.get_external_count() or plan.get_layout() == h5py.h5d.VIRTUAL:
-                return f"{shown} lies in another file; copy it into this one"
-        return None
+        try:  # as visit cannot pass on an exception
+            lies_elsewhere = _lies_elsewhere(h5py.h5o.open(file.id, name))
+        except _DAMAGE as error:
+            return f"{shown} is damaged ({error}); {_AGAIN}"
+        return f"{shown} lies in another file; copy it into this one" if lies_elsewhere else None
 
     try:
         found = file.id.links.visit(fault, info=True)
-    except (OSError, LookupError, RuntimeError, ValueError) as error:
+    except _DAMAGE as error:
         raise DataError(f"{path}: the file is damaged ({error}); {_AGAIN}") from error
     if found is not None:
         raise DataError(f"{path}: {found}")
+
+
+def _lies_elsewhere(stored: object) -> bool:
+    """Tell whether an open object is a dataset whose values are in another file."""
+    import h5py
+
+    if not isinstance(stored, h5py.h5d.DatasetID):
+        return False
+    plan = stored.get_create_plist()
+    return plan.get_external_count() > 0 or plan.get_layout() == h5py.h5d.VIRTUAL

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,7 +84,7 @@ class CellParts:
         from . import replicates
         from .elements import is_element
 
-        stored = self.file.get("layers", {})
+        stored = self.group("layers")
         names = [name for name in stored if is_element(name, stored[name])]
         made = replicates.scaled_counts(self.file)
         if made is not None:
@@ -124,13 +124,22 @@ class CellParts:
         with self._reading(name):
             return read_element(self.file[name])
 
+    def group(self, name: str) -> Mapping[str, Any]:
+        """Give the group of some elements, empty if there is none."""
+        import h5py
+
+        stored = self.file.get(name, {})
+        if not isinstance(stored, h5py.Group | dict):
+            raise self.error(f"{name} is no group of elements; the file is damaged, write it again")
+        return stored
+
     def copy(self, name: str, new: h5py.File) -> None:
-        """Copy a part of the file to another file, in standard types."""
+        """Copy a group of the file to another file, in standard types."""
         from . import replicates
         from .elements import copy_element
 
         with self._reading(name):
-            copy_element(self.file[name], new, name, left_out=(replicates.NAME,))
+            copy_element(self.group(name), new, name, left_out=(replicates.NAME,))
 
     def _table(self, name: str) -> pd.DataFrame:
         from .elements import read_table
@@ -145,6 +154,8 @@ class CellParts:
             raise self.error(f"has no {place}; give the cells as .h5ad")
         try:
             yield
+        except DataError:
+            raise
         except DamagedMatrix as error:
             raise self.error(f"{place}/{error}; the file is damaged, write it again") from error
         except MemoryError as error:

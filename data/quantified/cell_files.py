@@ -20,7 +20,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..files import reading
-from ..unreadable import known_reason, require_regular
+from ..unreadable import known_reason, require_finite_heaps, require_regular
 from .quantifications import AGAIN
 
 if TYPE_CHECKING:
@@ -90,7 +90,11 @@ def first_line(path: Path) -> str:
 def open_h5(path: Path) -> Iterator[h5py.File]:
     """Open an HDF5 file, packed or not, and turn failures into a DataError that names it."""
     with reading_cell(path):
-        source = BytesIO(content_of(path)) if path.suffix == ".gz" else path
+        if path.suffix == ".gz":
+            source = BytesIO(content_of(path))
+        else:
+            require_finite_heaps(path)
+            source = path
         with h5py.File(source, "r") as file:
             yield file
 

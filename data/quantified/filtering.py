@@ -174,5 +174,5 @@ def _copy_others(old: CellFile, new: h5py.File, kept: np.ndarray) -> None:
     chosen: dict[str, Any] = {"varm": kept, "varp": np.ix_(kept, kept)}
     for name, own in chosen.items():
         if name in old.file:
-            values = old.element(name)
+            values = {key: old.element(f"{name}/{key}") for key in old.group(name)}
             write_elem(new, name, {key: value[own] for key, value in values.items()})
