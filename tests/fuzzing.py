@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Seconds that a reader may take, and bytes that it may take beyond what its process has.
 LIMIT, MEMORY = 5.0, 3 << 30
 READ, REFUSED = "read", "refused"
-MODULES = ("tests.data.test_fuzzing",)
+MODULES = ("tests.data.test_fuzzing", "tests.experiments.test_fuzzing")
 _FIELD = re.compile(rb"[^\t\n\r ,:;\"{}\[\]]+")
 _EXTREMES = [b"", b"0", b"-1", b"nan", b"-inf", b"1e308", b"1e999", b"0.5", b"2147483648", b"NA",
              b"268435456", b"9223372036854775808", b"1" * 40, b"\xff\xfe", b"\0", b"null", b"[]",

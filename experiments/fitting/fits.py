@@ -178,12 +178,26 @@ def write_metrics(folder: Path, rows: Sequence[dict[str, float]]) -> None:
 
 
 def read_metrics(folder: Path) -> pd.DataFrame:
-    """Read ``metrics.csv``; an empty table before the first epoch."""
+    """Read ``metrics.csv``; an empty table before the first epoch.
+
+    Raises
+    ------
+    DataError
+        If it is damaged.
+    """
     path = folder / METRICS
     if not path.exists():
         return pd.DataFrame({"epoch": []})
-    # A resumed fit writes these rows again; by default pandas reads floats inexactly.
-    return pd.read_csv(path, float_precision="round_trip")
+    try:
+        # A resumed fit writes these rows again; by default pandas reads floats inexactly.
+        table = pd.read_csv(path, float_precision="round_trip")
+        if "epoch" not in table or table["epoch"].isna().any():
+            raise ValueError("epochs are missing")
+        if any(kind.kind not in "iuf" for kind in table.dtypes) and len(table):
+            raise ValueError("it holds something else than numbers")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: is damaged ({error}); remove it, or fit again") from error
+    return table
 
 
 def write_vocabulary(folder: Path, words: Sequence[str], name: str = VOCABULARY) -> None:
