@@ -129,17 +129,22 @@ class CellParts:
         import h5py
 
         stored = self.file.get(name, {})
+        if isinstance(stored, h5py.Dataset) and stored.shape is None:
+            return {}  # None, as anndata stores it
         if not isinstance(stored, h5py.Group | dict):
             raise self.error(f"{name} is no group of elements; the file is damaged, write it again")
         return stored
 
     def copy(self, name: str, new: h5py.File) -> None:
-        """Copy a group of the file to another file, in standard types."""
+        """Copy a group of the file, if it has this one, to another file, in standard types."""
         from . import replicates
         from .elements import copy_element
 
+        group = self.group(name)
+        if isinstance(group, dict):
+            return
         with self._reading(name):
-            copy_element(self.group(name), new, name, left_out=(replicates.NAME,))
+            copy_element(group, new, name, left_out=(replicates.NAME,))
 
     def _table(self, name: str) -> pd.DataFrame:
         from .elements import read_table

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 # Bytes that a packed file of one cell holds at most: ten times the largest of a transcriptome.
 _MOST_BYTES = 1 << 28
 # Signs of damage in JSON, tables and HDF5.
-_DAMAGE = (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+_DAMAGE = (
+    *(ArithmeticError, AttributeError, LookupError),
+    *(OSError, RuntimeError, TypeError, ValueError),
+)
 
 
 @contextmanager

@@ -167,8 +167,7 @@ def _rows_of(table: pd.DataFrame, kept: np.ndarray) -> pd.DataFrame:
 def _copy_others(old: CellFile, new: h5py.File, kept: np.ndarray) -> None:
     """Copy further elements: of cells unchanged, of isoforms for the isoforms kept."""
     for name in ("uns", "obsm", "obsp", "raw"):
-        if name in old.file:
-            old.copy(name, new)
+        old.copy(name, new)
     if "uns" not in new:
         write_elem(new, "uns", {})
     chosen: dict[str, Any] = {"varm": kept, "varp": np.ix_(kept, kept)}

@@ -266,8 +266,7 @@ class ExportWriter:
         write_elem(new, "obs", file.obs)
         write_elem(new, "var", columns.var)
         for name in ("obsm", "obsp", "uns", *(_OF_COLUMNS if same else ())):
-            if name in file.file:
-                file.copy(name, new)
+            file.copy(name, new)
         for name in ("obsm", "uns", "layers"):
             if name not in new:
                 write_elem(new, name, {})

@@ -159,6 +159,12 @@ def huge_h5(cell: Path) -> None:
         file["aux"].create_dataset("ids", (1 << 40,), "S20", chunks=(1 << 10,))
 
 
+def group_of_ids(cell: Path) -> None:
+    with h5py.File(write_kallisto_h5(cell, CELLS["S0"]) / "abundance.h5", "a") as file:
+        del file["aux/ids"]
+        file["aux"].create_group("ids")
+
+
 def many_bootstraps(cell: Path) -> None:
     write_salmon(cell, CELLS["S0"], num_bootstraps=10**30)
 
@@ -173,6 +179,7 @@ BAD = {
     "bomb of names": (bomb_of_names, "unpacks to more than 268435456 bytes"),
     "bomb of a table": (bomb_of_a_table, "unpacks to more than 268435456 bytes"),
     "huge": (huge_h5, "1099511627776 transcripts, more than"),
+    "group of ids": (group_of_ids, r"abundance\.h5: truncated or damaged"),
     "many bootstraps": (many_bootstraps, "5 of 1000000000000000000000000000000 bootstraps"),
     "dead well": (dead_well, "is a cell without reads"),
     "dead well of salmon": (dead_well_of_salmon, "is a cell without reads"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
+from exvae.data.corpus_formats import read_corpus
 from exvae.data.errors import DataError
 from exvae.data.h5ad.reading import open_cells, read_cells
 from exvae.data.quantified.filtering import filter_isoforms
@@ -133,6 +136,43 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         read_cells(tmp_path / "cells.h5ad")
 
 
+def pointer(path: Path) -> None:
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+
+
+def dangling(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("scratch/cells.h5ad")
+
+
+UNREADABLE = {
+    "pointer": (pointer, "git lfs pull"),
+    "dangling": (dangling, "is a link to scratch/cells.h5ad, which does not exist"),
+    "empty": (lambda path: path.write_bytes(b""), "is empty, as after a full disk"),
+    "text": (lambda path: path.write_text("cells"), "not a readable .h5ad file; give the cells"),
+    "cut": (lambda path: path.write_bytes(path.read_bytes()[:-99]), "not a readable .h5ad file"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), UNREADABLE.values(), ids=list(UNREADABLE))
+def test_the_reason_why_a_file_cannot_be_read(
+    path: Path, change: Callable[[Path], None], message: str
+) -> None:
+    change(path)
+    with pytest.raises(DataError, match=message):
+        read_cells(path)
+
+
+def test_a_locked_file_is_not_damaged(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.delenv("HDF5_USE_FILE_LOCKING", raising=False)
+    with open(path, "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(DataError, match="locked by another process"):
+            read_cells(path)
+    assert read_cells(path).num_cells == 7
+
+
 def test_long_names_of_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         read_cells(tmp_path / ("n" * 300 + ".h5ad"))
@@ -176,3 +216,46 @@ def test_entries_twice_are_added(path: Path) -> None:
     found = read_cells(edited(path, twice)).counts
     assert found.has_canonical_format
     np.testing.assert_allclose(found[0].toarray()[0, 0], 1.0 + expected[0, 1])
+
+
+def heap_of_texts(path: Path, number: int, size: int) -> None:
+    """Write the number and the size of the first text in a heap of a file."""
+    content = path.read_bytes()
+    start = content.index(b"GCOL") + 16
+    entry = content[start : start + 16]
+    changed = struct.pack("<H", number) + entry[2:8] + struct.pack("<Q", size)
+    path.write_bytes(content[:start] + changed + content[start + 16 :])
+
+
+@pytest.mark.parametrize(("number", "size"), [(0, 0), (1, (1 << 64) - 16)])
+def test_a_heap_of_texts_that_never_ends(path: Path, number: int, size: int) -> None:
+    heap_of_texts(path, number, size)
+    with pytest.raises(DataError, match="the file is damaged .a heap of texts.; write it again"):
+        read_cells(path)
+
+
+@pytest.mark.parametrize("name", ["layers", "uns", "obsm", "varm"])
+def test_groups_that_are_values(path: Path, name: str, tmp_path: Path) -> None:
+    def change(file: h5py.File) -> None:
+        del file[name]
+        file[name] = np.arange(3)
+
+    edited(path, change)
+    with pytest.raises(DataError, match=f"{name} is no group of elements"):
+        filter_isoforms(path, tmp_path / "out.h5ad", 1)
+
+
+def test_attributes_that_nobody_expects(path: Path, tmp_path: Path) -> None:
+    def change(file: h5py.File) -> None:
+        file["obs"].attrs["column-order"] = h5py.Empty("f")
+
+    with pytest.raises(DataError, match="obs cannot be read"):
+        read_cells(edited(path, change))
+
+
+def test_a_corpus_whose_matrix_is_damaged(path: Path) -> None:
+    for part, change in (("indices", at(3, 1 << 30)), ("indptr", at(-1, 99))):
+        table().write_h5ad(path)
+        edited(path, replaced(f"X/{part}", change))
+        with pytest.raises(DataError, match=f"not a readable .h5ad file .{part}"):
+            read_corpus(path)

@@ -153,6 +153,11 @@ def test_tables_of_genes(
     assert re.search(note, " ".join(found.notes))
 
 
+def test_a_header_that_names_the_columns_the_other_way_round(tmp_path: Path) -> None:
+    (tmp_path / "t2g.tsv").write_text("gene\ttarget_id\nT1.2\tG1\nT2.1\tG1\n")
+    assert read_genes(tmp_path / "t2g.tsv", ["T1.2", "T2.1"]).genes.tolist() == ["G1", "G1"]
+
+
 def test_most_genes_must_be_known(tmp_path: Path) -> None:
     (tmp_path / "t2g.tsv").write_text("T1.2\tG1\n")
     with pytest.raises(DataError, match="no gene for 3 of 4 transcripts, the first is T2.1"):
