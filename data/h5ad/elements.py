@@ -60,26 +60,35 @@ def read_table(stored: Stored, categories: Stored | dict | None = None) -> pd.Da
     if table.index.isna().any():
         raise ValueError("a row without a name")
     table.index = pd.Index([str(name) for name in table.index], dtype=object, name=table.index.name)
-    return storable_table(table, only_nullable=True)
+    return storable_table(table, keep_text=True)
 
 
-def storable_table(table: pd.DataFrame, *, only_nullable: bool = False) -> pd.DataFrame:
+def storable_table(table: pd.DataFrame, *, keep_text: bool = False) -> pd.DataFrame:
     """Give a table whose columns of text every version of anndata can store.
 
-    Columns of text become categories where values are missing; with ``only_nullable``, columns of
-    plain strings stay as they are.
+    Columns of text become categories; with ``keep_text``, only where values are missing.
     """
     table = table.copy()
     for name in table.columns:
         column = table[name]
-        if isinstance(column.dtype, pd.StringDtype) or (
-            column.dtype == object and not only_nullable
-        ):
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            if _is_text(column.cat.categories):
+                column = column.cat.rename_categories(_plain_texts(column.cat.categories))
+        elif _is_text(column):
             known = column.notna()
-            text = column.astype(object)
-            text = text.where(~known, text.astype(str))
-            table[name] = text if only_nullable and known.all() else pd.Categorical(text)
+            text = pd.Series(_plain_texts(column), table.index, dtype=object).where(known, None)
+            column = text if keep_text and known.all() else pd.Categorical(text)
+        table[name] = column
     return table
+
+
+def _is_text(values: pd.Series | pd.Index) -> bool:
+    """Tell whether values are texts, perhaps among others."""
+    return values.dtype == object or isinstance(values.dtype, pd.StringDtype)
+
+
+def _plain_texts(values: pd.Series | pd.Index) -> list[str]:
+    return [value if type(value) is str else str(value) for value in values]
 
 
 def copy_element(
@@ -118,7 +127,7 @@ def is_element(name: str, stored: object) -> bool:
 
 def _storable(value: Any) -> Any:
     if isinstance(value, pd.DataFrame):
-        return storable_table(value, only_nullable=True)
+        return storable_table(value, keep_text=True)
     if isinstance(getattr(value, "dtype", None), pd.StringDtype):
         return np.array(["" if text is pd.NA else text for text in value], dtype=object)
     return value

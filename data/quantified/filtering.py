@@ -170,8 +170,26 @@ def _copy_others(old: CellFile, new: h5py.File, kept: np.ndarray) -> None:
         old.copy(name, new)
     if "uns" not in new:
         write_elem(new, "uns", {})
-    chosen: dict[str, Any] = {"varm": kept, "varp": np.ix_(kept, kept)}
+    chosen: dict[str, tuple[Any, ...]] = {"varm": (kept,), "varp": np.ix_(kept, kept)}
     for name, own in chosen.items():
         if name in old.file:
-            values = {key: old.element(f"{name}/{key}") for key in old.group(name)}
-            write_elem(new, name, {key: value[own] for key, value in values.items()})
+            write_elem(
+                new, name, {key: _chosen(old, f"{name}/{key}", own) for key in old.group(name)}
+            )
+
+
+def _chosen(old: CellFile, place: str, own: tuple[Any, ...]) -> Any:
+    """Read the entries of isoforms kept, along one dimension or two.
+
+    Raises
+    ------
+    DataError
+        If the element is not of the isoforms.
+    """
+    value = old.element(place)
+    wanted = (old.shape[1],) * len(own)
+    if np.shape(value)[: len(own)] != wanted:
+        raise old.error(
+            f"{place} has not a row for each isoform; the file is damaged, write it again"
+        )
+    return value[own[0]] if len(own) == 1 else value[own]

@@ -259,3 +259,15 @@ def test_a_corpus_whose_matrix_is_damaged(path: Path) -> None:
         edited(path, replaced(f"X/{part}", change))
         with pytest.raises(DataError, match=f"not a readable .h5ad file .{part}"):
             read_corpus(path)
+
+
+@pytest.mark.parametrize(("place", "shape"), [("varm/w", (9, 2)), ("varm/w", ()), ("varp/p", (5,))])
+def test_elements_that_are_not_of_the_isoforms(
+    path: Path, place: str, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    def change(file: h5py.File) -> None:
+        file[place] = np.zeros(shape)
+
+    edited(path, change)
+    with pytest.raises(DataError, match=f"{place} has not a row for each isoform"):
+        filter_isoforms(path, tmp_path / "out.h5ad", 1)

@@ -237,3 +237,19 @@ def test_scaled_counts_of_pytximport(read) -> None:
 def test_replicates_of_other_cells(read) -> None:
     with pytest.raises(DataError, match=r"has the shape \(7, 5, 4\), but there are 6 cells and 5"):
         read(of_pytximport()[1:].copy())
+
+
+def test_categories_of_nullable_strings_and_columns_of_mixed_kinds(tmp_path: Path) -> None:
+    made = table()
+    made.obs["kind"] = pd.Categorical(pd.array(["x", "y", None, "x", "x", "y", "y"], "string"))
+    made.obs["mixed"] = pd.Series(["a", 1, 2.5, None, "b", "b", "b"], made.obs.index, dtype=object)
+    found = read_cells(made).obs
+    assert found["kind"].cat.categories.tolist() == ["x", "y"]
+    assert found["kind"].isna().sum() == 1
+    assert found["mixed"].tolist()[:3] == ["a", "1", "2.5"]
+    with anndata.settings.override(allow_write_nullable_strings=True):
+        del made.obs["mixed"]
+        made.write_h5ad(tmp_path / "cells.h5ad")
+    filter_isoforms(tmp_path / "cells.h5ad", tmp_path / "out.h5ad", 1)
+    with h5py.File(tmp_path / "out.h5ad") as file:
+        assert "nullable-string-array" not in kinds_in(file)
