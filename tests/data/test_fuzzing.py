@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow.parquet
 import pytest
 import scipy.sparse
 
+from exvae.data.cells import Cells
 from exvae.data.corpus_formats import read_corpus
 from exvae.data.h5ad.reading import read_cells
 from exvae.data.isoform_truth import read_truth
@@ -94,6 +95,11 @@ def truth(folder: Path) -> Path:
     return folder / "truth.npz"
 
 
+@cache
+def cells_of_truth() -> Cells:
+    return read_cells(table())
+
+
 def json_lines(folder: Path) -> Path:
     rows = ('{"text": "Rain and wind. Äpfel!", "label": "w"}', '{"text": "goal match", "id": 3}')
     return lines("news.jsonl", *rows)(folder)
@@ -115,7 +121,7 @@ TARGETS = {
         lambda path: read_cell_table(path, ["a", "b"], ("n_bootstraps",)),
     ),
     "sheet": Target(sheet, lambda path: read_sheet(path, []), "sheet.csv"),
-    "truth": Target(truth, lambda path: read_truth(path, read_cells(table()))),
+    "truth": Target(truth, lambda path: read_truth(path, cells_of_truth())),
     "corpus JSON lines": Target(json_lines, partial(read_corpus, text="text")),
     "corpus CSV": Target(
         lines("news.csv", "text,label", '"Rain, and wind.",w', "goal match,s"),
