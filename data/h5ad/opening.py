@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _DAMAGE = (LookupError, OSError, RuntimeError, SystemError, TypeError, ValueError)
 _AGAIN = "write it again"
+# Bytes of a list that may be left out of a file, as zeros.
+_LARGE = 1 << 26
 GIVE_CELLS = "give the cells as .h5ad"
 
 
@@ -68,10 +71,10 @@ def _require_own_content(path: Path, file: h5py.File) -> None:
         if shown.encode() != name:
             return f"the name {shown} is not UTF-8; rename it"
         try:  # as visit cannot pass on an exception
-            lies_elsewhere = _lies_elsewhere(h5py.h5o.open(file.id, name))
+            reason = _fault_of(h5py.h5o.open(file.id, name))
         except _DAMAGE as error:
             return f"{shown} is damaged ({error}); {_AGAIN}"
-        return f"{shown} lies in another file; copy it into this one" if lies_elsewhere else None
+        return reason and f"{shown} {reason}"
 
     try:
         found = file.id.links.visit(fault, info=True)
@@ -81,11 +84,17 @@ def _require_own_content(path: Path, file: h5py.File) -> None:
         raise DataError(f"{path}: {found}")
 
 
-def _lies_elsewhere(stored: object) -> bool:
-    """Tell whether an open object is a dataset whose values are in another file."""
+def _fault_of(stored: object) -> str | None:
+    """Tell what is wrong with an open object that is a dataset; None if nothing is."""
     import h5py
 
     if not isinstance(stored, h5py.h5d.DatasetID):
-        return False
+        return None
     plan = stored.get_create_plist()
-    return plan.get_external_count() > 0 or plan.get_layout() == h5py.h5d.VIRTUAL
+    if plan.get_external_count() or plan.get_layout() == h5py.h5d.VIRTUAL:
+        return "lies in another file; copy it into this one"
+    size = math.prod(stored.shape or (0,)) * stored.get_type().get_size()
+    # Lists are read as a whole; matrices are not.
+    if stored.rank == 1 and size > _LARGE and stored.get_storage_size() == 0:
+        return f"says that it holds {size} bytes, and stores none; the file is damaged, {_AGAIN}"
+    return None

@@ -15,7 +15,8 @@ from .cell_files import open_h5
 from .kallisto_names import NUMBERED, bootstraps_of, label_of, place_of
 from .quantifications import Look, Quantification, check_counts, no_bootstraps, no_reads
 
-_MOST_TRANSCRIPTS = 1 << 24
+# Transcripts, and bytes of their names, that no annotation reaches.
+_MOST_TRANSCRIPTS, _MOST_BYTES = 1 << 24, 1 << 30
 
 
 def label_of_h5(folder: Path, name: str) -> str | None:
@@ -78,12 +79,12 @@ def read_kallisto_h5(path: Path, max_bootstraps: int | None) -> Quantification:
 
 def _num_transcripts(auxiliary: h5py.Group) -> int:
     """Give the number of transcripts, before any memory is taken for them."""
-    shape = auxiliary["ids"].shape
-    if len(shape) != 1:
-        raise ValueError(f"ids has the shape {shape}")
-    if shape[0] > _MOST_TRANSCRIPTS:
-        raise ValueError(f"it says {shape[0]} transcripts, more than any organism has")
-    return shape[0]
+    names = auxiliary["ids"]
+    if len(names.shape) != 1:
+        raise ValueError(f"ids has the shape {names.shape}")
+    if len(names) > _MOST_TRANSCRIPTS or names.nbytes > _MOST_BYTES:
+        raise ValueError(f"it says {len(names)} transcripts, more than any organism has")
+    return len(names)
 
 
 def look_at_h5(path: Path) -> Look:

@@ -193,17 +193,32 @@ def test_a_matrix_that_says_it_is_huge_takes_no_memory(path: Path) -> None:
         del file["layers/infRep2/indptr"]
         file.create_dataset("layers/infRep2/indptr", (1 << 40,), "i8", chunks=(1 << 10,))
 
-    with pytest.raises(DataError, match="indptr has 1099511627776 entries and not 8"):
+    with pytest.raises(DataError, match="infRep2/indptr says that it holds 8796093022208 bytes"):
         read_cells(edited(path, huge))
 
 
-def test_tables_that_say_they_are_huge_are_named(path: Path) -> None:
+def test_tables_that_say_they_are_huge_take_no_memory(path: Path) -> None:
     def huge(file: h5py.File) -> None:
-        del file["obs/n_bootstraps"]
-        file.create_dataset("obs/n_bootstraps", (1 << 50,), "i8", chunks=(1 << 10,))
+        for name in ("n_bootstraps", file["obs"].attrs["_index"]):
+            attributes = dict(file["obs"][name].attrs)
+            del file["obs"][name]
+            kind = "i8" if name == "n_bootstraps" else h5py.string_dtype()
+            file["obs"].create_dataset(name, (1 << 28,), kind, chunks=(1 << 10,))
+            file["obs"][name].attrs.update(attributes)
 
-    with pytest.raises(DataError, match="obs does not fit in memory|obs cannot be read"):
+    with pytest.raises(DataError, match="obs/.* says that it holds .* bytes, and stores none"):
         read_cells(edited(path, huge))
+
+
+def test_a_table_that_does_not_fit_in_memory_is_named(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_elem(_: object) -> None:
+        raise MemoryError("2 GiB")
+
+    monkeypatch.setattr("exvae.data.h5ad.elements.read_elem", read_elem)
+    with pytest.raises(DataError, match="cells.h5ad: obs does not fit in memory .2 GiB.; .* more"):
+        read_cells(path)
 
 
 def test_entries_twice_are_added(path: Path) -> None:
