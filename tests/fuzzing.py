@@ -29,8 +29,9 @@ import numpy as np
 from exvae.data.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[1]
-# Seconds that a reader may take, and bytes that it may take beyond what its process has.
-LIMIT, MEMORY = 5.0, 3 << 30
+# Seconds that a reader may compute, and may take on a busy machine, and bytes that it may take
+# beyond what its process has.
+LIMIT, WAIT, MEMORY = 5.0, 60.0, 3 << 30
 READ, REFUSED = "read", "refused"
 MODULES = ("tests.data.test_fuzzing", "tests.experiments.test_fuzzing")
 _FIELD = re.compile(rb"[^\t\n\r ,:;\"{}\[\]]+")
@@ -125,13 +126,19 @@ def _limited_time() -> Iterator[None]:
     def stop(*_: object) -> None:
         raise _TooLong
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, LIMIT)
+    limits = (
+        (signal.SIGPROF, signal.ITIMER_PROF, LIMIT),
+        (signal.SIGALRM, signal.ITIMER_REAL, WAIT),
+    )
+    before = {number: signal.signal(number, stop) for number, _, _ in limits}
+    for _, timer, seconds in limits:
+        signal.setitimer(timer, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for number, timer, _ in limits:
+            signal.setitimer(timer, 0)
+            signal.signal(number, before[number])
 
 
 def damage_h5(path: Path, rng: np.random.Generator) -> None:
@@ -270,7 +277,7 @@ class Worker:
             self._process.stdout.readline()
         self._process.stdin.write(json.dumps([name, seed]) + "\n")
         self._process.stdin.flush()
-        answered, _, _ = select.select([self._process.stdout], [], [], 3 * LIMIT)
+        answered, _, _ = select.select([self._process.stdout], [], [], 1.5 * WAIT)
         line = self._process.stdout.readline() if answered else ""
         if line:
             return json.loads(line)

@@ -139,7 +139,7 @@ class CellFile(CellParts):
 
     def _lost_var(self) -> bool:
         """Tell whether an import made the cells and its columns of ``var`` are gone."""
-        imported = "uns" in self.file and "exvae_import" in self.file["uns"]
+        imported = "exvae_import" in self.group("uns")
         # anndata.concat drops uns as well, but keeps obs.
         imported |= self.var.columns.empty and "n_bootstraps" in self.obs
         return "gene" not in self.var and imported

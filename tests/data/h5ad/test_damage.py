@@ -286,3 +286,14 @@ def test_elements_that_are_not_of_the_isoforms(
     edited(path, change)
     with pytest.raises(DataError, match=f"{place} has not a row for each isoform"):
         filter_isoforms(path, tmp_path / "out.h5ad", 1)
+
+
+def test_nothing_in_the_place_of_a_group(path: Path, tmp_path: Path) -> None:
+    def change(file: h5py.File) -> None:
+        for name in ("uns", "obsm"):
+            del file[name]
+            file[name] = h5py.Empty("f")
+
+    assert read_cells(edited(path, change)).num_cells == 7
+    filter_isoforms(path, tmp_path / "out.h5ad", 1)
+    assert read_cells(tmp_path / "out.h5ad").num_cells == 7
