@@ -84,12 +84,20 @@ def _require_own_content(path: Path, file: h5py.File) -> None:
         raise DataError(f"{path}: {found}")
 
 
-def _fault_of(stored: object) -> str | None:
-    """Tell what is wrong with an open object that is a dataset; None if nothing is."""
+def _fault_of(stored: h5py.h5g.GroupID | h5py.h5d.DatasetID) -> str | None:
+    """Tell what is wrong with an open object; None if nothing is."""
     import h5py
 
+    for number in range(h5py.h5a.get_num_attrs(stored)):
+        attribute = h5py.h5a.open(stored, index=number)
+        # A text of a damaged kind is such a list, and the HDF5 library crashes where it is read.
+        if isinstance(attribute.get_type(), h5py.h5t.TypeVlenID):
+            name = attribute.name.decode(errors="backslashreplace")
+            return f"has the attribute {name}, which is no text; the file is damaged, {_AGAIN}"
     if not isinstance(stored, h5py.h5d.DatasetID):
         return None
+    if isinstance(stored.get_type(), h5py.h5t.TypeVlenID):
+        return f"holds lists, not values; the file is damaged, {_AGAIN}"
     plan = stored.get_create_plist()
     if plan.get_external_count() or plan.get_layout() == h5py.h5d.VIRTUAL:
         return "lies in another file; copy it into this one"

@@ -297,3 +297,13 @@ def test_nothing_in_the_place_of_a_group(path: Path, tmp_path: Path) -> None:
     assert read_cells(edited(path, change)).num_cells == 7
     filter_isoforms(path, tmp_path / "out.h5ad", 1)
     assert read_cells(tmp_path / "out.h5ad").num_cells == 7
+
+
+@pytest.mark.parametrize("kind", [4, 6])
+def test_texts_of_a_damaged_kind(path: Path, kind: int) -> None:
+    """The kind of a text is the second byte of its type, which follows the attribute's name."""
+    content = path.read_bytes()
+    start = content.index(b"encoding-type\0\0\0\x19\x01\x01\0") + 17
+    path.write_bytes(content[:start] + bytes([kind]) + content[start + 1 :])
+    with pytest.raises(DataError, match="has the attribute encoding-type, which is no text"):
+        read_cells(path)
