@@ -303,7 +303,7 @@ def test_nothing_in_the_place_of_a_group(path: Path, tmp_path: Path) -> None:
 def test_texts_of_a_damaged_kind(path: Path, kind: int) -> None:
     """The kind of a text is the second byte of its type, which follows the attribute's name."""
     content = path.read_bytes()
-    start = content.index(b"encoding-type\0\0\0\x19\x01\x01\0") + 17
+    start = content.rindex(b"encoding-type\0\0\0\x19\x01\x01\0") + 17
     path.write_bytes(content[:start] + bytes([kind]) + content[start + 1 :])
     with pytest.raises(DataError, match="has the attribute encoding-type, which is no text"):
         read_cells(path)
