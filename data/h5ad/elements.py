@@ -122,7 +122,7 @@ def copy_element(
 
 def is_element(name: str, stored: object) -> bool:
     """Tell whether a member of a group is data; libraries for Java and MATLAB add types."""
-    return not name.startswith("__") and isinstance(stored, Stored)
+    return name != "__DATA_TYPES__" and isinstance(stored, Stored)
 
 
 def _storable(value: Any) -> Any:
