@@ -14,6 +14,8 @@ import re
 import secrets
 import shutil
 import stat
+import struct
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -31,6 +33,12 @@ except ImportError:  # Windows
 
 # End of the names of folders in which something is written.
 UNFINISHED = ".unfinished"
+
+# Signs of damage in packed files, in archives and arrays, and in numbers.
+DAMAGE = (
+    *(EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, NotImplementedError),
+    *(struct.error, tokenize.TokenError, ArithmeticError),
+)
 
 
 @contextmanager
@@ -56,7 +64,7 @@ def reading(
         raise
     except FileNotFoundError as error:
         raise DataError(f"{path}: {missing}") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, *damage) as error:
+    except (*DAMAGE, *damage) as error:
         raise DataError(f"{path}: truncated or damaged ({error}); {remedy}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text; convert it to UTF-8") from error

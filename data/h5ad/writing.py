@@ -93,10 +93,10 @@ class H5adRows:
         self,
         obs: pd.DataFrame,
         var: pd.DataFrame,
-        uns: Mapping[str, Any],
+        uns: Mapping[str, Any] | None = None,
         obsm: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write the rows that wait, and the tables of rows, columns and everything else."""
+        """Write the rows that wait, the tables of rows and of columns, and others if given."""
         self._flush()
         for place in self._sparse:
             shape = np.array([self._num_rows, self._num_columns])
@@ -105,9 +105,9 @@ class H5adRows:
             encode(self._file[place], "array", "0.2.0")
         if "layers" in self._file:
             encode(self._file["layers"], "dict", "0.1.0")
-        others = {"obs": obs, "var": var, "uns": dict(uns), "obsm": dict(obsm or {})}
-        for name, value in others.items():
-            write_elem(self._file, name, value)
+        for name, value in (("obs", obs), ("var", var), ("uns", uns), ("obsm", obsm)):
+            if value is not None:
+                write_elem(self._file, name, dict(value) if name in ("uns", "obsm") else value)
         encode(self._file, "anndata", "0.1.0")
 
     def _flush(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,7 +17,7 @@ from ...data.errors import DataError
 
 def existing_fit(folder: Path) -> Path:
     """Return a folder; DataError if it holds no fit."""
-    if not (folder / "config.json").is_file():
+    if not os.path.isfile(folder / "config.json"):
         raise DataError(f"{folder}: is no fit (config.json cannot be read); give its folder")
     if not (folder / "checkpoint.pt").is_file():
         raise DataError(f"{folder}: is no fit (it has no checkpoint.pt yet); fit again")
@@ -25,27 +26,24 @@ def existing_fit(folder: Path) -> Path:
 
 def existing_cells(path: Path) -> Path:
     """Return a path; DataError if it is no HDF5 file."""
-    import h5py
+    from ...data.h5ad.opening import open_h5ad
 
-    if not path.exists():
-        raise DataError(f"{path}: no such file; give the cells as .h5ad")
-    if not h5py.is_hdf5(path):
-        raise DataError(f"{path}: not a readable .h5ad file; give the cells as .h5ad")
-    return path
+    with open_h5ad(path):
+        return path
 
 
 def existing_folders(paths: list[Path]) -> list[Path]:
     """Return paths; DataError if one is no folder."""
     for path in paths:
-        if not path.is_dir():
-            problem = "is a file" if path.exists() else "does not exist"
+        if not os.path.isdir(path):
+            problem = "is a file" if os.path.exists(path) else "does not exist"
             raise DataError(f"{path}: {problem}; give directories of kallisto or salmon results")
     return paths
 
 
 def existing_corpus(path: Path) -> Path:
     """Return a path; DataError if there is no such file or folder."""
-    if not path.exists():
+    if not os.path.exists(path):
         raise DataError(f"{path}: no such file or folder; check the path")
     return path
 

@@ -260,16 +260,15 @@ class ExportWriter:
         """Write everything but the matrices of cells by columns."""
         from anndata.io import write_elem  # slow to import, and no other command needs it
 
-        file, columns = self._file.file, self.columns
+        file, columns = self._file, self.columns
         same = columns.groups is None and np.array_equal(
             columns.places, np.arange(self._file.shape[1])
         )
         encode(new, "anndata", "0.1.0")
-        write_elem(new, "obs", self._file.obs)
+        write_elem(new, "obs", file.obs)
         write_elem(new, "var", columns.var)
         for name in ("obsm", "obsp", "uns", *(_OF_COLUMNS if same else ())):
-            if name in file:
-                file.copy(name, new)
+            file.copy(name, new)
         for name in ("obsm", "uns", "layers"):
             if name not in new:
                 write_elem(new, name, {})
