@@ -48,12 +48,12 @@ class IsoformModel(ExpressionMethods, GroupMethods):
     Raises
     ------
     DataError
-        If the cells cannot be used.
+        If the cells cannot be used, or an option does not exist or has no such value.
 
     Warns
     -----
     DataWarning
-        If the cells are few, lack genes, or must be rounded.
+        If the cells are few, or few in a batch, lack genes, or must be rounded.
 
     Examples
     --------
@@ -72,6 +72,7 @@ class IsoformModel(ExpressionMethods, GroupMethods):
         self._adata: AnnData | None = adata if isinstance(adata, AnnData) else None
         self._batch_key = batch_key
         self._config = config_with(IsoformConfig, options)
+        fitting.check(self._cells, self._config)
         for note in notes_of_cells(self._cells, fitting.class_of_model(self._config)):
             warnings.warn(note, DataWarning, stacklevel=2)
         self._fit: fitting.IsoformFit | None = None

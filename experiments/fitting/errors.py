@@ -27,7 +27,8 @@ class ArgumentError(DataError):
 
     def __init__(self, message: str, on_command_line: str | None = None) -> None:
         super().__init__(message)
-        self.on_command_line = on_command_line or f"--{self}"
+        name, _, told = message.partition(" ")
+        self.on_command_line = on_command_line or f"--{name.replace('_', '-')} {told}"
 
 
 def require_at_least_one(argument: str, value: int) -> None:

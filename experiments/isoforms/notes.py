@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # pictures tell notes too, and need no torch
 
 # Cells below which a model learns little of what cells share.
 FEW_CELLS = 20
+# The same for what the cells of a batch share.
+FEW_IN_BATCH = 5
 _LOST = (
     "var lacks the columns of exvae isoforms import; keep them with anndata.concat(..., "
     'merge="same"), or import with --t2g'
@@ -28,6 +30,14 @@ def notes_of_cells(cells: Cells, model: type[CellModel]) -> Iterator[str]:
         yield (
             f"{cells.source}: {cells.num_cells} cells tell a model little of what cells share; "
             f"give {FEW_CELLS} or more"
+        )
+    number = len(cells.batch_names)
+    # With fewer cells there will be an error.
+    if number > 1 and 2 * number <= cells.num_cells < FEW_IN_BATCH * number:
+        yield (
+            f"{cells.source}: {cells.num_cells} cells are in {number} batches, and fewer than "
+            f"{FEW_IN_BATCH} cells tell a model little of their batch; is batch_key the right "
+            "column?"
         )
     if model.independent_isoforms:
         if cells.lost_var:

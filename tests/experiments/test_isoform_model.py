@@ -296,8 +296,36 @@ def test_a_model_that_is_not_trained_says_so(adata: anndata.AnnData) -> None:
     assert "not trained" in repr(model)
     with pytest.raises(DataError, match="not trained; call its method train"):
         model.get_expression()
-    with pytest.raises(DataError, match="optio"):
-        IsoformModel(adata, laten_size=3).train(1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"laten_size": 3}, "there is no option laten_size"),
+        ({"latent_size": "three"}, "latent_size is 'three'; give a whole number"),
+        ({"guide": "cell"}, "guide is 'cell'; choose one of"),
+        ({"decoder": "nets"}, "decoder is 'nets'; choose one of"),
+        ({"model": "scvi", "pooling": "middle"}, "pooling"),
+        ({"encoder_bootstraps": -1}, "encoder_bootstraps is -1; give a whole number"),
+    ],
+)
+def test_wrong_options_are_told_by_the_constructor(
+    adata: anndata.AnnData, options: dict, message: str
+) -> None:
+    state = torch.get_rng_state()
+    with pytest.raises(DataError, match=message):
+        IsoformModel(adata, **options)
+    IsoformModel(adata)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_measurements_are_no_batches(adata: anndata.AnnData) -> None:
+    own = adata.copy()
+    own.obs["size"] = np.linspace(0.1, 1.3, NUM_CELLS)
+    told = "24 cells are in 24 batches, the first '0.1'; choose a batch_key"
+    for build in (IsoformModel, exvae.prepare):
+        with pytest.raises(DataError, match=told):
+            build(own, batch_key="size")
 
 
 def test_interrupts_leave_the_model_usable(
