@@ -22,6 +22,7 @@ from .choosing import (
     dense_layer,
     expression_of,
     groups_of,
+    holds_reads,
     interval_layers,
     nearest,
     quantiles_of,
@@ -260,7 +261,8 @@ def intervals(
     """Draw a gene's isoforms in some cells: posteriors beside what the quantifier found.
 
     Estimates (``X``) and bootstraps (``layers["infRep1"] ...``) are drawn if they are in the unit
-    of the layer, reads, and the cells have them.
+    of the layer, reads, and the cells have them. If ``X`` was transformed, as by
+    ``scanpy.pp.log1p``, the title tells that estimates are left out.
 
     Parameters
     ----------
@@ -286,15 +288,22 @@ def intervals(
     """
     found = expression_of(adata, gene, layer, interval, max_isoforms)
     rows = _chosen_cells(adata, cells, found.total)
-    isoforms = _cell_intervals(adata, found, rows, layer)
+    is_raw = holds_reads(adata[rows], layer) if _draws_reads(adata, layer) else True
+    isoforms = _cell_intervals(adata, found, rows, layer, is_raw=is_raw)
     names = interval_name(interval), interval_name(_NARROW)
     figure = draw_intervals(isoforms, adata.obs_names[rows].tolist(), unit_of(layer), names)
-    figure.suptitle(f"{found.title}, in {count(len(rows), 'cell')}", fontsize=10)
+    told = "" if is_raw else "\nX holds no reads (it was transformed), so estimates are left out"
+    figure.suptitle(f"{found.title}, in {count(len(rows), 'cell')}{told}", fontsize=10)
     return figure
 
 
+def _draws_reads(adata: AnnData, layer: str) -> bool:
+    """Whether a layer has the unit of X and bootstraps, and the cells have X."""
+    return layer == "expression" and layer in adata.layers and adata.X is not None
+
+
 def _cell_intervals(
-    adata: AnnData, found: GeneExpression, rows: np.ndarray, layer: str
+    adata: AnnData, found: GeneExpression, rows: np.ndarray, layer: str, *, is_raw: bool
 ) -> list[CellIntervals]:
     """Take what is drawn of each isoform in the cells at these positions."""
     own = adata[rows, found.isoforms]
@@ -304,7 +313,7 @@ def _cell_intervals(
     if layer == "expression" and layer in own.layers:
         names = [name for name in bootstrap_layers(own) if name.startswith("infRep")]
         bootstraps = [dense_layer(own, name) for name in names]
-        estimate = None if own.X is None else dense(own.X)
+        estimate = dense(own.X) if is_raw and own.X is not None else None
     return [
         CellIntervals(
             isoform,

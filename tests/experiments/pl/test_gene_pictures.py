@@ -9,6 +9,7 @@ from anndata import AnnData
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from scipy.sparse import csr_matrix
 
 import exvae
 from exvae.data.errors import DataError
@@ -197,6 +198,40 @@ def test_intervals_show_layers_estimates_and_bootstraps(adata: AnnData) -> None:
     assert names == ["cell5", "cell2"]
     with pytest.raises(DataError, match="no cell 'cell25'; the nearest: cell"):
         exvae.pl.intervals(adata, "gene0", cells=["cell25"])
+
+
+@pytest.mark.parametrize("bootstraps", [True, False])
+@pytest.mark.parametrize("target", [None, 1e4, "log"])
+def test_transformed_estimates_are_left_out_of_intervals(
+    adata: AnnData, bootstraps: bool, target: float | str | None
+) -> None:
+    if not bootstraps:
+        for number in range(1, 5):
+            del adata.layers[f"infRep{number}"]
+    counts = adata.X.copy()
+    if target == "log":
+        adata.X = counts.log1p()
+    elif target is not None:
+        adata.X = csr_matrix(counts.multiply(target / counts.sum(1)))
+    figure = exvae.pl.intervals(adata, "gene0")
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert ("estimate" in legend) == (target is None)
+    assert ("X holds no reads" in figure.get_suptitle()) == (target is not None)
+    assert ("bootstraps" in legend) == bootstraps
+
+
+def test_logarithms_are_not_drawn_as_means(adata: AnnData) -> None:
+    means = AnnData(
+        adata.layers["expression"].copy(),
+        obs=adata.obs,
+        var=adata.var,
+        # Of a Gamma with this mean, by its shape.
+        layers={"expression_log1p": np.log(adata.layers["expression"] * 0.98 + 1)},
+    )
+    exvae.pl.gene(means, "gene0", interval=None)
+    means.X = np.log1p(means.X)
+    with pytest.raises(DataError, match="X no longer holds the posterior means"):
+        exvae.pl.gene(means, "gene0", interval=None)
 
 
 def test_cells_are_chosen_over_the_whole_range(adata: AnnData) -> None:
