@@ -17,7 +17,8 @@ from .checks.cells import check_cells
 from .checks.comparison import Check, Replication
 from .checks.settings import REPLICATES
 from .fitting import fits
-from .fitting.errors import TrainingInterrupted, require_at_least_one
+from .fitting.errors import TrainingInterrupted, require_at_least_one, require_positive
+from .fitting.optimizers import with_rates_scaled
 from .fitting.training import TrainingConfig
 from .isoforms import evaluation, fitting
 from .isoforms.expression_methods import ExpressionMethods
@@ -109,6 +110,9 @@ class IsoformModel(ExpressionMethods, GroupMethods):
     ) -> IsoformModel:
         """Train, or train further; an interrupt ends training and leaves the model usable.
 
+        Training goes on where it ended, with another learning rate, batch size or patience if they
+        are given.
+
         Parameters
         ----------
         max_epochs
@@ -141,6 +145,7 @@ class IsoformModel(ExpressionMethods, GroupMethods):
             If the loss becomes NaN or infinite.
         """
         require_at_least_one("max_epochs", max_epochs)
+        require_positive("learning_rate", learning_rate)
         epochs = max_epochs + len(self._metrics)
         training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
         trainer, fit = fitting.set_up(
@@ -152,16 +157,31 @@ class IsoformModel(ExpressionMethods, GroupMethods):
             progress=progress,
         )
         if self._fit is not None:
-            fits.require_same(self._fit.config, fit.config, "this model")
             trainer.metrics = self._metrics
         try:
-            trainer.train(state=self._state or None)
+            trainer.train(state=self._state_for(fit) or None)
         except TrainingInterrupted as interruption:
             warnings.warn(f"{interruption}; the model is usable, and train() goes on", stacklevel=2)
         for module in trainer.modules.values():
             module.eval()
         self._fit, self._state, self._metrics = fit, trainer.last_state, trainer.metrics
         return self
+
+    def _state_for(self, fit: fitting.IsoformFit) -> dict[str, Any]:
+        """State from which the training of a fit begins; empty for the first."""
+        if self._fit is None:
+            return {}
+        progress, begun = self._state["progress"], self._fit.config
+        changeable = ["learning_rate", "patience"]
+        if not progress["batches_done"]:  # else it counts minibatches of an epoch
+            changeable.append("batch_size")
+        fits.require_same(begun, fit.config, "this model", changeable)
+        own, earlier = fit.config["training"], begun["training"]
+        if 0 < own["patience"] <= progress["epochs_since_best"]:  # this ended the training before
+            progress = {**progress, "epochs_since_best": 0}
+        factor = own["learning_rate"] / earlier["learning_rate"]
+        optimizer = with_rates_scaled(self._state["optimizer"], factor)
+        return {**self._state, "progress": progress, "optimizer": optimizer}
 
     @property
     def history(self) -> pd.DataFrame:

@@ -35,3 +35,9 @@ def require_at_least_one(argument: str, value: int) -> None:
     """Raise an ArgumentError unless a number is at least 1."""
     if value < 1:
         raise ArgumentError(f"{argument} is {value}; give at least 1")
+
+
+def require_positive(argument: str, value: float) -> None:
+    """Raise an ArgumentError unless a number is above 0."""
+    if not value > 0:
+        raise ArgumentError(f"{argument} is {value}; give a positive number")

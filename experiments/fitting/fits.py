@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from pickle import UnpicklingError
@@ -218,17 +218,32 @@ def check_same_fit(folder: Path, description: dict[str, Any]) -> None:
     require_same(read_config(folder, description["kind"]), description, str(folder))
 
 
-def require_same(begun: dict[str, Any], description: dict[str, Any], source: str) -> None:
-    """Require that a description is of the fit begun; only epochs and device may change.
+def require_same(
+    begun: dict[str, Any],
+    description: dict[str, Any],
+    source: str,
+    changeable: Collection[str] = (),
+) -> None:
+    """Require that a description is of the fit begun.
+
+    Parameters
+    ----------
+    begun, description
+        Content of ``config.json`` of the fit begun, and of the one that goes on.
+    source
+        Name of the fit, for messages.
+    changeable
+        What may change beside epochs and device.
 
     Raises
     ------
     DataError
-        If model, training, split or data differ; ``source`` names the fit.
+        If model, training, split or data differ.
     """
+    changeable = {"epochs", "device", "source", *changeable}
     for part in ("model", "training", "split", "data"):
         for key, value in description[part].items():
-            if key not in ("epochs", "device", "source") and begun[part][key] != value:
+            if key not in changeable and begun[part][key] != value:
                 raise DataError(
                     f"{source}: was begun with {key} {begun[part][key]}, not {value}; "
                     "resume with the same data and options"

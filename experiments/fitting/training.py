@@ -252,7 +252,8 @@ class Trainer:
         for module in self.modules.values():
             module.train()
         started = time.perf_counter()
-        for start in range(self.batches_done * batch_size, size, batch_size):
+        first = self.batches_done * batch_size
+        for start in range(first, size, batch_size):
             positions = order[start : start + batch_size]
             loss = self._step(positions)
             # The loss is scaled to all data; this is the minibatch's part of it.
@@ -268,7 +269,8 @@ class Trainer:
                 raise TrainingInterrupted(self._where(math.ceil(size / batch_size)))
         elapsed = time.perf_counter() - started
         self.seconds += elapsed
-        self._finish_epoch(elapsed)
+        # A resumed epoch may have been interrupted after its last minibatch.
+        self._finish_epoch((size - first) / elapsed if first < size else math.nan)
 
     def _step(self, positions: np.ndarray) -> float:
         try:
@@ -302,7 +304,7 @@ class Trainer:
         parameters = pyro.get_param_store().named_parameters()
         return all(bool(parameter.isfinite().all()) for _, parameter in parameters)
 
-    def _finish_epoch(self, elapsed: float) -> None:
+    def _finish_epoch(self, per_second: float) -> None:
         for module in self.modules.values():
             module.eval()
         row = {
@@ -310,7 +312,7 @@ class Trainer:
             "seconds": self.seconds,
             f"loss_per_{self.data.element}": self.epoch_loss
             / self.data.size(np.arange(len(self.data))),
-            f"{self.data.unit}_per_second": len(self.data) / elapsed,
+            f"{self.data.unit}_per_second": per_second,
             **self.monitor(),
         }
         if self.score is not None:

@@ -357,6 +357,33 @@ def test_training_goes_on(adata: anndata.AnnData) -> None:
         parts.train(1, seed=1)
 
 
+def test_training_goes_on_with_another_learning_rate_and_patience(
+    adata: anndata.AnnData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = IsoformModel(adata, latent_size=3).train(1, learning_rate=1e-2)
+    slowed = IsoformModel(adata, latent_size=3).train(1, learning_rate=1e-2)
+    before = {name: value.clone() for name, value in slowed.module.state_dict().items()}
+    straight.train(1, learning_rate=1e-2)
+    slowed.train(1, learning_rate=1e-4, batch_size=8)
+    moved = {
+        model: max(
+            (own - before[name]).abs().max() for name, own in model.module.named_parameters()
+        )
+        for model in (straight, slowed)
+    }
+    # Of a step at most the learning rate, or 5 times of it, is the change.
+    assert moved[slowed] < 3 * 5 * 1.1e-4 < 1e-2 < moved[straight]
+    assert slowed._trained().config["training"]["learning_rate"] == 1e-4
+    with pytest.raises(DataError, match="learning_rate is 0; give a positive number"):
+        slowed.train(1, learning_rate=0)
+
+    worse = iter(range(100))
+    monkeypatch.setattr(inference, "loss_per_cell", lambda *arguments: float(next(worse)))
+    assert len(slowed.train(50, batch_size=8, patience=2).history) == 2 + 3
+    assert len(slowed.train(50, batch_size=8, patience=3).history) == 5 + 1
+    assert len(slowed.train(50, batch_size=8, patience=3).history) == 6 + 3
+
+
 def test_a_class_of_ones_own_is_saved_by_name(adata: anndata.AnnData, tmp_path: Path) -> None:
     from exvae.models.isoforms import EffectiveReadIsoforms
 
