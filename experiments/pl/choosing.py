@@ -228,14 +228,22 @@ def interval_layers(
     DataError
         If one of them is missing; the message names the quantiles that there are.
     """
+    if np.shape(interval) != (2,):
+        raise ValueError(f"interval is {interval!r}; give the probabilities of its two ends")
     low, high = (f"{layer}_q{level:g}" for level in interval)
     known = quantiles_of(names, layer)
+    if not known:
+        raise DataError(
+            f"{source}: has no quantiles of {layer} (layer {low!r}), which intervals need; "
+            "IsoformModel.annotate adds quantiles of expression, and pl.gene draws "
+            f"{layer} without them (interval=None)"
+        )
     for level, name in zip(interval, (low, high), strict=True):
         if level not in known:
-            there = ", ".join(f"{own:g}" for own in known) or "none"
+            there = ", ".join(f"{own:g}" for own in known)
             raise DataError(
                 f"{source}: has no layer {name!r}; choose an interval between two of the quantiles "
-                f"in it ({there}), or None"
+                f"in it ({there})"
             )
     return low, high
 

@@ -132,6 +132,7 @@ def usage(
     >>> [text.get_text() for text in figure.axes[0].get_yticklabels()]
     ['type0 (12 cells)', 'type1 (12 cells)']
     """
+    _require_gene(adata.var, gene)
     found = expression_of(adata, gene, layer)
     groups = groups_of(adata.obs, groupby)
     table = pd.DataFrame(found.mean, index=groups.to_numpy(), columns=found.isoforms, dtype=float)
@@ -145,6 +146,18 @@ def usage(
     by = "" if groupby is None else f" by {groupby}"
     axis.set_title(f"usage of the isoforms of {gene}{by}; right: mean of the gene", fontsize=10)
     return axis.figure if ax is None else axis
+
+
+def _require_gene(var: pd.DataFrame, gene: str) -> None:
+    """Raise a DataError if a table has no genes of isoforms, or a name is of an isoform."""
+    if "gene" not in var:
+        raise DataError(
+            "adata: var has no column gene (its columns are genes, or isoforms of unknown genes), so "
+            "usage is not known; give cells with isoforms and their genes"
+        )
+    names = [var[name].astype(str).to_numpy() for name in ("gene", "gene_name") if name in var]
+    if gene in var.index and not np.isin(gene, names):
+        raise DataError(f"adata: {gene!r} is an isoform; give its gene, {var['gene'][gene]!r}")
 
 
 def groups(
@@ -187,8 +200,9 @@ def groups(
     'gene0: 3 isoforms; means of groups of cells and 95 % intervals'
     """
     if isinstance(table_or_adata, pd.DataFrame):
-        table, unit = _rows_of(table_or_adata, gene), "mean expression"
-        interval = table.attrs.get("interval")
+        table = _rows_of(table_or_adata, gene)
+        interval, unit = (table.attrs.get(name) for name in ("interval", "unit"))
+        unit = f"mean expression ({unit})" if unit else "mean expression"
     else:
         table = _group_means(table_or_adata, gene, groupby, layer, interval)
         unit = f"mean {unit_of(layer)}"
@@ -286,6 +300,7 @@ def intervals(
     >>> [axis.get_title() for axis in figure.axes]
     ['isoform0', 'isoform2', 'isoform1']
     """
+    interval_layers(adata.layers, layer, interval)  # None is for pictures without intervals
     found = expression_of(adata, gene, layer, interval, max_isoforms)
     rows = _chosen_cells(adata, cells, found.total)
     is_raw = holds_reads(adata[rows], layer) if _draws_reads(adata, layer) else True
