@@ -152,7 +152,7 @@ def _require_gene(var: pd.DataFrame, gene: str) -> None:
     """Raise a DataError if a table has no genes of isoforms, or a name is of an isoform."""
     if "gene" not in var:
         raise DataError(
-            "adata: var has no column gene (its columns are genes, or isoforms of unknown genes), so "
+            "adata: var has no column gene (it holds genes, or isoforms of unknown genes), so that "
             "usage is not known; give cells with isoforms and their genes"
         )
     names = [var[name].astype(str).to_numpy() for name in ("gene", "gene_name") if name in var]
