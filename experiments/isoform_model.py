@@ -239,18 +239,24 @@ class IsoformModel(ExpressionMethods, GroupMethods):
 
     # On disk
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write the model to a folder, as ``exvae isoforms fit`` does.
+
+        Parameters
+        ----------
+        folder
+            The folder.
+        overwrite
+            Whether a fit in the folder is replaced.
 
         Raises
         ------
         DataError
-            If the folder holds a fit already, or cannot be written.
+            If the folder holds a fit that is not to be replaced, or cannot be written.
         """
-        fit, folder = self._trained(), Path(folder)
-        fits.begin(folder, fit.config, fit.vocabularies, resume=False)
-        fits.write_metrics(folder, self._metrics)
-        fits.write_checkpoint(folder, self._state)
+        fit = self._trained()
+        content = fit.config, fit.vocabularies, self._metrics, self._state
+        fits.save(Path(folder), *content, overwrite=overwrite)
 
     @classmethod
     def load(

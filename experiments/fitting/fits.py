@@ -105,6 +105,48 @@ def begin(
         write_vocabulary(folder, words, name)
 
 
+def save(
+    folder: Path,
+    description: dict[str, Any],
+    vocabularies: Mapping[str, Sequence[str]],
+    metrics: Sequence[dict[str, float]],
+    state: dict[str, Any],
+    *,
+    overwrite: bool,
+) -> None:
+    """Write a fit from memory.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    description, vocabularies
+        As for :func:`begin`.
+    metrics
+        Rows of ``metrics.csv``.
+    state
+        Content of ``checkpoint.pt``.
+    overwrite
+        Whether a fit in the folder is replaced; its pictures stay.
+
+    Raises
+    ------
+    DataError
+        If the folder holds a fit that is not to be replaced, or cannot be written.
+    """
+    if (folder / CONFIG).exists():
+        if not overwrite:
+            raise DataError(
+                f"{folder}: holds a fit already; choose another folder, or replace the fit "
+                "(overwrite=True)"
+            )
+        for name in (CHECKPOINT, CONFIG):  # so that no parts of two fits are ever read as one
+            (folder / name).unlink(missing_ok=True)
+    begin(folder, description, vocabularies, resume=False)
+    write_metrics(folder, metrics)
+    write_checkpoint(folder, state)
+
+
 def versions() -> dict[str, str]:
     """Versions of the packages that a fit depends on."""
     packages = ("exvae", "torch", "pyro-ppl", "numpy")

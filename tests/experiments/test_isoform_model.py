@@ -251,6 +251,25 @@ def test_annotate_adds_states_and_layers(model: IsoformModel, adata: anndata.Ann
     stranger.var_names = ["x", *stranger.var_names[1:]]
     with pytest.raises(DataError, match="adata has 1 isoforms that the model does not know"):
         model.annotate(stranger)
+    others = adata[:, :2].copy()
+    others.var_names = ["x", "y"]
+    more = anndata.concat([adata, others], axis=1, merge="first")
+    with pytest.raises(DataError, match=r"has 2 isoforms.*such as x; .*model.features\(\).index"):
+        model.annotate(more)
+    selected = more[:, model.features().index].copy()
+    model.annotate(selected, quantiles=[0.1], seed=4)
+    assert (selected[:, backwards.var_names].layers["expression"] != layer).sum() == 0
+
+
+def test_messages_name_arguments_of_python(model: IsoformModel, tmp_path: Path) -> None:
+    for arguments, message in (
+        ({"quantiles": [1.5]}, "^quantiles holds 1.5; give probabilities between 0 and 1$"),
+        ({"library_size": -1}, "^library_size is -1; give a positive number or tpm$"),
+    ):
+        with pytest.raises(DataError, match=message):
+            model.export(tmp_path / "out.h5ad", **arguments)
+    with pytest.raises(DataError, match="its folder does not exist; make it or choose another pl"):
+        model.export(tmp_path / "missing" / "out.h5ad")
 
 
 def test_evaluation_is_that_of_the_command(model: IsoformModel, adata: anndata.AnnData) -> None:
@@ -262,8 +281,11 @@ def test_saved_models_load_with_and_without_cells(
     model: IsoformModel, adata: anndata.AnnData, tmp_path: Path
 ) -> None:
     model.save(tmp_path / "fit")
-    with pytest.raises(DataError, match="holds a fit already"):
-        model.save(tmp_path / "fit")
+    IsoformModel(adata, latent_size=2).train(1).save(tmp_path / "other")
+    with pytest.raises(DataError, match="holds a fit already; .*overwrite=True"):
+        model.save(tmp_path / "other")
+    model.save(tmp_path / "other", overwrite=True)
+    assert repr(exvae.load(tmp_path / "other")) == repr(model)
     loaded = exvae.load(tmp_path / "fit", adata)
     assert repr(loaded) == repr(model)
     pd.testing.assert_frame_equal(loaded.history, model.history)
