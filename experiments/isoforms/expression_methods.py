@@ -71,8 +71,9 @@ class ExpressionMethods(FittedModel):
         isoforms, genes
             Names of isoforms, or of genes, to which the result is limited.
         library_size
-            ``observed`` for reads at the depth of each cell; a number for reads in a cell of that
-            many; ``tpm`` for transcripts per million, by the isoforms' effective lengths.
+            ``observed`` for reads at the depth of each cell (of models ``scvi`` and ``paper``, with
+            the reads that dropout or noise hid); a number for reads in a cell of that many; ``tpm``
+            for transcripts per million, by the isoforms' effective lengths.
         transform_batch
             A batch; expression is converted to this batch.
         return_sd

@@ -62,6 +62,18 @@ def test_genes_are_sums_of_the_same_draws(model: IsoformModel) -> None:
     np.testing.assert_allclose(found.layers["expression_sd"], sums.std(0, ddof=1), rtol=1e-3)
 
 
+def test_expression_sums_to_the_reads_of_a_cell_and_to_those_that_dropout_hid() -> None:
+    cells = draw_cells()
+    absent = cells.X.toarray() == 0
+    kinds = {"own": {}, "bare": {"model": "scvi", "dropout": "none"}, "scvi": {"model": "scvi"}}
+    hidden = {}
+    for name, options in kinds.items():
+        found = IsoformModel(cells, **options).train(10).get_expression().to_numpy()
+        hidden[name] = found[absent].sum() / cells.X.sum()
+        assert found.sum() / cells.X.sum() - hidden[name] == pytest.approx(1.0, abs=0.02)
+    assert hidden["scvi"] > 1.5 * max(hidden["own"], hidden["bare"])
+
+
 def test_transcripts_per_million_divide_by_length(
     model: IsoformModel, adata: anndata.AnnData
 ) -> None:
