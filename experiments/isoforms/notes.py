@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...data.counting_noise import told_too_steady
+
 if TYPE_CHECKING:  # pictures tell notes too, and need no torch
     from anndata import AnnData
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:  # pictures tell notes too, and need no torch
 
 # Cells below which a model learns little of what cells share.
 FEW_CELLS = 20
+# The largest logarithm of reads, of a hundred million.
+LARGEST_LOG = 18.5
 # The same for what the cells of a batch share.
 FEW_IN_BATCH = 5
 _LOST = (
@@ -39,6 +43,9 @@ def notes_of_cells(cells: Cells, model: type[CellModel]) -> Iterator[str]:
             f"{FEW_IN_BATCH} cells tell a model little of their batch; is batch_key the right "
             "column?"
         )
+    steady = None if model.observes == "counts" else told_too_steady(cells)
+    if steady is not None:
+        yield f"{cells.source}: {steady}"
     if model.independent_isoforms:
         if cells.lost_var:
             yield f"{cells.source}: {_LOST}"
@@ -47,7 +54,9 @@ def notes_of_cells(cells: Cells, model: type[CellModel]) -> Iterator[str]:
         if reason:
             yield f"{cells.source}: each isoform is taken as a gene of its own: {reason}"
     if model.observes == "counts" and (cells.counts.data % 1).any():
-        yield f"{cells.source}: X holds fractions; scVI takes them rounded"
+        most = cells.counts.data.max()
+        logs = f"; its values end at {most:.3g}: are they logarithms?" if most < LARGEST_LOG else ""
+        yield f"{cells.source}: X holds fractions; scVI takes them rounded{logs}"
 
 
 def _reason_for_no_genes(cells: Cells) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import anndata
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 import exvae
-from exvae.data.errors import DataError
+from exvae.data.errors import DataError, DataWarning
 from exvae.data.h5ad.reading import read_cells
 from exvae.experiments.fitting.training import TrainingConfig
 from exvae.experiments.isoform_model import IsoformModel
@@ -147,3 +148,14 @@ def test_a_model_interrupted_in_its_first_epoch_is_saved_and_loaded(
     model._metrics = []
     model.save(tmp_path / "fit")
     assert exvae.load(tmp_path / "fit", adata).history.empty
+
+
+@pytest.mark.parametrize("build", [IsoformModel, exvae.prepare])
+def test_logarithms_of_bootstraps_are_told(build: Callable, adata: anndata.AnnData) -> None:
+    adata.X = adata.X.log1p()
+    for name in adata.layers:
+        adata.layers[name] = adata.layers[name].log1p()
+    with pytest.warns(DataWarning, match="adata: the variance of its bootstraps is 0.0.*log-trans"):
+        build(adata)
+    with pytest.warns(DataWarning, match=r"X holds fractions.*end at 4.\d+: are they logarithms\?"):
+        build(adata, model="scvi")
