@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...data.counting_noise import told_too_steady
-
 if TYPE_CHECKING:  # pictures tell notes too, and need no torch
     from anndata import AnnData
 
@@ -30,6 +28,8 @@ _LOST = (
 
 def notes_of_cells(cells: Cells, model: type[CellModel]) -> Iterator[str]:
     """Tell in a line each what a fit of a model to these cells suffers from."""
+    from ...data.counting_noise import told_too_steady  # it imports torch
+
     if cells.num_cells < FEW_CELLS:
         yield (
             f"{cells.source}: {cells.num_cells} cells tell a model little of what cells share; "
