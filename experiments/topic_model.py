@@ -264,8 +264,15 @@ class TopicModel(TopicResults):
             rows.append((number, seed, *measured))
         return pd.DataFrame(rows, columns=["topics", "seed", "perplexity", "coherence"])
 
-    def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write the fit to a new folder, as ``exvae lda fit`` does.
+    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write the fit to a folder, as ``exvae lda fit`` does.
+
+        Parameters
+        ----------
+        folder
+            The folder.
+        overwrite
+            Whether a fit in the folder is replaced.
 
         Examples
         --------
@@ -273,11 +280,8 @@ class TopicModel(TopicResults):
         'FIT'
         """
         folder = Path(folder)
-        words = fitting.vocabularies(self.fitted)
-        with fits.begun(folder, self.fitted.config, words, resume=False):
-            if self._rows:
-                fits.write_metrics(folder, self._rows)
-            fits.write_checkpoint(folder, self._current_state())
+        content = self.fitted.config, fitting.vocabularies(self.fitted), self._rows
+        fits.save(folder, *content, self._current_state(), overwrite=overwrite)
         return folder
 
     @classmethod

@@ -36,7 +36,11 @@ def export(
     fit: Fit,
     cells: CellsFile,
     out: Annotated[
-        Path, typer.Option(metavar="OUT.h5ad|OUT.zarr", help="The file or zarr store to write.")
+        Path,
+        typer.Option(
+            metavar="OUT.h5ad|OUT.zarr",
+            help="The file, replaced if it exists, or the new zarr store to write.",
+        ),
     ],
     level: Annotated[
         Literal["isoform", "gene"], typer.Option(help="Isoforms, or sums over each gene.")

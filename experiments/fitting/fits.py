@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -122,6 +122,51 @@ def begun(
         digests = {name: write_vocabulary(folder, own, name) for name, own in vocabularies.items()}
         write_config(folder, description, digests)
         yield
+
+
+def save(
+    folder: Path,
+    description: dict[str, Any],
+    vocabularies: Mapping[str, Sequence[str]],
+    metrics: Sequence[dict[str, float]],
+    state: dict[str, Any],
+    *,
+    overwrite: bool,
+) -> None:
+    """Write a fit from memory.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    description, vocabularies
+        As for :func:`begun`.
+    metrics
+        Rows of ``metrics.csv``.
+    state
+        Content of ``checkpoint.pt``.
+    overwrite
+        Whether a fit in the folder is replaced; its pictures stay.
+
+    Raises
+    ------
+    DataError
+        If the folder holds a fit that is not to be replaced, or cannot be written.
+    """
+    if (folder / CHECKPOINT).exists():
+        if not overwrite:
+            raise DataError(
+                f"{folder}: holds a fit already; choose another folder, or replace the fit "
+                "(overwrite=True)"
+            )
+        with folder_locked(folder):
+            # First the checkpoint, so that no parts of two fits are ever read as one.
+            for name in (CHECKPOINT, CONFIG):
+                (folder / name).unlink(missing_ok=True)
+    with begun(folder, description, vocabularies, resume=False):
+        if metrics:
+            write_metrics(folder, metrics)
+        write_checkpoint(folder, state)
 
 
 def versions() -> dict[str, str]:
@@ -269,18 +314,33 @@ def check_same_fit(folder: Path, description: dict[str, Any]) -> None:
     require_same(read_config(folder, description["kind"]), description, str(folder))
 
 
-def require_same(begun: dict[str, Any], description: dict[str, Any], source: str) -> None:
-    """Require that a description is of the fit begun; only epochs and device may change.
+def require_same(
+    begun: dict[str, Any],
+    description: dict[str, Any],
+    source: str,
+    changeable: Collection[str] = (),
+) -> None:
+    """Require that a description is of the fit begun.
+
+    Parameters
+    ----------
+    begun, description
+        Content of ``config.json`` of the fit begun, and of the one that goes on.
+    source
+        Name of the fit, for messages.
+    changeable
+        What may change beside epochs and device.
 
     Raises
     ------
     DataError
-        If model, training, split or data differ; ``source`` names the fit.
+        If model, training, split or data differ.
     """
+    changeable = {"epochs", "device", "source", *changeable}
     for part in ("model", "training", "split", "data"):
         for key, value in description[part].items():
             before = begun[part].get(key)
-            if key not in ("epochs", "device", "source") and before != value:
+            if key not in changeable and before != value:
                 raise DataError(
                     f"{source}: was begun with {key} {before}, not {value}; "
                     "resume with the same data and options"

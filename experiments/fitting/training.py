@@ -243,7 +243,8 @@ class Trainer:
         for module in self.modules.values():
             module.train()
         started = time.perf_counter()
-        for start in range(self.batches_done * batch_size, size, batch_size):
+        first = self.batches_done * batch_size
+        for start in range(first, size, batch_size):
             positions = order[start : start + batch_size]
             loss = self._step(positions)
             # The loss is scaled to all data; this is the minibatch's part of it.
@@ -261,7 +262,8 @@ class Trainer:
                 raise TrainingInterrupted(self._where(), interrupted())
         elapsed = time.perf_counter() - started
         self.seconds += elapsed
-        self._finish_epoch(elapsed)
+        # A resumed epoch may have been interrupted after its last minibatch.
+        self._finish_epoch((size - first) / elapsed if first < size else math.nan)
 
     def _step(self, positions: np.ndarray) -> float:
         try:
@@ -305,7 +307,7 @@ class Trainer:
             "from there"
         )
 
-    def _finish_epoch(self, elapsed: float) -> None:
+    def _finish_epoch(self, per_second: float) -> None:
         for module in self.modules.values():
             module.eval()
         if self._has_nan():
@@ -315,7 +317,7 @@ class Trainer:
             "epoch": self.epoch + 1,
             "seconds": self.seconds,
             self._loss_name: self.epoch_loss / size,
-            f"{self.data.unit}_per_second": len(self.data) / elapsed,
+            f"{self.data.unit}_per_second": per_second,
             **self._monitored(),
         }
         if name := divergence.loss_not_finite(row):

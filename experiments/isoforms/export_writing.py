@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from ...data.cells import STATISTICS, Cells
-from ...data.errors import DataError
 from ...data.h5ad.growing import GrowingMatrix, SparseLayers, encode
 from ...data.h5ad.new_files import NewFile
 from ...data.h5ad.reading import DRAWS, CellFile
 from ...data.progress import progress_bar
 from ...models.base import require
+from ..fitting.errors import ArgumentError
 from . import inference
 from .compact_layers import (
     EXPRESSION,
@@ -85,9 +85,11 @@ class ExportOptions:
         require("level", self.level, LEVELS)
         wrong = [level for level in self.quantiles if not 0 < level < 1]
         if wrong:
-            raise DataError(f"--quantiles holds {wrong[0]:g}; give probabilities between 0 and 1")
+            raise ArgumentError(f"quantiles holds {wrong[0]:g}; give probabilities between 0 and 1")
         if self.library_size != "tpm" and not float(self.library_size) > 0:
-            raise DataError(f"--library-size is {self.library_size}; give a positive number or tpm")
+            raise ArgumentError(
+                f"library_size is {self.library_size}; give a positive number or tpm"
+            )
 
     @property
     def replicates(self) -> str:

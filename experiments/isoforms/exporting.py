@@ -51,7 +51,8 @@ def export(
     source
         The cells, an ``.h5ad`` or its content.
     out
-        The ``.h5ad`` or ``.zarr`` to write; it appears only when it is complete.
+        The ``.h5ad`` or ``.zarr`` to write; it appears only when it is complete. An ``.h5ad`` that
+        exists is replaced, a ``.zarr`` is refused.
     csv
         A new folder for a copy in CSV and MatrixMarket files.
     part, block
@@ -91,18 +92,18 @@ def _check(source: str | Path | AnnData, out: Path, csv: Path | None) -> None:
     """Raise a DataError unless the files can be written."""
     if out.suffix not in (".h5ad", ".zarr"):
         raise DataError(f"{out}: give a name that ends in .h5ad or .zarr")
-    require_folder(out, "choose another --out")
+    require_folder(out)
     if out.suffix == ".zarr":
         require_zarr(out)
     else:
         require_regular(out)
     if not isinstance(source, AnnData) and out.resolve() == Path(source).resolve():
-        raise DataError(f"{out}: is the file that is read; choose another --out")
-    for folder, option in ((csv, "--csv"), (out if out.suffix == ".zarr" else None, "--out")):
+        raise DataError(f"{out}: is the file that is read; choose another place")
+    for folder in (csv, out if out.suffix == ".zarr" else None):
         if folder is not None and folder.exists():
-            raise DataError(f"{folder}: exists already; choose another {option}")
+            raise DataError(f"{folder}: exists already; remove it or choose another place")
     if csv is not None:
-        require_folder(csv, "choose another --csv")
+        require_folder(csv)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,9 @@ from ..fitting.datasets import Subset
 from ..fitting.errors import ArgumentError
 from ..fitting.training import Trainer, TrainingConfig, TrainingResult, choose_device
 from ..fitting.user_code import told_in_one_line
-from . import inference
+from .monitor import Monitor
 from .settings import IsoformConfig
 
-# Number of held-out cells scored after each epoch.
-MONITORED_CELLS = 500
 # Fields of the configuration that may be classes.
 CLASSES = ("model", "guide", "pooling", "decoder")
 # How cells of unknown batches are treated.
@@ -115,42 +114,6 @@ class IsoformFit:
             known = ", ".join(map(repr, self.batch_names))
             raise DataError(f"transform_batch is {name!r}; choose one of {known}")
         return self.batch_names.index(name)
-
-
-class Monitor:
-    """Loss of held-out cells after each epoch, with the same random draws each time.
-
-    Parameters
-    ----------
-    model, guide
-        Model and guide in training.
-    source
-        All cells.
-    positions
-        Positions of the held-out cells, shape (cells,); the first :data:`MONITORED_CELLS` are
-        scored.
-    """
-
-    def __init__(
-        self,
-        model: CellModel,
-        guide: CellGuide,
-        source: BatchSource,
-        positions: np.ndarray,
-    ) -> None:
-        self.model = model
-        self.guide = guide
-        self.source = source
-        self.positions = positions[:MONITORED_CELLS]
-
-    def __call__(self) -> dict[str, float]:
-        """Compute the loss (nats per cell); an empty dict if no cell is held out."""
-        if not len(self.positions):
-            return {}
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            loss = inference.loss_per_cell(self.model, self.guide, self.source, self.positions)
-        return {"held_out_loss_per_cell": loss}
 
 
 def genes_of(cells: Cells) -> np.ndarray:
@@ -234,6 +197,20 @@ def split_cells(num_cells: int, train_fraction: float, seed: int) -> tuple[np.nd
     return order[:num_train], order[num_train:]
 
 
+def check(cells: Cells, config: IsoformConfig) -> None:
+    """Raise a DataError unless model and guide can be built for the cells."""
+    with torch.random.fork_rng(devices=[]):  # the seed of the training decides the first values
+        _build_for(cells, config)
+
+
+def _build_for(cells: Cells, config: IsoformConfig) -> tuple[CellModel, CellGuide]:
+    cells.require_shared_batches()
+    number = config.encoder_bootstraps
+    if not isinstance(number, Integral) or number < 0:
+        raise ArgumentError(f"encoder_bootstraps is {number!r}; give a whole number, 0 for all")
+    return build(config, genes_of(cells), len(cells.batch_names))
+
+
 def prepare(
     cells: Cells, config: IsoformConfig, positions: np.ndarray, device: torch.device
 ) -> tuple[Subset, CellModel, CellGuide]:
@@ -255,7 +232,7 @@ def prepare(
     DataError
         If the cells lack data that the model needs, or the configuration is wrong.
     """
-    model, guide = build(config, genes_of(cells), len(cells.batch_names))
+    model, guide = _build_for(cells, config)
     source = batch_source(cells, model.observes, device)
     values = InitialValues(source, positions)
     with told_in_one_line([("model", type(model)), ("guide", type(guide))], "in initialise"):

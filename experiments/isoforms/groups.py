@@ -179,7 +179,8 @@ def require_genes(cells: Cells) -> None:
     """Require genes of several isoforms; DataError if there are none."""
     if cells.genes is None:
         raise DataError(
-            f"{cells.source}: var has no column 'gene'; import the cells with --t2g, or add it"
+            f"{cells.source}: var has no column 'gene'; import the cells with a table of genes "
+            "(t2g), or add it"
         )
     if len(set(cells.genes)) == len(cells.genes):
         raise DataError(

@@ -16,6 +16,10 @@ if TYPE_CHECKING:  # pictures tell notes too, and need no torch
 
 # Cells below which a model learns little of what cells share.
 FEW_CELLS = 20
+# The largest logarithm of reads, of a hundred million.
+LARGEST_LOG = 18.5
+# The same for what the cells of a batch share.
+FEW_IN_BATCH = 5
 _LOST = (
     "var lacks the columns of exvae isoforms import; keep them with anndata.concat(..., "
     'merge="same"), or import with --t2g'
@@ -24,11 +28,24 @@ _LOST = (
 
 def notes_of_cells(cells: Cells, model: type[CellModel]) -> Iterator[str]:
     """Tell in a line each what a fit of a model to these cells suffers from."""
+    from ...data.counting_noise import told_too_steady  # it imports torch
+
     if cells.num_cells < FEW_CELLS:
         yield (
             f"{cells.source}: {cells.num_cells} cells tell a model little of what cells share; "
             f"give {FEW_CELLS} or more"
         )
+    number = len(cells.batch_names)
+    # With fewer cells there will be an error.
+    if number > 1 and 2 * number <= cells.num_cells < FEW_IN_BATCH * number:
+        yield (
+            f"{cells.source}: {cells.num_cells} cells are in {number} batches, and fewer than "
+            f"{FEW_IN_BATCH} cells tell a model little of their batch; is batch_key the right "
+            "column?"
+        )
+    steady = None if model.observes == "counts" else told_too_steady(cells)
+    if steady is not None:
+        yield f"{cells.source}: {steady}"
     if model.independent_isoforms:
         if cells.lost_var:
             yield f"{cells.source}: {_LOST}"
@@ -37,7 +54,9 @@ def notes_of_cells(cells: Cells, model: type[CellModel]) -> Iterator[str]:
         if reason:
             yield f"{cells.source}: each isoform is taken as a gene of its own: {reason}"
     if model.observes == "counts" and (cells.counts.data % 1).any():
-        yield f"{cells.source}: X holds fractions; scVI takes them rounded"
+        most = cells.counts.data.max()
+        logs = f"; its values end at {most:.3g}: are they logarithms?" if most < LARGEST_LOG else ""
+        yield f"{cells.source}: X holds fractions; scVI takes them rounded{logs}"
 
 
 def _reason_for_no_genes(cells: Cells) -> str:

@@ -305,10 +305,8 @@ def chosen_documents(fit: LDAFit, corpus: Corpus, split: str) -> Corpus:
     if split != "all":
         if corpus.splits is None:
             if corpus.fingerprint != fit.config["data"]["fingerprint"]:
-                raise DataError(
-                    f"{corpus.source}: has no splits and is not the corpus of the fit; use --split "
-                    "all"
-                )
+                problem = f"{corpus.source}: has no splits and is not the corpus of the fit"
+                raise ArgumentError(f"{problem}; use split='all'", f"{problem}; use --split all")
             corpus = split_corpus(corpus, **fit.config["split"])
         corpus = select_split(corpus, split)
     empty = corpus.lengths == 0

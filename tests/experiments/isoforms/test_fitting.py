@@ -251,7 +251,7 @@ def test_cells_in_another_order_give_the_same_numbers(exvae, folder: Path, fitte
         ),
         (["fit", "{cells}", "--out", "{out}", "--batch-key", "day"], "batch_key must be one of"),
         (["fit", "{cells}", "--out", "{out}", "--label", "day"], "--label must be one of"),
-        (["fit", "{cells}", "--out", "{out}", "--train-fraction", 0], "train_fraction is 0.0"),
+        (["fit", "{cells}", "--out", "{out}", "--train-fraction", 0], "--train-fraction is 0.0"),
         (
             ["fit", "{cells}", "--out", "{out}", "--train-fraction", 1, "--patience", 2],
             "0 held out",

@@ -203,7 +203,7 @@ def test_a_corpus_is_split_as_told(corpus: Corpus, fit_topics: FitTopics, seed: 
     assert own.num_documents == 20
     order = np.random.default_rng(seed).permutation(40)
     assert set(own.names) == set(corpus.names[order[:20]])
-    with pytest.raises(DataError, match="--split all"):
+    with pytest.raises(DataError, match="use split='all'"):
         fitting.chosen_documents(fit, replace(bare, words=bare.words[::-1].copy()), "test")
 
 
