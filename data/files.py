@@ -13,6 +13,12 @@ from pathlib import Path
 
 from .errors import DataError
 
+# First bytes of small text files that stand for large ones, and the command that fetches these.
+POINTERS = {
+    b"version https://git-lfs": "git lfs pull",
+    b"/annex/objects/": "git annex get",
+}
+
 
 @contextmanager
 def reading(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..corpora import SPLITS
+from ..corpora import SPLITS, Corpus
 from ..errors import DataError
 
 
@@ -23,6 +23,17 @@ def require_distinct(path: Path | str, words: np.ndarray) -> None:
         repeated = np.delete(words, first)[0]
         raise DataError(
             f"{path}: the vocabulary has {str(repeated)!r} more than once; make its words distinct"
+        )
+
+
+def require_words_everywhere(corpus: Corpus) -> None:
+    """Require that every document has a word."""
+    empty = np.flatnonzero(corpus.lengths == 0)
+    if empty.size:
+        raise DataError(
+            f"{corpus.source}: {empty.size} of {corpus.num_documents} documents have no words, the "
+            f"first is {document_name(corpus.names, empty[0])}; remove these documents, or leave "
+            "out --keep-empty (keep_empty)"
         )
 
 

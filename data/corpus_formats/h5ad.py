@@ -12,11 +12,11 @@ import scipy.sparse
 from ..corpora import Corpus
 from ..errors import DataError
 from .checks import checked_splits, require_distinct
-from .counts import corpus_of_counts, require_counts
+from .counts import corpus_of_csr
 
 
 def read_h5ad(path: Path) -> Corpus:
-    """Read a corpus; DataError unless ``X`` holds whole counts of words in every document."""
+    """Read a corpus; DataError unless ``X`` holds whole counts of words."""
     import anndata  # slow to import, and no other format needs it
 
     try:
@@ -32,10 +32,7 @@ def read_h5ad(path: Path) -> Corpus:
     vocabulary = table.var_names.to_numpy().astype(np.str_)
     require_distinct(path, vocabulary)
     counts = scipy.sparse.csr_matrix(table.X)
-    require_counts(counts, path, "X", names)
-    corpus = corpus_of_counts(
-        path, vocabulary, counts.indptr, counts.indices, counts.data.astype(np.int64), names
-    )
+    corpus = corpus_of_csr(path, vocabulary, counts, "X", names)
     if "split" not in table.obs:
         return corpus
     splits = table.obs["split"].astype(str).to_numpy()

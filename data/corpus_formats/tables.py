@@ -1,42 +1,85 @@
-"""Corpora as tables with a column of texts: CSV, and JSON lines."""
+"""Corpora as tables with a column of texts: CSV, and JSON lines or arrays."""
 
 from __future__ import annotations
 
-import re
+import json
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 
-from ..corpora import Corpus
+from ..corpora import SPLITS, Corpus
 from ..errors import DataError
 from ..texts import columns_of, corpus_of_texts
 from ..tokenizer import tokenizer_of
+from .checks import checked_splits
+from .files import open_file
 from .options import TextOptions
+from .recognition import separator_of
+from .sampling import first_lines
 
-TABLE_NAME = re.compile(r".+\.(csv|jsonl)(\.gz)?")
 
-
-def read_table(path: Path, options: TextOptions) -> Corpus:
-    """Read a corpus from the rows of a table; DataError if it or a column cannot be read."""
-    kind = TABLE_NAME.fullmatch(path.name).group(1)
+def read_csv(path: Path, options: TextOptions) -> Corpus:
+    """Read a corpus from the rows of CSV; DataError if it or a column cannot be read."""
+    lines = first_lines(path)
+    separator = separator_of(lines, options.text) or separator_of(lines) or ","
     try:
-        if kind == "csv":
+        with open_file(path) as file:
             # Classes and names stay as written: 007 is no number.
-            table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        else:
-            table = pd.read_json(path, lines=True, dtype=False, convert_dates=False)
+            table = pd.read_csv(file, sep=separator, dtype=str, keep_default_na=False)
     except (ValueError, pd.errors.ParserError) as error:
+        raise DataError(f"{path}: is no CSV in UTF-8 ({error}); write it again") from error
+    return _corpus(path, table, options)
+
+
+def read_json(path: Path, options: TextOptions) -> Corpus:
+    """Read a corpus from JSON: an object in each line, or an array of objects or of texts."""
+    with open_file(path) as file:
+        content = file.read()
+    try:
+        text = content.decode("utf-8-sig")
+        if text.lstrip().startswith("["):
+            rows = json.loads(text)
+            if rows and all(isinstance(row, str) for row in rows):
+                rows = [{options.text: row} for row in rows]
+            table = pd.DataFrame(rows)
+        else:
+            table = pd.read_json(StringIO(text), lines=True, dtype=False, convert_dates=False)
+    except (ValueError, AttributeError, TypeError) as error:
         raise DataError(
-            f"{path}: is no {'CSV' if kind == 'csv' else 'JSON lines'} in UTF-8 ({error}); write "
-            "it again"
+            f"{path}: is no JSON lines, nor an array of objects, in UTF-8 ({error}); write an "
+            "object with the text of a document in each line"
         ) from error
+    return _corpus(path, table, options)
+
+
+def _corpus(path: Path, table: pd.DataFrame, options: TextOptions) -> Corpus:
     if table.empty:
         raise DataError(f"{path}: has no rows; give a table with a row for each document")
+    _refuse_counts(path, table, options)
     columns = columns_of(table, options.text, options.label, options.id, source=str(path))
-    return corpus_of_texts(
+    corpus = corpus_of_texts(
         columns["texts"],
         options.tokenizer or tokenizer_of(options.tokenizing, tokens=options.tokens),
         names=columns["ids"],
         labels=columns["labels"],
         source=str(path),
     )
+    if "split" in table and "split" not in (options.text, options.label, options.id):
+        splits = table["split"].astype(str)
+        if splits.isin(SPLITS).any():
+            corpus = replace(corpus, splits=checked_splits(path, splits.to_numpy(), "row"))
+    return corpus
+
+
+def _refuse_counts(path: Path, table: pd.DataFrame, options: TextOptions) -> None:
+    """Refuse a matrix of counts with a column for each word, which has no texts."""
+    if options.text in table or len(table.columns) < 2:
+        return
+    numbers = [name for name in table if pd.to_numeric(table[name], errors="coerce").notna().all()]
+    if len(numbers) >= len(table.columns) - 1:
+        raise DataError(
+            f"{path}: has numbers in {len(numbers)} columns and no texts; if they are counts of "
+            "words, give the table to Corpus.from_counts"
+        )

@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 
 from ..errors import DataError
-from ..files import reading
+from ..files import POINTERS, reading
 from .quantifications import AGAIN
 
 if TYPE_CHECKING:
@@ -26,11 +26,6 @@ if TYPE_CHECKING:
 
 # Signs of damage in JSON, tables and HDF5.
 _DAMAGE = (OSError, LookupError, RuntimeError, TypeError, ValueError)
-# First bytes of small text files that stand for large ones.
-_POINTERS = {
-    b"version https://git-lfs": "git lfs pull",
-    b"/annex/objects/": "git annex get",
-}
 
 
 @contextmanager
@@ -63,7 +58,7 @@ def _known_reason(path: Path, error: Exception) -> str | None:
         return None
     with open(path, "rb") as file:
         start = file.read(64)
-    for sign, command in _POINTERS.items():
+    for sign, command in POINTERS.items():
         if start.startswith(sign):
             return f"is a pointer to a file that was not fetched; fetch it with {command}"
     if not start:

@@ -15,6 +15,7 @@ from .corpora import (
     CorpusPath,
     DropUnknown,
     Id,
+    KeepEmpty,
     Label,
     MaxDf,
     MinDf,
@@ -22,6 +23,7 @@ from .corpora import (
     StopWords,
     Text,
     Tokens,
+    Vocabulary,
     read_for,
     vocabulary_options,
 )
@@ -109,6 +111,8 @@ def fit(
     ngrams: Ngrams = 1,
     min_df: MinDf = "1",
     max_df: MaxDf = "1.0",
+    vocabulary: Vocabulary = None,
+    keep_empty: KeepEmpty = False,
     epochs: Epochs = 30,
     batch_size: Annotated[int, typer.Option(min=1, help="Documents per step.")] = 128,
     learning_rate: LearningRate = 5e-3,
@@ -144,7 +148,16 @@ def fit(
     training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
     split = fitting.SplitConfig(seed, test_fraction, val_fraction)
     words = vocabulary_options(stop_words, ngrams, min_df, max_df)
-    documents = read_corpus(corpus, text=text, label=label, id=id, tokens=tokens, **words)
+    documents = read_corpus(
+        corpus,
+        vocabulary_file=vocabulary,
+        keep_empty=keep_empty,
+        text=text,
+        label=label,
+        id=id,
+        tokens=tokens,
+        **words,
+    )
     result = fitting.fit(documents, config, training, out, split=split, resume=resume)
     pictures = [out / "topics.png", out / "training.png"]
     save(draw_topics(tables.top_words(fitting.load(out, device), 10)), pictures[0])
@@ -164,6 +177,7 @@ def evaluate(
     text: Text = "text",
     label: Label = None,
     id: Id = None,
+    vocabulary: Vocabulary = None,
     drop_unknown: DropUnknown = False,
     seed: Seed = 0,
     device: Device = "auto",
@@ -173,7 +187,7 @@ def evaluate(
     from ..lda import fitting
 
     loaded = fitting.load(fit, device)
-    documents = read_for(loaded, corpus, text, label, id, drop_unknown=drop_unknown)
+    documents = read_for(loaded, corpus, text, label, id, vocabulary, drop_unknown=drop_unknown)
     report(fitting.evaluate(loaded, documents, split=split, steps=refine, seed=seed), as_json=json)
 
 
@@ -193,6 +207,7 @@ def infer(
             help="Add standard deviations and 95 % intervals, by Gibbs sampling of each document.",
         ),
     ] = False,
+    vocabulary: Vocabulary = None,
     drop_unknown: DropUnknown = False,
     seed: Seed = 0,
     device: Device = "auto",
@@ -203,7 +218,7 @@ def infer(
     from ..lda import fitting, tables
 
     loaded = fitting.load(fit, device)
-    documents = read_for(loaded, corpus, text, label, id, drop_unknown=drop_unknown)
+    documents = read_for(loaded, corpus, text, label, id, vocabulary, drop_unknown=drop_unknown)
     table = tables.topic_table(loaded, documents, steps=refine)
     if uncertainty:
         from ..lda.uncertainty import with_uncertainty

@@ -249,7 +249,17 @@ def _training_documents(corpus: Corpus, splits: list[str]) -> np.ndarray:
         )
     empty = int(in_splits.sum()) - len(chosen)
     if empty:
-        warn(f"{corpus.source}: {empty} documents have no words and are left out of training")
+        warn(
+            f"{corpus.source}: {empty} of {in_splits.sum()} documents have no words and are left "
+            "out of training"
+        )
+    occurring = len(np.unique(corpus.words))
+    if 2 * occurring < corpus.vocabulary_size:
+        warn(
+            f"{corpus.source}: only {occurring} of the {corpus.vocabulary_size} words of the "
+            "vocabulary occur, and the others take probability from them; leave out words that "
+            "do not occur, or rare ones by min_df=2"
+        )
     if corpus.num_documents < FEWEST_DOCUMENTS:
         warn(
             f"{corpus.source}: {corpus.num_documents} documents are few for a topic model; give at "
