@@ -107,7 +107,7 @@ class TopicPosterior(nn.Module):
         While the topics separate, some topics take up two subjects and others are left without any.
         Coordinate ascent alone never separates the two subjects, so dead topics are split off the
         largest ones (as in the split and merge moves of mixture models; Ueda, Nakano, Ghahramani &
-        Hinton, 2000).
+        Hinton, 2000). A topic is dead if it is small and its words are at home in other topics.
 
         Parameters
         ----------
@@ -115,15 +115,30 @@ class TopicPosterior(nn.Module):
             beta, shape ().
         """
         held = (self.concentration - prior).clamp(min=0.0).sum(-1)
-        dead = held < DEAD_SHARE * held.mean()
-        number = min(int(dead.sum()), int((~dead).sum()))
+        small = held < DEAD_SHARE * held.mean()
+        dead = self._dispensable(held.argsort()[: int(small.sum())])
+        number = min(len(dead), len(held) - int(small.sum()))
         if number == 0:
             return
-        order = held.argsort()
-        emptied, large = order[:number], order[-number:]
+        emptied, large = dead[:number], held.argsort()[-number:]
         share = torch.rand_like(self.concentration[large])
         self.concentration[emptied] = self.concentration[large] * share
         self.concentration[large] *= 1.0 - share
+
+    def _dispensable(self, small: Tensor) -> Tensor:
+        """Positions of the topics, among these, whose words are at home in other topics.
+
+        A small topic may be the only one of many short documents beside a long one.
+        """
+        total = self.concentration.sum(0)
+        chosen = []
+        for topic in small.tolist():
+            own = self.concentration[topic]
+            at_home = own > 0.5 * total
+            if own[at_home].sum() < 0.5 * own.sum():
+                chosen.append(topic)
+                total = total - own
+        return small.new_tensor(chosen)
 
 
 def document_concentration_fixed_point(

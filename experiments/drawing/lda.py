@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 from .style import BLUE, hide_unused, label, new_figure
 
 _COLUMNS = 5
+MAX_TOPICS = 24
+"""Topics that are drawn; each has axes of its own, which take long to draw and to look at."""
 
 
 def draw_numbers_of_topics(table: pd.DataFrame) -> Figure:
@@ -30,16 +32,19 @@ def draw_numbers_of_topics(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def draw_topics(words: pd.DataFrame) -> Figure:
-    """Draw each topic as bars of its top words, most used topic first.
+def draw_topics(words: pd.DataFrame, max_topics: int = MAX_TOPICS) -> Figure:
+    """Draw topics as bars of their top words, most used topic first.
 
     Parameters
     ----------
     words
         Table of :func:`~exvae.experiments.lda.tables.top_words`: ``topic``, ``weight`` (share of
         all words), ``rank``, ``word`` and ``probability`` (of the word in the topic).
+    max_topics
+        Number of topics to draw, the most used; the title tells how many are left out.
     """
-    topics = words["topic"].unique()
+    weights = words.groupby("topic", sort=False)["weight"].first()
+    topics = weights.sort_values(ascending=False, kind="stable").index[:max_topics]
     columns = min(_COLUMNS, len(topics))
     rows = -(-len(topics) // columns)
     height = 0.5 + 0.17 * words["rank"].max() + 0.4 / rows
@@ -55,4 +60,6 @@ def draw_topics(words: pd.DataFrame) -> Figure:
         axis.spines[["top", "right"]].set_visible(False)
     hide_unused(axes, len(topics))
     figure.supxlabel("probability of the word in the topic", fontsize=9)
+    if len(topics) < len(weights):
+        figure.suptitle(f"{len(topics)} most used of {len(weights)} topics", fontsize=10)
     return figure

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ...data.errors import DataError
 from ..drawing.genes import count, interval_name
-from ..drawing.lda import draw_topics
+from ..drawing.lda import MAX_TOPICS, draw_topics
 from ..drawing.proportions import Proportions, draw_proportions
 from ..drawing.training import draw_training
 from .choosing import groups_of, nearest
@@ -46,8 +46,8 @@ def training(model_or_history: Any) -> Figure:
     return figure
 
 
-def topics(model_or_table: Any, top: int = 10) -> Figure:
-    """Draw each topic as bars of its most relevant words, the most used topic first.
+def topics(model_or_table: Any, top: int = 10, *, max_topics: int = MAX_TOPICS) -> Figure:
+    """Draw topics as bars of their most relevant words, the most used topic first.
 
     Parameters
     ----------
@@ -56,6 +56,8 @@ def topics(model_or_table: Any, top: int = 10) -> Figure:
         ``weight`` (share of all words), ``rank`` (from 1), ``word`` and ``probability``.
     top
         Number of words of a topic.
+    max_topics
+        Number of topics to draw, the most used; the title tells how many are left out.
 
     Examples
     --------
@@ -77,10 +79,11 @@ def topics(model_or_table: Any, top: int = 10) -> Figure:
         table = table.topics(top, tidy=True)
     if "rank" not in table:
         raise DataError("the table has no column rank; give model.topics(tidy=True), or the model")
-    figure = draw_topics(table[table["rank"] <= top])
-    figure.suptitle(
-        f"most relevant words of {count(table['topic'].nunique(), 'topic')}", fontsize=10
-    )
+    figure = draw_topics(table[table["rank"] <= top], max_topics)
+    number = table["topic"].nunique()
+    shown = f"the {max_topics} most used of {number} topics"
+    told = shown if number > max_topics else count(number, "topic")
+    figure.suptitle(f"most relevant words of {told}", fontsize=10)
     return figure
 
 

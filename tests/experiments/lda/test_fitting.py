@@ -255,3 +255,26 @@ def test_a_vocabulary_that_hardly_occurs_is_told(size: int, told: bool) -> None:
         fitting.set_up(corpus, fitting.LDAConfig(2), training, progress=False)
     messages = [str(own.message) for own in found]
     assert any(f"only 3 of the {size} words of the vocabulary" in own for own in messages) == told
+
+
+LONG_BESIDE_SHORT = {
+    "words of its own": (["a"] * 1000, [["b", "c"]] * 50),
+    "half of its words": (["a", "b"] * 500, [["b", "c"], ["c", "c"]] * 25),
+    "all of its words": (["a"] * 1000, [["a", "b"], ["b", "c"], ["c", "a"]] * 17),
+}
+
+
+@pytest.mark.parametrize("batch_size", [8, 128])
+@pytest.mark.parametrize("topics", [2, 5])
+@pytest.mark.parametrize("kind", LONG_BESIDE_SHORT)
+def test_a_long_document_beside_short_ones(kind: str, topics: int, batch_size: int) -> None:
+    """Short documents hold few words of all but keep a topic, of three words that occur."""
+    long, short = LONG_BESIDE_SHORT[kind]
+    corpus = Corpus.from_texts([long, *short])
+    training = TrainingConfig(30, batch_size, 5e-3, device="cpu")
+    trainer, fit = fitting.set_up(corpus, fitting.LDAConfig(topics), training, progress=False)
+    trainer.train()
+    assert max(row["perplexity"] for row in trainer.metrics) < 8.0
+    assert trainer.metrics[-1]["perplexity"] < 5.0
+    assert fit.guide.topics.mean()[:, 0].min() < 0.3
+    assert fit.guide.topics.mean()[:, 0].max() > 0.45

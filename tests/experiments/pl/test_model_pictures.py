@@ -52,6 +52,12 @@ def test_topics_of_a_model_or_a_table() -> None:
     assert [text.get_text() for text in first.get_yticklabels()] == ["cell"]
 
 
+def test_the_title_tells_of_topics_that_are_left_out() -> None:
+    figure = exvae.pl.topics(WORDS, max_topics=1)
+    assert figure.get_suptitle() == "most relevant words of the 1 most used of 2 topics"
+    assert exvae.pl.topics(WORDS).get_suptitle() == "most relevant words of 2 topics"
+
+
 def test_documents_are_drawn_with_their_quantiles() -> None:
     table = proportions()
     figure = exvae.pl.topic_proportions(table, ["text7", "text3"])
