@@ -13,7 +13,7 @@ import scipy.sparse
 from ..corpora import Corpus, offsets_of
 from ..errors import DataError
 from ..texts import described
-from .checks import document_name, require_distinct
+from .checks import document_name, require_distinct, words_of
 from .vocabulary_files import without_unused
 
 
@@ -91,8 +91,13 @@ def corpus_of_matrix(
         matrix = matrix.to_numpy()
     if vocabulary is None:
         raise DataError(f"{source}: have no vocabulary; give the word of each column")
-    counts = scipy.sparse.csr_matrix(matrix)
-    words = np.asarray(vocabulary, np.str_)
+    try:
+        counts = scipy.sparse.csr_matrix(matrix)
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"{source}: are no matrix of numbers ({error}); give documents by words"
+        ) from error
+    words = words_of(vocabulary, source)
     if counts.shape[1] != len(words):
         raise DataError(
             f"{source}: have {counts.shape[1]} columns but the vocabulary has {len(words)} words; "

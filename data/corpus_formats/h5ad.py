@@ -11,6 +11,7 @@ import scipy.sparse
 
 from ..corpora import Corpus
 from ..errors import DataError
+from ..texts import warn_of_repeated
 from .checks import checked_splits, require_distinct
 from .counts import corpus_of_csr
 
@@ -29,6 +30,7 @@ def read_h5ad(path: Path) -> Corpus:
     if table.X is None or table.X.dtype.kind not in "biuf":
         raise DataError(f"{path}: has no numbers in X; put the counts there")
     names = table.obs_names.to_numpy().astype(np.str_)
+    warn_of_repeated(names, str(path))
     vocabulary = table.var_names.to_numpy().astype(np.str_)
     require_distinct(path, vocabulary)
     counts = scipy.sparse.csr_matrix(table.X)

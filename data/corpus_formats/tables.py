@@ -23,7 +23,7 @@ from .sampling import first_lines
 def read_csv(path: Path, options: TextOptions) -> Corpus:
     """Read a corpus from the rows of CSV; DataError if it or a column cannot be read."""
     lines = first_lines(path)
-    separator = separator_of(lines, options.text) or separator_of(lines) or ","
+    separator = separator_of(lines, options.text) or separator_of(lines) or _likely(lines)
     try:
         with open_file(path) as file:
             # Classes and names stay as written: 007 is no number.
@@ -31,6 +31,11 @@ def read_csv(path: Path, options: TextOptions) -> Corpus:
     except (ValueError, pd.errors.ParserError) as error:
         raise DataError(f"{path}: is no CSV in UTF-8 ({error}); write it again") from error
     return _corpus(path, table, options)
+
+
+def _likely(lines: list[str]) -> str:
+    """Give the first separator that is in the first line; a comma by default."""
+    return next((own for own in ",;\t|" if lines and own in lines[0]), ",")
 
 
 def read_json(path: Path, options: TextOptions) -> Corpus:
@@ -65,6 +70,7 @@ def _corpus(path: Path, table: pd.DataFrame, options: TextOptions) -> Corpus:
         names=columns["ids"],
         labels=columns["labels"],
         source=str(path),
+        hints=options.tokenizer is None and not options.tokens,
     )
     if "split" in table and "split" not in (options.text, options.label, options.id):
         splits = table["split"].astype(str)

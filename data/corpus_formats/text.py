@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..corpora import SPLITS, Corpus
 from ..errors import DataError, DataWarning
-from ..texts import TextEncoder, corpus_of_texts, described
+from ..texts import TextEncoder, corpus_of_texts, described, warn_of_language
 from ..tokenizer import Tokenizer, detected_tokenizer
 from .checks import checked_splits
 from .columns import SPLIT_OR_LABEL, Columns, columns_of_lines
@@ -35,6 +35,11 @@ def read_text(path: Path, options: TextOptions) -> Corpus:
         tokens=options.tokens,
         options=options.tokenizing,
     )
+    if not (options.tokens or options.tokenizer):
+        width = len(columns.roles)
+        cells = (line.split("\t") for line in lines[columns.header :])
+        texts = [own[columns.text] for own in cells if len(own) == width]
+        warn_of_language(texts, tokenizer, str(path))
     encoder = TextEncoder()
     values: list[list[str]] = [[] for _ in columns.roles]
     last, blank = int(columns.header), 0
@@ -116,6 +121,7 @@ def read_folder(path: Path, options: TextOptions) -> Corpus:
         names=[file.relative_to(path).as_posix() for file in files],
         labels=[file.parent.name for file in files] if in_subfolders else None,
         source=str(path),
+        hints=options.tokenizer is None and not options.tokens,
     )
 
 

@@ -269,11 +269,12 @@ TABBED: dict[str, tuple[str, str | None, list[str] | None, list[str] | None]] = 
 }
 
 
-@pytest.mark.parametrize("name", ["corpus.txt", "corpus.tsv"])
+@pytest.mark.parametrize("name", ["corpus.txt", "corpus.tsv", "corpus.txt.gz"])
 @pytest.mark.parametrize("kind", TABBED)
 def test_texts_are_found_among_columns(kind: str, name: str, tmp_path: Path) -> None:
     content, message, names, labels = TABBED[kind]
-    path = write(tmp_path, {name: content})
+    packed = name.endswith(".gz")
+    path = write(tmp_path, {name.removesuffix(".gz"): content}, packed=packed)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         corpus = read_corpus(path, stop_words=None)
@@ -291,6 +292,17 @@ def test_texts_are_found_among_columns(kind: str, name: str, tmp_path: Path) -> 
 def read_texts(texts: list[str], corpus: Corpus) -> Corpus:
     split = [corpus.tokenizer(text) for text in texts]
     return Corpus.from_texts(split)
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_tables_have_other_separators(separator: str, tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    rows = [f"{n}{separator}{text}" for n, text in enumerate(TEXTS)]
+    path.write_text("\n".join([f"key{separator}story", *rows]))
+    corpus = read_corpus(path, text="story", id="key")
+    assert corpus.names.tolist() == ["0", "1", "2", "3"]
+    with pytest.raises(DataError, match="has no column 'text'; .* one of key, story"):
+        read_corpus(path)
 
 
 def test_columns_may_be_named_and_numbered(tmp_path: Path) -> None:
