@@ -83,9 +83,10 @@ def _refuse_counts(path: Path, table: pd.DataFrame, options: TextOptions) -> Non
     """Refuse a matrix of counts with a column for each word, which has no texts."""
     if options.text in table or len(table.columns) < 2:
         return
-    numbers = [name for name in table if pd.to_numeric(table[name], errors="coerce").notna().all()]
-    if len(numbers) >= len(table.columns) - 1:
+    others = [name for name in table if pd.to_numeric(table[name], errors="coerce").isna().any()]
+    words = [table[name].astype(str).str.split().str.len().mean() for name in others]
+    if len(others) <= 1 and max(words, default=1.0) < 2.0:
         raise DataError(
-            f"{path}: has numbers in {len(numbers)} columns and no texts; if they are counts of "
+            f"{path}: has numbers in {len(table.columns) - len(others)} columns and no texts; if they are counts of "
             "words, give the table to Corpus.from_counts"
         )
