@@ -87,6 +87,6 @@ def _refuse_counts(path: Path, table: pd.DataFrame, options: TextOptions) -> Non
     words = [table[name].astype(str).str.split().str.len().mean() for name in others]
     if len(others) <= 1 and max(words, default=1.0) < 2.0:
         raise DataError(
-            f"{path}: has numbers in {len(table.columns) - len(others)} columns and no texts; if they are counts of "
-            "words, give the table to Corpus.from_counts"
+            f"{path}: has numbers in {len(table.columns) - len(others)} columns and no texts; if "
+            "they are counts of words, give the table to Corpus.from_counts"
         )
