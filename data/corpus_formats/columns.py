@@ -24,9 +24,9 @@ _ROLES = {
 # The second of two columns is of splits if any value is one.
 SPLIT_OR_LABEL = "split or label"
 _USUAL = ("text", "split", "label")
-# Ids and labels have at most so many words; texts have at least so many on average, and are longer
-# than the others by such a factor.
-_MOST_WORDS, _FEWEST_WORDS, _FACTOR = 3, 5.0, 3.0
+# Ids and labels have at most so many words; texts are longer by such a factor on average, and are
+# as often distinct.
+_MOST_WORDS, _FACTOR, _DISTINCT = 3, 2.0, 0.5
 _FEWEST_LINES = 3
 
 
@@ -73,6 +73,7 @@ def columns_of_lines(path: Path, lines: list[str], options: TextOptions) -> Colu
     if options.names_columns:
         return _named(path, first, options)
     roles = [_ROLES.get(name.lower(), "") for name in first]
+    roles[0] = roles[0] or ("" if first[0] else "id")
     if roles.count("text") == 1 and _is_header(first, rows[1:], roles.index("text")):
         kept = [role if role not in roles[:place] else "" for place, role in enumerate(roles)]
         return Columns(tuple(kept), header=True)
@@ -134,7 +135,10 @@ def _is_header(first: list[str], rows: list[list[str]], text: int) -> bool:
     rows = [row for row in rows if len(row) == len(first)]
     if not rows or len(set(first)) < len(first):
         return False
-    known = sum(name.lower() in _ROLES for name in first)
+    # The first column may be the index of a DataFrame, which has no name.
+    known = sum(name.lower() in _ROLES for name in first) + (len(first) > 1 and not first[0])
+    if known == len(first) >= 2:
+        return True
     return known >= min(2, len(first)) and np.mean([len(row[text].split()) for row in rows]) >= 2
 
 
@@ -150,8 +154,8 @@ def _by_content(path: Path, rows: list[list[str]]) -> Columns | None:
     if (
         text == 0
         or others.max() > _MOST_WORDS
-        or words[:, text].mean() < max(_FEWEST_WORDS, _FACTOR * others.mean())
-        or 2 * len(set(values[text])) < len(rows)
+        or words[:, text].mean() < _FACTOR * max(others.mean(), 1.0)
+        or len(set(values[text])) < _DISTINCT * len(rows)
     ):
         return None
     roles = [""] * width
@@ -160,7 +164,9 @@ def _by_content(path: Path, rows: list[list[str]]) -> Columns | None:
         if place != text:
             roles[place] = _role_of(values[place], roles)
     told = ", ".join(role or "left out" for role in roles)
-    numbers = " ".join(f"--{role} {place}" for place, role in enumerate(roles, 1) if role)
+    numbers = " ".join(
+        f"--{role} {place}" for place, role in enumerate(roles, 1) if role not in ("", "split")
+    )
     warnings.warn(
         f"{path}: its columns are read as {told}; if that is wrong, number them as in {numbers}",
         DataWarning,

@@ -66,6 +66,8 @@ def format_of(path: Path, options: TextOptions) -> str:
     for sign, problem in _SIGNS.items():
         if start.startswith(sign):
             raise DataError(f"{path}: {problem}")
+    if start.lstrip()[:9].lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise DataError(f"{path}: is HTML or XML; convert it to text without tags")
     for sign, command in POINTERS.items():
         if start.startswith(sign):
             raise DataError(f"{path}: is a pointer to a file; fetch it with {command}")
@@ -107,6 +109,8 @@ def _kind_of_table(
         return "json"
     if named is not None:
         return named
+    if lines and lines[0].startswith("sep="):
+        return "csv"
     separator = separator_of(lines, options.text if options.names_columns else None)
     if separator is not None and separator != "\t":
         return "csv"
@@ -118,14 +122,21 @@ def _kind_of_table(
 
 
 def _is_json(lines: list[str]) -> bool:
-    if not lines or lines[0].lstrip()[:1] not in ("{", "["):
+    if not lines or lines[0].lstrip()[:1] not in ("{", "[", '"'):
         return False
+    if lines[0].startswith('"'):
+        return all(line.startswith('"') and _parses(line) for line in lines)
     if lines[0].strip() in ("[", "{", "[{"):
         return True
+    return _parses(lines[0]) or lines[0].lstrip().startswith(('{"', '[{"', '["'))
+
+
+def _parses(line: str) -> bool:
     try:
-        return isinstance(json.loads(lines[0]), dict | list)
+        json.loads(line)
     except ValueError:
-        return lines[0].lstrip().startswith(('{"', '[{"', '["'))
+        return False
+    return True
 
 
 def separator_of(lines: list[str], column: str | None = None) -> str | None:

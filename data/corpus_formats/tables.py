@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
-from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -23,11 +24,20 @@ from .sampling import first_lines
 def read_csv(path: Path, options: TextOptions) -> Corpus:
     """Read a corpus from the rows of CSV; DataError if it or a column cannot be read."""
     lines = first_lines(path)
+    skipped = int(lines[:1] != [] and lines[0].startswith("sep="))  # of Excel
+    lines = lines[skipped:]
     separator = separator_of(lines, options.text) or separator_of(lines) or _likely(lines)
     try:
         with open_file(path) as file:
             # Classes and names stay as written: 007 is no number.
-            table = pd.read_csv(file, sep=separator, dtype=str, keep_default_na=False)
+            table = pd.read_csv(
+                file,
+                sep=separator,
+                skiprows=skipped,
+                skipinitialspace=True,
+                dtype=str,
+                keep_default_na=False,
+            )
     except (ValueError, pd.errors.ParserError) as error:
         raise DataError(f"{path}: is no CSV in UTF-8 ({error}); write it again") from error
     return _corpus(path, table, options)
@@ -44,19 +54,25 @@ def read_json(path: Path, options: TextOptions) -> Corpus:
         content = file.read()
     try:
         text = content.decode("utf-8-sig")
-        if text.lstrip().startswith("["):
-            rows = json.loads(text)
-            if rows and all(isinstance(row, str) for row in rows):
-                rows = [{options.text: row} for row in rows]
-            table = pd.DataFrame(rows)
-        else:
-            table = pd.read_json(StringIO(text), lines=True, dtype=False, convert_dates=False)
+        rows = _json_rows(text)
+        if rows and not any(isinstance(row, dict) for row in rows):
+            rows = [{options.text: row} for row in rows]  # texts, or lists of words
+        table = pd.DataFrame(rows)
     except (ValueError, AttributeError, TypeError) as error:
         raise DataError(
             f"{path}: is no JSON lines, nor an array of objects, in UTF-8 ({error}); write an "
             "object with the text of a document in each line"
         ) from error
     return _corpus(path, table, options)
+
+
+def _json_rows(text: str) -> list[Any]:
+    """Values of the lines, or of one array over one or several lines."""
+    lines = [line for line in re.split("\r\n|\n|\r", text) if line.strip()]
+    if lines[0].strip() in ("[", "{", "[{") or (len(lines) == 1 and lines[0].lstrip()[0] == "["):
+        found = json.loads(text)
+        return found if isinstance(found, list) else [found]
+    return [json.loads(line) for line in lines]
 
 
 def _corpus(path: Path, table: pd.DataFrame, options: TextOptions) -> Corpus:

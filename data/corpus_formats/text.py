@@ -21,6 +21,9 @@ from .sampling import first_lines
 # Of these tokens at least such a share are numbers in files that are no text.
 _NUMBER = re.compile(r"[-+]?\d+([.,:]\d+)*([eE][-+]?\d+)?", re.ASCII)
 _FEWEST_NUMBERS, _SHARE_OF_NUMBERS = 5, 0.9
+# Words with counts, as of Vowpal Wabbit.
+_COUNTED_WORD = re.compile(r"[^\W\d]\w*:\d+(\.\d+)?")
+_SHARE_OF_PAIRS = 0.5
 
 
 def read_text(path: Path, options: TextOptions) -> Corpus:
@@ -96,6 +99,12 @@ def _refuse_numbers(path: Path, lines: Iterable[str], columns: Columns) -> None:
     rows = (line.split("\t") for line in lines)
     texts = [row[columns.text] if len(row) == width else " ".join(row) for row in rows]
     tokens = " ".join(texts).split()
+    pairs = sum(_COUNTED_WORD.fullmatch(token) is not None for token in tokens)
+    if pairs >= max(_FEWEST_NUMBERS, _SHARE_OF_PAIRS * len(tokens)):
+        raise DataError(
+            f"{path}: holds words with their counts (word:count); give the counts to "
+            "Corpus.from_counts, or set tokens to take these pairs as words"
+        )
     numbers = sum(_NUMBER.fullmatch(token.strip(",;")) is not None for token in tokens)
     if numbers >= max(_FEWEST_NUMBERS, _SHARE_OF_NUMBERS * len(tokens)):
         raise DataError(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +15,8 @@ from exvae.data.corpora import Corpus
 from exvae.data.corpus_formats import read_corpus
 from exvae.data.errors import DataError, DataWarning
 
+from .corpus_formats.fruit import CSV, TEXTS, write
+
 # Apples, pears and figs in four documents, of which the second has no words.
 WORDS = ["apple", "pear", "plum", "fig"]
 COUNTS = np.array([[2, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0], [0, 1, 0, 3], [0, 1, 0, 0]])
@@ -25,13 +25,6 @@ ENTRIES = "1 1 2\n1 2 1\n3 3 1\n4 2 1\n4 4 3\n5 2 1\n"
 LDA_C = "2 0:2 1:1\n0 \n1 2:1\n2 1:1 3:3\n1 1:1\n"
 VOCABULARY = "".join(f"{word}\n" for word in WORDS)
 DICTIONARY = "5\n" + "".join(f"{n}\t{word}\t1\n" for n, word in sorted(enumerate(WORDS), key=str))
-TEXTS = [
-    "apples and pears grow on old trees in our garden",
-    "plums are made into jam at the end of summer",
-    "figs need warm walls and very little water to grow",
-    "the garden needs water at the end of a dry summer",
-]
-JSON_LINES = "".join(json.dumps({"text": text}) + "\n" for text in TEXTS)
 
 
 def matrix_market(counts: np.ndarray, **options: str) -> str:
@@ -76,16 +69,6 @@ OF_COUNTS: dict[str, dict[str, str]] = {
     },
     "UCI under another name": {"corpus.txt": f"5\n4\n6\n{ENTRIES}", "vocab.txt": VOCABULARY},
 }
-
-
-def write(folder: Path, files: dict[str, str], *, packed: bool = False) -> Path:
-    """Write files; give the path of the first."""
-    for name, content in files.items():
-        path = folder / (f"{name}.gz" if packed else name)
-        data = content.encode()
-        path.write_bytes(gzip.compress(data) if packed else data)
-    first = next(iter(files))
-    return folder / (f"{first}.gz" if packed else first)
 
 
 def table(corpus: Corpus) -> np.ndarray:
@@ -162,7 +145,6 @@ def test_what_gensim_writes(tmp_path: Path) -> None:
 
 
 SVMLIGHT = "1 3:1.0 7:2\n-1 1:2\n1 2:4 3:1\n"
-CSV = "id,text\n" + "".join(f'{n},"{text}"\n' for n, text in enumerate(TEXTS))
 REFUSED: dict[str, tuple[dict[str, str], str]] = {
     "svmlight": ({"c.txt": SVMLIGHT}, "is svmlight .*load_svmlight_file .*Corpus.from_counts"),
     "svmlight as .dat": ({"c.dat": SVMLIGHT}, "is svmlight"),
@@ -204,6 +186,12 @@ REFUSED: dict[str, tuple[dict[str, str], str]] = {
         {"c.dat": LDA_C, "c.dat.vocab": "---\npear\n---\nfig\n"},
         "has no word for the number 0, .*; give the vocabulary with which",
     ),
+    "words with counts": ({"c.txt": "figs:2 pears:1\nplums:3 figs:1 jam:1\n"}, "(word:count)"),
+    "Vowpal Wabbit": (
+        {"c.txt": "1 |w figs:2 pears:1\n-1 |w plums:3 figs:1 jam:1 \n"},
+        "word:count",
+    ),
+    "HTML": ({"c.txt": "<!DOCTYPE html>\n<p>figs\n"}, "is HTML or XML; convert it to text"),
     "pointer": (
         {"c.txt": "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"},
         "is a pointer to a file; fetch it with git lfs pull",
@@ -231,91 +219,6 @@ def test_what_cannot_be_read_is_named_with_the_way_on(kind: str, tmp_path: Path)
 def test_numbers_may_be_words(tmp_path: Path) -> None:
     path = write(tmp_path, {"c.txt": "3 4 4\n5 1\n9 9 2\n"})
     assert read_corpus(path, tokens=True).vocabulary.tolist() == ["1", "2", "3", "4", "5", "9"]
-
-
-NAMES = [f"doc{n}" for n in range(4)]
-LABELS = ["food", "food", "care", "care"]
-
-
-def lines(*columns: list[str], first: str = "", end: str = "\n") -> str:
-    rows = ["\t".join(cells) for cells in zip(*columns, strict=True)]
-    return "".join(f"{row}{end}" for row in ([first, *rows] if first else rows))
-
-
-# Content of a file, what is told, and names and labels.
-TABBED: dict[str, tuple[str, str | None, list[str] | None, list[str] | None]] = {
-    "id, text": (lines(NAMES, TEXTS), "read as id, text; .* --id 1 --text 2", NAMES, None),
-    "label, text": (lines(LABELS, TEXTS), "read as label, text", None, LABELS),
-    "MALLET": (lines(NAMES, LABELS, TEXTS), "read as id, label, text", NAMES, LABELS),
-    "id, text, label": (lines(NAMES, TEXTS, LABELS), "read as id, text, label", NAMES, LABELS),
-    "text, label": (lines(TEXTS, LABELS), None, None, LABELS),
-    "header": (lines(NAMES, TEXTS, LABELS, first="id\ttext\tlabel"), None, NAMES, LABELS),
-    "header, other columns": (
-        lines(NAMES, LABELS, NAMES, TEXTS, first="ID\tdate\tx\tBody"),
-        None,
-        NAMES,
-        None,
-    ),
-    "header, one column": (lines(TEXTS, first="text"), None, None, None),
-    "number of documents first": (lines(TEXTS, first="4"), None, None, None),
-    "old Mac": (lines(TEXTS, LABELS, end="\r"), None, None, LABELS),
-    "Windows twice": (lines(TEXTS, LABELS, end="\r\r\n"), None, None, LABELS),
-    "blank lines between": (lines(TEXTS, LABELS, end="\n\n"), "3 blank lines are", None, LABELS),
-    "JSON lines": (JSON_LINES, None, None, None),
-    "JSON array": (json.dumps([{"text": text} for text in TEXTS], indent=1), None, None, None),
-    "JSON array of texts": (json.dumps(TEXTS), None, None, None),
-    "CSV": (CSV, None, None, None),
-    "CSV with semicolons": (CSV.replace(",", ";"), None, None, None),
-}
-
-
-@pytest.mark.parametrize("name", ["corpus.txt", "corpus.tsv", "corpus.txt.gz"])
-@pytest.mark.parametrize("kind", TABBED)
-def test_texts_are_found_among_columns(kind: str, name: str, tmp_path: Path) -> None:
-    content, message, names, labels = TABBED[kind]
-    packed = name.endswith(".gz")
-    path = write(tmp_path, {name.removesuffix(".gz"): content}, packed=packed)
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        corpus = read_corpus(path, stop_words=None)
-    assert (corpus.num_documents, "garden" in corpus.vocabulary) == (4, True)
-    np.testing.assert_array_equal(corpus.lengths, read_texts(TEXTS, corpus).lengths)
-    assert [own.category for own in told] == ([DataWarning] if message else [])
-    if message:
-        assert told[0].message.args[0].startswith(f"{path}: ")
-        with pytest.warns(DataWarning, match=message):
-            read_corpus(path)
-    for found, expected in ((corpus.names, names), (corpus.labels, labels)):
-        assert (None if found is None else found.tolist()) == expected
-
-
-def read_texts(texts: list[str], corpus: Corpus) -> Corpus:
-    split = [corpus.tokenizer(text) for text in texts]
-    return Corpus.from_texts(split)
-
-
-@pytest.mark.parametrize("separator", [";", "\t", "|"])
-def test_tables_have_other_separators(separator: str, tmp_path: Path) -> None:
-    path = tmp_path / "c.csv"
-    rows = [f"{n}{separator}{text}" for n, text in enumerate(TEXTS)]
-    path.write_text("\n".join([f"key{separator}story", *rows]))
-    corpus = read_corpus(path, text="story", id="key")
-    assert corpus.names.tolist() == ["0", "1", "2", "3"]
-    with pytest.raises(DataError, match="has no column 'text'; .* one of key, story"):
-        read_corpus(path)
-
-
-def test_columns_may_be_named_and_numbered(tmp_path: Path) -> None:
-    path = write(tmp_path, {"c.tsv": lines(NAMES, TEXTS, LABELS)})
-    for options in ({"text": "2", "id": "1", "label": "3"}, {"text": "2", "id": "1"}):
-        corpus = read_corpus(path, **options)
-        assert corpus.names.tolist() == NAMES
-        assert (corpus.labels is None) == ("label" not in options)
-    with pytest.raises(DataError, match="numbers from 1"):
-        read_corpus(path, text="4")
-    path.write_text(lines(NAMES, TEXTS, LABELS, first="key\tstory\tkind"))
-    corpus = read_corpus(path, text="story", label="kind", id="key")
-    assert (corpus.names.tolist(), corpus.labels.tolist()) == (NAMES, LABELS)
 
 
 def test_splits_of_a_table(tmp_path: Path) -> None:
