@@ -18,7 +18,7 @@ from ..data.progress import with_progress
 from .fitting import fits
 from .fitting.errors import TrainingInterrupted
 from .fitting.training import TrainingConfig
-from .lda import comparison, fitting
+from .lda import comparison, fitting, settings
 from .lda.results import Documents, TopicResults
 from .lda.updating import update
 
@@ -90,7 +90,7 @@ class TopicModel(TopicResults):
 
     def train(
         self,
-        max_epochs: int = 30,
+        max_epochs: int | None = None,
         batch_size: int = 128,
         learning_rate: float = 5e-3,
         *,
@@ -108,7 +108,7 @@ class TopicModel(TopicResults):
         Parameters
         ----------
         max_epochs
-            Passes over the documents.
+            Passes over the documents; by default 30, or as many as take 300 steps.
         batch_size
             Documents in a minibatch.
         learning_rate
@@ -130,14 +130,18 @@ class TopicModel(TopicResults):
         >>> exvae.TopicModel(corpus, topics=2).train(max_epochs=3, progress=False)
         TopicModel of 2 topics: 40 documents, a vocabulary of 20, trained for 3 epochs
         """
-        max_epochs = whole_number("max_epochs", max_epochs)
         whole_number("batch_size", batch_size)
         number_between("learning_rate", learning_rate, 0.0)
         whole_number("seed", seed, 0)
         whole_number("patience", patience, 0)
         number_between("test_fraction", test_fraction, 0.0, 1.0)
         number_between("val_fraction", val_fraction, 0.0, 1.0 - test_fraction)
-        epochs = max_epochs + (self._state["progress"]["epoch"] if self._state else 0)
+        if max_epochs is None:
+            max_epochs = settings.default_epochs(
+                self._own_corpus(), batch_size, seed, test_fraction, val_fraction
+            )
+        epochs = whole_number("max_epochs", max_epochs)
+        epochs += self._state["progress"]["epoch"] if self._state else 0
         training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
         return self._train(
             training, fitting.SplitConfig(seed, test_fraction, val_fraction), progress

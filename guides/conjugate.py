@@ -22,7 +22,9 @@ class TopicPosterior(nn.Module):
 
         lambda <- (1 - rho_t) lambda + rho_t (beta + D / B n),    rho_t = (t + tau)^(-kappa)
 
-    (Hoffman, Blei, Wang & Paisley, 2013, equation 26).
+    (Hoffman, Blei, Wang & Paisley, 2013, equation 26). After the warm-up rho_t is at least B / D:
+    lambda is then an average over about the last pass through the data, which is hardly noisier and
+    follows the documents' topics while these still change.
 
     Parameters
     ----------
@@ -74,12 +76,17 @@ class TopicPosterior(nn.Module):
         share = self.concentration.sum(0) / self.concentration.sum()
         return self.mean().log() - (1.0 - weight) * share.log()
 
-    def step_size(self) -> float:
-        """rho_t of the next step."""
-        return (float(self.steps) + self.delay) ** -self.forgetting_rate
+    def step_size(self, least: float = 0.0) -> float:
+        """rho_t of the next step, not below ``least``."""
+        return max((float(self.steps) + self.delay) ** -self.forgetting_rate, least)
 
     def natural_step(
-        self, words: Tensor, responsibilities: Tensor, scale: float, prior: Tensor
+        self,
+        words: Tensor,
+        responsibilities: Tensor,
+        scale: float,
+        prior: Tensor,
+        least: float = 0.0,
     ) -> None:
         """Move lambda towards its optimum given the minibatch.
 
@@ -93,8 +100,10 @@ class TopicPosterior(nn.Module):
             Number of documents in the corpus divided by the number in the minibatch.
         prior
             beta, a scalar.
+        least
+            Smallest rho_t.
         """
-        step_size = self.step_size()
+        step_size = self.step_size(least)
         counts = responsibilities.new_zeros(self.concentration.T.shape)
         counts.index_add_(0, words, responsibilities)
         self.concentration.mul_(1.0 - step_size).add_(prior * step_size)

@@ -29,7 +29,6 @@ from .corpora import (
 )
 from .options import (
     Device,
-    Epochs,
     Fit,
     Json,
     LearningRate,
@@ -113,7 +112,12 @@ def fit(
     max_df: MaxDf = "1.0",
     vocabulary: Vocabulary = None,
     keep_empty: KeepEmpty = False,
-    epochs: Epochs = 30,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Passes over the data. [default: 30, or as many as take 300 steps]"
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Documents per step.")] = 128,
     learning_rate: LearningRate = 5e-3,
     patience: Annotated[
@@ -143,9 +147,9 @@ def fit(
     from ..fitting import fits
     from ..fitting.training import TrainingConfig
     from ..lda import fitting, tables
+    from ..lda.settings import default_epochs
 
     config = fitting.LDAConfig(topics, guide, pooling, parse_settings(set_, ("guide", "pooling")))
-    training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
     split = fitting.SplitConfig(seed, test_fraction, val_fraction)
     words = vocabulary_options(stop_words, ngrams, min_df, max_df)
     documents = read_corpus(
@@ -158,6 +162,9 @@ def fit(
         tokens=tokens,
         **words,
     )
+    if epochs is None:
+        epochs = default_epochs(documents, batch_size, **asdict(split))
+    training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
     result = fitting.fit(documents, config, training, out, split=split, resume=resume)
     pictures = [out / "topics.png", out / "training.png"]
     save(draw_topics(tables.top_words(fitting.load(out, device), 10)), pictures[0])

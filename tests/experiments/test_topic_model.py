@@ -374,3 +374,17 @@ def test_means_lie_in_their_intervals(model: TopicModel) -> None:
     for topic in ("topic_0", "topic_1"):
         assert (table[f"{topic}_q0.025"] <= table[topic]).all()
         assert (table[topic] <= table[f"{topic}_q0.975"]).all()
+
+
+@pytest.mark.parametrize(("batch_size", "epochs"), [(128, 300), (8, 60), (2, 30)])
+def test_few_documents_take_more_epochs(
+    corpus: Corpus, batch_size: int, epochs: int, monkeypatch
+) -> None:
+    """The warm-up alone takes a hundred steps, whatever their number in an epoch."""
+    monkeypatch.setattr(
+        Trainer, "_train_epoch", lambda self, *_: setattr(self, "epoch", self.epoch + 1)
+    )
+    model = TopicModel(corpus, 2).train(batch_size=batch_size, progress=False)
+    assert model.fitted.config["training"]["epochs"] == epochs
+    model.train(batch_size=batch_size, progress=False)
+    assert model.fitted.config["training"]["epochs"] == 2 * epochs
