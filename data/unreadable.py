@@ -15,8 +15,8 @@ from pathlib import Path
 from .errors import DataError
 
 _HEAP = re.compile(rb"GCOL\x01\0\0\0(?s:.{8})")
-# First bytes of small text files that stand for large ones.
-_POINTERS = {
+# First bytes of small text files that stand for large ones, and the command that fetches these.
+POINTERS = {
     b"version https://git-lfs": "git lfs pull",
     b"/annex/objects/": "git annex get",
 }
@@ -94,7 +94,7 @@ def known_reason(path: Path, error: Exception, again: str) -> str | None:
         return None
     with open(path, "rb") as file:
         start = file.read(64)
-    for sign, command in _POINTERS.items():
+    for sign, command in POINTERS.items():
         if start.startswith(sign):
             return f"is a pointer to a file that was not fetched; fetch it with {command}"
     if not start:

@@ -22,7 +22,9 @@ class TopicPosterior(nn.Module):
 
         lambda <- (1 - rho_t) lambda + rho_t (beta + D / B n),    rho_t = (t + tau)^(-kappa)
 
-    (Hoffman, Blei, Wang & Paisley, 2013, equation 26).
+    (Hoffman, Blei, Wang & Paisley, 2013, equation 26). After the warm-up rho_t is at least B / D:
+    lambda is then an average over about the last pass through the data, which is hardly noisier and
+    follows the documents' topics while these still change.
 
     Parameters
     ----------
@@ -74,12 +76,17 @@ class TopicPosterior(nn.Module):
         share = self.concentration.sum(0) / self.concentration.sum()
         return self.mean().log() - (1.0 - weight) * share.log()
 
-    def step_size(self) -> float:
-        """rho_t of the next step."""
-        return (float(self.steps) + self.delay) ** -self.forgetting_rate
+    def step_size(self, least: float = 0.0) -> float:
+        """rho_t of the next step, not below ``least``."""
+        return max((float(self.steps) + self.delay) ** -self.forgetting_rate, least)
 
     def natural_step(
-        self, words: Tensor, responsibilities: Tensor, scale: float, prior: Tensor
+        self,
+        words: Tensor,
+        responsibilities: Tensor,
+        scale: float,
+        prior: Tensor,
+        least: float = 0.0,
     ) -> None:
         """Move lambda towards its optimum given the minibatch.
 
@@ -93,8 +100,10 @@ class TopicPosterior(nn.Module):
             Number of documents in the corpus divided by the number in the minibatch.
         prior
             beta, a scalar.
+        least
+            Smallest rho_t.
         """
-        step_size = self.step_size()
+        step_size = self.step_size(least)
         counts = responsibilities.new_zeros(self.concentration.T.shape)
         counts.index_add_(0, words, responsibilities)
         self.concentration.mul_(1.0 - step_size).add_(prior * step_size)
@@ -107,7 +116,7 @@ class TopicPosterior(nn.Module):
         While the topics separate, some topics take up two subjects and others are left without any.
         Coordinate ascent alone never separates the two subjects, so dead topics are split off the
         largest ones (as in the split and merge moves of mixture models; Ueda, Nakano, Ghahramani &
-        Hinton, 2000).
+        Hinton, 2000). A topic is dead if it is small and its words are at home in other topics.
 
         Parameters
         ----------
@@ -115,15 +124,30 @@ class TopicPosterior(nn.Module):
             beta, shape ().
         """
         held = (self.concentration - prior).clamp(min=0.0).sum(-1)
-        dead = held < DEAD_SHARE * held.mean()
-        number = min(int(dead.sum()), int((~dead).sum()))
+        small = held < DEAD_SHARE * held.mean()
+        dead = self._dispensable(held.argsort()[: int(small.sum())])
+        number = min(len(dead), len(held) - int(small.sum()))
         if number == 0:
             return
-        order = held.argsort()
-        emptied, large = order[:number], order[-number:]
+        emptied, large = dead[:number], held.argsort()[-number:]
         share = torch.rand_like(self.concentration[large])
         self.concentration[emptied] = self.concentration[large] * share
         self.concentration[large] *= 1.0 - share
+
+    def _dispensable(self, small: Tensor) -> Tensor:
+        """Positions of the topics, among these, whose words are at home in other topics.
+
+        A small topic may be the only one of many short documents beside a long one.
+        """
+        total = self.concentration.sum(0)
+        chosen = []
+        for topic in small.tolist():
+            own = self.concentration[topic]
+            at_home = own > 0.5 * total
+            if own[at_home].sum() < 0.5 * own.sum():
+                chosen.append(topic)
+                total = total - own
+        return small.new_tensor(chosen)
 
 
 def document_concentration_fixed_point(

@@ -30,6 +30,8 @@ from .sets import Pooling, SetEncoder, multilayer_perceptron
 
 # Natural-gradient steps of the warm-up between two searches for dead topics.
 SPLIT_EVERY = 20
+# Bound on the smallest step size: few documents of unequal length make large steps noisy.
+LARGEST_LEAST_STEP = 0.1
 LEARN_DOCUMENT_CONCENTRATION = ("asymmetric", "symmetric", "fixed")
 
 
@@ -217,10 +219,11 @@ class LDAGuide(Guide):
             concentration = self.random_concentration(offsets)
             steps = self.warm_up_refinement_steps
         local = self.refined(concentration, words, offsets, steps)
-        step_size = self.topics.step_size()
         scale = num_documents / (len(offsets) - 1)
+        least = 0.0 if warming_up else min(1.0 / scale, LARGEST_LEAST_STEP)
+        step_size = self.topics.step_size(least)
         self.topics.natural_step(
-            words, local.responsibilities, scale, self.model.topic_concentration
+            words, local.responsibilities, scale, self.model.topic_concentration, least
         )
         if not warming_up:
             # Before, topics are noise, which alpha and beta should not learn from.

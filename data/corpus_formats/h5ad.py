@@ -14,26 +14,25 @@ from ..corpora import Corpus
 from ..errors import DataError
 from ..h5ad.opening import open_h5ad
 from ..h5ad.stored_rows import StoredRows
+from ..texts import warn_of_repeated
 from .checks import checked_splits, require_distinct
-from .counts import corpus_of_counts, require_counts
+from .counts import corpus_of_csr
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
 def read_h5ad(path: Path) -> Corpus:
-    """Read a corpus; DataError unless ``X`` holds whole counts of words in every document."""
+    """Read a corpus; DataError unless ``X`` holds whole counts of words."""
     table = _read_table(path)
     if table.X is None or table.X.dtype.kind not in "biuf":
         raise DataError(f"{path}: has no numbers in X; put the counts there")
     names = table.obs_names.to_numpy().astype(np.str_)
+    warn_of_repeated(names, str(path))
     vocabulary = table.var_names.to_numpy().astype(np.str_)
     require_distinct(path, vocabulary)
     counts = scipy.sparse.csr_matrix(table.X)
-    require_counts(counts, path, "X", names)
-    corpus = corpus_of_counts(
-        path, vocabulary, counts.indptr, counts.indices, counts.data.astype(np.int64), names
-    )
+    corpus = corpus_of_csr(path, vocabulary, counts, "X", names)
     if "split" not in table.obs:
         return corpus
     splits = table.obs["split"].astype(str).to_numpy()

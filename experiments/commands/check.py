@@ -11,7 +11,7 @@ import typer
 from ...data.errors import DataError
 from ...data.files import require_folder
 from ..checks.settings import MAX_CELLS, REPLICATES
-from .corpora import CorpusPath, DropUnknown, Id, Label, Text, read_for
+from .corpora import CorpusPath, DropUnknown, Id, Label, Text, Vocabulary, read_for
 from .options import CellsFile, Device, Fit, Json, Seed, Trust
 from .reports import report
 
@@ -56,6 +56,7 @@ def check_documents(
     text: Text = "text",
     label: Label = None,
     id: Id = None,
+    vocabulary: Vocabulary = None,
     drop_unknown: DropUnknown = False,
     seed: Seed = 0,
     device: Device = "auto",
@@ -71,7 +72,7 @@ def check_documents(
     loaded = lda.load(fit, device, trust=trust)
     check = documents.check_documents(
         loaded,
-        read_for(loaded, corpus, text, label, id, drop_unknown=drop_unknown),
+        read_for(loaded, corpus, text, label, id, vocabulary, drop_unknown=drop_unknown),
         split=split,
         replication=Replication(latents, replicates, seed),
     )

@@ -15,6 +15,7 @@ from .corpora import (
     CorpusPath,
     DropUnknown,
     Id,
+    KeepEmpty,
     Label,
     MaxDf,
     MinDf,
@@ -22,12 +23,12 @@ from .corpora import (
     StopWords,
     Text,
     Tokens,
+    Vocabulary,
     read_for,
     vocabulary_options,
 )
 from .options import (
     Device,
-    Epochs,
     Fit,
     Json,
     LearningRate,
@@ -110,7 +111,14 @@ def fit(
     ngrams: Ngrams = 1,
     min_df: MinDf = "1",
     max_df: MaxDf = "1.0",
-    epochs: Epochs = 30,
+    vocabulary: Vocabulary = None,
+    keep_empty: KeepEmpty = False,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Passes over the data. [default: 30, or as many as take 300 steps]"
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Documents per step.")] = 128,
     learning_rate: LearningRate = 5e-3,
     patience: Annotated[
@@ -140,12 +148,24 @@ def fit(
     from ..fitting import fits
     from ..fitting.training import TrainingConfig
     from ..lda import fitting, tables
+    from ..lda.settings import default_epochs
 
     config = fitting.LDAConfig(topics, guide, pooling, parse_settings(set_, ("guide", "pooling")))
-    training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
     split = fitting.SplitConfig(seed, test_fraction, val_fraction)
     words = vocabulary_options(stop_words, ngrams, min_df, max_df)
-    documents = read_corpus(corpus, text=text, label=label, id=id, tokens=tokens, **words)
+    documents = read_corpus(
+        corpus,
+        vocabulary_file=vocabulary,
+        keep_empty=keep_empty,
+        text=text,
+        label=label,
+        id=id,
+        tokens=tokens,
+        **words,
+    )
+    if epochs is None:
+        epochs = default_epochs(documents, batch_size, **asdict(split))
+    training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
     result = fitting.fit(documents, config, training, out, split=split, resume=resume)
     pictures = [out / "topics.png", out / "training.png"]
     save(draw_topics(tables.top_words(fitting.load(out, device, trust=True), 10)), pictures[0])
@@ -165,6 +185,7 @@ def evaluate(
     text: Text = "text",
     label: Label = None,
     id: Id = None,
+    vocabulary: Vocabulary = None,
     drop_unknown: DropUnknown = False,
     seed: Seed = 0,
     device: Device = "auto",
@@ -175,7 +196,7 @@ def evaluate(
     from ..lda import fitting
 
     loaded = fitting.load(fit, device, trust=trust)
-    documents = read_for(loaded, corpus, text, label, id, drop_unknown=drop_unknown)
+    documents = read_for(loaded, corpus, text, label, id, vocabulary, drop_unknown=drop_unknown)
     report(fitting.evaluate(loaded, documents, split=split, steps=refine, seed=seed), as_json=json)
 
 
@@ -195,6 +216,7 @@ def infer(
             help="Add standard deviations and 95 % intervals, by Gibbs sampling of each document.",
         ),
     ] = False,
+    vocabulary: Vocabulary = None,
     drop_unknown: DropUnknown = False,
     seed: Seed = 0,
     device: Device = "auto",
@@ -206,7 +228,7 @@ def infer(
     from ..lda import fitting, tables
 
     loaded = fitting.load(fit, device, trust=trust)
-    documents = read_for(loaded, corpus, text, label, id, drop_unknown=drop_unknown)
+    documents = read_for(loaded, corpus, text, label, id, vocabulary, drop_unknown=drop_unknown)
     table = tables.topic_table(loaded, documents, steps=refine)
     if uncertainty:
         from ..lda.uncertainty import with_uncertainty

@@ -86,13 +86,13 @@ class LDAFit:
         return {**defaults, **chosen, **chosen["options"]}
 
 
-def build(config: LDAConfig, vocabulary_size: int) -> tuple[LDA, LDAGuide]:
-    """Build model and guide.
+def constructors(config: LDAConfig) -> tuple[type[LDAGuide], dict[str, Any], dict[str, Any]]:
+    """Find the class of the guide, and the keyword arguments of the model and of the guide.
 
     Raises
     ------
     DataError
-        If a class or an option does not exist, or has no such value.
+        If a class or an option does not exist.
     """
     if not isinstance(config.num_topics, int) or config.num_topics < 1:
         raise ArgumentError(f"topics is {config.num_topics!r}; give a whole number of at least 1")
@@ -103,6 +103,12 @@ def build(config: LDAConfig, vocabulary_size: int) -> tuple[LDA, LDAGuide]:
     of_model, of_guide = distribute(config.options, [options_of(LDA, 2), taken], registries)
     if "pooling" in taken:
         of_guide["pooling"] = pooling
+    return guide_class, of_model, of_guide
+
+
+def build(config: LDAConfig, vocabulary_size: int) -> tuple[LDA, LDAGuide]:
+    """Build model and guide; DataError if a class, an option or a value of it does not exist."""
+    guide_class, of_model, of_guide = constructors(config)
     model = construct(LDA, vocabulary_size, config.num_topics, **of_model)
     return model, construct(guide_class, model, **of_guide)
 
@@ -249,7 +255,17 @@ def _training_documents(corpus: Corpus, splits: list[str]) -> np.ndarray:
         )
     empty = int(in_splits.sum()) - len(chosen)
     if empty:
-        warn(f"{corpus.source}: {empty} documents have no words and are left out of training")
+        warn(
+            f"{corpus.source}: {empty} of {in_splits.sum()} documents have no words and are left "
+            "out of training"
+        )
+    occurring = len(np.unique(corpus.words))
+    if 2 * occurring < corpus.vocabulary_size:
+        warn(
+            f"{corpus.source}: only {occurring} of the {corpus.vocabulary_size} words of the "
+            "vocabulary occur, and the others take probability from them; leave out words that "
+            "do not occur, or rare ones by min_df=2"
+        )
     if corpus.num_documents < FEWEST_DOCUMENTS:
         warn(
             f"{corpus.source}: {corpus.num_documents} documents are few for a topic model; give at "

@@ -18,7 +18,7 @@ from exvae.guides.conjugate import (
     topic_concentration_fixed_point,
 )
 from exvae.guides.fixed_point import UPDATES, LocalPosterior, refine
-from exvae.guides.lda import ExchangeableGuide, FixedLengthGuide, LDAGuide
+from exvae.guides.lda import LARGEST_LEAST_STEP, ExchangeableGuide, FixedLengthGuide, LDAGuide
 from exvae.guides.sets import POOLINGS
 from exvae.models.lda import LDA
 
@@ -177,7 +177,8 @@ def test_beta_moves_by_the_step_size_of_the_topics(
     learner: Callable[..., SVI], documents: DocumentBatch
 ) -> None:
     svi = learner(warm_up=0, learn_topic_concentration=True)
-    beta, rho = svi.model.topic_concentration.clone(), svi.guide.topics.step_size()
+    beta = svi.model.topic_concentration.clone()
+    rho = svi.guide.topics.step_size(LARGEST_LEAST_STEP)
     svi.step(*documents)
     estimate = topic_concentration_fixed_point(beta, svi.guide.topics.concentration)
     assert abs(estimate - beta) > 0.01
@@ -206,6 +207,23 @@ def test_the_first_step_size() -> None:
     assert topics.step_size() == pytest.approx(10.0**-0.7)
     topics.steps += 6
     assert topics.step_size() == pytest.approx(16.0**-0.7)
+
+
+@pytest.mark.parametrize(("size", "least"), [(12, 0.1), (100, 0.1), (600, 0.02)])
+def test_steps_do_not_fall_below_the_share_of_the_minibatch(
+    learner: Callable[..., SVI], documents: DocumentBatch, size: int, least: float
+) -> None:
+    """Topics then average over about the last pass; during the warm-up they follow the formula."""
+    for warm_up, expected in ((0, least), (10**7, (10**6 + 10.0) ** -0.7)):
+        svi = learner(warm_up=warm_up)
+        topics = svi.guide.topics
+        topics.steps.fill_(10**6)
+        topics.concentration.fill_(1.0)
+        svi.step(*documents._replace(num_documents=size))
+        words = float(topics.concentration.sum()) - topics.concentration.numel()
+        beta = float(svi.model.topic_concentration)
+        total = topics.concentration.numel() * (beta - 1.0) + size / 12 * len(documents.words)
+        assert words / total == pytest.approx(expected, rel=1e-3)
 
 
 def topics_that_hold(*held: float, prior: float = 0.1) -> TopicPosterior:
