@@ -20,6 +20,7 @@ from ...data.steady_files import SteadyFile
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 CHECKPOINT = "checkpoint.pt"
 _DIGEST = "digest"
@@ -156,3 +157,51 @@ def _num_elements(name: str, arguments: tuple[Any, ...], options: Mapping[str, A
         shape = shape[0]
     sizes = [size for size in shape if isinstance(size, int)]
     return sizes[0] ** 2 if name == "eye" and len(sizes) == 1 else math.prod(sizes)
+
+
+def load_modules(folder: Path, device: torch.device, modules: dict[str, nn.Module]) -> None:
+    """Move a new model and guide to a device and load their state from a checkpoint.
+
+    Raises
+    ------
+    DataError
+        If the checkpoint is missing or damaged, or belongs to other modules.
+    """
+    state = read_checkpoint(folder, device)
+    for name, module in modules.items():
+        load_module(module.to(device), state.get(name, {}), f"{folder}: its {name}")
+        module.eval()
+
+
+def load_module(module: nn.Module, saved: dict[str, torch.Tensor], owner: str) -> None:
+    """Load the state of a module.
+
+    Raises
+    ------
+    DataError
+        If the state belongs to another module; ``owner`` names it.
+    """
+    if reason := _difference(module, saved):
+        raise DataError(
+            f"{owner} does not fit {type(module).__name__} as it is now ({reason}); restore the "
+            "class, or fit again"
+        )
+    module.load_state_dict(saved)
+
+
+def _difference(module: nn.Module, saved: dict[str, torch.Tensor]) -> str:
+    """Name the first difference between tensors of a module and saved ones; empty for none."""
+    wanted = module.state_dict()
+    if not isinstance(saved, Mapping):
+        return "it is no dictionary"
+    for name in wanted:
+        if name not in saved:
+            return f"{name} is not in the checkpoint"
+        if not hasattr(saved[name], "shape"):
+            return f"{name} is no tensor"
+        if wanted[name].shape != saved[name].shape:
+            return f"{name} has shape {tuple(saved[name].shape)}, not {tuple(wanted[name].shape)}"
+        if saved[name].isnan().any():
+            return f"{name} holds NaN"
+    surplus = [name for name in saved if name not in wanted]
+    return f"{surplus[0]} is no longer there" if surplus else ""

@@ -8,7 +8,7 @@
 ``genes.txt``       isoform models: the gene of each isoform, one per line
 
 Every file is written under a temporary name and then moved, so that none is ever half-written.
-Digests tell damage. Only functions for checkpoints import torch.
+Digests tell damage.
 """
 
 from __future__ import annotations
@@ -19,21 +19,24 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from ...data.errors import DataError
 from ...data.files import folder_locked, written_atomically
 from . import descriptions
-from .checkpoints import CHECKPOINT, read_checkpoint, size_bounded, write_checkpoint
+from .checkpoints import (
+    CHECKPOINT,
+    load_module,
+    load_modules,
+    read_checkpoint,
+    size_bounded,
+    write_checkpoint,
+)
 from .errors import ArgumentError
 
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
-__all__ = ["CHECKPOINT", "read_checkpoint", "write_checkpoint"]
+__all__ = ["CHECKPOINT", "load_module", "load_modules", "read_checkpoint", "write_checkpoint"]
 
 Config = TypeVar("Config")
 
@@ -396,51 +399,3 @@ def building(
         require_own(folder, config, registered)
     with size_bounded(folder):
         yield
-
-
-def load_modules(folder: Path, device: torch.device, modules: dict[str, nn.Module]) -> None:
-    """Move a new model and guide to a device and load their state from a checkpoint.
-
-    Raises
-    ------
-    DataError
-        If the checkpoint is missing or damaged, or belongs to other modules.
-    """
-    state = read_checkpoint(folder, device)
-    for name, module in modules.items():
-        load_module(module.to(device), state.get(name, {}), f"{folder}: its {name}")
-        module.eval()
-
-
-def load_module(module: nn.Module, saved: dict[str, torch.Tensor], owner: str) -> None:
-    """Load the state of a module.
-
-    Raises
-    ------
-    DataError
-        If the state belongs to another module; ``owner`` names it.
-    """
-    if reason := _difference(module, saved):
-        raise DataError(
-            f"{owner} does not fit {type(module).__name__} as it is now ({reason}); restore the "
-            "class, or fit again"
-        )
-    module.load_state_dict(saved)
-
-
-def _difference(module: nn.Module, saved: dict[str, torch.Tensor]) -> str:
-    """Name the first difference between tensors of a module and saved ones; empty for none."""
-    wanted = module.state_dict()
-    if not isinstance(saved, Mapping):
-        return "it is no dictionary"
-    for name in wanted:
-        if name not in saved:
-            return f"{name} is not in the checkpoint"
-        if not hasattr(saved[name], "shape"):
-            return f"{name} is no tensor"
-        if wanted[name].shape != saved[name].shape:
-            return f"{name} has shape {tuple(saved[name].shape)}, not {tuple(wanted[name].shape)}"
-        if saved[name].isnan().any():
-            return f"{name} holds NaN"
-    surplus = [name for name in saved if name not in wanted]
-    return f"{surplus[0]} is no longer there" if surplus else ""
