@@ -71,6 +71,24 @@ def test_small_batches_are_told(whole_cells: Cells) -> None:
 
 
 @pytest.mark.parametrize(
+    ("names", "measured"),
+    [
+        ([f"{number / 4}" for number in range(11)], True),
+        ([f"{number / 4}" for number in range(10)], False),
+        ([f"{number}.0" for number in range(11)], False),
+        ([f"{number / 4}" for number in range(10)] + ["b"], False),
+    ],
+)
+def test_batches_that_are_measurements_are_told(
+    whole_cells: Cells, names: list[str], measured: bool
+) -> None:
+    batches = np.arange(24) % len(names)
+    cells = replace(whole_cells, batches=batches, batch_names=tuple(names))
+    notes = "".join(notes_of_cells(cells, EffectiveReadIsoforms))
+    assert ("is batch_key a measurement?" in notes) == measured
+
+
+@pytest.mark.parametrize(
     ("change", "reason"),
     [
         ({"genes": None}, "no column gene"),
