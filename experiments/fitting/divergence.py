@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-# Epochs before a rising loss is judged: early ones vary.
-_FEWEST_EPOCHS = 5
+# Epochs before a rising loss is judged: early ones vary. Its end is the mean of the last epochs.
+_FEWEST_EPOCHS, _SHARE_OF_EPOCHS = 5, 0.2
 # A loss that rose by more than this share of its decrease, and of itself, has risen.
 _SHARE_OF_DECREASE, _SHARE_OF_LOSS = 0.25, 0.01
 
@@ -50,7 +50,8 @@ def rise_of_loss(metrics: Sequence[Mapping[str, float]], name: str) -> str:
     losses = [row[name] for row in metrics]
     if len(losses) < _FEWEST_EPOCHS:
         return ""
-    lowest, last = min(losses), sum(losses[-2:]) / 2
+    ended = losses[-max(2, round(_SHARE_OF_EPOCHS * len(losses))) :]
+    lowest, last = min(losses), sum(ended) / len(ended)
     rise = last - lowest
     if rise <= max(_SHARE_OF_DECREASE * (losses[0] - lowest), _SHARE_OF_LOSS * abs(lowest)):
         return ""

@@ -7,8 +7,7 @@
 ``isoforms.txt``    isoform models: one isoform per line
 ``genes.txt``       isoform models: the gene of each isoform, one per line
 
-Every file is written under a temporary name and then moved, so that none is ever half-written.
-Digests tell damage.
+Files are written under temporary names and then moved, never half-written. Digests tell damage.
 """
 
 from __future__ import annotations

@@ -115,4 +115,5 @@ def test_intervals_hold_the_means_of_other_cells(fit_cells) -> None:
     many = rng.gamma(5.0, 0.2, (4000, 15))[:, genes]
     truth = [(own * many / (own * many).sum(1, keepdims=True)).mean(0) * 1e4 for own in rates]
     truth = np.concatenate(truth)
-    assert ((table["low"] <= truth) & (truth <= table["high"])).mean() > 0.85
+    # Of 60 intervals whose coverage is 0.92, within three standard errors.
+    assert ((table["low"] <= truth) & (truth <= table["high"])).mean() > 0.81
