@@ -110,7 +110,7 @@ class TopicPosterior(nn.Module):
         self.concentration.add_(counts.T, alpha=step_size * scale)
         self.steps += 1
 
-    def split_into_dead(self, prior: Tensor) -> None:
+    def split_into_dead(self, prior: Tensor) -> Tensor:
         """Replace dead topics by random halves of the largest topics.
 
         While the topics separate, some topics take up two subjects and others are left without any.
@@ -122,23 +122,29 @@ class TopicPosterior(nn.Module):
         ----------
         prior
             beta, shape ().
+
+        Returns
+        -------
+        Tensor
+            Positions of the topics that changed, shape (changed,), int64.
         """
         held = (self.concentration - prior).clamp(min=0.0).sum(-1)
-        small = held < DEAD_SHARE * held.mean()
-        dead = self._dispensable(held.argsort()[: int(small.sum())])
-        number = min(len(dead), len(held) - int(small.sum()))
-        if number == 0:
-            return
-        emptied, large = dead[:number], held.argsort()[-number:]
+        dead, living = self.dead(prior), held >= DEAD_SHARE * held.mean()
+        number = min(len(dead), int(living.sum()))
+        emptied, large = dead[:number], held.argsort()[len(held) - number :]
         share = torch.rand_like(self.concentration[large])
         self.concentration[emptied] = self.concentration[large] * share
         self.concentration[large] *= 1.0 - share
+        return torch.cat([emptied, large])
 
-    def _dispensable(self, small: Tensor) -> Tensor:
-        """Positions of the topics, among these, whose words are at home in other topics.
+    def dead(self, prior: Tensor) -> Tensor:
+        """Positions of the dead topics, shape (dead,), int64, the smallest first.
 
-        A small topic may be the only one of many short documents beside a long one.
+        A small topic that is the only home of its words lives: they may be the words of many short
+        documents beside a long one. ``prior`` is beta, shape ().
         """
+        held = (self.concentration - prior).clamp(min=0.0).sum(-1)
+        small = held.argsort()[: int((held < DEAD_SHARE * held.mean()).sum())]
         total = self.concentration.sum(0)
         chosen = []
         for topic in small.tolist():

@@ -93,8 +93,8 @@ def read_corpus(
     keep_empty
         Require that every document has a word, so that none is left out of training.
     text, label, id
-        Columns of a table: texts, and classes and names of the documents. Tab-separated columns
-        without names have numbers from 1.
+        Columns of a table, or numbers of tab-separated columns, from 1: texts, and classes and
+        names of the documents.
     tokens
         Split all texts at spaces and take words as they are.
     tokenizer
@@ -108,8 +108,7 @@ def read_corpus(
     Raises
     ------
     DataError
-        If the corpus cannot be used, or holds words that are not in `vocabulary` and
-        `drop_unknown` is false.
+        If the corpus cannot be used, or holds unknown words and `drop_unknown` is false.
 
     Examples
     --------
@@ -118,10 +117,9 @@ def read_corpus(
     Corpus of 40 documents, 320 words in all, a vocabulary of 20, 2 labels
     """
     path = Path(path)
-    options = TextOptions(text, label, id, tokens, tokenizer, tokenizing)
-    words = None if vocabulary_file is None else Path(vocabulary_file)
     with reading_corpus(path):
-        corpus = _read(path, options, words)
+        options = TextOptions(text, label, id, tokens, tokenizer, tokenizing)
+        corpus = _read(path, options, None if vocabulary_file is None else Path(vocabulary_file))
     if vocabulary is not None:
         return map_words(corpus, vocabulary, drop_unknown=drop_unknown)
     require_words(corpus)

@@ -142,12 +142,9 @@ def fit(
 ) -> None:
     """Fit a topic model; draw the topics and the training."""
     from ...data.corpus_formats import read_corpus
-    from ..drawing.lda import draw_topics
-    from ..drawing.saving import save
-    from ..drawing.training import draw_training
     from ..fitting import fits
     from ..fitting.training import TrainingConfig
-    from ..lda import fitting, tables
+    from ..lda import fitting
     from ..lda.settings import default_epochs
 
     config = fitting.LDAConfig(topics, guide, pooling, parse_settings(set_, ("guide", "pooling")))
@@ -167,11 +164,21 @@ def fit(
         epochs = default_epochs(documents, batch_size, **asdict(split))
     training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
     result = fitting.fit(documents, config, training, out, split=split, resume=resume)
-    pictures = [out / "topics.png", out / "training.png"]
-    save(draw_topics(tables.top_words(fitting.load(out, device, trust=True), 10)), pictures[0])
-    metrics = fits.read_metrics(out)
-    save(draw_training(metrics), pictures[1])
-    report_fit(out, asdict(result), metrics, pictures, as_json=json)
+    report_fit(out, asdict(result), fits.read_metrics(out), _draw_fit(out, device), as_json=json)
+
+
+def _draw_fit(fit: Path, device: str) -> list[Path]:
+    """Draw the topics and the training of a fit into its folder."""
+    from ..drawing.lda import draw_topics
+    from ..drawing.saving import save
+    from ..drawing.training import draw_training
+    from ..fitting import fits
+    from ..lda import fitting, tables
+
+    pictures = [fit / "topics.png", fit / "training.png"]
+    save(draw_topics(tables.top_words(fitting.load(fit, device, trust=True), 10)), pictures[0])
+    save(draw_training(fits.read_metrics(fit)), pictures[1])
+    return pictures
 
 
 @app.command()

@@ -150,7 +150,7 @@ def topic_proportions(
     max_topics
         Number of topics to draw, the most frequent; the title tells how many are left out.
     ax
-        Axes to draw on, if there is only one document or label; a new Figure by default.
+        Axes for a single document or label; a new Figure by default.
 
     Examples
     --------
@@ -159,18 +159,7 @@ def topic_proportions(
     >>> [axis.get_title() for axis in exvae.pl.topic_proportions(table).axes]
     ['a', 'b']
     """
-    if not isinstance(table, pd.DataFrame):
-        raise DataError("there is no table of topic proportions; give TopicModel.transform()")
-    if documents is not None:
-        documents = [documents] if isinstance(documents, str) else documents
-        documents = listed("documents", documents, "['a', 'b'], of the index of the table")
-    if len(listed("interval", interval, "(0.025, 0.975)")) != 2:
-        raise DataError(f"interval is {interval!r}; give two probabilities such as (0.025, 0.975)")
-    columns = [name for name in table if re.fullmatch(r"topic_\d+", str(name))]
-    if not columns:
-        raise DataError(
-            "the table has no columns topic_0, topic_1, ...; TopicModel.transform gives it"
-        )
+    columns = _topic_columns(table)
     if by is not None:
         panels, marks = _labels(table, columns, by), "means of labels and 95 % intervals"
     else:
@@ -192,10 +181,22 @@ def topic_proportions(
         ((title, own),) = chosen.items()
         return draw_panel(own, names, title, ax)
     figure = draw_proportions(chosen, names)
-    left_out = len(columns) - len(order)
-    told = f"; {left_out} less frequent topics left out" if left_out else ""
-    figure.suptitle(f"topic proportions, {marks}{told}", fontsize=10)
+    if left_out := len(columns) - len(order):
+        marks += f"; {left_out} less frequent topics left out"
+    figure.suptitle(f"topic proportions, {marks}", fontsize=10)
     return figure
+
+
+def _topic_columns(table: Any) -> list[str]:
+    """Names of the columns of topic proportions; DataError if there are none."""
+    if not isinstance(table, pd.DataFrame):
+        raise DataError("there is no table of topic proportions; give TopicModel.transform()")
+    columns = [name for name in table if re.fullmatch(r"topic_\d+", str(name))]
+    if not columns:
+        raise DataError(
+            "the table has no columns topic_0, topic_1, ...; TopicModel.transform gives it"
+        )
+    return columns
 
 
 def _documents(
@@ -205,6 +206,11 @@ def _documents(
     interval: tuple[float, float],
 ) -> tuple[dict[str, Proportions], str]:
     """Proportions of documents by name, and what is drawn of them."""
+    if len(listed("interval", interval, "(0.025, 0.975)")) != 2:
+        raise DataError(f"interval is {interval!r}; give two probabilities such as (0.025, 0.975)")
+    if documents is not None:
+        documents = [documents] if isinstance(documents, str) else documents
+        documents = listed("documents", documents, "['a', 'b'], of the index of the table")
     if documents is None:
         own = table.iloc[:_DOCUMENTS]
     else:

@@ -18,7 +18,14 @@ from exvae.guides.conjugate import (
     topic_concentration_fixed_point,
 )
 from exvae.guides.fixed_point import UPDATES, LocalPosterior, refine
-from exvae.guides.lda import LARGEST_LEAST_STEP, ExchangeableGuide, FixedLengthGuide, LDAGuide
+from exvae.guides.lda import (
+    LARGEST_LEAST_STEP,
+    LATE_SPLITS,
+    SEPARATION,
+    ExchangeableGuide,
+    FixedLengthGuide,
+    LDAGuide,
+)
 from exvae.guides.sets import POOLINGS
 from exvae.models.lda import LDA
 
@@ -171,6 +178,62 @@ def test_dead_topics_are_looked_for_every_twenty_steps_of_the_warm_up(
         if held[0] > 0.3 * held.mean():
             revived.append(step)
     assert revived == expected
+
+
+# A topic of many words, and a small one whose words are at home in it.
+ONE_DEAD, TWO_DEAD = [90.0, 80.0, 1.0], [90.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("step", "held", "training", "split"),
+    [
+        (10 + LATE_SPLITS[0], ONE_DEAD, True, True),
+        (10 + LATE_SPLITS[1], ONE_DEAD, True, True),
+        (11 + LATE_SPLITS[0], ONE_DEAD, True, False),
+        (10 + LATE_SPLITS[0], ONE_DEAD, False, False),
+        (10 + LATE_SPLITS[0], TWO_DEAD, True, False),
+        (10 + LATE_SPLITS[0], [90.0, 80.0, 70.0], True, False),
+    ],
+)
+def test_a_topic_that_died_after_the_warm_up_takes_half_of_the_largest(
+    learner: Callable[..., SVI],
+    documents: DocumentBatch,
+    step: int,
+    held: list[float],
+    training: bool,
+    split: bool,
+) -> None:
+    """Not where many have died, as there are more topics than subjects then."""
+    guide = learner(warm_up=10).guide.train(training)
+    alpha = guide.model.document_concentration
+    alpha.copy_(torch.tensor([0.5, 0.4, 0.03]))
+    guide.topics.steps.fill_(step)
+    guide.topics.concentration[:] = torch.tensor(held).unsqueeze(-1)
+    guide.learn_from(documents.words, documents.offsets, 100, torch.ones(12, 3))
+    assert int(guide.separating_until) == (step + SEPARATION if split else 0)
+    learned = alpha.clone()
+    if split:
+        torch.testing.assert_close(alpha, torch.tensor([0.31, 0.4, 0.31]))
+    for _ in range(SEPARATION):
+        guide.learn_from(documents.words, documents.offsets, 100, torch.ones(12, 3))
+    assert not torch.equal(alpha, learned)
+
+
+def test_topics_that_were_split_separate_from_random_starts(
+    learner: Callable[..., SVI], documents: DocumentBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = learner(warm_up=0, warm_up_refinement_steps=7, refinement_steps=3).guide
+    taken = []
+    refined = guide.refined
+    monkeypatch.setattr(guide, "refined", lambda *given: taken.append(given[-1]) or refined(*given))
+    guide.separating_until.fill_(2)
+    alpha = guide.model.document_concentration.clone()
+    for _ in range(3):
+        guide.learn_from(documents.words, documents.offsets, 100, torch.ones(12, 3))
+        if len(taken) == 2:
+            assert torch.equal(alpha, guide.model.document_concentration)
+    assert taken == [7, 7, 3]
+    assert not torch.equal(alpha, guide.model.document_concentration)
 
 
 def test_beta_moves_by_the_step_size_of_the_topics(
