@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -21,11 +22,14 @@ def read_table(path: Path, options: TextOptions) -> Corpus:
     kind = TABLE_NAME.fullmatch(path.name).group(1)
     try:
         if kind == "csv":
-            # Classes and names stay as written: 007 is no number.
-            table = pd.read_csv(path, dtype=str, keep_default_na=False)
+            with warnings.catch_warnings():
+                # Of rows longer than the header, whose first fields would be taken for an index.
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                # Classes and names stay as written: 007 is no number.
+                table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
         else:
             table = pd.read_json(path, lines=True, dtype=False, convert_dates=False)
-    except (ValueError, pd.errors.ParserError) as error:
+    except (ValueError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise DataError(
             f"{path}: is no {'CSV' if kind == 'csv' else 'JSON lines'} in UTF-8 ({error}); write "
             "it again"
