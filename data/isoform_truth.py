@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import issparse
 
 from .cells import Cells
 from .errors import DataError
@@ -93,12 +94,14 @@ def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
 
 def _read_h5ad(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Read expected counts, cell types, transcripts and names of cells."""
-    from .h5ad.reading import dense_rows, open_cells  # slow to import, not needed for an .npz
+    from .h5ad.reading import open_cells  # slow to import, not needed for an .npz
 
     with open_cells(path, f"give {_SIMULATED}") as file:
         if "expected_counts" not in file.layers or "cell_type" not in file.obs:
             raise file.error(f"cannot be read as the truth; give {_SIMULATED}")
-        expected = dense_rows(file.read_rows("layers/expected_counts", slice(0, file.shape[0])))
+        expected = file.read_rows("layers/expected_counts", slice(0, file.shape[0]))
+        if issparse(expected):
+            expected = expected.toarray()
         return expected, file.obs["cell_type"].to_numpy(), file.isoforms, file.names
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,9 @@ def read_csv(path: Path, options: TextOptions) -> Corpus:
     lines = lines[skipped:]
     separator = separator_of(lines, options.text) or separator_of(lines) or _likely(lines)
     try:
-        with open_file(path) as file:
+        with open_file(path) as file, warnings.catch_warnings():
+            # Of rows longer than the header, whose first fields would be taken for an index.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
             # Classes and names stay as written: 007 is no number.
             table = pd.read_csv(
                 file,
@@ -37,8 +40,9 @@ def read_csv(path: Path, options: TextOptions) -> Corpus:
                 skipinitialspace=True,
                 dtype=str,
                 keep_default_na=False,
+                index_col=False,
             )
-    except (ValueError, pd.errors.ParserError) as error:
+    except (ValueError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise DataError(f"{path}: is no CSV in UTF-8 ({error}); write it again") from error
     return _corpus(path, table, options)
 

@@ -69,7 +69,7 @@ class CellParts:
         matches = sorted(filter(None, numbers), key=lambda match: int(match[1]))
         self.bootstraps = tuple(match[0] for match in matches)
         self.has_statistics = all(name in self.layers for name in STATISTICS)
-        if "X" in file:  # a truth has none
+        if self.has("X"):  # a truth has none
             self._matrix("X")
         for name in self.layers:
             self._matrix(f"layers/{name}")
@@ -86,7 +86,7 @@ class CellParts:
 
         stored = self.group("layers")
         names = [name for name in stored if is_element(name, stored[name])]
-        made = replicates.scaled_counts(self.file)
+        made = self._made_of_abundances()
         if made is not None:
             raise self.error(
                 f"its counts are made of abundances ({made}) and are no estimated counts; run "
@@ -103,6 +103,12 @@ class CellParts:
             self._matrices[f"layers/{names[-1]}"] = replicates.ReplicateRows(array, number)
         return tuple(names)
 
+    def _made_of_abundances(self) -> str | None:
+        """Tell how pytximport made ``X`` from abundances; None if ``X`` holds the estimates."""
+        place = "uns/counts_from_abundance"
+        made = self.element(place) if self.has(place) else None
+        return None if made is None or str(made) in ("", "no") else str(made)
+
     def _require_distinct(self) -> None:
         """Require cells and isoforms with distinct names."""
         if 0 in self.shape:
@@ -116,6 +122,13 @@ class CellParts:
     def error(self, message: str) -> DataError:
         """Make an error that names the file."""
         return DataError(f"{self.path}: {message}")
+
+    def has(self, place: str) -> bool:
+        """Tell whether the file has an element; DataError if it is so damaged that it cannot."""
+        try:
+            return place in self.file
+        except Exception as error:  # of many kinds, as h5py finds its way in the file
+            raise self.error(f"{place} cannot be read ({error}); write the file again") from error
 
     def element(self, name: str) -> Any:
         """Read a part of the file as anndata does."""
@@ -155,7 +168,7 @@ class CellParts:
     @contextmanager
     def _reading(self, place: str) -> Iterator[None]:
         """Turn failures to read a part of the file into a DataError that names it."""
-        if place not in self.file and place not in self._matrices:
+        if place not in self._matrices and not self.has(place):
             raise self.error(f"has no {place}; give the cells as .h5ad")
         try:
             yield

@@ -26,12 +26,13 @@ from scipy.sparse import csr_matrix
 
 from ..cells import STATISTICS, Cells, SparseSummary, require_reads, summarise
 from ..centring import told_off_centre
-from ..errors import DataWarning
+from ..errors import DataError, DataWarning
 from ..row_blocks import blocks
 from .opening import GIVE_CELLS, open_h5ad
 from .parts import CellParts
 
 if TYPE_CHECKING:
+    import h5py
     from anndata import AnnData
 
 # What uns["exvae"]["inferential_replicates"] says of layers infRep that are no bootstraps.
@@ -71,7 +72,7 @@ def open_cells(source: str | Path | AnnData, remedy: str = GIVE_CELLS) -> Iterat
     """
     if isinstance(source, str | Path):
         with open_h5ad(Path(source), remedy) as file:
-            yield CellFile(Path(source), file)
+            yield _cell_file(Path(source), file)
         return
     import h5py  # with anndata slow to import, and not needed for documents
     from anndata.io import write_elem
@@ -79,7 +80,17 @@ def open_cells(source: str | Path | AnnData, remedy: str = GIVE_CELLS) -> Iterat
     # A file in memory passes the same checks as one on disk.
     with h5py.File("adata", "w", driver="core", backing_store=False) as file:
         write_elem(file, "/", _storable(source))
-        yield CellFile(Path("adata"), file)
+        yield _cell_file(Path("adata"), file)
+
+
+def _cell_file(path: Path, file: h5py.File) -> CellFile:
+    """Find the parts of an open file; DataError whatever is wrong with it."""
+    try:
+        return CellFile(path, file)
+    except DataError:
+        raise
+    except Exception as error:  # of many kinds, as h5py finds its way in the file
+        raise DataError(f"{path}: the file is damaged ({error}); write it again") from error
 
 
 def _storable(adata: AnnData) -> AnnData:
@@ -159,7 +170,9 @@ class CellFile(CellParts):
             return lengths if (lengths > 0).all() else None
         for group in ("layers", "obsm"):
             # tximeta, fishpond and pytximport tell them of each cell, beside the abundances.
-            if f"{group}/length" in self.file and f"{group}/abundance" in self.file:
+            if not (self.has(f"{group}/length") and self.has(f"{group}/abundance")):
+                continue
+            if getattr(self.file[f"{group}/length"], "shape", self.shape) == self.shape:
                 rows = self.read_rows(f"{group}/length", slice(0, self.shape[0]))
                 lengths = dense_rows(rows).mean(0)
                 return lengths if (lengths > 0).all() else None
@@ -231,7 +244,7 @@ class CellFile(CellParts):
     def _holds_draws(self) -> bool:
         """Whether the layers of bootstraps hold what ``export --draws`` wrote."""
         place = "uns/exvae/inferential_replicates"
-        return place in self.file and self.element(place) == DRAWS
+        return self.has(place) and self.element(place) == DRAWS
 
     @cached_property
     def num_bootstraps(self) -> np.ndarray:

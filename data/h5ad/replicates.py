@@ -7,14 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from .elements import read_element
-
 if TYPE_CHECKING:
     import h5py
 
 NAME = "inferential_replicates"
-# Values of uns["counts_from_abundance"] that leave the counts as they were estimated.
-_UNCHANGED = (None, "", "no")
 
 
 def replicates_in(file: h5py.File, shape: tuple[int, int]) -> h5py.Dataset | None:
@@ -36,13 +32,6 @@ def replicates_in(file: h5py.File, shape: tuple[int, int]) -> h5py.Dataset | Non
             "isoforms; select from it what was selected from the cells"
         )
     return stored
-
-
-def scaled_counts(file: h5py.File) -> str | None:
-    """Tell how pytximport made ``X`` from abundances; None if ``X`` holds the estimates."""
-    place = "uns/counts_from_abundance"
-    made = read_element(file[place]) if place in file else None
-    return None if made is None or str(made) in _UNCHANGED else str(made)
 
 
 class ReplicateRows:

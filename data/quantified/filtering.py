@@ -176,7 +176,7 @@ def _copy_others(old: CellFile, new: h5py.File, kept: np.ndarray) -> None:
         write_elem(new, "uns", {})
     chosen: dict[str, tuple[Any, ...]] = {"varm": (kept,), "varp": np.ix_(kept, kept)}
     for name, own in chosen.items():
-        if name in old.file:
+        if old.has(name):
             write_elem(
                 new, name, {key: _chosen(old, f"{name}/{key}", own) for key in old.group(name)}
             )

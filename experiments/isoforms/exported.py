@@ -56,7 +56,7 @@ def read_exported(
         interval = widest_interval(list(layers), _LAYER, str(path))
         names = (_LAYER, *interval_layers(layers, _LAYER, interval, str(path)))
         found = {name: _columns(file, f"layers/{name}", columns) for name in names}
-        uns = {"exvae": file.element("uns/exvae")} if "uns/exvae" in file.file else {}
+        uns = {"exvae": file.element("uns/exvae")} if file.has("uns/exvae") else {}
     return AnnData(obs=obs, var=var.iloc[columns], layers=found, uns=uns), interval
 
 

@@ -116,7 +116,7 @@ def test_intervals_hold_the_means_of_other_cells(fit_cells) -> None:
     held = []
     for seed in range(4):
         cells = draw_group_cells(rates, genes, 60, variation=0.2, seed=seed)
-        fit = fit_cells(cells=cells, training={"epochs": 150})
+        fit = fit_cells(f"fit{seed}", cells=cells, training={"epochs": 150})
         labels = cells.obs["group"].to_numpy(str)
         table = group_means(fit, fit.conform(cells), labels, Scale("isoform", 1e4), 10)
         held.append(((table["low"] <= truth) & (truth <= table["high"])).mean())
