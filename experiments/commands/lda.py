@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ...data.files import require_folder
+from ...data.files import require_folder, unchanged
 from .corpora import (
     CorpusPath,
     DropUnknown,
@@ -145,7 +145,8 @@ def fit(
     training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
     split = fitting.SplitConfig(seed, test_fraction, val_fraction)
     words = vocabulary_options(stop_words, ngrams, min_df, max_df)
-    documents = read_corpus(corpus, text=text, label=label, id=id, tokens=tokens, **words)
+    with unchanged([corpus]):
+        documents = read_corpus(corpus, text=text, label=label, id=id, tokens=tokens, **words)
     result = fitting.fit(documents, config, training, out, split=split, resume=resume)
     pictures = [out / "topics.png", out / "training.png"]
     save(draw_topics(tables.top_words(fitting.load(out, device, trust=True), 10)), pictures[0])
