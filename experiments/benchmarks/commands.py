@@ -102,8 +102,9 @@ class Command:
             if not ended and seconds > _PATIENCE:
                 self.send(signal.SIGKILL)
         lines = re.split("[\r\n]", self.log.read_text(errors="replace"))
-        told = [line for line in lines if line.startswith("exvae:")]
-        noise = [line for line in lines if _NOISE.search(line) and line not in told]
+        # A progress bar may begin the line.
+        told = [line[line.index("exvae: ") :] for line in lines if "exvae: " in line]
+        noise = [line for line in lines if _NOISE.search(line) and "exvae: " not in line]
         return Ended(os.waitstatus_to_exitcode(status), told, noise, seconds)
 
 
