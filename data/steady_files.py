@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 from types import TracebackType
 
+from .stopping import UNINTERRUPTED, raise_if_stopped
+
+# HDF5 does not survive an exception in the functions below either.
+UNINTERRUPTED.add(__name__)
+
 
 class SteadyFile:
     """A file that keeps in memory what cannot be written, until :meth:`check` raises the failure.
@@ -31,7 +36,8 @@ class SteadyFile:
         self._failure: OSError | None = None
 
     def check(self) -> None:
-        """Raise the failure of the first write that failed, an OSError."""
+        """Raise the failure of the first write that failed, an OSError, or a signal that came."""
+        raise_if_stopped()
         if self._failure is not None:
             raise self._failure
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 # Windows has no hang-ups.
 SIGNALS = tuple(
@@ -36,6 +37,9 @@ class Stopped(KeyboardInterrupt):
         return "interrupted" if self.number == signal.SIGINT else "stopped"
 
 
+# Modules whose functions are called by libraries that cannot pass on an exception; they raise it
+# later by :func:`raise_if_stopped`.
+UNINTERRUPTED: set[str] = set()
 _received: int | None = None
 _until = 0.0
 
@@ -84,8 +88,11 @@ def stoppable() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _raise(number: int, _: object) -> None:
+def _raise(number: int, frame: FrameType | None) -> None:
     global _received, _until
+    if frame is not None and frame.f_globals.get("__name__") in UNINTERRUPTED:
+        _received = number
+        return
     if _received is not None and time.monotonic() < _until:
         return
     _received = number

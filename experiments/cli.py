@@ -71,16 +71,24 @@ def main() -> None:
     # that share the cores ten times slower. Without any spinning the short loops of a compiled
     # likelihood take four times as long.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    with standard_streams():
-        try:
-            with _warnings_of_one_line(), stoppable():
-                status = app(standalone_mode=False)
-                if status == 130:  # some versions of typer turn an interrupt into this
-                    raise KeyboardInterrupt
-                sys.stdout.flush()
-        except (Exception, KeyboardInterrupt) as error:
-            _end(error)
-        sys.exit(status if isinstance(status, int) else 0)
+    try:
+        with standard_streams():
+            _run()
+    except KeyboardInterrupt as error:  # before signals are heeded
+        _end(error)
+
+
+def _run() -> NoReturn:
+    """Run a command and exit."""
+    try:
+        with _warnings_of_one_line(), stoppable():
+            status = app(standalone_mode=False)
+            if status == 130:  # some versions of typer turn an interrupt into this
+                raise KeyboardInterrupt
+            sys.stdout.flush()
+    except (Exception, KeyboardInterrupt) as error:
+        _end(error)
+    sys.exit(status if isinstance(status, int) else 0)
 
 
 @contextmanager

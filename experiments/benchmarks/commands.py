@@ -18,6 +18,8 @@ from pathlib import Path
 
 # Seconds after which a command is said to hang.
 _PATIENCE = 120.0
+# Parts of lines that tell no failure.
+_NOTES = ("was left by a process", "scVI takes them rounded")
 # What a library or the interpreter prints that should have been one line.
 _NOISE = re.compile(r"Traceback|Exception|HDF5-DIAG|terminate called|Error\b|Aborted|core dumped")
 
@@ -64,7 +66,7 @@ class Ended:
     @property
     def in_order(self) -> bool:
         """Whether it ended by itself, with one line if it failed."""
-        errors = [line for line in self.told if "was left by a process" not in line]
+        errors = [line for line in self.told if not any(note in line for note in _NOTES)]
         return self.status >= 0 and not self.noise and (self.status == 0 or len(errors) == 1)
 
 
@@ -100,8 +102,9 @@ class Command:
             if not ended and seconds > _PATIENCE:
                 self.send(signal.SIGKILL)
         lines = re.split("[\r\n]", self.log.read_text(errors="replace"))
-        told = [line for line in lines if line.startswith("exvae:")]
-        noise = [line for line in lines if _NOISE.search(line) and line not in told]
+        # A progress bar may begin the line.
+        told = [line[line.index("exvae: ") :] for line in lines if "exvae: " in line]
+        noise = [line for line in lines if _NOISE.search(line) and "exvae: " not in line]
         return Ended(os.waitstatus_to_exitcode(status), told, noise, seconds)
 
 

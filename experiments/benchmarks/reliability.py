@@ -121,6 +121,18 @@ class Trials:
             grow()
             return self.completed(folder)
 
+    def forbidden(self) -> str:
+        """Let it write to a disk that can only be read, and then to one that can be written."""
+        with self.folder() as folder, small_disk(folder, 1 << 24) as disk:
+            if not disk.mounted:
+                return ""  # only root has such a disk
+            disk.remount("ro")
+            ended = commands.run(self.job.arguments(folder), self.log)
+            if not ended.in_order or ended.status != 2:
+                return f"ended with {described(ended)}"
+            disk.remount("rw")
+            return self.completed(folder)
+
     def starved_of_memory(self, mebibytes: int) -> str:
         """Bound its memory."""
         with self.folder() as folder:
@@ -205,8 +217,12 @@ class small_disk:  # noqa: N801  (used like a function)
     def __call__(self) -> None:
         """Make room."""
         if self.mounted:
-            options = ["-o", "remount,size=1g", str(self.folder)]
-            subprocess.run(["mount", *options], check=True, capture_output=True)
+            self.remount("size=1g")
+
+    def remount(self, option: str) -> None:
+        """Change an option of the file system."""
+        options = ["-o", f"remount,{option}", str(self.folder)]
+        subprocess.run(["mount", *options], check=True, capture_output=True)
 
     def __exit__(self, *_: object) -> None:
         if self.mounted:
@@ -226,6 +242,7 @@ def disturbances(trials: Trials, kills: int, others: int) -> list[Disturbance]:
             for number in STOPS
         ),
         ("disk full", [lambda s=share: trials.starved_of_disk(s) for share in disks]),
+        ("disk that can only be read", [trials.forbidden]),
         ("memory limit", [lambda m=size: trials.starved_of_memory(m) for size in _MEMORY]),
         ("folder removed", [trials.without_folder] * others),
         ("twice at once in one folder", [trials.twice_at_once] * others),

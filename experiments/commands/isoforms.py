@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ...data.files import require_folder
+from ...data.files import require_folder, unchanged
 from ..isoforms import settings
 from .options import (
     CellsFile,
@@ -108,7 +108,8 @@ def fit(
     options = parse_settings(set_, apart, error=error, noise=noise)
     config = settings.IsoformConfig(model, guide, pooling, decoder, options, encoder_bootstraps)
     training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
-    data = read_cells(cells, batch_key)
+    with unchanged([cells]):
+        data = read_cells(cells, batch_key)
     groups = _groups(data, label or batch_key)
     tell(notes_of_cells(data, fitting.class_of_model(config)))
     result = fitting.fit(

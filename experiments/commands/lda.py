@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ...data.files import require_folder
+from ...data.files import require_folder, unchanged
 from .corpora import (
     CorpusPath,
     DropUnknown,
@@ -150,16 +150,17 @@ def fit(
     config = fitting.LDAConfig(topics, guide, pooling, parse_settings(set_, ("guide", "pooling")))
     split = fitting.SplitConfig(seed, test_fraction, val_fraction)
     words = vocabulary_options(stop_words, ngrams, min_df, max_df)
-    documents = read_corpus(
-        corpus,
-        vocabulary_file=vocabulary,
-        keep_empty=keep_empty,
-        text=text,
-        label=label,
-        id=id,
-        tokens=tokens,
-        **words,
-    )
+    with unchanged([corpus]):
+        documents = read_corpus(
+            corpus,
+            vocabulary_file=vocabulary,
+            keep_empty=keep_empty,
+            text=text,
+            label=label,
+            id=id,
+            tokens=tokens,
+            **words,
+        )
     if epochs is None:
         epochs = default_epochs(documents, batch_size, **asdict(split))
     training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-# Epochs before a rising loss is judged: early ones vary. Its end is the mean of the last epochs.
-_FEWEST_EPOCHS, _SHARE_OF_EPOCHS = 5, 0.2
-# A loss that rose by more than this share of its decrease, and of itself, has risen.
-_SHARE_OF_DECREASE, _SHARE_OF_LOSS = 0.25, 0.01
+# Epochs before a rising loss is judged, and the part of them whose mean counts.
+_FEWEST_EPOCHS, _WINDOW = 5, 5
+# Share of its lowest value by which a loss that has risen exceeds it.
+_SHARE_OF_LOSS = 0.01
 
 
 def has_nan(modules: Iterable[nn.Module], loose: Mapping[str, Tensor]) -> bool:
@@ -38,7 +39,7 @@ def loss_not_finite(row: Mapping[str, float]) -> str:
 
 
 def rise_of_loss(metrics: Sequence[Mapping[str, float]], name: str) -> str:
-    """Tell that the loss ended far above its lowest value; empty if it did not.
+    """Tell that the loss ended no lower than it began and above its lowest; empty if it did not.
 
     Parameters
     ----------
@@ -47,15 +48,18 @@ def rise_of_loss(metrics: Sequence[Mapping[str, float]], name: str) -> str:
     name
         Column of the loss.
     """
-    losses = [row[name] for row in metrics]
+    losses = np.array([row[name] for row in metrics])
     if len(losses) < _FEWEST_EPOCHS:
         return ""
-    ended = losses[-max(2, round(_SHARE_OF_EPOCHS * len(losses))) :]
-    lowest, last = min(losses), sum(ended) / len(ended)
-    rise = last - lowest
-    if rise <= max(_SHARE_OF_DECREASE * (losses[0] - lowest), _SHARE_OF_LOSS * abs(lowest)):
+    size = max(2, len(losses) // _WINDOW)
+    means = np.convolve(losses, np.full(size, 1 / size), "valid")
+    lowest, last = means.min(), means[-1]
+    noise = np.median(np.abs(np.diff(losses))) / size**0.5
+    # Losses of few datapoints and many parameters rise a little even at low rates.
+    least = max(_SHARE_OF_LOSS * abs(lowest), min(noise, abs(lowest)))
+    if last < means[0] or last - lowest <= least:
         return ""
     return (
-        f"the loss rose from {lowest:.4g} in epoch {losses.index(lowest) + 1} to {last:.4g}: the "
+        f"the loss rose from {lowest:.4g} in epoch {means.argmin() + size} to {last:.4g}: the "
         "learning rate is too high; fit again with a lower one"
     )

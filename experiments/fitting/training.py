@@ -172,7 +172,7 @@ class Trainer:
         Warns
         -----
         DataWarning
-            If the loss ends far above its lowest value.
+            If the loss ends no lower than it began.
         """
         # Optimisers import this at their first step; import it now so that no epoch includes it.
         importlib.import_module("torch._dynamo")

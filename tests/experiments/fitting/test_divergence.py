@@ -33,6 +33,7 @@ def rise(losses: list[float]) -> str:
         [9.0, 5.0, 4.0, 4.5, 4.1, 4.4],  # noisy
         [1.0, 2.0, 3.0, 4.0],  # too few epochs
         [5.0, 5.01, 4.99, 5.02, 5.01],  # learns nothing
+        [9.0, 9.0, 5.0, 5.0, 5.0, 6.0, 6.0, 6.0],  # still better than at the beginning
     ],
 )
 def test_a_loss_that_settles_is_no_divergence(losses: list[float]) -> None:
@@ -42,9 +43,10 @@ def test_a_loss_that_settles_is_no_divergence(losses: list[float]) -> None:
 @pytest.mark.parametrize(
     ("losses", "told"),
     [
-        ([9.0, 5.0, 6.0, 8.0, 9.0, 9.0], "from 5 in epoch 2 to 9:"),
-        ([-9.0, -10.0, -8.0, -7.0, -7.0], "from -10 in epoch 2 to -7:"),
-        ([1.0, 2.0, 3.0, 4.0, 4.0], "from 1 in epoch 1 to 4:"),
+        ([9.0, 5.0, 5.0, 6.0, 7.0, 8.0, 9.0, 9.0], "from 5 in epoch 3 to 9:"),
+        ([-9.0, -10.0, -10.0, -9.5, -8.9, -8.6, -8.6], "from -10 in epoch 3 to -8.6:"),
+        ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], "from 1.5 in epoch 2 to 6.5:"),
+        ([4.0, 4.0, 99.0, 9.0, 70.0, 30.0, 80.0], "from 4 in epoch 2 to 55:"),  # wild
     ],
 )
 def test_a_loss_that_rises_is_told(losses: list[float], told: str) -> None:
