@@ -104,7 +104,9 @@ class Trials:
         """End it by a signal that asks."""
         with self.folder() as folder:
             ended = self.disturbed(folder, number)
-            if not ended.in_order or ended.status not in (0, 128 + number):
+            not_begun = ended.status == -number and not files_of(folder)
+            in_order = ended.in_order and ended.status in (0, 128 + number)
+            if not (in_order or not_begun):
                 return f"ended with {described(ended)}"
             if unfinished(folder):
                 return "left unfinished files"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import h5py
@@ -73,3 +74,20 @@ def test_a_signal_never_meets_hdf5_in_the_middle(
     assert len(calls) > 2
     with h5py.File(tmp_path / "file") as file:  # whole, though nobody will use it
         assert np.array_equal(file["values"], values)
+
+
+class Fragile:
+    """Receives a signal while it is destroyed."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.001)
+
+
+def test_a_signal_in_a_destructor_is_raised_later_without_a_word(
+    capfd: pytest.CaptureFixture,
+) -> None:
+    with pytest.raises(Stopped), stoppable():
+        Fragile()
+        time.sleep(60)
+    assert capfd.readouterr().err == ""
