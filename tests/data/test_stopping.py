@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -15,6 +16,15 @@ from exvae.data.files import written_atomically
 from exvae.data.h5ad.new_files import NewFile
 from exvae.data.steady_files import SteadyFile
 from exvae.data.stopping import SIGNALS, Stopped, raise_if_stopped, stoppable
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """Hear signals also where the tests run in the background, which ignores some."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
