@@ -12,7 +12,7 @@ from torch import Tensor, nn
 # Epochs before a rising loss is judged, and the part of them whose mean counts.
 _FEWEST_EPOCHS, _WINDOW = 5, 5
 # Share of its lowest value by which a loss that has risen exceeds it.
-_SHARE_OF_LOSS = 0.01
+_SHARE_OF_LOSS = 0.03
 
 
 def has_nan(modules: Iterable[nn.Module], loose: Mapping[str, Tensor]) -> bool:

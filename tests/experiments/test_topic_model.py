@@ -338,7 +338,7 @@ WRONG = {
     "fraction": (lambda own: TopicModel(own.corpus).train(test_fraction=2), "test_fraction is 2"),
     "fractions": (
         lambda own: TopicModel(own.corpus).train(test_fraction=0.5, val_fraction=0.5),
-        "sum to less than 1",
+        "sum is less than 1",
     ),
     "relevance": (lambda own: own.topics(relevance=2), "relevance is 2; .* from 0 to 1"),
     "top": (lambda own: own.topics(0), "top is 0"),
