@@ -220,6 +220,15 @@ class Cells:
                 f"({without.size} such cells); quantify them with bootstraps or leave them out"
             )
 
+    def require_shared_batches(self) -> None:
+        """Raise a DataError if most batches are of one cell, as of a column of measurements."""
+        number = len(self.batch_names)
+        if number > 1 and 2 * number > self.num_cells:
+            raise DataError(
+                f"{self.source}: its {self.num_cells} cells are in {number} batches, the first "
+                f"{self.batch_names[0]!r}; choose a batch_key whose values many cells share"
+            )
+
     def selected(self, isoforms: Sequence[str]) -> Cells:
         """Select isoforms by name, in their order.
 

@@ -267,7 +267,10 @@ def split_corpus(
     if corpus.splits is not None:
         return corpus
     if min(test_fraction, val_fraction) < 0 or test_fraction + val_fraction >= 1:
-        raise ValueError("the fractions for test and val must be positive and sum to less than 1")
+        raise DataError(
+            f"test_fraction {test_fraction:g} and val_fraction {val_fraction:g} leave nothing to "
+            "train on; give positive numbers whose sum is less than 1"
+        )
     order = np.random.default_rng(seed).permutation(corpus.num_documents)
     num_test = round(test_fraction * corpus.num_documents)
     num_val = round(val_fraction * corpus.num_documents)

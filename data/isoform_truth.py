@@ -12,6 +12,8 @@ from .cells import Cells
 from .errors import DataError
 from .npz import read_npz
 
+_SIMULATED = 'simulated cells, with layers["expected_counts"] and obs["cell_type"]'
+
 
 @dataclass(frozen=True, eq=False)
 class IsoformTruth:
@@ -92,22 +94,15 @@ def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
 
 def _read_h5ad(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Read expected counts, cell types, transcripts and names of cells."""
-    import h5py  # with anndata slow to import, and not needed for an .npz
-    from anndata.io import read_elem
+    from .h5ad.reading import open_cells  # slow to import, not needed for an .npz
 
-    try:
-        with h5py.File(path, "r") as file:
-            obs, var = read_elem(file["obs"]), read_elem(file["var"])
-            expected = read_elem(file["layers/expected_counts"])
-            cell_types = obs["cell_type"].to_numpy()
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(
-            f"{path}: cannot be read as the truth ({error}); give simulated cells, with "
-            'layers["expected_counts"] and obs["cell_type"]'
-        ) from error
-    if issparse(expected):
-        expected = expected.toarray()
-    return expected, cell_types, var.index.to_numpy(), obs.index.to_numpy()
+    with open_cells(path, f"give {_SIMULATED}") as file:
+        if "expected_counts" not in file.layers or "cell_type" not in file.obs:
+            raise file.error(f"cannot be read as the truth; give {_SIMULATED}")
+        expected = file.read_rows("layers/expected_counts", slice(0, file.shape[0]))
+        if issparse(expected):
+            expected = expected.toarray()
+        return expected, file.obs["cell_type"].to_numpy(), file.isoforms, file.names
 
 
 def _positions(path: Path | str, what: str, found: np.ndarray, wanted: np.ndarray) -> np.ndarray:

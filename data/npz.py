@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .errors import DataError
-from .files import written_atomically
+from .files import DAMAGE, written_atomically
+from .unreadable import require_regular
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,13 @@ def read_npz(
     DataError
         If the file cannot be read as ``what``, its description in the message.
     """
+    require_regular(path)
     try:
         # Opened here, as numpy leaves a file open that is no archive.
         with path.open("rb") as file, np.load(file) as arrays:
             found = [name for name in optional if name in arrays]
             return {name: arrays[name] for name in (*names, *found)}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (*DAMAGE, LookupError, MemoryError, OSError, RuntimeError, ValueError) as error:
         raise DataError(
             f"{path}: cannot be read as {what} ({error}); give an .npz with "
             f"{', '.join(names[:-1])} and {names[-1]}"

@@ -26,7 +26,10 @@ _BLOCK = 1 << 20
 class InferentialDispersions(NamedTuple):
     """Overdispersion: variance of the bootstraps over the variance of counts of as many reads.
 
-    It is one if only the drawing of reads adds variance, and larger if reads are ambiguous.
+    It is one if only the drawing of reads adds variance, and larger if reads are ambiguous. Less is
+    measured of a gene with a large share of all reads, whose bootstraps hardly move as each draws
+    as many reads; sequencing again would draw other numbers, so that one is the least, as in
+    edgeR.
 
     Attributes
     ----------
@@ -71,7 +74,8 @@ def inferential_dispersions(
         for block in blocks(len(chosen), cells.num_isoforms, block_size):
             sums += _variances_of_genes(cells, chosen[block], numbers[chosen[block]], genes)
     totals, mean, divisions, counts = torch.tensor(sums, dtype=torch.float32)
-    return InferentialDispersions(totals / mean, divisions / counts)
+    totals, divisions = totals / mean, divisions / counts
+    return InferentialDispersions(totals.clamp(min=1.0), divisions.clamp(min=1.0))
 
 
 def _variances_of_isoforms(cells: Cells, positions: np.ndarray) -> np.ndarray:

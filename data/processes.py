@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -59,7 +61,8 @@ def map_in_order(
         # all, as in a script that is not guarded, Python waits for it forever.
         place = Path(folder) / "function"
         place.write_bytes(pickle.dumps(function))
-        executor = ProcessPoolExecutor(num_processes, get_context("spawn"), _set_up, (place,))
+        with _signals_held():
+            executor = ProcessPoolExecutor(num_processes, get_context("spawn"), _set_up, (place,))
         try:
             yield from _map(executor, tasks, 2 * num_processes)
         except BrokenProcessPool as error:
@@ -75,11 +78,28 @@ def _map(executor: ProcessPoolExecutor, tasks: Iterable[Task], ahead: int) -> It
     """Yield results in order, with enough tasks ahead to keep all processes busy."""
     waiting: deque[Future[Any]] = deque()
     for task in tasks:
-        waiting.append(executor.submit(_run, task))
+        with _signals_held():
+            waiting.append(executor.submit(_run, task))
         if len(waiting) > ahead:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Delay signals of the terminal; a process that starts meanwhile never receives them.
+
+    They are for the process that uses the results, which then stops the others.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield  # Windows
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 # In a process that works for another: kept here once, and not sent along with every task.
@@ -88,9 +108,14 @@ _function: Callable[[Any], Any] | None = None
 
 def _set_up(place: Path) -> None:
     global _function
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _function = pickle.loads(place.read_bytes())
-    # An interrupt is for the process that uses the results, which then stops the others.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it has ended, in whatever way."""
+    parent_process().join()
+    os._exit(1)
 
 
 def _run(task: Any) -> Any:

@@ -38,14 +38,20 @@ def progress_bar(
     """
     from tqdm import auto  # finds out whether this is a notebook
 
+    class Bar(auto.tqdm):
+        # No thread to refresh bars: its start hangs where memory is short, and every update below
+        # looks at the time.
+        monitor_interval = 0
+
     live = sys.stderr.isatty() or auto.notebook_tqdm is not auto.std_tqdm
-    return auto.tqdm(
+    return Bar(
         total=total,
         initial=done,
         desc=what,
         unit=f" {unit}",
         file=sys.stderr,
         mininterval=0.2 if live else 10.0,
+        miniters=1,
         delay=delay,
         disable=not shown,
     )

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from .arguments import listed
 from .corpora import Corpus
-from .errors import DataError
+from .errors import DataError, DataWarning
+from .languages import Sample, hint
 from .tokenizer import AS_THEY_ARE, Tokenizer
+
+# Columns that a message lists.
+_MOST_LISTED = 12
 
 
 class TextEncoder:
@@ -54,6 +60,7 @@ def corpus_of_texts(
     names: Any = None,
     labels: Any = None,
     source: str = "the texts",
+    hints: bool = True,
 ) -> Corpus:
     """Make a corpus of texts, or of documents that are lists of words already.
 
@@ -67,29 +74,48 @@ def corpus_of_texts(
         As for :func:`described`.
     source
         Origin of the texts, for messages.
+    hints
+        Whether to warn if the tokeniser does not suit the language of the texts.
 
     Raises
     ------
     DataError
         If a text is something else.
     """
-    if isinstance(texts, str | pd.DataFrame):
-        what = "one string" if isinstance(texts, str) else "a table"
-        raise DataError(f"{source}: are {what}; give a list of texts, or a column of a table")
-    encoder = TextEncoder()
-    listed = False
-    for number, text in enumerate(texts, 1):
+    _require_texts(texts, source)
+    encoder, sample = TextEncoder(), Sample()
+    of_words = False
+    for number, text in enumerate(sample.of(texts), 1):
         if isinstance(text, str):
             encoder.add(tokenizer(text))
         elif isinstance(text, list | tuple | np.ndarray):
-            listed = True
+            of_words = True
             encoder.add(map(str, text))
         elif pd.isna(text):
             encoder.add(())
         else:
             raise DataError(f"{source}: text {number} is {text!r}; give strings, or lists of words")
-    corpus = encoder.corpus(source, AS_THEY_ARE if listed else tokenizer)
+    if hints:
+        warn_of_language(sample.texts, tokenizer, source)
+    corpus = encoder.corpus(source, AS_THEY_ARE if of_words else tokenizer)
     return described(corpus, names, labels)
+
+
+def _require_texts(texts: Any, source: str) -> None:
+    """Require a list of texts; DataError for anything else, which may be iterable too."""
+    if isinstance(texts, str | pd.DataFrame | Mapping) or not isinstance(texts, Iterable):
+        kinds = {str: "one string", pd.DataFrame: "a table"}
+        what = kinds.get(type(texts), f"of the type {type(texts).__name__}")
+        raise DataError(f"{source}: are {what}; give a list of texts, or a column of a table")
+    if isinstance(texts, np.ndarray) and texts.ndim > 1 and texts.dtype.kind in "biuf":
+        raise DataError(f"{source}: are a matrix of numbers; make a corpus with Corpus.from_counts")
+
+
+def warn_of_language(texts: Sequence[str], tokenizer: Tokenizer, source: str) -> None:
+    """Warn if a tokeniser does not suit the language of these texts."""
+    found = hint(texts, tokenizer)
+    if found is not None:
+        warnings.warn(f"{source}: {found}", DataWarning, stacklevel=3)
 
 
 def described(corpus: Corpus, names: Any, labels: Any) -> Corpus:
@@ -106,7 +132,7 @@ def described(corpus: Corpus, names: Any, labels: Any) -> Corpus:
     for what, values in columns.items():
         if values is None:
             continue
-        column = pd.Series(list(values))
+        column = pd.Series(listed(what, values, "['a', 'b']"))
         if len(column) != corpus.num_documents:
             raise DataError(
                 f"{corpus.source}: there are {len(column)} {what} for {corpus.num_documents} "
@@ -116,7 +142,22 @@ def described(corpus: Corpus, names: Any, labels: Any) -> Corpus:
             column = column.astype(object).where(column.notna(), "")
         number = what == "names" and column.dtype.kind in "iu"
         columns[what] = column.to_numpy() if number else column.to_numpy().astype(np.str_)
+    if names is not None:
+        warn_of_repeated(columns["names"], corpus.source)
     return replace(corpus, **columns)
+
+
+def warn_of_repeated(names: np.ndarray, source: str) -> None:
+    """Warn if documents share a name, shape (documents,)."""
+    repeated = pd.Series(names).duplicated(keep=False)
+    if repeated.any():
+        warnings.warn(
+            f"{source}: {repeated.sum()} of {len(names)} documents share an id with another, the "
+            f"first is {names[repeated.argmax()]!s}; make ids distinct, or their rows in tables "
+            "cannot be told apart",
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def columns_of(
@@ -133,9 +174,14 @@ def columns_of(
     DataError
         If a column does not exist.
     """
+    if not isinstance(table, pd.DataFrame):
+        raise DataError(f"{source}: is no DataFrame; give a table, or texts to Corpus.from_texts")
     for what, column in (("text", text), ("label", label), ("id", name)):
+        if column is not None and not isinstance(column, Hashable):
+            raise DataError(f"{source}: {what} is {column!r}; give the name of one column")
         if column is not None and column not in table:
-            known = ", ".join(map(str, table.columns))
+            known = ", ".join(map(str, table.columns[:_MOST_LISTED]))
+            known += ", ..." if len(table.columns) > _MOST_LISTED else ""
             raise DataError(
                 f"{source}: has no column {column!r}; name the column of the {what} by {what}, one "
                 f"of {known}"

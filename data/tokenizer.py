@@ -6,8 +6,10 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from numbers import Integral
 from typing import Any
 
+from .arguments import listed
 from .errors import DataError, DataWarning
 
 # Two letters or more, of any alphabet.
@@ -47,9 +49,15 @@ class Tokenizer:
 
     def __post_init__(self) -> None:
         # A configuration that was written as JSON has lists.
-        object.__setattr__(self, "ngram_range", tuple(self.ngram_range))
+        ends = tuple(listed("ngram_range", self.ngram_range, "(1, 2), shortest and longest"))
+        if len(ends) != 2 or not all(isinstance(end, Integral) for end in ends):
+            raise DataError(f"ngram_range is {self.ngram_range}; give two numbers such as (1, 2)")
+        object.__setattr__(self, "ngram_range", ends)
         if not isinstance(self.stop_words, str | None):
-            object.__setattr__(self, "stop_words", tuple(self.stop_words))
+            words = listed("stop_words", self.stop_words, "['the', 'and']; or 'english', or None")
+            object.__setattr__(self, "stop_words", tuple(words))
+        if not isinstance(self.token_pattern, str):
+            raise DataError(f"token_pattern is {self.token_pattern!r}; give a regular expression")
         object.__setattr__(self, "_split", self._analyzer())
 
     def __call__(self, text: str) -> list[str]:

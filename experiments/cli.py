@@ -12,7 +12,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from ..data.errors import DataError, DataWarning
+from ..data.errors import DataWarning
+from ..data.stopping import stoppable
 from .commands import (
     check,
     demo,
@@ -25,11 +26,10 @@ from .commands import (
     lda,
     simulate_isoforms,
 )
+from .commands.failures import failure_of
 from .commands.options import Fit
 from .commands.reports import report
-from .fitting.errors import ArgumentError, LossNotFinite, TrainingInterrupted
-
-_INTERRUPTED = "interrupted"
+from .commands.streams import discard, standard_streams
 
 app = typer.Typer(
     help="Exchangeable variational autoencoders in Pyro.",
@@ -66,31 +66,28 @@ def info(
 
 
 def main() -> None:
-    """Run the command line; status 0, 2 for bad input, 1 for our own faults, 130 for Ctrl-C."""
+    """Run the command line; see :class:`.commands.failures.Failure` for the exit status."""
     # Set before torch is loaded: its waiting threads otherwise spin for long, which makes processes
     # that share the cores ten times slower. Without any spinning the short loops of a compiled
     # likelihood take four times as long.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
-        with _warnings_of_one_line():
+        with standard_streams():
+            _run()
+    except KeyboardInterrupt as error:  # before signals are heeded
+        _end(error)
+
+
+def _run() -> NoReturn:
+    """Run a command and exit."""
+    try:
+        with _warnings_of_one_line(), stoppable():
             status = app(standalone_mode=False)
-    except ArgumentError as error:
-        _fail(error.on_command_line, 2)
-    except (DataError, LossNotFinite) as error:
-        _fail(str(error), 2 if isinstance(error, DataError) else 1)
-    except TrainingInterrupted as error:
-        _fail(str(error), 130)
-    except (KeyboardInterrupt, typer.Abort):
-        _fail(_INTERRUPTED, 130)
-    except MemoryError as error:
-        _fail(f"out of memory ({error}); ask for less", 2)
-    except Exception as error:
-        # Usage errors come from typer or from click, depending on typer's version.
-        if not hasattr(error, "format_message"):
-            raise
-        _fail(f"{error.format_message().rstrip('.')}. See exvae --help.", 2)
-    if status == 130:  # some versions of typer turn the interrupt into this
-        _fail(_INTERRUPTED, 130)
+            if status == 130:  # some versions of typer turn an interrupt into this
+                raise KeyboardInterrupt
+            sys.stdout.flush()
+    except (Exception, KeyboardInterrupt) as error:
+        _end(error)
     sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -113,6 +110,15 @@ def _warnings_of_one_line() -> Iterator[None]:
         yield
 
 
-def _fail(message: str, status: int) -> NoReturn:
-    print("exvae:", " ".join(message.split()), file=sys.stderr)
-    sys.exit(status)
+def _end(error: BaseException) -> NoReturn:
+    """Tell an error in one line and exit; raise it if it is a fault of the package itself."""
+    failure = failure_of(error)
+    if failure is None:
+        raise error
+    if failure.message:
+        print("exvae:", " ".join(failure.message.split()), file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        discard(sys.stdout)
+    sys.exit(failure.status)

@@ -17,7 +17,8 @@ from .checks.cells import check_cells
 from .checks.comparison import Check, Replication
 from .checks.settings import REPLICATES
 from .fitting import fits
-from .fitting.errors import TrainingInterrupted, require_at_least_one
+from .fitting.errors import TrainingInterrupted, require_at_least_one, require_positive
+from .fitting.optimizers import with_rates_scaled
 from .fitting.training import TrainingConfig
 from .isoforms import evaluation, fitting
 from .isoforms.expression_methods import ExpressionMethods
@@ -48,12 +49,12 @@ class IsoformModel(ExpressionMethods, GroupMethods):
     Raises
     ------
     DataError
-        If the cells cannot be used.
+        If the cells cannot be used, or an option does not exist or has no such value.
 
     Warns
     -----
     DataWarning
-        If the cells are few, lack genes, or must be rounded.
+        If the cells are few, or few in a batch, lack genes, or must be rounded.
 
     Examples
     --------
@@ -72,6 +73,7 @@ class IsoformModel(ExpressionMethods, GroupMethods):
         self._adata: AnnData | None = adata if isinstance(adata, AnnData) else None
         self._batch_key = batch_key
         self._config = config_with(IsoformConfig, options)
+        fitting.check(self._cells, self._config)
         for note in notes_of_cells(self._cells, fitting.class_of_model(self._config)):
             warnings.warn(note, DataWarning, stacklevel=2)
         self._fit: fitting.IsoformFit | None = None
@@ -108,6 +110,9 @@ class IsoformModel(ExpressionMethods, GroupMethods):
     ) -> IsoformModel:
         """Train, or train further; an interrupt ends training and leaves the model usable.
 
+        Training goes on where it ended, with another learning rate, batch size or patience if they
+        are given.
+
         Parameters
         ----------
         max_epochs
@@ -140,6 +145,7 @@ class IsoformModel(ExpressionMethods, GroupMethods):
             If the loss becomes NaN or infinite.
         """
         require_at_least_one("max_epochs", max_epochs)
+        require_positive("learning_rate", learning_rate)
         epochs = max_epochs + len(self._metrics)
         training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
         trainer, fit = fitting.set_up(
@@ -151,16 +157,31 @@ class IsoformModel(ExpressionMethods, GroupMethods):
             progress=progress,
         )
         if self._fit is not None:
-            fits.require_same(self._fit.config, fit.config, "this model")
             trainer.metrics = self._metrics
         try:
-            trainer.train(state=self._state or None)
+            trainer.train(state=self._state_for(fit) or None)
         except TrainingInterrupted as interruption:
             warnings.warn(f"{interruption}; the model is usable, and train() goes on", stacklevel=2)
         for module in trainer.modules.values():
             module.eval()
         self._fit, self._state, self._metrics = fit, trainer.last_state, trainer.metrics
         return self
+
+    def _state_for(self, fit: fitting.IsoformFit) -> dict[str, Any]:
+        """State from which the training of a fit begins; empty for the first."""
+        if self._fit is None:
+            return {}
+        progress, begun = self._state["progress"], self._fit.config
+        changeable = ["learning_rate", "patience"]
+        if not progress["batches_done"]:  # else it counts minibatches of an epoch
+            changeable.append("batch_size")
+        fits.require_same(begun, fit.config, "this model", changeable)
+        own, earlier = fit.config["training"], begun["training"]
+        if 0 < own["patience"] <= progress["epochs_since_best"]:  # this ended the training before
+            progress = {**progress, "epochs_since_best": 0}
+        factor = own["learning_rate"] / earlier["learning_rate"]
+        optimizer = with_rates_scaled(self._state["optimizer"], factor)
+        return {**self._state, "progress": progress, "optimizer": optimizer}
 
     @property
     def history(self) -> pd.DataFrame:
@@ -218,18 +239,24 @@ class IsoformModel(ExpressionMethods, GroupMethods):
 
     # On disk
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write the model to a folder, as ``exvae isoforms fit`` does.
+
+        Parameters
+        ----------
+        folder
+            The folder.
+        overwrite
+            Whether a fit in the folder is replaced.
 
         Raises
         ------
         DataError
-            If the folder holds a fit already, or cannot be written.
+            If the folder holds a fit that is not to be replaced, or cannot be written.
         """
-        fit, folder = self._trained(), Path(folder)
-        fits.begin(folder, fit.config, fit.vocabularies, resume=False)
-        fits.write_metrics(folder, self._metrics)
-        fits.write_checkpoint(folder, self._state)
+        fit = self._trained()
+        content = fit.config, fit.vocabularies, self._metrics, self._state
+        fits.save(Path(folder), *content, overwrite=overwrite)
 
     @classmethod
     def load(
@@ -238,6 +265,7 @@ class IsoformModel(ExpressionMethods, GroupMethods):
         adata: AnnData | str | Path | None = None,
         *,
         device: str = "auto",
+        trust: bool = False,
     ) -> IsoformModel:
         """Load a model that :meth:`save` or ``exvae isoforms fit`` wrote.
 
@@ -249,6 +277,8 @@ class IsoformModel(ExpressionMethods, GroupMethods):
             Cells that methods take by default.
         device
             ``auto`` (CUDA if there is one), ``cpu`` or ``cuda``.
+        trust
+            Whether classes that are not of this package, and that the fit names, may run.
 
         Raises
         ------
@@ -257,7 +287,7 @@ class IsoformModel(ExpressionMethods, GroupMethods):
         """
         model = cls.__new__(cls)
         folder = Path(folder)
-        model._fit = fitting.load(folder, device)
+        model._fit = fitting.load(folder, device, trust=trust)
         model._config = fits.config_of(IsoformConfig, folder, model._fit.config)
         model._batch_key = model._fit.batch_key
         model._state = fits.read_checkpoint(folder)

@@ -27,7 +27,8 @@ def load(
     data
         Cells or documents that methods take by default.
     **options
-        ``device``: ``auto`` (CUDA if there is one), ``cpu`` or ``cuda``.
+        ``device``: ``auto`` (CUDA if there is one), ``cpu`` or ``cuda``. ``trust``: whether classes
+        that are not of this package, and that the fit names, may run; loading runs their code.
 
     Raises
     ------

@@ -60,7 +60,7 @@ def prepare(
     Warns
     -----
     DataWarning
-        If the cells are few, lack genes, or must be rounded.
+        If the cells are few, or few in a batch, lack genes, or must be rounded.
 
     Examples
     --------

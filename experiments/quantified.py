@@ -36,8 +36,8 @@ def read_quantified(
     t2g
         Table of transcript and gene, separated by a tab.
     obs, obs_key, only_listed
-        CSV table of cells, its column of their names (by default the first), and whether to leave
-        out cells that it lacks.
+        CSV table of cells (cell types, batches ...), its column of their names (by default the
+        first, and they are names of folders), and whether to leave out cells that it lacks.
     skip_bad
         Whether to leave out bad cells; ``uns["exvae_import"]["bad_cells"]`` has their names.
     max_bootstraps, layers
@@ -62,7 +62,9 @@ def read_quantified(
     Examples
     --------
     >>> import exvae
-    >>> adata = exvae.read_quantified("quantified", t2g="t2g.tsv")
+    >>> adata = exvae.read_quantified("quantified", t2g="t2g.tsv", obs="cells.csv")
+    >>> list(adata.obs["cell_type"].cat.categories)
+    ['type0', 'type1']
     """
     if isinstance(directories, str | os.PathLike):
         directories = [directories]

@@ -11,14 +11,19 @@ from typing import Any
 
 import pandas as pd
 
+from ..data.arguments import listed, number_between, whole_number
 from ..data.corpora import Corpus, split_corpus
+from ..data.errors import DataError
 from ..data.progress import with_progress
 from .fitting import fits
-from .fitting.errors import TrainingInterrupted, require_at_least_one
+from .fitting.errors import TrainingInterrupted
 from .fitting.training import TrainingConfig
-from .lda import comparison, fitting
+from .lda import comparison, fitting, settings
 from .lda.results import Documents, TopicResults
 from .lda.updating import update
+
+# Names by which other libraries know the number of topics.
+_NAMES_ELSEWHERE = frozenset(("n_components", "num_topics", "n_topics", "k", "K"))
 
 
 class TopicModel(TopicResults):
@@ -55,7 +60,11 @@ class TopicModel(TopicResults):
         if corpus is not None and not isinstance(corpus, Corpus):
             corpus = Corpus.from_texts(corpus)
         super().__init__(corpus)
+        for name in _NAMES_ELSEWHERE & options.keys():
+            raise DataError(f"there is no option {name}; give the number of topics by topics")
+        topics = whole_number("topics", topics)
         self.config = fitting.LDAConfig(topics, guide, pooling, options)
+        fitting.constructors(self.config)
         self._state: dict[str, Any] = {}
         self._rows: list[dict[str, float]] = []
 
@@ -81,7 +90,7 @@ class TopicModel(TopicResults):
 
     def train(
         self,
-        max_epochs: int = 30,
+        max_epochs: int | None = None,
         batch_size: int = 128,
         learning_rate: float = 5e-3,
         *,
@@ -99,7 +108,7 @@ class TopicModel(TopicResults):
         Parameters
         ----------
         max_epochs
-            Passes over the documents.
+            Passes over the documents; by default 30, or as many as take 300 steps.
         batch_size
             Documents in a minibatch.
         learning_rate
@@ -121,8 +130,18 @@ class TopicModel(TopicResults):
         >>> exvae.TopicModel(corpus, topics=2).train(max_epochs=3, progress=False)
         TopicModel of 2 topics: 40 documents, a vocabulary of 20, trained for 3 epochs
         """
-        require_at_least_one("max_epochs", max_epochs)
-        epochs = max_epochs + (self._state["progress"]["epoch"] if self._state else 0)
+        whole_number("batch_size", batch_size)
+        number_between("learning_rate", learning_rate, 0.0)
+        whole_number("seed", seed, 0)
+        whole_number("patience", patience, 0)
+        number_between("test_fraction", test_fraction, 0.0, 1.0)
+        number_between("val_fraction", val_fraction, 0.0, 1.0 - test_fraction)
+        if max_epochs is None:
+            max_epochs = settings.default_epochs(
+                self._own_corpus(), batch_size, seed, test_fraction, val_fraction
+            )
+        epochs = whole_number("max_epochs", max_epochs)
+        epochs += self._state["progress"]["epoch"] if self._state else 0
         training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
         return self._train(
             training, fitting.SplitConfig(seed, test_fraction, val_fraction), progress
@@ -171,6 +190,8 @@ class TopicModel(TopicResults):
         >>> other.partial_fit(["Rain and more rain.", "A penalty goal."])
         TopicModel of 2 topics: 40 documents, a vocabulary of 20, trained for 3 epochs
         """
+        whole_number("batch_size", batch_size)
+        whole_number("passes", passes)
         self._fit = update(
             self.fitted, self._documents(documents), batch_size=batch_size, passes=passes, seed=seed
         )
@@ -201,6 +222,12 @@ class TopicModel(TopicResults):
         >>> model.stability([1, 2], progress=False).columns.tolist()
         ['cosine', 'overlap']
         """
+        others = [others] if isinstance(others, TopicModel) else others
+        others = listed("others", others, "[1, 2], two seeds; or models")
+        for own in others:
+            if not isinstance(own, TopicModel):
+                whole_number("seed", own, 0)
+        whole_number("top", top)
         shown = with_progress(others, len(others), "seeds", "models", shown=progress)
         models = [own if isinstance(own, TopicModel) else self._trained_again(own) for own in shown]
         return comparison.stability(self.fitted, [model.fitted for model in models], top=top)
@@ -252,8 +279,12 @@ class TopicModel(TopicResults):
         >>> table["topics"].tolist()
         [2, 3]
         """
+        topics = listed("topics", topics, "[5, 10, 20]")
+        seeds = listed("seeds", seeds, "[0, 1]")
+        if not topics or not seeds:
+            raise DataError("topics or seeds is empty; give one or more of each")
         corpus = corpus if isinstance(corpus, Corpus) else Corpus.from_texts(corpus)
-        corpus = split_corpus(corpus, seeds[0])
+        corpus = split_corpus(corpus, whole_number("seed", seeds[0], 0))
         names = inspect.signature(cls.train).parameters.keys() & options.keys()
         of_training = {name: options.pop(name) for name in names}
         pairs = [(number, seed) for number in topics for seed in seeds]
@@ -264,8 +295,15 @@ class TopicModel(TopicResults):
             rows.append((number, seed, *measured))
         return pd.DataFrame(rows, columns=["topics", "seed", "perplexity", "coherence"])
 
-    def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write the fit to a new folder, as ``exvae lda fit`` does.
+    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write the fit to a folder, as ``exvae lda fit`` does.
+
+        Parameters
+        ----------
+        folder
+            The folder.
+        overwrite
+            Whether a fit in the folder is replaced.
 
         Examples
         --------
@@ -273,10 +311,8 @@ class TopicModel(TopicResults):
         'FIT'
         """
         folder = Path(folder)
-        fits.begin(folder, self.fitted.config, fitting.vocabularies(self.fitted), resume=False)
-        if self._rows:
-            fits.write_metrics(folder, self._rows)
-        fits.write_checkpoint(folder, self._current_state())
+        content = self.fitted.config, fitting.vocabularies(self.fitted), self._rows
+        fits.save(folder, *content, self._current_state(), overwrite=overwrite)
         return folder
 
     @classmethod
@@ -286,6 +322,7 @@ class TopicModel(TopicResults):
         corpus: Documents | None = None,
         *,
         device: str = "auto",
+        trust: bool = False,
     ) -> TopicModel:
         """Load a fit of :meth:`save` or ``exvae lda fit``.
 
@@ -297,6 +334,8 @@ class TopicModel(TopicResults):
             Its documents, for methods that need them.
         device
             ``auto`` (CUDA where there is one), ``cpu`` or ``cuda``.
+        trust
+            Whether classes that are not of this package, and that the fit names, may run.
 
         Examples
         --------
@@ -304,7 +343,7 @@ class TopicModel(TopicResults):
         TopicModel of 2 topics: 0 documents, a vocabulary of 20, trained for 10 epochs
         """
         folder = Path(folder)
-        fit = fitting.load(folder, device)
+        fit = fitting.load(folder, device, trust=trust)
         model = cls(None)
         model.config = fits.config_of(fitting.LDAConfig, folder, fit.config)
         model._fit, model._state = fit, fits.read_checkpoint(folder)

@@ -22,7 +22,9 @@ class TopicPosterior(nn.Module):
 
         lambda <- (1 - rho_t) lambda + rho_t (beta + D / B n),    rho_t = (t + tau)^(-kappa)
 
-    (Hoffman, Blei, Wang & Paisley, 2013, equation 26).
+    (Hoffman, Blei, Wang & Paisley, 2013, equation 26). After the warm-up rho_t is at least B / D:
+    lambda is then an average over about the last pass through the data, which is hardly noisier and
+    follows the documents' topics while these still change.
 
     Parameters
     ----------
@@ -74,12 +76,17 @@ class TopicPosterior(nn.Module):
         share = self.concentration.sum(0) / self.concentration.sum()
         return self.mean().log() - (1.0 - weight) * share.log()
 
-    def step_size(self) -> float:
-        """rho_t of the next step."""
-        return (float(self.steps) + self.delay) ** -self.forgetting_rate
+    def step_size(self, least: float = 0.0) -> float:
+        """rho_t of the next step, not below ``least``."""
+        return max((float(self.steps) + self.delay) ** -self.forgetting_rate, least)
 
     def natural_step(
-        self, words: Tensor, responsibilities: Tensor, scale: float, prior: Tensor
+        self,
+        words: Tensor,
+        responsibilities: Tensor,
+        scale: float,
+        prior: Tensor,
+        least: float = 0.0,
     ) -> None:
         """Move lambda towards its optimum given the minibatch.
 
@@ -93,37 +100,60 @@ class TopicPosterior(nn.Module):
             Number of documents in the corpus divided by the number in the minibatch.
         prior
             beta, a scalar.
+        least
+            Smallest rho_t.
         """
-        step_size = self.step_size()
+        step_size = self.step_size(least)
         counts = responsibilities.new_zeros(self.concentration.T.shape)
         counts.index_add_(0, words, responsibilities)
         self.concentration.mul_(1.0 - step_size).add_(prior * step_size)
         self.concentration.add_(counts.T, alpha=step_size * scale)
         self.steps += 1
 
-    def split_into_dead(self, prior: Tensor) -> None:
+    def split_into_dead(self, prior: Tensor) -> Tensor:
         """Replace dead topics by random halves of the largest topics.
 
         While the topics separate, some topics take up two subjects and others are left without any.
         Coordinate ascent alone never separates the two subjects, so dead topics are split off the
         largest ones (as in the split and merge moves of mixture models; Ueda, Nakano, Ghahramani &
-        Hinton, 2000).
+        Hinton, 2000). A topic is dead if it is small and its words are at home in other topics.
 
         Parameters
         ----------
         prior
             beta, shape ().
+
+        Returns
+        -------
+        Tensor
+            Positions of the topics that changed, shape (changed,), int64.
         """
         held = (self.concentration - prior).clamp(min=0.0).sum(-1)
-        dead = held < DEAD_SHARE * held.mean()
-        number = min(int(dead.sum()), int((~dead).sum()))
-        if number == 0:
-            return
-        order = held.argsort()
-        emptied, large = order[:number], order[-number:]
+        dead, living = self.dead(prior), held >= DEAD_SHARE * held.mean()
+        number = min(len(dead), int(living.sum()))
+        emptied, large = dead[:number], held.argsort()[len(held) - number :]
         share = torch.rand_like(self.concentration[large])
         self.concentration[emptied] = self.concentration[large] * share
         self.concentration[large] *= 1.0 - share
+        return torch.cat([emptied, large])
+
+    def dead(self, prior: Tensor) -> Tensor:
+        """Positions of the dead topics, shape (dead,), int64, the smallest first.
+
+        A small topic that is the only home of its words lives: they may be the words of many short
+        documents beside a long one. ``prior`` is beta, shape ().
+        """
+        held = (self.concentration - prior).clamp(min=0.0).sum(-1)
+        small = held.argsort()[: int((held < DEAD_SHARE * held.mean()).sum())]
+        total = self.concentration.sum(0)
+        chosen = []
+        for topic in small.tolist():
+            own = self.concentration[topic]
+            at_home = own > 0.5 * total
+            if own[at_home].sum() < 0.5 * own.sum():
+                chosen.append(topic)
+                total = total - own
+        return small.new_tensor(chosen)
 
 
 def document_concentration_fixed_point(

@@ -30,6 +30,13 @@ from .sets import Pooling, SetEncoder, multilayer_perceptron
 
 # Natural-gradient steps of the warm-up between two searches for dead topics.
 SPLIT_EVERY = 20
+# Steps after the warm-up at which dead topics are looked for again, and steps in which the topics
+# that were split then separate.
+LATE_SPLITS = (60, 140)
+SEPARATION = 40
+MOST_DEAD = 0.1
+# Bound on the smallest step size: few documents of unequal length make large steps noisy.
+LARGEST_LEAST_STEP = 0.1
 LEARN_DOCUMENT_CONCENTRATION = ("asymmetric", "symmetric", "fixed")
 
 
@@ -56,7 +63,8 @@ class LDAGuide(Guide):
     refinement_steps
         Steps of the fixed point before each step on the topics.
     warm_up
-        Number of first natural-gradient steps whose fixed point starts at random.
+        Number of first natural-gradient steps whose fixed point starts at random. Dead topics are
+        looked for during them and twice after them.
     warm_up_refinement_steps
         Steps of the fixed point in each of those.
     update
@@ -92,6 +100,7 @@ class LDAGuide(Guide):
         self.update = update
         self.learn = learn
         self.topics = TopicPosterior(model.num_topics, model.vocabulary_size)
+        self.register_buffer("separating_until", torch.zeros((), dtype=torch.int64))
 
     def forward(
         self,
@@ -211,22 +220,45 @@ class LDAGuide(Guide):
         concentration
             Initial concentration of the fixed point, shape (documents, topics).
         """
-        warming_up = bool(self.topics.steps < self.warm_up)
+        step = int(self.topics.steps)
+        if self.training and step - self.warm_up in LATE_SPLITS:
+            self._split_late()
+        warming_up, separating = step < self.warm_up, step < int(self.separating_until)
         steps = self.refinement_steps
-        if warming_up:
+        if warming_up or separating:
             concentration = self.random_concentration(offsets)
             steps = self.warm_up_refinement_steps
         local = self.refined(concentration, words, offsets, steps)
-        step_size = self.topics.step_size()
         scale = num_documents / (len(offsets) - 1)
+        least = 0.0 if warming_up else min(1.0 / scale, LARGEST_LEAST_STEP)
+        if separating:
+            least = LARGEST_LEAST_STEP
+        step_size = self.topics.step_size(least)
         self.topics.natural_step(
-            words, local.responsibilities, scale, self.model.topic_concentration
+            words, local.responsibilities, scale, self.model.topic_concentration, least
         )
-        if not warming_up:
+        if not (warming_up or separating):
             # Before, topics are noise, which alpha and beta should not learn from.
             self.learn_concentrations(local, offsets, step_size)
         elif self.topics.steps % SPLIT_EVERY == 0 and self.topics.steps < 0.9 * self.warm_up:
             self.topics.split_into_dead(self.model.topic_concentration)
+
+    def _split_late(self) -> None:
+        """Split topics into those that have died since the warm-up, and separate them again.
+
+        A duplicate of a topic loses its words only when alpha is learned. The topic that holds two
+        subjects instead comes apart as in the warm-up, from random starts of the fixed point. Where
+        many topics have died there are more topics than subjects, and nothing is split.
+        """
+        beta = self.model.topic_concentration
+        few = max(1, int(MOST_DEAD * self.model.num_topics))
+        if not 0 < len(self.topics.dead(beta)) <= few:
+            return
+        changed = self.topics.split_into_dead(beta)
+        self.separating_until.fill_(int(self.topics.steps) + SEPARATION)
+        alpha = self.model.document_concentration
+        if self.learn_document_concentration != "fixed":
+            alpha[changed] = alpha.mean()
 
     def learn_concentrations(
         self, local: LocalPosterior, offsets: Tensor, step_size: float

@@ -79,12 +79,15 @@ def write_data(folder: Path) -> None:
 
 
 def write_quantified(folder: Path) -> None:
-    """Write ``quantified``, 20 cells of kallisto, and ``t2g.tsv``, their genes."""
+    """Write ``quantified``, 20 cells of kallisto, and ``t2g.tsv`` and ``cells.csv`` about them."""
     cells = [draw_cell(seed=seed, bootstraps=3) for seed in range(20)]
     for number, cell in enumerate(cells):
         write_kallisto_plaintext(folder / "quantified" / f"cell{number}", cell)
     rows = [f"{name}\tgene\n" for name in cells[0].transcripts]
     (folder / "t2g.tsv").write_text("".join(rows), encoding="utf-8")
+    cell_types = [f"type{number % 2}" for number in range(20)]
+    table = pd.DataFrame({"cell": [f"cell{n}" for n in range(20)], "cell_type": cell_types})
+    table.to_csv(folder / "cells.csv", index=False)
 
 
 def draw_texts(seed: int = 0) -> pd.DataFrame:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import shlex
+from contextlib import nullcontext
 from pathlib import Path
 
-import h5py
 import pytest
 from typer.main import get_command
 
+from exvae.data.h5ad import opening
 from exvae.experiments import cli
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,10 +80,11 @@ COMMANDS = [
 @pytest.fixture
 def every_file_exists(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands refuse files that do not exist when they read their arguments."""
-    monkeypatch.setattr(Path, "exists", lambda path: True)
-    monkeypatch.setattr(Path, "is_file", lambda path: True)
-    monkeypatch.setattr(Path, "is_dir", lambda path: True)
-    monkeypatch.setattr(h5py, "is_hdf5", lambda path: True)
+    for name in ("exists", "is_file", "is_dir"):
+        monkeypatch.setattr(Path, name, lambda path: True)
+    for name in ("exists", "isfile", "isdir"):
+        monkeypatch.setattr(os.path, name, lambda path: True)
+    monkeypatch.setattr(opening, "open_h5ad", lambda path: nullcontext())
 
 
 @pytest.mark.parametrize("line", sorted(set(COMMANDS)))

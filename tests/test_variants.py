@@ -114,10 +114,10 @@ def test_a_variant_of_cells_works_from_the_command_line(run: Run, kind: str, tmp
     draw_cells().write_h5ad(cells)
     fit = ["isoforms", "fit", cells, "--batch-key", "batch", "--device", "cpu"]
     check_fit(run, fit, out, as_option(kind), CELL_VARIANTS[kind])
-    measured = run("isoforms", "evaluate", out, cells, "--likelihood-samples", 3)
+    measured = run("isoforms", "evaluate", out, cells, "--trust", "--likelihood-samples", 3)
     assert measured["cells"] == 24
     assert np.isfinite(list(measured.values())).all()
-    run("isoforms", "export", out, cells, "--out", exported, "--samples", 3)
+    run("isoforms", "export", out, cells, "--out", exported, "--trust", "--samples", 3)
     written = anndata.read_h5ad(exported)
     assert np.isfinite(written.obsm["X_exvae"]).all()
     names = [f"expression{name}" for name in ("_q0.1", "", "_q0.9", "_sd")]
@@ -137,12 +137,12 @@ def test_a_variant_of_topic_models_works_from_the_command_line(
     write_corpus(draw_corpus(), corpus)
     fit = ["lda", "fit", corpus, "--topics", 3, "--device", "cpu"]
     check_fit(run, fit, out, kind, TOPIC_VARIANTS[kind])
-    measured = run("lda", "evaluate", out, corpus, "--split", "all")
+    measured = run("lda", "evaluate", out, corpus, "--trust", "--split", "all")
     assert np.isfinite(list(measured.values())).all()
     assert 1 < measured["perplexity_amortised"] < 100
-    assert len(run("lda", "topics", out)["topics"]) == 3
+    assert len(run("lda", "topics", out, "--trust")["topics"]) == 3
     for refine in (0, 5):
-        run("lda", "infer", out, corpus, "--out", table, "--refine", refine)
+        run("lda", "infer", out, corpus, "--trust", "--out", table, "--refine", refine)
         shares = pd.read_csv(table, index_col="document").filter(like="topic_")
         assert shares.shape == (30, 3)
         np.testing.assert_allclose(shares.sum(1), 1, atol=1e-4)

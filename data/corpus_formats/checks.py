@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
+from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..corpora import SPLITS
+from ..corpora import SPLITS, Corpus
 from ..errors import DataError
 
 
@@ -23,6 +25,52 @@ def require_distinct(path: Path | str, words: np.ndarray) -> None:
         repeated = np.delete(words, first)[0]
         raise DataError(
             f"{path}: the vocabulary has {str(repeated)!r} more than once; make its words distinct"
+        )
+
+
+def words_of(vocabulary: Any, source: Path | str) -> np.ndarray:
+    """Give a vocabulary as an array of words, shape (vocabulary_size,).
+
+    Parameters
+    ----------
+    vocabulary
+        A list or array of words; numbers from 0 by word, as ``CountVectorizer.vocabulary_``; or
+        words by number, as gensim's dictionary.
+    source
+        Origin of the vocabulary, for messages.
+
+    Raises
+    ------
+    DataError
+        If it is something else, or its numbers are not those from 0 on.
+    """
+    if isinstance(vocabulary, Mapping):
+        pairs = list(vocabulary.items())
+        if pairs and isinstance(pairs[0][1], Integral):
+            pairs = [(number, word) for word, number in pairs]
+        numbers = [number for number, _ in pairs]
+        if set(numbers) != set(range(len(numbers))):
+            raise DataError(
+                f"{source}: the vocabulary does not number its {len(numbers)} words from 0 on; "
+                "give a list of words"
+            )
+        vocabulary = [word for _, word in sorted(pairs)]
+    if isinstance(vocabulary, str | bytes | Set) or np.ndim(vocabulary) != 1:
+        raise DataError(
+            f"{source}: the vocabulary is of the type {type(vocabulary).__name__}; give a list of "
+            "words"
+        )
+    return np.asarray(vocabulary, np.str_)
+
+
+def require_words_everywhere(corpus: Corpus) -> None:
+    """Require that every document has a word."""
+    empty = np.flatnonzero(corpus.lengths == 0)
+    if empty.size:
+        raise DataError(
+            f"{corpus.source}: {empty.size} of {corpus.num_documents} documents have no words, the "
+            f"first is {document_name(corpus.names, empty[0])}; remove these documents, or leave "
+            "out --keep-empty (keep_empty)"
         )
 
 

@@ -13,7 +13,8 @@ import scipy.sparse
 from ..corpora import Corpus, offsets_of
 from ..errors import DataError
 from ..texts import described
-from .checks import document_name, require_distinct
+from .checks import document_name, require_distinct, words_of
+from .vocabulary_files import without_unused
 
 
 def corpus_of_counts(
@@ -24,7 +25,7 @@ def corpus_of_counts(
     counts: np.ndarray,
     names: np.ndarray | None = None,
 ) -> Corpus:
-    """Write out counts in compressed sparse rows as tokens.
+    """Write out counts in compressed sparse rows as tokens; documents without words stay.
 
     Shapes: `boundaries` (documents + 1,), `words` and `counts` (entries,). The entries of
     document d are ``boundaries[d]:boundaries[d + 1]``.
@@ -32,14 +33,28 @@ def corpus_of_counts(
     if len(boundaries) < 2:
         raise DataError(f"{path}: has no documents; give one or more")
     offsets = offsets_of(counts)[boundaries]
-    empty = np.flatnonzero(np.diff(offsets) == 0)
-    if empty.size:
-        raise DataError(
-            f"{path}: {empty.size} of {len(offsets) - 1} documents have no words, the first is "
-            f"{document_name(names, empty[0])}; remove these documents"
-        )
+    vocabulary, words = without_unused(path, vocabulary, words)
     tokens = np.repeat(words.astype(np.int32), counts)
     return Corpus(tokens, offsets, vocabulary, names, source=str(path))
+
+
+def corpus_of_csr(
+    path: Path,
+    vocabulary: np.ndarray,
+    counts: scipy.sparse.csr_matrix,
+    what: str,
+    names: np.ndarray | None = None,
+) -> Corpus:
+    """Make a corpus of counts, shape (documents, vocabulary_size); ``what`` names them.
+
+    Raises
+    ------
+    DataError
+        If they are no whole counts.
+    """
+    require_counts(counts, path, what, names)
+    number = counts.data.astype(np.int64)
+    return corpus_of_counts(path, vocabulary, counts.indptr, counts.indices, number, names)
 
 
 def require_counts(
@@ -76,8 +91,13 @@ def corpus_of_matrix(
         matrix = matrix.to_numpy()
     if vocabulary is None:
         raise DataError(f"{source}: have no vocabulary; give the word of each column")
-    counts = scipy.sparse.csr_matrix(matrix)
-    words = np.asarray(vocabulary, np.str_)
+    try:
+        counts = scipy.sparse.csr_matrix(matrix)
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"{source}: are no matrix of numbers ({error}); give documents by words"
+        ) from error
+    words = words_of(vocabulary, source)
     if counts.shape[1] != len(words):
         raise DataError(
             f"{source}: have {counts.shape[1]} columns but the vocabulary has {len(words)} words; "

@@ -9,11 +9,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-
 from ..errors import DataError
 from ..files import reading
-from .checks import require_distinct
 
 
 def reading_corpus(path: Path) -> AbstractContextManager[None]:
@@ -23,18 +20,28 @@ def reading_corpus(path: Path) -> AbstractContextManager[None]:
 
 def open_file(path: Path) -> gzip.GzipFile | BinaryIO:
     """Open a file, compressed by gzip or not, to read bytes."""
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+    if path.suffix == ".gz":
+        return gzip.open(path)
+    file = path.open("rb")
+    if file.read(2) == b"\x1f\x8b":
+        file.close()
+        return gzip.open(path)
+    file.seek(0)
+    return file
 
 
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a text file with their numbers; blank lines are errors."""
+def numbered_lines(path: Path, *, blank: bool = False) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a text file with their numbers; the ends of any system end a line.
+
+    Blank lines are errors unless ``blank`` is true.
+    """
     number = 0
     with reading_corpus(path), open_file(path) as file:
-        for number, raw in enumerate(file, 1):
+        for number, raw in enumerate(_raw_lines(file), 1):
             if number == 1:
                 raw = raw.removeprefix(codecs.BOM_UTF8)
             try:
-                line = raw.decode().rstrip("\r\n")
+                line = raw.decode()
             except UnicodeDecodeError as error:
                 raise DataError(
                     f"{path}: line {number} is not UTF-8 text; convert the file to UTF-8"
@@ -43,15 +50,14 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
                 raise DataError(
                     f"{path}: line {number} holds binary data; give a text file in UTF-8"
                 )
-            if not line.strip():
+            if not (blank or line.strip()):
                 raise DataError(f"{path}: line {number} is blank; remove the line")
             yield number, line
     if number == 0:
         raise DataError(f"{path}: empty file; give a file with a line for each document or word")
 
 
-def read_vocabulary(path: Path) -> np.ndarray:
-    """Read a vocabulary, a word in each line, shape (vocabulary_size,), fixed-width strings."""
-    words = np.array([line.strip() for _, line in numbered_lines(path)], np.str_)
-    require_distinct(path, words)
-    return words
+def _raw_lines(file: gzip.GzipFile | BinaryIO) -> Iterator[bytes]:
+    """Yield lines without their ends, also those of old Macs, which are carriage returns."""
+    for raw in file:
+        yield from raw.rstrip(b"\r\n").split(b"\r")

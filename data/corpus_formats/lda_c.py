@@ -1,4 +1,4 @@
-"""Corpora in Blei's lda-c format, ``NAME.dat`` beside its vocabulary."""
+"""Corpora in Blei's lda-c format, ``NAME.dat`` or ``NAME.ldac`` beside its vocabulary."""
 
 from __future__ import annotations
 
@@ -11,18 +11,15 @@ import numpy as np
 from ..corpora import Corpus
 from ..errors import DataError
 from .counts import corpus_of_counts
-from .files import numbered_lines, read_vocabulary
+from .files import numbered_lines
+from .vocabulary_files import read_vocabulary, vocabulary_beside
 
 _LDA_C_LINE = re.compile(r"\s*\d+(\s+\d+:\d+)*\s*", re.ASCII)
 
 
-def read_lda_c(path: Path) -> Corpus:
+def read_lda_c(path: Path, vocabulary_file: Path | None) -> Corpus:
     """Read a corpus, a line ``M term:count ...`` for each document; DataError if malformed."""
-    names = (f"{path.stem}.vocab", f"{path.stem}.vocab.txt", "vocab.txt")
-    candidates = [path.with_name(name) for name in names]
-    vocabulary_path = next((candidate for candidate in candidates if candidate.is_file()), None)
-    if vocabulary_path is None:
-        raise DataError(f"{path}: its vocabulary is missing; put {' or '.join(names)} beside it")
+    vocabulary_path = vocabulary_beside(path, vocabulary_file)
     vocabulary = read_vocabulary(vocabulary_path)
     words, counts, boundaries = array("q"), array("q"), array("q", [0])
     for number, line in numbered_lines(path):
@@ -34,15 +31,13 @@ def read_lda_c(path: Path) -> Corpus:
                 f"{path}: line {number} is not `M term:count term:count ...` with M pairs; "
                 "correct the line"
             )
-        if len(numbers) == 1:
-            raise DataError(f"{path}: line {number} is a document without words; remove the line")
-        if max(numbers[1::2]) >= len(vocabulary):
+        if max(numbers[1::2], default=0) >= len(vocabulary):
             raise DataError(
                 f"{path}: line {number} has the word {max(numbers[1::2])} but "
                 f"{vocabulary_path.name} has {len(vocabulary)}, counted from 0; "
                 "put the vocabulary of this corpus beside it"
             )
-        if not 0 < min(numbers[2::2]) <= max(numbers[2::2]) < 2**31:
+        if not all(0 < count < 2**31 for count in numbers[2::2]):
             raise DataError(
                 f"{path}: line {number} has a count outside 1 to 2^31; correct the line"
             )

@@ -1,42 +1,112 @@
-"""Corpora as tables with a column of texts: CSV, and JSON lines."""
+"""Corpora as tables with a column of texts: CSV, and JSON lines or arrays."""
 
 from __future__ import annotations
 
+import json
 import re
+import warnings
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from ..corpora import Corpus
+from ..corpora import SPLITS, Corpus
 from ..errors import DataError
 from ..texts import columns_of, corpus_of_texts
 from ..tokenizer import tokenizer_of
+from .checks import checked_splits
+from .files import open_file
 from .options import TextOptions
+from .recognition import separator_of
+from .sampling import first_lines
 
-TABLE_NAME = re.compile(r".+\.(csv|jsonl)(\.gz)?")
 
-
-def read_table(path: Path, options: TextOptions) -> Corpus:
-    """Read a corpus from the rows of a table; DataError if it or a column cannot be read."""
-    kind = TABLE_NAME.fullmatch(path.name).group(1)
+def read_csv(path: Path, options: TextOptions) -> Corpus:
+    """Read a corpus from the rows of CSV; DataError if it or a column cannot be read."""
+    lines = first_lines(path)
+    skipped = int(lines[:1] != [] and lines[0].startswith("sep="))  # of Excel
+    lines = lines[skipped:]
+    separator = separator_of(lines, options.text) or separator_of(lines) or _likely(lines)
     try:
-        if kind == "csv":
+        with open_file(path) as file, warnings.catch_warnings():
+            # Of rows longer than the header, whose first fields would be taken for an index.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
             # Classes and names stay as written: 007 is no number.
-            table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        else:
-            table = pd.read_json(path, lines=True, dtype=False, convert_dates=False)
-    except (ValueError, pd.errors.ParserError) as error:
+            table = pd.read_csv(
+                file,
+                sep=separator,
+                skiprows=skipped,
+                skipinitialspace=True,
+                dtype=str,
+                keep_default_na=False,
+                index_col=False,
+            )
+    except (ValueError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        raise DataError(f"{path}: is no CSV in UTF-8 ({error}); write it again") from error
+    return _corpus(path, table, options)
+
+
+def _likely(lines: list[str]) -> str:
+    """Give the first separator that is in the first line; a comma by default."""
+    return next((own for own in ",;\t|" if lines and own in lines[0]), ",")
+
+
+def read_json(path: Path, options: TextOptions) -> Corpus:
+    """Read a corpus from JSON: an object in each line, or an array of objects or of texts."""
+    with open_file(path) as file:
+        content = file.read()
+    try:
+        text = content.decode("utf-8-sig")
+        rows = _json_rows(text)
+        if rows and not any(isinstance(row, dict) for row in rows):
+            rows = [{options.text: row} for row in rows]  # texts, or lists of words
+        table = pd.DataFrame(rows)
+    except (ValueError, AttributeError, TypeError) as error:
         raise DataError(
-            f"{path}: is no {'CSV' if kind == 'csv' else 'JSON lines'} in UTF-8 ({error}); write "
-            "it again"
+            f"{path}: is no JSON lines, nor an array of objects, in UTF-8 ({error}); write an "
+            "object with the text of a document in each line"
         ) from error
+    return _corpus(path, table, options)
+
+
+def _json_rows(text: str) -> list[Any]:
+    """Values of the lines, or of one array over one or several lines."""
+    lines = [line for line in re.split("\r\n|\n|\r", text) if line.strip()]
+    if lines[0].strip() in ("[", "{", "[{") or (len(lines) == 1 and lines[0].lstrip()[0] == "["):
+        found = json.loads(text)
+        return found if isinstance(found, list) else [found]
+    return [json.loads(line) for line in lines]
+
+
+def _corpus(path: Path, table: pd.DataFrame, options: TextOptions) -> Corpus:
     if table.empty:
         raise DataError(f"{path}: has no rows; give a table with a row for each document")
+    _refuse_counts(path, table, options)
     columns = columns_of(table, options.text, options.label, options.id, source=str(path))
-    return corpus_of_texts(
+    corpus = corpus_of_texts(
         columns["texts"],
         options.tokenizer or tokenizer_of(options.tokenizing, tokens=options.tokens),
         names=columns["ids"],
         labels=columns["labels"],
         source=str(path),
+        hints=options.tokenizer is None and not options.tokens,
     )
+    if "split" in table and "split" not in (options.text, options.label, options.id):
+        splits = table["split"].astype(str)
+        if splits.isin(SPLITS).any():
+            corpus = replace(corpus, splits=checked_splits(path, splits.to_numpy(), "row"))
+    return corpus
+
+
+def _refuse_counts(path: Path, table: pd.DataFrame, options: TextOptions) -> None:
+    """Refuse a matrix of counts with a column for each word, which has no texts."""
+    if options.text in table or len(table.columns) < 2:
+        return
+    others = [name for name in table if pd.to_numeric(table[name], errors="coerce").isna().any()]
+    words = [table[name].astype(str).str.split().str.len().mean() for name in others]
+    if len(others) <= 1 and max(words, default=1.0) < 2.0:
+        raise DataError(
+            f"{path}: has numbers in {len(table.columns) - len(others)} columns and no texts; if "
+            "they are counts of words, give the table to Corpus.from_counts"
+        )

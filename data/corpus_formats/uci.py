@@ -10,14 +10,13 @@ import pandas as pd
 from ..corpora import Corpus, offsets_of
 from ..errors import DataError
 from .counts import corpus_of_counts
-from .files import open_file, read_vocabulary
+from .files import open_file
+from .vocabulary_files import read_vocabulary, vocabulary_beside
 
 
-def read_uci(path: Path) -> Corpus:
+def read_uci(path: Path, vocabulary_file: Path | None) -> Corpus:
     """Read a corpus, a line ``document word count`` for each entry; DataError if malformed."""
-    vocabulary_path = path.with_name(path.name.removesuffix(".gz").replace("docword", "vocab", 1))
-    if not vocabulary_path.is_file():
-        raise DataError(f"{path}: its vocabulary is missing; put {vocabulary_path.name} beside it")
+    vocabulary_path = vocabulary_beside(path, vocabulary_file)
     vocabulary = read_vocabulary(vocabulary_path)
     with open_file(path) as file:
         try:
@@ -27,7 +26,9 @@ def read_uci(path: Path) -> Corpus:
                 f"{path}: the first three lines must be the numbers of documents, of words and of "
                 "entries; give a file in the UCI bag of words format"
             ) from error
-        if num_words != len(vocabulary):
+        # gensim counts words up to the last one that occurs.
+        by_gensim = vocabulary_path.name.startswith(f"{path.name.removesuffix('.gz')}.vocab")
+        if num_words != len(vocabulary) and not (by_gensim and num_words < len(vocabulary)):
             raise DataError(
                 f"{path}: line 2 says {num_words} words but {vocabulary_path.name} has "
                 f"{len(vocabulary)}; put the vocabulary of this corpus beside it"

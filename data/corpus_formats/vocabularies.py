@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from numbers import Integral
+from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 
+from ..arguments import whole_number
 from ..corpora import Corpus
 from ..errors import DataError
-from .checks import require_distinct
+from .checks import require_distinct, words_of
 
 
 def map_words(
@@ -32,7 +34,7 @@ def map_words(
     DataError
         If the corpus holds words that are not in the vocabulary and ``drop_unknown`` is false.
     """
-    vocabulary = np.asarray(vocabulary, np.str_)
+    vocabulary = words_of(vocabulary, corpus.source)
     if np.array_equal(corpus.vocabulary, vocabulary):
         return corpus  # and words mapped from a file stay there
     require_distinct("the given vocabulary", vocabulary)
@@ -67,6 +69,7 @@ def limit_vocabulary(
     DataError
         If no word is left.
     """
+    _require_limits(min_df, max_df, max_features)
     limits = [
         limit if isinstance(limit, Integral) else limit * corpus.num_documents
         for limit in (min_df, max_df)
@@ -89,6 +92,20 @@ def limit_vocabulary(
     mapping = np.full(size, -1, np.int32)
     mapping[kept] = np.arange(len(kept))
     return _renumbered(corpus, mapping, corpus.vocabulary[kept])
+
+
+def _require_limits(min_df: Any, max_df: Any, max_features: Any) -> None:
+    """Require numbers of documents, or shares of them, and a number of words."""
+    for name, limit in (("min_df", min_df), ("max_df", max_df)):
+        if isinstance(limit, bool) or not isinstance(limit, Real) or limit < 0:
+            raise DataError(f"{name} is {limit!r}; give a number of documents or a share as 0.5")
+        if not isinstance(limit, Integral) and limit > 1:
+            raise DataError(
+                f"{name} is {limit!r}, but a share of documents is at most 1.0; for a number of "
+                f"documents give {round(limit)}"
+            )
+    if max_features is not None:
+        whole_number("max_features", max_features)
 
 
 def require_words(corpus: Corpus) -> None:

@@ -5,11 +5,14 @@
 ``["bootstrap_mean"]`` (over bootstraps above zero), ``["bootstrap_zeros"]`` and
 ``["bootstrap_ss"]`` (centred sum of squares over bootstraps above zero). Statistics that are
 not in the file are computed; a file with statistics and few bootstraps, or none, will do as well.
+Files of tximeta and fishpond have these layers (``var["gene_id"]`` names the genes); the one array
+in which pytximport keeps the bootstraps is read as if it were layers.
+
+Whoever reads cells opens them here, so that one place checks their structure.
 """
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,9 +25,11 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from ..cells import STATISTICS, Cells, SparseSummary, require_reads, summarise
-from ..errors import DataError
+from ..centring import told_off_centre
+from ..errors import DataError, DataWarning
 from ..row_blocks import blocks
-from .stored_rows import StoredRows
+from .opening import GIVE_CELLS, open_h5ad
+from .parts import CellParts
 
 if TYPE_CHECKING:
     import h5py
@@ -57,89 +62,55 @@ def read_cells(source: str | Path | AnnData, batch_key: str | None = None) -> Ce
 
 
 @contextmanager
-def open_cells(source: str | Path | AnnData) -> Iterator[CellFile]:
-    """Open an ``.h5ad``, or an AnnData as if it were one; DataError if there is no such file."""
-    import h5py  # with anndata slow to import, and not needed for documents
+def open_cells(source: str | Path | AnnData, remedy: str = GIVE_CELLS) -> Iterator[CellFile]:
+    """Open an ``.h5ad``, or an AnnData as if it were one, and check its structure.
 
-    if not isinstance(source, str | Path):
-        from anndata.io import write_elem
-
-        # A file in memory passes the same checks as one on disk.
-        with h5py.File("adata", "w", driver="core", backing_store=False) as file:
-            write_elem(file, "/", _storable(source))
-            yield CellFile(Path("adata"), file)
+    Raises
+    ------
+    DataError
+        If there is no such file (the message then ends with the ``remedy``), or it is damaged.
+    """
+    if isinstance(source, str | Path):
+        with open_h5ad(Path(source), remedy) as file:
+            yield _cell_file(Path(source), file)
         return
-    path = Path(source)
+    import h5py  # with anndata slow to import, and not needed for documents
+    from anndata.io import write_elem
+
+    # A file in memory passes the same checks as one on disk.
+    with h5py.File("adata", "w", driver="core", backing_store=False) as file:
+        write_elem(file, "/", _storable(source))
+        yield _cell_file(Path("adata"), file)
+
+
+def _cell_file(path: Path, file: h5py.File) -> CellFile:
+    """Find the parts of an open file; DataError whatever is wrong with it."""
     try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        reason = "no such file" if not path.exists() else "not a readable .h5ad file"
-        raise DataError(f"{path}: {reason}; give the cells as .h5ad") from error
-    with file:
-        yield CellFile(path, file)
+        return CellFile(path, file)
+    except DataError:
+        raise
+    except Exception as error:  # of many kinds, as h5py finds its way in the file
+        raise DataError(f"{path}: the file is damaged ({error}); write it again") from error
 
 
 def _storable(adata: AnnData) -> AnnData:
     """Give cells whose columns of text can be stored where some values are missing."""
     from anndata import AnnData
 
+    from .elements import storable_table
+
     parts = {name: getattr(adata, name) for name in ("uns", "obsm", "varm", "obsp", "varp")}
-    tables = {name: getattr(adata, name).copy() for name in ("obs", "var")}
-    for table in tables.values():
-        for name in table.select_dtypes(object).columns:
-            known = table[name].notna()
-            table[name] = pd.Categorical(table[name].where(~known, table[name].astype(str)))
+    tables = {name: storable_table(getattr(adata, name)) for name in ("obs", "var")}
     return AnnData(adata.X, layers=dict(adata.layers), **tables, **parts)
 
 
-class CellFile:
-    """Reads the parts of one file.
+class CellFile(CellParts):
+    """Reads cells from one file.
 
-    Parameters
-    ----------
-    path
-        For messages.
-    file
-        The open file.
-
-    Attributes
-    ----------
-    obs, var
-        Tables of cells and of isoforms, a row for each.
-    names, isoforms
-        Their names, strings.
-    layers
-        Names of all layers.
-    bootstraps
-        Names of the layers of bootstraps, in their order.
-    has_statistics
-        Whether the sufficient statistics are among the layers.
-
-    Raises
-    ------
-    DataError
-        If ``obs`` or ``var`` is missing or damaged, or has no distinct names.
+    See :class:`~.parts.CellParts` for its parameters and attributes.
     """
 
-    def __init__(self, path: Path, file: h5py.File) -> None:
-        self.path = path
-        self.file = file
-        self._matrices: dict[str, StoredRows] = {}
-        self.obs = self.element("obs")
-        self.var = self.element("var")
-        self.names = self.obs.index.to_numpy().astype(np.str_)
-        self.isoforms = self.var.index.to_numpy().astype(np.str_)
-        self.layers = tuple(file["layers"]) if "layers" in file else ()
-        numbers = (re.fullmatch(r"infRep(\d+)", name) for name in self.layers)
-        matches = sorted(filter(None, numbers), key=lambda match: int(match[1]))
-        self.bootstraps = tuple(match[0] for match in matches)
-        self.has_statistics = all(name in self.layers for name in STATISTICS)
-        self._require_distinct()
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Cells and isoforms."""
-        return len(self.names), len(self.isoforms)
+    _told_off_centre = False
 
     def read(self, batch_key: str | None = None, rows: slice | None = None) -> Cells:
         """Read and check some cells, a slice with start and stop; by default all.
@@ -159,6 +130,8 @@ class CellFile:
             summary = self._summary(rows)
         elif bootstraps:
             summary = summarise(bootstraps)
+        if summary is not None:
+            self._warn_off_centre(counts, summary, rows)
         return Cells(
             names=self.names[rows],
             isoforms=self.isoforms,
@@ -170,14 +143,14 @@ class CellFile:
             obs=self.obs.iloc[rows],
             batches=batches[rows],
             batch_names=batch_names,
-            effective_lengths=self._effective_lengths(),
+            effective_lengths=self._effective_lengths,
             source=str(self.path),
             lost_var=self._lost_var(),
         )
 
     def _lost_var(self) -> bool:
         """Tell whether an import made the cells and its columns of ``var`` are gone."""
-        imported = "uns" in self.file and "exvae_import" in self.file["uns"]
+        imported = "exvae_import" in self.group("uns")
         # anndata.concat drops uns as well, but keeps obs.
         imported |= self.var.columns.empty and "n_bootstraps" in self.obs
         return "gene" not in self.var and imported
@@ -189,39 +162,21 @@ class CellFile:
         names = self.var["gene"].astype(str).to_numpy()
         return np.where(self.var["gene"].isna() | (names == ""), self.isoforms, names)
 
+    @cached_property
     def _effective_lengths(self) -> np.ndarray | None:
         """Effective lengths of the isoforms (bases), shape (isoforms,), where all are known."""
-        if "effective_length" not in self.var:
-            return None
-        lengths = pd.to_numeric(self.var["effective_length"], errors="coerce").to_numpy(float)
-        return lengths if (lengths > 0).all() else None
-
-    def _require_distinct(self) -> None:
-        """Require cells and isoforms with distinct names."""
-        if 0 in self.shape:
-            raise self.error(f"has {self.shape[0]} cells and {self.shape[1]} isoforms")
-        for what, values in (("cell", self.names), ("isoform", self.isoforms)):
-            distinct, counts = np.unique(values, return_counts=True)
-            if counts.max() > 1:
-                twice = distinct[counts.argmax()]
-                raise self.error(f"{what} {twice} occurs {counts.max()} times; make names unique")
-
-    def error(self, message: str) -> DataError:
-        """Make an error that names the file."""
-        return DataError(f"{self.path}: {message}")
-
-    def element(self, name: str):
-        """Read a part of the file as anndata does."""
-        from anndata.io import read_elem
-
-        if name not in self.file:
-            raise self.error(f"has no {name}; give the cells as .h5ad")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # about old files, which are read all the same
-                return read_elem(self.file[name])
-        except Exception as error:  # of many kinds, as anndata and h5py find their way in the file
-            raise self.error(f"{name} cannot be read ({error}); write the file again") from error
+        if "effective_length" in self.var:
+            lengths = pd.to_numeric(self.var["effective_length"], errors="coerce").to_numpy(float)
+            return lengths if (lengths > 0).all() else None
+        for group in ("layers", "obsm"):
+            # tximeta, fishpond and pytximport tell them of each cell, beside the abundances.
+            if not (self.has(f"{group}/length") and self.has(f"{group}/abundance")):
+                continue
+            if getattr(self.file[f"{group}/length"], "shape", self.shape) == self.shape:
+                rows = self.read_rows(f"{group}/length", slice(0, self.shape[0]))
+                lengths = dense_rows(rows).mean(0)
+                return lengths if (lengths > 0).all() else None
+        return None
 
     def _batches(self, key: str | None) -> tuple[np.ndarray, tuple[str, ...]]:
         if key is None:
@@ -233,27 +188,6 @@ class CellFile:
             raise self.error(f"obs[{key!r}] lacks the batch of some cells; fill it in")
         names, codes = np.unique(self.obs[key].astype(str).to_numpy(np.str_), return_inverse=True)
         return codes.astype(np.int64), tuple(names.tolist())
-
-    def read_rows(self, place: str, rows: slice) -> csr_matrix | np.ndarray:
-        """Read some cells of a matrix, shape (rows, isoforms), sparse or dense as stored.
-
-        Raises
-        ------
-        DataError
-            If there is no such matrix of numbers, cells by isoforms.
-        """
-        if place not in self.file:
-            raise self.error(f"has no {place}; give the cells as .h5ad")
-        try:
-            if place not in self._matrices:
-                self._matrices[place] = StoredRows(self.file[place])
-            matrix = self._matrices[place]
-            values = matrix[rows]
-        except Exception as error:  # of many kinds, as anndata and h5py find their way in the file
-            raise self.error(f"{place} cannot be read ({error}); write the file again") from error
-        if matrix.shape != self.shape or values.dtype.kind not in "biuf":
-            raise self.error(f"{place} is no matrix of numbers, cells by isoforms; put counts")
-        return values
 
     def _counts(self, name: str, place: str, rows: slice) -> csr_matrix:
         """Read a matrix of counts, float32 without stored zeros, and check it."""
@@ -300,10 +234,17 @@ class CellFile:
             bootstraps.append(counts)
         return tuple(bootstraps)
 
+    def _warn_off_centre(self, counts: csr_matrix, summary: SparseSummary, rows: slice) -> None:
+        """Warn once if the bootstraps of many cells do not scatter around their counts."""
+        told = told_off_centre(counts, summary, self.num_bootstraps[rows], self.names[rows])
+        if told and not self._told_off_centre:
+            self._told_off_centre = True
+            warnings.warn(f"{self.path}: {told}", DataWarning, stacklevel=4)
+
     def _holds_draws(self) -> bool:
         """Whether the layers of bootstraps hold what ``export --draws`` wrote."""
         place = "uns/exvae/inferential_replicates"
-        return place in self.file and self.element(place) == DRAWS
+        return self.has(place) and self.element(place) == DRAWS
 
     @cached_property
     def num_bootstraps(self) -> np.ndarray:

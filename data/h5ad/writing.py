@@ -18,6 +18,7 @@ from anndata.io import write_elem
 
 from ..quantified.cell_rows import SparseRow
 from .growing import encode
+from .new_files import NewFile
 
 # Values in a chunk of a file, and bytes of rows that wait to be written. Rows of some hundred
 # matrices must not take much memory, so both are small.
@@ -41,7 +42,7 @@ class H5adRows:
 
     def __init__(self, path: Path, num_columns: int) -> None:
         # A chunk of each dataset waits in the cache until it is full.
-        self._file = h5py.File(path, "w", rdcc_nbytes=2 * _CHUNK * 4, rdcc_nslots=11)
+        self._file = NewFile(path, rdcc_nbytes=2 * _CHUNK * 4, rdcc_nslots=11)
         self._num_columns = num_columns
         self._num_rows = 0
         self._waiting = 0
@@ -92,10 +93,10 @@ class H5adRows:
         self,
         obs: pd.DataFrame,
         var: pd.DataFrame,
-        uns: Mapping[str, Any],
+        uns: Mapping[str, Any] | None = None,
         obsm: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write the rows that wait, and the tables of rows, columns and everything else."""
+        """Write the rows that wait, the tables of rows and of columns, and others if given."""
         self._flush()
         for place in self._sparse:
             shape = np.array([self._num_rows, self._num_columns])
@@ -104,14 +105,15 @@ class H5adRows:
             encode(self._file[place], "array", "0.2.0")
         if "layers" in self._file:
             encode(self._file["layers"], "dict", "0.1.0")
-        others = {"obs": obs, "var": var, "uns": dict(uns), "obsm": dict(obsm or {})}
-        for name, value in others.items():
-            write_elem(self._file, name, value)
+        for name, value in (("obs", obs), ("var", var), ("uns", uns), ("obsm", obsm)):
+            if value is not None:
+                write_elem(self._file, name, dict(value) if name in ("uns", "obsm") else value)
         encode(self._file, "anndata", "0.1.0")
 
     def _flush(self) -> None:
         for matrix in (*self._sparse.values(), *self._dense.values()):
             matrix.flush()
+        self._file.check()
         self._waiting = 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,13 @@ from typing import Any
 import pandas as pd
 
 from ..errors import DataError
+from ..unreadable import known_reason, require_regular
+
+# Failures to read a table, packed or not.
+_DAMAGE = (
+    *(EOFError, LookupError, MemoryError, OSError, OverflowError, ValueError, zlib.error),
+    pd.errors.ParserWarning,
+)
 
 
 def read_cell_table(
@@ -130,13 +138,21 @@ def read_delimited(path: Path, separator: str | None = None, **options: Any) -> 
     """
     if separator is None:
         separator = "\t" if path.name.removesuffix(".gz").endswith(".tsv") else ","
+    require_regular(path)
+    # A pointer to a table that was not fetched is a table, too.
+    reason = known_reason(path, ValueError(), "write it again")
+    if reason is not None:
+        raise DataError(f"{path}: {reason}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # of lines that are too long
             return pd.read_csv(
                 path, sep=separator, index_col=False, encoding="utf-8-sig", **options
             )
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; check the path") from error
-    except (OSError, ValueError, pd.errors.ParserWarning) as error:
-        raise DataError(f"{path}: is no table that can be read ({error}); correct it") from error
+    except _DAMAGE as error:
+        reason = known_reason(path, error, "write it again")
+        if reason is None and isinstance(error, FileNotFoundError):
+            reason = "no such file; check the path"
+        raise DataError(
+            f"{path}: {reason or f'is no table that can be read ({error}); correct it'}"
+        ) from error

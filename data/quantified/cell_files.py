@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -19,56 +20,35 @@ import numpy as np
 
 from ..errors import DataError
 from ..files import reading
+from ..unreadable import known_reason, require_finite_heaps, require_regular
 from .quantifications import AGAIN
 
 if TYPE_CHECKING:
     import pandas as pd
 
+# Bytes that a packed file of one cell holds at most: ten times the largest of a transcriptome.
+_MOST_BYTES = 1 << 28
 # Signs of damage in JSON, tables and HDF5.
-_DAMAGE = (OSError, LookupError, RuntimeError, TypeError, ValueError)
-# First bytes of small text files that stand for large ones.
-_POINTERS = {
-    b"version https://git-lfs": "git lfs pull",
-    b"/annex/objects/": "git annex get",
-}
+_DAMAGE = (
+    *(ArithmeticError, AttributeError, LookupError),
+    *(OSError, RuntimeError, TypeError, ValueError),
+)
 
 
 @contextmanager
 def reading_cell(path: Path) -> Iterator[None]:
     """Turn failures to read a file of a cell into a DataError that names it and the reason."""
+    require_regular(path)
     with reading(path, f"is missing; {AGAIN}", AGAIN, _DAMAGE):
         try:
             yield
         except DataError:
             raise
         except _DAMAGE as error:
-            reason = _known_reason(path, error)
+            reason = known_reason(path, error, AGAIN)
             if reason is None:
                 raise
             raise DataError(f"{path}: {reason}") from error
-
-
-def _known_reason(path: Path, error: Exception) -> str | None:
-    """Tell why a file cannot be read, with the remedy; None if it may be damaged."""
-    if path.is_symlink() and not path.exists():
-        return f"is a link to {os.readlink(path)}, which does not exist; mend the link"
-    if "unable to lock file" in str(error):
-        return (
-            "is locked by another process, or lies on a disk without locks; wait until kallisto "
-            "has ended, or set HDF5_USE_FILE_LOCKING=FALSE"
-        )
-    if isinstance(error, PermissionError):
-        return "may not be read; make it readable"
-    if not path.is_file():
-        return None
-    with open(path, "rb") as file:
-        start = file.read(64)
-    for sign, command in _POINTERS.items():
-        if start.startswith(sign):
-            return f"is a pointer to a file that was not fetched; fetch it with {command}"
-    if not start:
-        return f"is empty, as after a full disk or an early end; {AGAIN}"
-    return None
 
 
 def packed_or_not(path: Path) -> Path:
@@ -80,15 +60,32 @@ def packed_or_not(path: Path) -> Path:
 def content_of(path: Path) -> bytes:
     """Read a file, unpacked."""
     content = path.read_bytes()
-    return gzip.decompress(content) if path.suffix == ".gz" else content
+    return unpacked(content, _MOST_BYTES) if path.suffix == ".gz" else content
+
+
+def unpacked(packed: bytes, most: int) -> bytes:
+    """Unpack gzip, of one part or several.
+
+    Raises
+    ------
+    ValueError
+        If it holds more than ``most`` bytes: a small file can hold more than fits in memory.
+    """
+    with gzip.open(BytesIO(packed)) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"it unpacks to more than {most} bytes")
+    return content
 
 
 def first_line(path: Path) -> str:
     """Read the first line of a table without its end; empty if that fails."""
+    if not os.path.isfile(path):
+        return ""  # a pipe, which nobody may be writing to
     try:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
             return file.readline(1000).decode(errors="replace").rstrip("\r\n")
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):
         return ""
 
 
@@ -96,7 +93,11 @@ def first_line(path: Path) -> str:
 def open_h5(path: Path) -> Iterator[h5py.File]:
     """Open an HDF5 file, packed or not, and turn failures into a DataError that names it."""
     with reading_cell(path):
-        source = BytesIO(content_of(path)) if path.suffix == ".gz" else path
+        if path.suffix == ".gz":
+            source = BytesIO(content_of(path))
+        else:
+            require_finite_heaps(path)
+            source = path
         with h5py.File(source, "r") as file:
             yield file
 

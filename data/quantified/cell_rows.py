@@ -9,12 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..centring import allowed_offset, is_centred
 from .quantifications import Quantification
-
-# Share of reads that may be displaced, see `displaced_share`. Among 1740 cells quantified without
-# kallisto --bias the worst has 0.0006 with 20 bootstraps and 0.02 with 5, at most about half of the
-# allowed share.
-_DISPLACED_SHARE = 1e-3
 
 
 class SparseRow(NamedTuple):
@@ -81,11 +77,8 @@ class CellRows(NamedTuple):
 
     @property
     def is_centred(self) -> bool:
-        """Whether the bootstraps scatter around the estimates.
-
-        Few bootstraps leave their scatter uncertain, so that more is allowed.
-        """
-        return self.displaced <= max(_DISPLACED_SHARE, 1 / self.num_bootstraps**2)
+        """Whether the bootstraps scatter around the estimates."""
+        return bool(is_centred(self.displaced, self.num_bootstraps))
 
     def matrices(self) -> tuple[dict[str, SparseRow], dict[str, np.ndarray]]:
         """Give the sparse and the dense rows by the place of their matrix in the file.
@@ -152,6 +145,5 @@ def displaced_share(counts: np.ndarray, bootstraps: np.ndarray) -> float:
     seen = np.flatnonzero(bootstraps.any(0) | (counts > 0))
     estimates, drawn = counts[seen].astype(np.float64), bootstraps[:, seen].astype(np.float64)
     offset = np.abs(drawn.mean(0) - estimates)
-    # Text has six digits.
-    allowed = 3 * drawn.std(0, ddof=1) + 1e-5 * estimates
+    allowed = allowed_offset(estimates, drawn.std(0, ddof=1))
     return float(np.maximum(offset - allowed, 0.0).sum() / estimates.sum())

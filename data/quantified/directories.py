@@ -59,8 +59,8 @@ def find_cells(paths: Iterable[str | os.PathLike[str]]) -> FoundCells:
     """
     contents = Contents.none()
     for path in map(Path, paths):
-        if not path.is_dir():
-            problem = "is a file" if path.exists() else "does not exist"
+        if not os.path.isdir(path):
+            problem = "is a file" if os.path.exists(path) else "does not exist"
             raise DataError(f"{path}: {problem}; give folders of kallisto or salmon results")
         found = search(path)
         if not found:

@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 import pandas as pd
-from anndata.io import read_elem, write_elem
+from anndata.io import write_elem
 from scipy.sparse import csr_matrix
 
 from ..errors import DataError
-from ..files import require_h5ad, written_atomically
+from ..files import require_h5ad, unchanged, written_atomically
+from ..h5ad.new_files import NewFile
 from ..h5ad.reading import CellFile, dense_rows, open_cells
 from ..h5ad.writing import H5adRows
 from ..progress import with_progress
@@ -77,7 +78,11 @@ def filter_isoforms(
     require_h5ad(out)
     if out.resolve() == source.resolve():
         raise DataError(f"{out}: is the file that is read; choose another place")
-    with open_cells(source) as file:
+    with (
+        open_cells(source) as file,
+        written_atomically(out) as temporary,
+        unchanged([source]),
+    ):
         num_cells, num_isoforms = file.shape
         if min_cells > num_cells:
             raise file.error(f"has {num_cells} cells, min_cells is {min_cells}; give fewer")
@@ -96,14 +101,13 @@ def filter_isoforms(
         )
         about = {"min_cells": min_cells, "min_reads": min_reads, **summary._asdict()}
         del about["cells"], about["isoforms"]
-        with written_atomically(out) as temporary:
-            with H5adRows(temporary, summary.isoforms) as rows:
-                for own in with_progress(_kept_rows(file, kept), num_cells, "filter"):
-                    rows.append(*own)
-                uns = {**(file.element("uns") if "uns" in file.file else {}), "exvae_filter": about}
-                rows.finish(file.obs, _rows_of(file.var, kept), uns)
-            with h5py.File(temporary, "a") as new:
-                _copy_others(file.file, new, kept)
+        with H5adRows(temporary, summary.isoforms) as rows:
+            for own in with_progress(_kept_rows(file, kept), num_cells, "filter"):
+                rows.append(*own)
+            rows.finish(file.obs, _rows_of(file.var, kept))
+        with NewFile(temporary, "r+") as new:
+            _copy_others(file, new, kept)
+            write_elem(new["uns"], "exvae_filter", about)
     return summary
 
 
@@ -164,13 +168,32 @@ def _rows_of(table: pd.DataFrame, kept: np.ndarray) -> pd.DataFrame:
     return table
 
 
-def _copy_others(old: h5py.File, new: h5py.File, kept: np.ndarray) -> None:
+def _copy_others(old: CellFile, new: h5py.File, kept: np.ndarray) -> None:
     """Copy further elements: of cells unchanged, of isoforms for the isoforms kept."""
-    for name in ("obsm", "obsp", "raw"):
-        if name in old:
-            old.copy(name, new)
-    chosen: dict[str, Any] = {"varm": kept, "varp": np.ix_(kept, kept)}
+    for name in ("uns", "obsm", "obsp", "raw"):
+        old.copy(name, new)
+    if "uns" not in new:
+        write_elem(new, "uns", {})
+    chosen: dict[str, tuple[Any, ...]] = {"varm": (kept,), "varp": np.ix_(kept, kept)}
     for name, own in chosen.items():
-        if name in old:
-            values = read_elem(old[name])
-            write_elem(new, name, {key: value[own] for key, value in values.items()})
+        if old.has(name):
+            write_elem(
+                new, name, {key: _chosen(old, f"{name}/{key}", own) for key in old.group(name)}
+            )
+
+
+def _chosen(old: CellFile, place: str, own: tuple[Any, ...]) -> Any:
+    """Read the entries of isoforms kept, along one dimension or two.
+
+    Raises
+    ------
+    DataError
+        If the element is not of the isoforms.
+    """
+    value = old.element(place)
+    wanted = (old.shape[1],) * len(own)
+    if np.shape(value)[: len(own)] != wanted:
+        raise old.error(
+            f"{place} has not a row for each isoform; the file is damaged, write it again"
+        )
+    return value[own[0]] if len(own) == 1 else value[own]

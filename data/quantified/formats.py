@@ -114,10 +114,10 @@ def recognise(place: Path) -> Recognised:
     DataError
         If the place holds no cell or cells of two quantifiers.
     """
-    if not place.exists():
-        link = f"is a link to {os.readlink(place)}, which " if place.is_symlink() else ""
+    if not os.path.exists(place):
+        link = f"is a link to {os.readlink(place)}, which " if os.path.islink(place) else ""
         raise DataError(f"{place}: {link}does not exist; correct the path")
-    if place.is_dir():
+    if os.path.isdir(place):
         found = cells_in(place, os.listdir(place)).get("")
         if found is None:
             raise DataError(f"{place}: holds no {EXAMPLES}; give the folder of one cell")

@@ -22,6 +22,7 @@ _GENE_NAME = {"genename", "genesymbol", "symbol", "externalgenename", "hgncsymbo
 _TRANSCRIPT = {"transcript", "transcriptid", "transcriptname", "tx", "txid", "txname", "enst"}
 _TRANSCRIPT |= {"target", "targetid", "ensembltranscriptid", "ensembltranscriptidversion"}
 _TRANSCRIPT |= {"transcriptstableid", "transcriptstableidversion"}
+_ANNOTATION = re.compile(r"\.(gtf|gff3?)(\.gz)?$", re.IGNORECASE)
 # Columns that may hold the transcripts.
 _FIRST_COLUMNS = 6
 
@@ -114,6 +115,11 @@ def read_genes(path: Path, transcripts: Sequence[str]) -> Genes:
 
 def _read_rows(path: Path, transcripts: Sequence[str]) -> _Rows:
     """Read a table and tell its columns apart."""
+    if _ANNOTATION.search(path.name):
+        raise DataError(
+            f"{path}: is an annotation (GTF or GFF); give a table of transcript and gene, as "
+            "kb ref writes it (t2g.txt)"
+        )
     separator = "," if path.name.removesuffix(".gz").endswith(".csv") else "\t"
     # Among tabs a quotation mark is a part of a field, so that one without a partner harms nothing.
     quoting = {"quoting": 3} if separator == "\t" else {}
@@ -134,7 +140,7 @@ def _read_rows(path: Path, transcripts: Sequence[str]) -> _Rows:
         columns = [column[1:] for column in columns]
         named = [number for number in others if known[number] in _GENE_NAME]
         identified = [number for number in others if known[number] in _GENE]
-        gene = (identified or named)[0]
+        gene = (identified or named or others)[0]
         name = named[0] if named and named[0] != gene else None
     elif name is not None and not _are_names(columns[gene], columns[name]):
         name = None

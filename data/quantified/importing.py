@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError
-from ..files import require_h5ad, written_atomically
+from ..files import require_h5ad, unchanged, written_atomically
 from ..h5ad.writing import H5adRows
 from ..processes import map_in_order, num_cores
 from ..progress import with_progress
@@ -135,31 +135,33 @@ def import_cells(
     """
     options = options or ImportOptions()
     require_h5ad(out)
-    cells, incomplete, notes = listed_or_found(directories, options.sheet)
-    table, table_notes = pd.DataFrame(index=pd.Index(list(cells))), ()
     if obs is None and (options.obs_key or options.only_listed):
         raise DataError("obs_key and only_listed (--obs-key, --only-listed) need a table (--obs)")
-    if obs is not None:
-        reserved = (*OBS_COLUMNS, "_index")
-        table, table_notes = read_cell_table(
-            obs, list(cells), reserved, options.obs_key, options.only_listed
-        )
-        cells = {name: cells[name] for name in table.index}
-    bad = BadCells(incomplete)
-    started = time.perf_counter()
-    first, num_read = _reference(cells, options, bad)
-    seconds = (time.perf_counter() - started) / num_read * len(cells)
-    var, gene_notes = transcript_table(first.transcripts, first.lengths, t2g)
-    if options.num_processes is None and seconds > _SECONDS_WORTH_PROCESSES:
-        options = options._replace(num_processes=num_cores())
-    with written_atomically(out) as path, H5adRows(path, len(var)) as file:
-        known = _append_cells(file, cells, first.transcripts, options, bad)
-        if len(bad):
-            notes = (*notes, bad.note(len(known.names)))
-        var["effective_length"] = known.effective_lengths / len(known.names)
-        table = pd.concat([known.columns(), table.loc[known.names]], axis=1)
-        uns = {"exvae_import": _provenance(t2g, obs, options, bad)}
-        file.finish(table, var, uns)
+    cells, incomplete, notes = listed_or_found(directories, options.sheet)
+    sources = [path for path in (t2g, obs, options.sheet) if path is not None]
+    with written_atomically(out) as path, unchanged([*sources, *cells.values()]):
+        table, table_notes = pd.DataFrame(index=pd.Index(list(cells))), ()
+        if obs is not None:
+            reserved = (*OBS_COLUMNS, "_index")
+            table, table_notes = read_cell_table(
+                obs, list(cells), reserved, options.obs_key, options.only_listed
+            )
+            cells = {name: cells[name] for name in table.index}
+        bad = BadCells(incomplete)
+        started = time.perf_counter()
+        first, num_read = _reference(cells, options, bad)
+        seconds = (time.perf_counter() - started) / num_read * len(cells)
+        var, gene_notes = transcript_table(first.transcripts, first.lengths, t2g)
+        if options.num_processes is None and seconds > _SECONDS_WORTH_PROCESSES:
+            options = options._replace(num_processes=num_cores())
+        with H5adRows(path, len(var)) as file:
+            known = _append_cells(file, cells, first.transcripts, options, bad)
+            if len(bad):
+                notes = (*notes, bad.note(len(known.names)))
+            var["effective_length"] = known.effective_lengths / len(known.names)
+            table = pd.concat([known.columns(), table.loc[known.names]], axis=1)
+            uns = {"exvae_import": _provenance(t2g, obs, options, bad)}
+            file.finish(table, var, uns)
         if options.skip_bad:
             bad.write(out.with_name(BAD_CELLS_FILE))
     notes = (*notes, *table_notes, *gene_notes, *known.notes())

@@ -15,6 +15,9 @@ from .cell_files import open_h5
 from .kallisto_names import NUMBERED, bootstraps_of, label_of, place_of
 from .quantifications import Look, Quantification, check_counts, no_bootstraps, no_reads
 
+# Transcripts, and bytes of their names, that no annotation reaches.
+_MOST_TRANSCRIPTS, _MOST_BYTES = 1 << 24, 1 << 30
+
 
 def label_of_h5(folder: Path, name: str) -> str | None:
     """Give the name of a cell by its HDF5 file; None if the file is another one.
@@ -28,6 +31,8 @@ def label_of_h5(folder: Path, name: str) -> str | None:
     known = label_of(name)
     if known is not None or rest:
         return known
+    if not os.path.isfile(folder / name):
+        return None
     try:
         with h5py.File(folder / name, "r") as file:
             return stem if "est_counts" in file and "aux/ids" in file else None
@@ -49,8 +54,8 @@ def read_kallisto_h5(path: Path, max_bootstraps: int | None) -> Quantification:
     """Read a cell from ``abundance.h5``, see :func:`~.directories.read_quantification`."""
     with open_h5(path) as file:
         auxiliary = file["aux"]
+        size = _num_transcripts(auxiliary)
         transcripts = auxiliary["ids"][:].astype(np.bytes_)
-        size = len(transcripts)
         counts = _read_dataset(file, "est_counts", np.empty(size))
         lengths = _read_dataset(auxiliary, "lengths", np.empty(size, np.int32))
         effective_lengths = _read_dataset(auxiliary, "eff_lengths", np.empty(size))
@@ -70,6 +75,16 @@ def read_kallisto_h5(path: Path, max_bootstraps: int | None) -> Quantification:
             "kallisto",
             _version(auxiliary),
         )
+
+
+def _num_transcripts(auxiliary: h5py.Group) -> int:
+    """Give the number of transcripts, before any memory is taken for them."""
+    names = auxiliary["ids"]
+    if len(names.shape) != 1:
+        raise ValueError(f"ids has the shape {names.shape}")
+    if len(names) > _MOST_TRANSCRIPTS or names.nbytes > _MOST_BYTES:
+        raise ValueError(f"it says {len(names)} transcripts, more than any organism has")
+    return len(names)
 
 
 def look_at_h5(path: Path) -> Look:

@@ -78,9 +78,10 @@ def read_quant(path: Path, max_bootstraps: int | None) -> Quantification:
     check_counts(path, counts, None, tpm)
     bootstraps_path = _bootstraps_path(path, own)
     with reading_cell(bootstraps_path), _opened(bootstraps_path) as (names, file):
+        # Told by the file before anything is unpacked.
+        if file.metadata.num_rows != len(table):
+            raise ValueError(f"{file.metadata.num_rows} rows, but {len(table)} transcripts")
         values = file.read(columns=names[:max_bootstraps])
-        if values.num_rows != len(table):
-            raise ValueError(f"{values.num_rows} rows, but {len(table)} transcripts")
         bootstraps = [values.column(name).to_numpy() for name in names[:max_bootstraps]]
         bootstraps = np.stack(bootstraps).astype(np.float32)
     information, notes = read_information(_beside(path, "meta_info.json"))

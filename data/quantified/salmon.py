@@ -5,8 +5,8 @@ Every process that reads cells loads this module, so that it loads neither torch
 
 from __future__ import annotations
 
-import gzip
 import re
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import DataError
 from .cell_files import (
     as_bytes,
+    content_of,
     read_information,
     read_json,
     read_table,
@@ -135,10 +136,7 @@ def _order_of_columns(path: Path, transcripts: np.ndarray, table: str) -> np.nda
     if not names_path.exists() and not names_path.is_symlink():
         return np.arange(len(transcripts))
     with reading_cell(names_path):
-        content = names_path.read_bytes()
-        if names_path.suffix == ".gz":
-            content = gzip.decompress(content)
-        names = np.array(content.split(), dtype=np.bytes_)
+        names = np.array(content_of(names_path).split(), dtype=np.bytes_)
     return positions_of(names_path, names, transcripts, f"the rows of {table}")
 
 
@@ -159,7 +157,9 @@ def _bootstraps(
         Sum of the estimates (reads).
     """
     unpacking = zlib.decompressobj(wbits=31)
-    content = unpacking.decompress(packed)
+    # One byte more than is expected tells of more.
+    expected = shape[0] * shape[1] * _FLOATS.itemsize
+    content = unpacking.decompress(packed, min(expected, sys.maxsize - 1) + 1)
     kind = _type_of_numbers(content, shape, str(meta.get("salmon_version", "")), reads)
     size = shape[0] * shape[1] * kind.itemsize
     if len(content) == size and unpacking.eof:

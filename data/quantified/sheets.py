@@ -78,7 +78,9 @@ def read_sheet(path: Path, folders: Sequence[Path] = ()) -> dict[str, Path]:
         if name in cells:
             raise DataError(f"{path}: has the name {name} twice; cells need different names")
         candidates = [folder / text for folder in (*folders, path.parent)]
-        place = next((candidate for candidate in candidates if candidate.exists()), candidates[-1])
+        place = next(
+            (candidate for candidate in candidates if os.path.exists(candidate)), candidates[-1]
+        )
         cells[name] = _one_cell(path, name, place)
     if not cells:
         raise DataError(f"{path}: names no cell; add a line for each")
@@ -91,7 +93,7 @@ def _one_cell(sheet: Path, name: str, place: Path) -> Path:
         recognise(place)
         return place
     except DataError:
-        if not place.is_dir():
+        if not os.path.isdir(place):
             return place
     try:
         found = list(find_cells([place]).cells.values())

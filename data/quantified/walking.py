@@ -84,18 +84,44 @@ class Contents(NamedTuple):
         return bool(self.places or self.incomplete or self.refused)
 
 
-def search(folder: Path, parents: tuple[str, ...] = ()) -> Contents:
+def search(folder: Path) -> Contents:
     """Search a folder for cells at any depth, following links; sorted.
+
+    Each folder is searched once: folders before links, which may lead to one of them. A link to a
+    cell is a cell of its own name.
 
     Raises
     ------
     DataError
         If a folder cannot be listed.
     """
+    links: list[Path] = []
+    seen: set[str] = set()
+    contents = _search(folder, seen, links)
+    while links:
+        link = links.pop(0)
+        if os.path.realpath(link) in seen:
+            contents.places.extend(_own_cell(link))
+            continue
+        below = _search(link, seen, links)
+        contents.extend(below)
+        if not below and not link.name.startswith("."):
+            contents.unread.append(link)
+    contents.places.sort(key=lambda place: _path_order(place, folder))
+    return contents
+
+
+def _own_cell(link: Path) -> list[Place]:
+    """Give the cell that a link to a folder of another name stands for, if it is one."""
+    names, subfolders = _listed(link)
+    cell = cells_in(link, names - set(subfolders)).get("")
+    return [] if cell is None else [Place(link, "", cell.format.name)]
+
+
+def _search(folder: Path, seen: set[str], links: list[Path]) -> Contents:
+    """Search a folder and those in it, gather links to folders, and remember what was seen."""
     contents = Contents.none()
-    real = os.path.realpath(folder)
-    if real in parents:
-        return contents  # a link to a folder that it lies in
+    seen.add(os.path.realpath(folder))
     names, subfolders = _listed(folder)
     if names & _GENES_ALONE:
         contents.refused.append((folder, _GENES_REASON))
@@ -108,12 +134,14 @@ def search(folder: Path, parents: tuple[str, ...] = ()) -> Contents:
         else:
             contents.unread.append(cell.file)
     for name in sorted(subfolders, key=_order):
-        below = search(folder / name, (*parents, real))
+        if os.path.islink(folder / name):
+            links.append(folder / name)
+            continue
+        below = _search(folder / name, seen, links)
         if below:
             contents.extend(below)
         elif not is_cell and not name.startswith("."):
             contents.unread.append(folder / name)
-    contents.places.sort(key=lambda place: _path_order(place, folder))
     if not is_cell:
         read = {name for cell in recognised.values() for name in (cell.file.name, *cell.others)}
         contents.extend(_besides(folder, names - set(subfolders), read, bool(contents)))

@@ -51,12 +51,9 @@ def main() -> None:
     parser.add_argument("--bootstraps", type=int, default=30)
     parser.add_argument("--depth", type=float, help="mean reads per cell; default: ten per isoform")
     parser.add_argument("--processes", type=int, help="default: one per core, if it pays")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     arguments = parser.parse_args()
     depth = arguments.depth or 10.0 * arguments.isoforms
-    options = SimulationOptions(
-        arguments.bootstraps, num_processes=arguments.processes, device=arguments.device
-    )
+    options = SimulationOptions(arguments.bootstraps, num_processes=arguments.processes)
     transcripts = draw_transcripts(arguments.isoforms, np.random.default_rng(0))
     started = time.perf_counter()
     classes = build_classes(transcripts.sequences, FragmentModel())

@@ -182,7 +182,7 @@ def check_cells(
         lambda: CellStatistics(cells.num_isoforms, has_bootstraps),
         _blocks(fit, cells, chosen, has_bootstraps, replication, block_size),
         replication.num_replicates,
-        Judge("cells", READINGS, fit.options),
+        Judge("cells", READINGS, fit.options | fit.config["training"]),
     )
     return replace(check, scope=_scope(len(chosen), len(positions), replication.num_replicates))
 

@@ -164,7 +164,7 @@ def check_documents(
         lambda: DocumentStatistics(corpus.vocabulary_size, bounds),
         _blocks(fit, corpus, replication),
         replication.num_replicates,
-        Judge("documents", READINGS, fit.options),
+        Judge("documents", READINGS, fit.options | fit.config["training"]),
     )
     scope = f"documents: {corpus.num_documents}; replicates: {replication.num_replicates}"
     return replace(check, scope=scope)

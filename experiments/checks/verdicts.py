@@ -27,12 +27,15 @@ class Advice(NamedTuple):
         The option as users type it; by default ``--set option=value``.
     models
         Registered names of the models that it helps; any if empty.
+    at_least
+        Whether larger values are as good.
     """
 
     option: str
     value: Any
     written: str = ""
     models: tuple[str, ...] = ()
+    at_least: bool = False
 
     @property
     def text(self) -> str:
@@ -43,7 +46,10 @@ class Advice(NamedTuple):
         """Tell whether a fit with these options, by name, can be changed so."""
         if self.models and options.get("model") not in self.models:
             return False
-        return self.option in options and options[self.option] != self.value
+        if self.option not in options:
+            return False
+        value = options[self.option]
+        return value < self.value if self.at_least else value != self.value
 
 
 class Finding(NamedTuple):
@@ -56,12 +62,15 @@ class Finding(NamedTuple):
     meaning
         The consequence for the user.
     advice
-        Options that may help, the best first; none if no option is known to help.
+        Options that helped, the best first.
+    step
+        The next step if the fit can change none of these options.
     """
 
     words: str
     meaning: str
     advice: tuple[Advice, ...] = ()
+    step: str = ""
 
 
 class Reading(NamedTuple):
@@ -156,6 +165,7 @@ class Judge:
         return Verdict(MISFIT, f"model gives {finding.words}", sentence)
 
     def _advice(self, finding: Finding) -> str:
-        """Write the options that apply, or that no option is known to help."""
+        """Write the options that apply or, without any, the next step."""
         texts = [advice.text for advice in finding.advice if advice.applies(self.options)]
-        return f"; try {' or '.join(texts)}" if texts else "; no option is known to help"
+        step = f"try {' or '.join(texts)}" if texts else finding.step
+        return f"; {step}" if step else ""

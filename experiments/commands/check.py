@@ -11,8 +11,8 @@ import typer
 from ...data.errors import DataError
 from ...data.files import require_folder
 from ..checks.settings import MAX_CELLS, REPLICATES
-from .corpora import CorpusPath, DropUnknown, Id, Label, Text, read_for
-from .options import CellsFile, Device, Fit, Json, Seed
+from .corpora import CorpusPath, DropUnknown, Id, Label, Text, Vocabulary, read_for
+from .options import CellsFile, Device, Fit, Json, Seed, Trust
 from .reports import report
 
 if TYPE_CHECKING:
@@ -56,9 +56,11 @@ def check_documents(
     text: Text = "text",
     label: Label = None,
     id: Id = None,
+    vocabulary: Vocabulary = None,
     drop_unknown: DropUnknown = False,
     seed: Seed = 0,
     device: Device = "auto",
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Compare documents with documents that the fit generates: word frequencies and bursts."""
@@ -67,10 +69,10 @@ def check_documents(
     from ..lda import fitting as lda
 
     _make(out)
-    loaded = lda.load(fit, device)
+    loaded = lda.load(fit, device, trust=trust)
     check = documents.check_documents(
         loaded,
-        read_for(loaded, corpus, text, label, id, drop_unknown=drop_unknown),
+        read_for(loaded, corpus, text, label, id, vocabulary, drop_unknown=drop_unknown),
         split=split,
         replication=Replication(latents, replicates, seed),
     )
@@ -92,6 +94,7 @@ def check_cells(
     ] = MAX_CELLS,
     seed: Seed = 0,
     device: Device = "auto",
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Compare cells with cells that the fit generates: zeros, variances and library sizes."""
@@ -101,7 +104,7 @@ def check_cells(
     from ..isoforms import fitting as isoforms
 
     _make(out)
-    loaded = isoforms.load(fit, device)
+    loaded = isoforms.load(fit, device, trust=trust)
     check = checks.check_cells(
         loaded,
         read_cells(cells, loaded.batch_key),

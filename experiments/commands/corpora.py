@@ -20,11 +20,17 @@ CorpusPath = Annotated[
     typer.Argument(
         metavar="CORPUS",
         help="Corpus: tab-separated text, .csv, .jsonl, folder of .txt, UCI bag of words, lda-c, "
-        ".npz or .h5ad.",
+        "MatrixMarket, .npz or .h5ad.",
         callback=existing_corpus,
     ),
 ]
-Text = Annotated[str, typer.Option(metavar="COLUMN", help="Column of texts in .csv or .jsonl.")]
+Text = Annotated[
+    str,
+    typer.Option(
+        metavar="COLUMN",
+        help="Column of texts; tab-separated columns without names have numbers from 1.",
+    ),
+]
 Label = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of labels.")]
 Id = Annotated[str | None, typer.Option("--id", metavar="COLUMN", help="Column of ids.")]
 Tokens = Annotated[
@@ -46,6 +52,21 @@ MinDf = Annotated[
 ]
 MaxDf = Annotated[
     str, typer.Option(metavar="N|SHARE", help="Most documents that may hold a word: 500, or 0.5.")
+]
+Vocabulary = Annotated[
+    Path | None,
+    typer.Option(
+        "--vocabulary",
+        metavar="FILE",
+        help="Words of a corpus of counts, one in each line, if they are not beside it.",
+    ),
+]
+KeepEmpty = Annotated[
+    bool,
+    typer.Option(
+        "--keep-empty",
+        help="Refuse documents without words, in place of leaving them out of training.",
+    ),
 ]
 DropUnknown = Annotated[
     bool,
@@ -101,18 +122,38 @@ def _stop_words(value: str) -> str | list[str] | None:
 
 
 def read_for(
-    fit: LDAFit, path: Path, text: str, label: str | None, id: str | None, *, drop_unknown: bool
+    fit: LDAFit,
+    path: Path,
+    text: str,
+    label: str | None,
+    id: str | None,
+    vocabulary: Path | None,
+    *,
+    drop_unknown: bool,
 ) -> Corpus:
-    """Read a corpus in the vocabulary of a fit, its texts split as those of the fit were."""
-    from ...data.corpus_formats import read_corpus
-    from ...data.tokenizer import AS_THEY_ARE
+    """Read a corpus in the vocabulary of a fit, its texts split as those of the fit were.
 
-    return read_corpus(
+    A warning tells how many words are left out because the fit does not know them.
+    """
+    from ...data.corpus_formats import read_corpus
+    from ...data.corpus_formats.vocabularies import map_words
+    from ...data.tokenizer import AS_THEY_ARE
+    from ..lda.fitting import warn
+
+    own = read_corpus(
         path,
-        fit.vocabulary,
-        drop_unknown or fit.tokenizer not in (None, AS_THEY_ARE),
+        vocabulary_file=vocabulary,
         text=text,
         label=label,
         id=id,
         tokenizer=fit.tokenizer,
     )
+    drop_unknown = drop_unknown or fit.tokenizer not in (None, AS_THEY_ARE)
+    known = map_words(own, fit.vocabulary, drop_unknown=drop_unknown)
+    dropped = own.num_tokens - known.num_tokens
+    if dropped:
+        warn(
+            f"{path}: {dropped} of {own.num_tokens} words (occurrences) are not in the vocabulary "
+            "of the fit and are left out"
+        )
+    return known

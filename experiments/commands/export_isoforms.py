@@ -13,7 +13,7 @@ from ...data.errors import DataError
 from ...data.files import reading
 from ..isoforms import settings
 from .isoforms import Samples
-from .options import CellsFile, Device, Fit, Json, Seed
+from .options import CellsFile, Device, Fit, Json, Seed, Trust
 from .reports import report, tell
 
 
@@ -36,7 +36,11 @@ def export(
     fit: Fit,
     cells: CellsFile,
     out: Annotated[
-        Path, typer.Option(metavar="OUT.h5ad|OUT.zarr", help="The file or zarr store to write.")
+        Path,
+        typer.Option(
+            metavar="OUT.h5ad|OUT.zarr",
+            help="The file, replaced if it exists, or the new zarr store to write.",
+        ),
     ],
     level: Annotated[
         Literal["isoform", "gene"], typer.Option(help="Isoforms, or sums over each gene.")
@@ -82,6 +86,7 @@ def export(
     samples: Samples = settings.POSTERIOR_SAMPLES,
     seed: Seed = 0,
     device: Device = "auto",
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Export cells with their states and expression for scanpy, or for R.
@@ -91,7 +96,7 @@ def export(
     from ..isoforms import exporting, fitting
     from ..isoforms.notes import notes_of_intervals
 
-    loaded = fitting.load(fit, device)
+    loaded = fitting.load(fit, device, trust=trust)
     written = exporting.export(
         loaded,
         cells,

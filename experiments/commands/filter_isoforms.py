@@ -14,7 +14,9 @@ from .reports import report
 
 def filter_isoforms(
     cells: CellsFile,
-    out: Annotated[Path, typer.Option(metavar="OUT.h5ad", help="The file to write.")],
+    out: Annotated[
+        Path, typer.Option(metavar="OUT.h5ad", help="The file to write, replaced if it exists.")
+    ],
     min_cells: Annotated[
         int,
         typer.Option(min=1, metavar="N", help="Least number of cells with reads of an isoform."),

@@ -10,7 +10,7 @@ import typer
 
 from ...data.files import require_folder, written_atomically
 from ..isoforms.settings import EXPRESSION_THRESHOLD, USAGE_THRESHOLD
-from .options import CellsFile, Fit, Json
+from .options import CellsFile, Fit, Json, Trust
 from .reports import report
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def usage(
     threshold: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Least difference of usage that counts.")
     ] = USAGE_THRESHOLD,
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Find isoforms whose share of their gene's reads differs between groups of cells."""
@@ -56,7 +57,7 @@ def usage(
 
     require_folder(out)
     grouping = Grouping(groupby, reference, replicate_key, as_options=True)
-    data = _conformed(fit, cells)
+    data = _conformed(fit, cells, trust)
     table, share_changed = differential_usage(data, grouping, threshold)
     _write(table, out)
     genes = table.drop_duplicates("gene")
@@ -86,6 +87,7 @@ def expression(
     threshold: Annotated[
         float, typer.Option(min=0.0, help="Least absolute log2 fold change that counts.")
     ] = EXPRESSION_THRESHOLD,
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Find isoforms or genes whose expression differs between groups of cells."""
@@ -94,7 +96,7 @@ def expression(
 
     require_folder(out)
     grouping = Grouping(groupby, reference, replicate_key, as_options=True)
-    data = _conformed(fit, cells)
+    data = _conformed(fit, cells, trust)
     table = differential_expression(data, grouping, level, threshold)
     _write(table, out)
     found = table[table["expected_fdr"] <= _FALSE_DISCOVERIES]
@@ -112,12 +114,12 @@ def expression(
     )
 
 
-def _conformed(fit: Path, cells: Path) -> Cells:
+def _conformed(fit: Path, cells: Path, trust: bool) -> Cells:
     """Read cells with the isoforms of a fit."""
     from ...data.h5ad.reading import read_cells
     from ..isoforms import fitting
 
-    loaded = fitting.load(fit, "cpu")
+    loaded = fitting.load(fit, "cpu", trust=trust)
     return loaded.conform(read_cells(cells, loaded.batch_key))
 
 

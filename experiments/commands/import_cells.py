@@ -25,7 +25,10 @@ Directories = Annotated[
         callback=_folders,
     ),
 ]
-Out = Annotated[Path | None, typer.Option(metavar="CELLS.h5ad", help="The file to write.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="CELLS.h5ad", help="The file to write, replaced if it exists."),
+]
 Sheet = Annotated[
     Path | None,
     typer.Option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ...data.files import require_folder
+from ...data.files import require_folder, unchanged
 from ..isoforms import settings
 from .options import (
     CellsFile,
@@ -23,6 +23,7 @@ from .options import (
     Resume,
     Seed,
     Set,
+    Trust,
     parse_settings,
 )
 from .reports import report, report_fit, tell
@@ -107,7 +108,8 @@ def fit(
     options = parse_settings(set_, apart, error=error, noise=noise)
     config = settings.IsoformConfig(model, guide, pooling, decoder, options, encoder_bootstraps)
     training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
-    data = read_cells(cells, batch_key)
+    with unchanged([cells]):
+        data = read_cells(cells, batch_key)
     groups = _groups(data, label or batch_key)
     tell(notes_of_cells(data, fitting.class_of_model(config)))
     result = fitting.fit(
@@ -143,7 +145,7 @@ def _report_fit(
     metrics = fits.read_metrics(folder)
     pictures = [folder / "training.png", folder / "states.png"]
     save(draw_training(metrics), pictures[0])
-    loaded = fitting.load(folder, device)
+    loaded = fitting.load(folder, device, trust=True)
     everything = np.arange(cells.num_cells)
     states = inference.mean_states(loaded.guide, loaded.source(cells), everything)
     save(draw_states(states, groups).figure, pictures[1])
@@ -178,6 +180,7 @@ def evaluate(
     samples: Samples = settings.POSTERIOR_SAMPLES,
     seed: Seed = 0,
     device: Device = "auto",
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Measure loss and likelihood and, with a truth, accuracy and calibration.
@@ -189,7 +192,7 @@ def evaluate(
     from ...data.isoform_truth import read_truth
     from ..isoforms import evaluation, fitting
 
-    loaded = fitting.load(fit, device)
+    loaded = fitting.load(fit, device, trust=trust)
     data = read_cells(cells, loaded.batch_key)
     known = None if truth is None else read_truth(truth, data)
     measured = evaluation.evaluate(

@@ -10,11 +10,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from ...data.files import require_folder
+from ...data.files import require_folder, unchanged
 from .corpora import (
     CorpusPath,
     DropUnknown,
     Id,
+    KeepEmpty,
     Label,
     MaxDf,
     MinDf,
@@ -22,12 +23,12 @@ from .corpora import (
     StopWords,
     Text,
     Tokens,
+    Vocabulary,
     read_for,
     vocabulary_options,
 )
 from .options import (
     Device,
-    Epochs,
     Fit,
     Json,
     LearningRate,
@@ -36,6 +37,7 @@ from .options import (
     Resume,
     Seed,
     Set,
+    Trust,
     parse_settings,
 )
 from .reports import report, report_fit
@@ -109,7 +111,14 @@ def fit(
     ngrams: Ngrams = 1,
     min_df: MinDf = "1",
     max_df: MaxDf = "1.0",
-    epochs: Epochs = 30,
+    vocabulary: Vocabulary = None,
+    keep_empty: KeepEmpty = False,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Passes over the data. [default: 30, or as many as take 300 steps]"
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Documents per step.")] = 128,
     learning_rate: LearningRate = 5e-3,
     patience: Annotated[
@@ -133,24 +142,44 @@ def fit(
 ) -> None:
     """Fit a topic model; draw the topics and the training."""
     from ...data.corpus_formats import read_corpus
+    from ..fitting import fits
+    from ..fitting.training import TrainingConfig
+    from ..lda import fitting
+    from ..lda.settings import default_epochs
+
+    config = fitting.LDAConfig(topics, guide, pooling, parse_settings(set_, ("guide", "pooling")))
+    split = fitting.SplitConfig(seed, test_fraction, val_fraction)
+    words = vocabulary_options(stop_words, ngrams, min_df, max_df)
+    with unchanged([corpus]):
+        documents = read_corpus(
+            corpus,
+            vocabulary_file=vocabulary,
+            keep_empty=keep_empty,
+            text=text,
+            label=label,
+            id=id,
+            tokens=tokens,
+            **words,
+        )
+    if epochs is None:
+        epochs = default_epochs(documents, batch_size, **asdict(split))
+    training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
+    result = fitting.fit(documents, config, training, out, split=split, resume=resume)
+    report_fit(out, asdict(result), fits.read_metrics(out), _draw_fit(out, device), as_json=json)
+
+
+def _draw_fit(fit: Path, device: str) -> list[Path]:
+    """Draw the topics and the training of a fit into its folder."""
     from ..drawing.lda import draw_topics
     from ..drawing.saving import save
     from ..drawing.training import draw_training
     from ..fitting import fits
-    from ..fitting.training import TrainingConfig
     from ..lda import fitting, tables
 
-    config = fitting.LDAConfig(topics, guide, pooling, parse_settings(set_, ("guide", "pooling")))
-    training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
-    split = fitting.SplitConfig(seed, test_fraction, val_fraction)
-    words = vocabulary_options(stop_words, ngrams, min_df, max_df)
-    documents = read_corpus(corpus, text=text, label=label, id=id, tokens=tokens, **words)
-    result = fitting.fit(documents, config, training, out, split=split, resume=resume)
-    pictures = [out / "topics.png", out / "training.png"]
-    save(draw_topics(tables.top_words(fitting.load(out, device), 10)), pictures[0])
-    metrics = fits.read_metrics(out)
-    save(draw_training(metrics), pictures[1])
-    report_fit(out, asdict(result), metrics, pictures, as_json=json)
+    pictures = [fit / "topics.png", fit / "training.png"]
+    save(draw_topics(tables.top_words(fitting.load(fit, device, trust=True), 10)), pictures[0])
+    save(draw_training(fits.read_metrics(fit)), pictures[1])
+    return pictures
 
 
 @app.command()
@@ -164,16 +193,18 @@ def evaluate(
     text: Text = "text",
     label: Label = None,
     id: Id = None,
+    vocabulary: Vocabulary = None,
     drop_unknown: DropUnknown = False,
     seed: Seed = 0,
     device: Device = "auto",
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Measure perplexity by document completion, and the loss per token in nats."""
     from ..lda import fitting
 
-    loaded = fitting.load(fit, device)
-    documents = read_for(loaded, corpus, text, label, id, drop_unknown=drop_unknown)
+    loaded = fitting.load(fit, device, trust=trust)
+    documents = read_for(loaded, corpus, text, label, id, vocabulary, drop_unknown=drop_unknown)
     report(fitting.evaluate(loaded, documents, split=split, steps=refine, seed=seed), as_json=json)
 
 
@@ -193,17 +224,19 @@ def infer(
             help="Add standard deviations and 95 % intervals, by Gibbs sampling of each document.",
         ),
     ] = False,
+    vocabulary: Vocabulary = None,
     drop_unknown: DropUnknown = False,
     seed: Seed = 0,
     device: Device = "auto",
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Write the posterior mean topic proportions of each document to a table."""
     from ..fitting import fits
     from ..lda import fitting, tables
 
-    loaded = fitting.load(fit, device)
-    documents = read_for(loaded, corpus, text, label, id, drop_unknown=drop_unknown)
+    loaded = fitting.load(fit, device, trust=trust)
+    documents = read_for(loaded, corpus, text, label, id, vocabulary, drop_unknown=drop_unknown)
     table = tables.topic_table(loaded, documents, steps=refine)
     if uncertainty:
         from ..lda.uncertainty import with_uncertainty
@@ -226,12 +259,13 @@ def topics(
             help="Weight of a word's probability against its lift; 1 lists the most probable.",
         ),
     ] = 0.6,
+    trust: Trust = False,
     json: Json = False,
 ) -> None:
     """List the most relevant words of each topic, the most used topic first."""
     from ..lda import fitting, tables
 
-    words = tables.top_words(fitting.load(fit, "cpu"), top, relevance=relevance)
+    words = tables.top_words(fitting.load(fit, "cpu", trust=trust), top, relevance=relevance)
     listed = [
         {
             "topic": int(topic),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,34 +17,33 @@ from ...data.errors import DataError
 
 def existing_fit(folder: Path) -> Path:
     """Return a folder; DataError if it holds no fit."""
-    if not (folder / "config.json").is_file():
+    if not os.path.isfile(folder / "config.json"):
         raise DataError(f"{folder}: is no fit (config.json cannot be read); give its folder")
+    if not (folder / "checkpoint.pt").is_file():
+        raise DataError(f"{folder}: is no fit (it has no checkpoint.pt yet); fit again")
     return folder
 
 
 def existing_cells(path: Path) -> Path:
     """Return a path; DataError if it is no HDF5 file."""
-    import h5py
+    from ...data.h5ad.opening import open_h5ad
 
-    if not path.exists():
-        raise DataError(f"{path}: no such file; give the cells as .h5ad")
-    if not h5py.is_hdf5(path):
-        raise DataError(f"{path}: not a readable .h5ad file; give the cells as .h5ad")
-    return path
+    with open_h5ad(path):
+        return path
 
 
 def existing_folders(paths: list[Path]) -> list[Path]:
     """Return paths; DataError if one is no folder."""
     for path in paths:
-        if not path.is_dir():
-            problem = "is a file" if path.exists() else "does not exist"
+        if not os.path.isdir(path):
+            problem = "is a file" if os.path.exists(path) else "does not exist"
             raise DataError(f"{path}: {problem}; give directories of kallisto or salmon results")
     return paths
 
 
 def existing_corpus(path: Path) -> Path:
     """Return a path; DataError if there is no such file or folder."""
-    if not path.exists():
+    if not os.path.exists(path):
         raise DataError(f"{path}: no such file or folder; check the path")
     return path
 
@@ -59,6 +59,12 @@ NewFit = Annotated[Path, typer.Option(metavar="FIT", help="Folder to write.")]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Device to compute on.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all random draws.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Resume from the checkpoint.")]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Run classes of other packages that the fit names, as module:Class."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Epochs = Annotated[int, typer.Option(min=1, help="Passes over the data.")]
 LearningRate = Annotated[float, typer.Option(min=0.0, help="Learning rate of Adam.")]

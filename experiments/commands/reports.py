@@ -35,7 +35,7 @@ def report_fit(
     as_json: bool,
 ) -> None:
     """Print the end of a fit: its folder, result, last row of metrics, and pictures."""
-    last = metrics.iloc[-1].to_dict()
+    last = metrics.iloc[-1].dropna().to_dict()  # JSON has no NaN
     values = {"fit": str(folder), **result, **last, "epoch": int(last["epoch"])}
     report({**values, "pictures": [str(picture) for picture in pictures]}, as_json=as_json)
 

@@ -25,7 +25,9 @@ _MOST_READS, _LONGEST_FRAGMENT = 1e9, 1e5
 
 
 def simulate(
-    out: Annotated[Path, typer.Argument(metavar="OUT.h5ad", help="The file to write.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT.h5ad", help="The file to write, replaced if it exists.")
+    ],
     cells: Annotated[int, typer.Option(min=1, metavar="N", help="Number of cells.")] = 200,
     isoforms: Annotated[
         int | None,

@@ -12,11 +12,14 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from .style import BLUE, LIGHT_GREY, group_styles, new_figure
+from .style import BLUE, LIGHT_GREY, group_styles, hide_unused, new_figure
 
 # Values are coloured between these quantiles, so that a few extreme cells do not hide the others.
 _COLOURED = (0.01, 0.99)
 _COLOURS = ("viridis", "cividis")
+# Most isoforms in rows of one and of two, and sizes of axes (inches) in rows of one, two and three.
+_MOST_ROWS = (3, 8)
+_PAIR_SIZES = ((4.5, 3.3), (3.6, 2.7), (3.3, 2.6))
 
 
 class Embedding(NamedTuple):
@@ -162,24 +165,39 @@ def draw_uncertainties(
 ) -> Figure:
     """Colour cells by the expression of isoforms, and beside by its uncertainty.
 
+    Few isoforms are one below the other; with more, rows hold two or three.
+
     Parameters
     ----------
     embedding
         Places of the cells.
     isoforms
-        Names of the isoforms, a row of axes for each.
+        Names of the isoforms, each of which gets two axes beside each other.
     mean, spread
         Expression and its relative uncertainty, shape (cells, isoforms).
     names
         Names of both, with units.
     """
-    figure, axes = new_figure(len(isoforms), 2, width=4.5, height=3.3, sharex=True, sharey=True)
-    for row, isoform, *values in zip(axes, isoforms, mean.T, spread.T, strict=True):
-        for axis, own, name, colours in zip(row, values, names, _COLOURS, strict=True):
-            draw_values(axis, embedding, own, name, logarithmic=True, colours=colours)
+    number = len(isoforms)
+    pairs = 1 + sum(number > most for most in _MOST_ROWS)
+    size = _PAIR_SIZES[pairs - 1]
+    rows = -(-number // pairs)
+    figure, axes = new_figure(
+        rows, 2 * pairs, width=size[0], height=size[1], sharex=True, sharey=True
+    )
+    hide_unused(axes, 2 * number)
+    for place, isoform in enumerate(isoforms):
+        own = axes.flat[2 * place : 2 * place + 2]
+        values = mean[:, place], spread[:, place]
+        for axis, of_cells, name, colours in zip(own, values, names, _COLOURS, strict=True):
+            draw_values(axis, embedding, of_cells, name, logarithmic=True, colours=colours)
             _frame(axis, embedding)
+            axis.yaxis.label.set_size(8 if pairs == 1 else 7)
             axis.label_outer()
             axis.set_title(isoform, fontsize=9)
+            if place + pairs >= number:  # none is drawn below
+                axis.set_xlabel(embedding.axes[0], fontsize=8)
+                axis.tick_params(labelbottom=True)
     return figure
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .style import BLUE, hide_unused, label, new_figure
 
 _COLUMNS = 5
+_PROBABILITY = "probability of the word in the topic"
+MAX_TOPICS = 24
+"""Topics that are drawn; each has axes of its own, which take long to draw and to look at."""
 
 
 def draw_numbers_of_topics(table: pd.DataFrame) -> Figure:
@@ -30,29 +34,39 @@ def draw_numbers_of_topics(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def draw_topics(words: pd.DataFrame) -> Figure:
-    """Draw each topic as bars of its top words, most used topic first.
+def draw_topic(words: pd.DataFrame, axis: Axes) -> Axes:
+    """Draw one topic on given axes; ``words`` as for :func:`draw_topics`, of this topic alone."""
+    axis.barh(words["rank"], words["probability"], color=BLUE)
+    axis.set_yticks(words["rank"], words["word"], fontsize=8)
+    axis.invert_yaxis()
+    share = words["weight"].iloc[0]
+    axis.set_title(f"topic {words['topic'].iloc[0]} ({share:.1%} of words)", fontsize=8)
+    axis.tick_params(axis="x", labelsize=7)
+    axis.spines[["top", "right"]].set_visible(False)
+    return axis
+
+
+def draw_topics(words: pd.DataFrame, max_topics: int = MAX_TOPICS) -> Figure:
+    """Draw topics as bars of their top words, most used topic first.
 
     Parameters
     ----------
     words
         Table of :func:`~exvae.experiments.lda.tables.top_words`: ``topic``, ``weight`` (share of
         all words), ``rank``, ``word`` and ``probability`` (of the word in the topic).
+    max_topics
+        Number of topics to draw, the most used; the title tells how many are left out.
     """
-    topics = words["topic"].unique()
+    weights = words.groupby("topic", sort=False)["weight"].first()
+    topics = weights.sort_values(ascending=False, kind="stable").index[:max_topics]
     columns = min(_COLUMNS, len(topics))
     rows = -(-len(topics) // columns)
     height = 0.5 + 0.17 * words["rank"].max() + 0.4 / rows
     figure, axes = new_figure(rows, columns, width=2.1, height=height, sharex=True)
     for axis, topic in zip(axes.flat, topics, strict=False):
-        table = words[words["topic"] == topic]
-        axis.barh(table["rank"], table["probability"], color=BLUE)
-        axis.set_yticks(table["rank"], table["word"], fontsize=8)
-        axis.invert_yaxis()
-        share = table["weight"].iloc[0]
-        axis.set_title(f"topic {topic} ({share:.1%} of words)", fontsize=8)
-        axis.tick_params(axis="x", labelsize=7)
-        axis.spines[["top", "right"]].set_visible(False)
+        draw_topic(words[words["topic"] == topic], axis)
     hide_unused(axes, len(topics))
-    figure.supxlabel("probability of the word in the topic", fontsize=9)
+    figure.supxlabel(_PROBABILITY, fontsize=9)
+    if len(topics) < len(weights):
+        figure.suptitle(f"{len(topics)} most used of {len(weights)} topics", fontsize=10)
     return figure

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .style import BLUE, GREY, hide_unused, label, new_figure
 
 _COLUMNS = 5
+_PROPORTION = "proportion of the topic"
 
 
 class Proportions(NamedTuple):
@@ -43,18 +45,24 @@ def draw_proportions(panels: Mapping[str, Proportions], topics: Sequence[str]) -
     height = 0.19 * len(topics) + 0.5 + 0.3 / rows
     width = 2.1 if columns > 1 else 4.0
     figure, axes = new_figure(rows, columns, width=width, height=height, sharex=True, sharey=True)
-    place = np.arange(len(topics))
     for axis, (title, own) in zip(axes.flat, panels.items(), strict=False):
-        axis.hlines(place, 0.0, own.mean, color=BLUE, alpha=0.25, linewidth=4)
-        if own.ends is not None:
-            axis.hlines(place, *own.ends, color=GREY, linewidth=1.2)
-        axis.plot(own.mean, place, "o", color=BLUE, markersize=4)
-        label(axis, title, "", "")
-        axis.title.set_fontsize(9)
-        axis.grid(axis="y", visible=False)
+        draw_panel(own, topics, title, axis)
     hide_unused(axes, len(panels))
-    axes[0, 0].set_yticks(place, topics)
-    axes[0, 0].set_ylim(len(topics) - 0.5, -0.5)
-    axes[0, 0].set_xlim(left=0.0)
-    figure.supxlabel("proportion of the topic", fontsize=9)
+    figure.supxlabel(_PROPORTION, fontsize=9)
     return figure
+
+
+def draw_panel(own: Proportions, topics: Sequence[str], title: str, axis: Axes) -> Axes:
+    """Draw the topic proportions of a document or label on given axes."""
+    place = np.arange(len(topics))
+    axis.hlines(place, 0.0, own.mean, color=BLUE, alpha=0.25, linewidth=4)
+    if own.ends is not None:
+        axis.hlines(place, *own.ends, color=GREY, linewidth=1.2)
+    axis.plot(own.mean, place, "o", color=BLUE, markersize=4)
+    label(axis, title, "", "")
+    axis.title.set_fontsize(9)
+    axis.grid(axis="y", visible=False)
+    axis.set_yticks(place, topics)
+    axis.set_ylim(len(topics) - 0.5, -0.5)
+    axis.set_xlim(left=0.0)
+    return axis

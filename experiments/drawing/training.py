@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
+from ...data.errors import DataError
 from .style import BLUE, ORANGE, new_figure
 
 _TIMES = {"seconds": "training time (seconds)", "epoch": "epoch"}
@@ -53,6 +54,37 @@ def draw_training(metrics: pd.DataFrame) -> Figure:
         axis.set_xlabel(x)
     axes[-1, -1].xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
+
+
+def draw_quantity(metrics: pd.DataFrame, name: str, axis: Axes) -> Axes:
+    """Draw one quantity against epochs on given axes.
+
+    Parameters
+    ----------
+    metrics
+        As for :func:`draw_training`.
+    name
+        ``loss`` or ``perplexity``.
+    axis
+        The axes.
+
+    Raises
+    ------
+    DataError
+        If the metrics do not hold the quantity.
+    """
+    known = {quantity.name.split()[0]: quantity for quantity in _quantities(metrics)}
+    if name not in known:
+        raise DataError(f"quantity is {name!r}; choose one of {', '.join(known) or 'none'}")
+    quantity = known[name]
+    _draw_curves(axis, metrics, "epoch", quantity.curves)
+    axis.set_ylabel(quantity.name)
+    axis.set_xlabel(_TIMES["epoch"])
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.legend(frameon=False)
+    if quantity.logarithmic:
+        _show_plain_numbers(axis)
+    return axis
 
 
 def _draw_curves(axis: Axes, metrics: pd.DataFrame, time: str, curves: dict[str, str]) -> None:

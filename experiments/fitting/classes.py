@@ -15,7 +15,7 @@ from torch import nn
 from ...data.errors import DataError
 from .constructors import check_model, check_options, options_of
 from .errors import ArgumentError
-from .user_code import place_of, reason_of, told_in_one_line
+from .user_code import OWN, place_of, reason_of, told_in_one_line
 
 # Arguments of constructors that are chosen apart from options, or that classes give each other.
 _CHOSEN_APART = {"decoder", "heads", "output_size", "pooling"}
@@ -102,6 +102,35 @@ def _imported(place: str, registered: Mapping[str, str | type], argument: str) -
     file = Path(module.__file__ or module_name).name
     known = ", ".join(own) or "none"
     raise ArgumentError(f"{argument} {place}: {file} has no {class_name}; its classes are {known}")
+
+
+def require_own(
+    folder: Path, config: object, registered: Mapping[str, Mapping[str, str | type]]
+) -> None:
+    """Require that a fit names only classes of this package, whose code is known.
+
+    Parameters
+    ----------
+    folder
+        Folder of the fit.
+    config
+        Its configuration.
+    registered
+        Registered classes by field of the configuration.
+
+    Raises
+    ------
+    ArgumentError
+        If a class is of another module; nothing of it was imported.
+    """
+    for argument, known in registered.items():
+        name = getattr(config, argument)
+        if name is None or name in known or name.partition(":")[0].partition(".")[0] == OWN:
+            continue
+        told = f"{folder}: its {argument} is {name}, code of another package that loading runs"
+        raise ArgumentError(
+            f"{told}; if you trust it, give trust=True", f"{told}; if you trust it, give --trust"
+        )
 
 
 def name_of(place: str | type | None) -> str | None:

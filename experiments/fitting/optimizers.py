@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
+from typing import Any
 
 from pyro.optim import ClippedAdam, PyroOptim
 from torch import nn
@@ -50,6 +51,21 @@ def optimizer(model: nn.Module, guide: nn.Module, learning_rate: float) -> PyroO
         return {"lr": learning_rate}
 
     return ClippedAdam(options)
+
+
+def with_rates_scaled(
+    states: dict[str, dict[str, Any]], factor: float
+) -> dict[str, dict[str, Any]]:
+    """Multiply the learning rates in states of optimisers, which are given by parameter."""
+    return {
+        name: {
+            **state,
+            "param_groups": [
+                {**group, "lr": factor * group["lr"]} for group in state["param_groups"]
+            ],
+        }
+        for name, state in states.items()
+    }
 
 
 def root_of(module: nn.Module) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,24 +22,22 @@ import torch
 from pyro import poutine
 from pyro.infer import ELBO, SVI, TraceMeanField_ELBO
 from pyro.optim import PyroOptim
-from torch import Tensor, nn
+from torch import nn
 
-from ...data.errors import DataError
+from ...data.errors import DataWarning
 from ...data.progress import progress_bar
-from . import optimizers
+from . import divergence, optimizers, training_state
 from .datasets import Dataset
 from .dry_run import dry_run
 from .errors import ArgumentError, LossNotFinite, TrainingInterrupted
 from .fits import (
     CHECKPOINT,
-    load_module,
     read_checkpoint,
-    read_metrics,
     write_checkpoint,
     write_metrics,
 )
 from .interrupts import interruptible
-from .optimizers import root_of
+from .user_code import place_of, reason_of
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -79,17 +78,6 @@ class TrainingResult:
     epochs: int
     reason: str
     seconds: float
-
-
-# Attributes of the trainer that record its progress.
-PROGRESS = (
-    "epoch",
-    "batches_done",
-    "epoch_loss",
-    "seconds",
-    "best_score",
-    "epochs_since_best",
-)
 
 
 def choose_device(name: str) -> torch.device:
@@ -177,9 +165,14 @@ class Trainer:
         Raises
         ------
         TrainingInterrupted
-            After Ctrl-C; the checkpoint is written first.
+            After Ctrl-C or another signal; the checkpoint is written first.
         LossNotFinite
-            If the loss becomes NaN or infinite.
+            If the loss, or a parameter, becomes NaN or infinite.
+
+        Warns
+        -----
+        DataWarning
+            If the loss ends no lower than it began.
         """
         # Optimisers import this at their first step; import it now so that no epoch includes it.
         importlib.import_module("torch._dynamo")
@@ -196,9 +189,13 @@ class Trainer:
                 with self._progress_bar() as bar:
                     while self.epoch < self.config.epochs and not self.ended:
                         self._train_epoch(interrupted, bar)
+                if interrupted():
+                    raise TrainingInterrupted(self._where(), interrupted())
             finally:
                 # Parameters in Pyro's store are lost with its scope.
                 self.last_state = self.state() if self.folder is None else None
+        if rise := divergence.rise_of_loss(self.metrics, self._loss_name):
+            warnings.warn(rise, DataWarning, stacklevel=2)
         reason = "out of patience" if self.out_of_patience else "all epochs done"
         if self.stopped:
             reason = "stopped by a callback"
@@ -221,12 +218,6 @@ class Trainer:
         for module, mode in zip(self.modules.values(), training, strict=True):
             module.train(mode)
 
-    def _loose_parameters(self) -> dict[str, Tensor]:
-        """Parameters in Pyro's store that belong to no module, unconstrained, by name."""
-        owned = {id(own) for module in self.modules.values() for own in module.parameters()}
-        store = pyro.get_param_store()
-        return {name: own for name, own in store.named_parameters() if id(own) not in owned}
-
     @property
     def out_of_patience(self) -> bool:
         """Whether the held-out score has not improved for ``patience`` epochs."""
@@ -245,14 +236,15 @@ class Trainer:
             self.config.epochs * size, "training", self.data.unit, done=done, shown=self.progress
         )
 
-    def _train_epoch(self, interrupted: Callable[[], bool], bar: tqdm) -> None:
+    def _train_epoch(self, interrupted: Callable[[], int], bar: tqdm) -> None:
         size, batch_size = len(self.data), self.config.batch_size
         order = np.random.default_rng((self.config.seed, self.epoch)).permutation(size)
         bar.set_description(f"epoch {self.epoch + 1}/{self.config.epochs}", refresh=False)
         for module in self.modules.values():
             module.train()
         started = time.perf_counter()
-        for start in range(self.batches_done * batch_size, size, batch_size):
+        first = self.batches_done * batch_size
+        for start in range(first, size, batch_size):
             positions = order[start : start + batch_size]
             loss = self._step(positions)
             # The loss is scaled to all data; this is the minibatch's part of it.
@@ -264,33 +256,50 @@ class Trainer:
             bar.set_postfix(loss=f"{loss_per_element:.4f}", refresh=False)
             if interrupted():
                 self.seconds += time.perf_counter() - started
+                if self._has_nan():
+                    raise self._diverged("parameters became NaN or infinite")
                 self.save()
-                raise TrainingInterrupted(self._where(math.ceil(size / batch_size)))
+                raise TrainingInterrupted(self._where(), interrupted())
         elapsed = time.perf_counter() - started
         self.seconds += elapsed
-        self._finish_epoch(elapsed)
+        # A resumed epoch may have been interrupted after its last minibatch.
+        self._finish_epoch((size - first) / elapsed if first < size else math.nan)
 
     def _step(self, positions: np.ndarray) -> float:
         try:
             loss = self.svi.step(*self.data.minibatch(positions))
-        except ValueError:
-            # Non-finite parameters fail the distributions' checks before the loss is computed.
-            if self._parameters_are_finite():
+        except ValueError as error:
+            # Parameters that are not finite, or extreme, fail the distributions' checks before the
+            # loss is computed. What fails from the beginning is no matter of learning.
+            is_finite = not self._has_nan()
+            if is_finite and self.epoch == self.batches_done == 0:
                 raise
-            loss = math.nan
+            told = f"the model failed ({reason_of(error)})" if is_finite else "the loss became nan"
+            raise self._diverged(told) from error
         if not math.isfinite(loss):
-            kept = ""
-            if self.folder is not None:
-                kept = f"{self.folder / CHECKPOINT} holds the state before this epoch; "
-            raise LossNotFinite(
-                f"the loss became {loss} in epoch {self.epoch + 1}, batch {self.batches_done + 1}; "
-                f"{kept}try a lower learning rate"
-            ) from None
+            raise self._diverged(f"the loss became {loss}")
         return loss
 
-    def _where(self, num_batches: int) -> str:
+    def _diverged(self, what: str) -> LossNotFinite:
+        """Make the error of a training that diverges."""
+        kept = ""
+        if self.folder is not None:
+            kept = f"{self.folder / CHECKPOINT} holds the last good state; "
+        place = f"epoch {self.epoch + 1}"
+        if self.batches_done * self.config.batch_size < len(self.data):
+            place = f"{place}, batch {self.batches_done + 1}"
+        return LossNotFinite(f"{what} in {place}; {kept}try a lower learning rate")
+
+    def _has_nan(self) -> bool:
+        loose = training_state.loose_parameters(self)
+        return divergence.has_nan(self.modules.values(), loose)
+
+    def _where(self) -> str:
         """Describe the progress of an interrupted training."""
+        num_batches = math.ceil(len(self.data) / self.config.batch_size)
         place = f"epoch {self.epoch + 1}, batch {self.batches_done} of {num_batches}"
+        if self.epoch == self.config.epochs:
+            place = "the last epoch"
         if self.folder is None:
             return f"interrupted in {place}"
         return (
@@ -298,21 +307,21 @@ class Trainer:
             "from there"
         )
 
-    def _parameters_are_finite(self) -> bool:
-        parameters = pyro.get_param_store().named_parameters()
-        return all(bool(parameter.isfinite().all()) for _, parameter in parameters)
-
-    def _finish_epoch(self, elapsed: float) -> None:
+    def _finish_epoch(self, per_second: float) -> None:
         for module in self.modules.values():
             module.eval()
+        if self._has_nan():
+            raise self._diverged("parameters became NaN or infinite")
+        size = self.data.size(np.arange(len(self.data)))
         row = {
             "epoch": self.epoch + 1,
             "seconds": self.seconds,
-            f"loss_per_{self.data.element}": self.epoch_loss
-            / self.data.size(np.arange(len(self.data))),
-            f"{self.data.unit}_per_second": len(self.data) / elapsed,
-            **self.monitor(),
+            self._loss_name: self.epoch_loss / size,
+            f"{self.data.unit}_per_second": per_second,
+            **self._monitored(),
         }
+        if name := divergence.loss_not_finite(row):
+            raise self._diverged(f"{name} became {row[name]}")
         if self.score is not None:
             improved = row[self.score] < self.best_score
             self.best_score = min(self.best_score, row[self.score])
@@ -327,6 +336,19 @@ class Trainer:
         for callback in self.callbacks:
             self.stopped |= bool(callback(self))
 
+    @property
+    def _loss_name(self) -> str:
+        return f"loss_per_{self.data.element}"
+
+    def _monitored(self) -> dict[str, float]:
+        """Further columns of the metrics."""
+        try:
+            return self.monitor()
+        except ValueError as error:
+            if place_of(error):
+                raise  # a user's code
+            raise self._diverged(f"the model failed ({reason_of(error)})") from error
+
     def save(self) -> None:
         """Write the checkpoint; the one before it stays until the new one is complete."""
         if self.folder is not None:
@@ -334,19 +356,7 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """State from which training resumes: tensors, numbers and strings."""
-        random = {"cpu": torch.get_rng_state()}
-        if torch.cuda.is_available():
-            random["cuda"] = torch.cuda.get_rng_state()
-        return {
-            **{name: module.state_dict() for name, module in self.modules.items()},
-            "param_store": {n: own.detach() for n, own in self._loose_parameters().items()},
-            # What was loaded for a parameter stands until its first step.
-            "optimizer": self.loaded_optimizer
-            | self._renamed(self.optimizer.get_state(), to_disk=True),
-            "random": random,
-            "progress": {name: getattr(self, name) for name in PROGRESS},
-            "data_order_seed": self.config.seed,
-        }
+        return training_state.state_of(self)
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restore a state from :meth:`state`.
@@ -354,42 +364,6 @@ class Trainer:
         Raises
         ------
         DataError
-            If it belongs to another model or seed.
+            If it belongs to another model or seed, or is none.
         """
-        if state["data_order_seed"] != self.config.seed:
-            raise DataError(
-                f"{self.folder}: was fitted with seed {state['data_order_seed']}, not "
-                f"{self.config.seed}; resume with the same seed"
-            )
-        for name, module in self.modules.items():
-            load_module(module, state.get(name, {}), f"{self.folder}: its {name}")
-        with torch.no_grad():
-            for name, own in self._loose_parameters().items():
-                own.copy_(state["param_store"][name])
-        self.loaded_optimizer = state["optimizer"]
-        # An optimiser takes its state when it is made, at the next step.
-        self.optimizer.optim_objs.clear()
-        self.optimizer.set_state(self._renamed(state["optimizer"], to_disk=False))
-        torch.set_rng_state(state["random"]["cpu"])
-        if "cuda" in state["random"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state(state["random"]["cuda"])
-        for name in PROGRESS:
-            setattr(self, name, state["progress"][name])
-        rows = self.metrics
-        if self.folder is not None:
-            rows = read_metrics(self.folder).to_dict("records")
-        # An epoch whose row was written but whose checkpoint was not will be trained again.
-        self.metrics = [row for row in rows if row["epoch"] <= self.epoch]
-
-    def _renamed(self, states: dict[str, Any], *, to_disk: bool) -> dict[str, Any]:
-        """Translate parameter names between this process and the checkpoint."""
-        renamed = {}
-        for parameter, state in states.items():
-            new_name = parameter
-            for name, module in self.modules.items():
-                if root := root_of(module):
-                    old, new = (root, f"{name}.") if to_disk else (f"{name}.", root)
-                    if parameter.startswith(old):
-                        new_name = new + parameter.removeprefix(old)
-            renamed[new_name] = state
-        return renamed
+        training_state.restore(self, state)

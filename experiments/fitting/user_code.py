@@ -11,8 +11,8 @@ from textwrap import shorten
 from ...data.errors import DataError
 
 # The package itself and what it stands on; all other code is a user's.
-_OWN = __name__.partition(".")[0]
-_LIBRARIES = {_OWN, "torch", "pyro", "numpy", "importlib", "contextlib"}
+OWN = __name__.partition(".")[0]
+_LIBRARIES = {OWN, "torch", "pyro", "numpy", "importlib", "contextlib"}
 
 # Letters of a message; torch lists all values that it refuses.
 _LONGEST = 250
@@ -27,7 +27,7 @@ def place_of(error: BaseException) -> str:
     """File, line and function where a user's code failed; empty if no code of a user ran."""
     place = ""
     for frame, line in traceback.walk_tb(error.__traceback__):
-        if of_a_user(frame.f_globals.get("__name__", _OWN)):
+        if of_a_user(frame.f_globals.get("__name__", OWN)):
             code = frame.f_code
             name = getattr(code, "co_qualname", code.co_name)
             place = f"{Path(code.co_filename).name}:{line} in {name}"

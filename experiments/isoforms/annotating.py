@@ -38,7 +38,8 @@ def annotate(fit: IsoformFit, adata: AnnData, options: ExportOptions) -> None:
     if (places < 0).any():
         raise DataError(
             f"adata has {(places < 0).sum()} isoforms that the model does not know, such as "
-            f"{adata.var_names[places < 0][0]}; select those of the model"
+            f"{adata.var_names[places < 0][0]}; annotate a selection of the others: "
+            "adata[:, model.features().index].copy()"
         )
     cells = fit.conform(read_cells(adata, fit.batch_key), options.new_batches)
     torch.manual_seed(options.seed)

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 
 from ...data.cells import STATISTICS, Cells
-from ...data.errors import DataError
 from ...data.h5ad.growing import GrowingMatrix, SparseLayers, encode
+from ...data.h5ad.new_files import NewFile
 from ...data.h5ad.reading import DRAWS, CellFile
 from ...data.progress import progress_bar
 from ...models.base import require
+from ..fitting.errors import ArgumentError
 from . import inference
 from .compact_layers import (
     EXPRESSION,
@@ -84,9 +85,11 @@ class ExportOptions:
         require("level", self.level, LEVELS)
         wrong = [level for level in self.quantiles if not 0 < level < 1]
         if wrong:
-            raise DataError(f"--quantiles holds {wrong[0]:g}; give probabilities between 0 and 1")
+            raise ArgumentError(f"quantiles holds {wrong[0]:g}; give probabilities between 0 and 1")
         if self.library_size != "tpm" and not float(self.library_size) > 0:
-            raise DataError(f"--library-size is {self.library_size}; give a positive number or tpm")
+            raise ArgumentError(
+                f"library_size is {self.library_size}; give a positive number or tpm"
+            )
 
     @property
     def replicates(self) -> str:
@@ -202,7 +205,7 @@ class ExportWriter:
         options.code_of_batch(self._fit)
         _ = self.columns
 
-    def write(self, new: h5py.File) -> list[str]:
+    def write(self, new: NewFile) -> list[str]:
         """Write everything; return the names of the layers that were added."""
         self._write_tables(new)
         copies = {"X": GrowingMatrix(new, "X", self._file.shape[0])} | {
@@ -225,6 +228,7 @@ class ExportWriter:
             ):
                 layers.extend(*compact)
                 names = list(compact.values)
+            new.check()
         for matrix in (*copies.values(), layers):
             matrix.finish()
         _write(new, "obsm", "X_exvae", np.concatenate(states))
@@ -258,16 +262,15 @@ class ExportWriter:
         """Write everything but the matrices of cells by columns."""
         from anndata.io import write_elem  # slow to import, and no other command needs it
 
-        file, columns = self._file.file, self.columns
+        file, columns = self._file, self.columns
         same = columns.groups is None and np.array_equal(
             columns.places, np.arange(self._file.shape[1])
         )
         encode(new, "anndata", "0.1.0")
-        write_elem(new, "obs", self._file.obs)
+        write_elem(new, "obs", file.obs)
         write_elem(new, "var", columns.var)
         for name in ("obsm", "obsp", "uns", *(_OF_COLUMNS if same else ())):
-            if name in file:
-                file.copy(name, new)
+            file.copy(name, new)
         for name in ("obsm", "uns", "layers"):
             if name not in new:
                 write_elem(new, name, {})

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 
-from ...data.errors import DataError
+from ...data.h5ad.reading import CellFile, open_cells
 from ...data.row_blocks import blocks
 from ..pl.choosing import dense, groups_of, interval_layers, isoforms_of, widest_interval
 
@@ -47,30 +46,21 @@ def read_exported(
         If the file is no export, or has no such gene or column.
     """
     from anndata import AnnData
-    from anndata.io import read_elem
 
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise DataError(f"{path}: is no readable .h5ad file; give one that export wrote") from error
-    with file:
-        layers = file.get("layers", {})
+    with open_cells(path, "give one that export wrote") as file:
+        layers, obs, var = file.layers, file.obs, file.var
         if _LAYER not in layers:
-            raise DataError(f"{path}: has no layer {_LAYER}; give a file that export wrote")
-        obs, var = read_elem(file["obs"]), read_elem(file["var"])
+            raise file.error(f"has no layer {_LAYER}; give a file that export wrote")
         groups_of(obs, groupby, f"{path}: obs")
         columns = np.unique(np.concatenate([isoforms_of(var, gene, str(path)) for gene in genes]))
         interval = widest_interval(list(layers), _LAYER, str(path))
         names = (_LAYER, *interval_layers(layers, _LAYER, interval, str(path)))
-        found = {name: _columns(layers[name], columns, len(var)) for name in names}
-        uns = {"exvae": read_elem(file["uns/exvae"])} if "uns/exvae" in file else {}
+        found = {name: _columns(file, f"layers/{name}", columns) for name in names}
+        uns = {"exvae": file.element("uns/exvae")} if file.has("uns/exvae") else {}
     return AnnData(obs=obs, var=var.iloc[columns], layers=found, uns=uns), interval
 
 
-def _columns(layer: h5py.Dataset | h5py.Group, columns: np.ndarray, width: int) -> np.ndarray:
+def _columns(file: CellFile, place: str, columns: np.ndarray) -> np.ndarray:
     """Read columns of a stored matrix, dense or sparse, some rows at a time."""
-    from anndata.io import sparse_dataset
-
-    stored = sparse_dataset(layer) if isinstance(layer, h5py.Group) else layer
-    parts = [dense(stored[rows])[:, columns] for rows in blocks(stored.shape[0], width)]
+    parts = [dense(file.read_rows(place, rows))[:, columns] for rows in blocks(*file.shape)]
     return np.concatenate(parts)

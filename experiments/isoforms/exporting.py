@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import h5py
 from anndata import AnnData
 
 from ...data.errors import DataError
-from ...data.files import folder_written_atomically, require_folder, written_atomically
+from ...data.files import (
+    folder_written_atomically,
+    require_folder,
+    require_regular,
+    unchanged,
+    written_atomically,
+)
 from ...data.h5ad.conversion import require_zarr, write_csv, write_zarr
+from ...data.h5ad.new_files import NewFile
 from ...data.h5ad.reading import open_cells
 from . import inference
 from .export_writing import READ, ExportOptions, ExportWriter
@@ -46,7 +51,8 @@ def export(
     source
         The cells, an ``.h5ad`` or its content.
     out
-        The ``.h5ad`` or ``.zarr`` to write; it appears only when it is complete.
+        The ``.h5ad`` or ``.zarr`` to write; it appears only when it is complete. An ``.h5ad`` that
+        exists is replaced, a ``.zarr`` is refused.
     csv
         A new folder for a copy in CSV and MatrixMarket files.
     part, block
@@ -66,11 +72,16 @@ def export(
     """
     chosen = ExportOptions(**options)
     _check(source, out, csv)
-    with open_cells(source) as file, _complete(out, csv) as temporary:
+    sources = [] if isinstance(source, AnnData) else [Path(source)]
+    with (
+        open_cells(source) as file,
+        _complete(out, csv) as temporary,
+        unchanged(sources),
+    ):
         writer = ExportWriter(fit, file, chosen, part, block)
         writer.check()
         # HDF5 1.10, of 2016, has an index of chunks that takes less space.
-        with h5py.File(temporary, "w", libver=("v110", "latest")) as new:
+        with NewFile(temporary, libver=("v110", "latest")) as new:
             layers = writer.write(new)
         sizes = {"cells": file.shape[0], f"{chosen.level}s": len(writer.columns.var)}
     written = {"out": str(out)} | ({} if csv is None else {"csv": str(csv)})
@@ -81,16 +92,18 @@ def _check(source: str | Path | AnnData, out: Path, csv: Path | None) -> None:
     """Raise a DataError unless the files can be written."""
     if out.suffix not in (".h5ad", ".zarr"):
         raise DataError(f"{out}: give a name that ends in .h5ad or .zarr")
-    require_folder(out, "choose another --out")
+    require_folder(out)
     if out.suffix == ".zarr":
         require_zarr(out)
+    else:
+        require_regular(out)
     if not isinstance(source, AnnData) and out.resolve() == Path(source).resolve():
-        raise DataError(f"{out}: is the file that is read; choose another --out")
-    for folder, option in ((csv, "--csv"), (out if out.suffix == ".zarr" else None, "--out")):
+        raise DataError(f"{out}: is the file that is read; choose another place")
+    for folder in (csv, out if out.suffix == ".zarr" else None):
         if folder is not None and folder.exists():
-            raise DataError(f"{folder}: exists already; choose another {option}")
+            raise DataError(f"{folder}: exists already; remove it or choose another place")
     if csv is not None:
-        require_folder(csv, "choose another --csv")
+        require_folder(csv)
 
 
 @contextmanager
@@ -101,14 +114,11 @@ def _complete(out: Path, csv: Path | None) -> Iterator[Path]:
             yield temporary
             _write_csv(temporary, csv)
         return
-    temporary = out.with_name(f".{out.stem}.{os.getpid()}.h5ad")
-    try:
-        with folder_written_atomically(out) as store:
-            yield temporary
-            write_zarr(temporary, store)
-            _write_csv(temporary, csv)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with folder_written_atomically(out) as store:
+        temporary = store.with_suffix(".h5ad")
+        yield temporary
+        write_zarr(temporary, store)
+        _write_csv(temporary, csv)
 
 
 def _write_csv(source: Path, csv: Path | None) -> None:

@@ -54,6 +54,15 @@ class Scale:
         if self.library_size is not None and not self.library_size > 0:
             raise ValueError(f"library_size is {self.library_size}; give a positive number")
 
+    @property
+    def unit(self) -> str:
+        """Unit of expression."""
+        if self.library_size is None:
+            return "reads"
+        if self.effective_lengths is not None:
+            return "transcripts per million"
+        return f"reads of {self.library_size:,.10g}"
+
     def apply(self, reads: Tensor, genes: Genes) -> Tensor:
         """Convert expression at the cell's depth.
 

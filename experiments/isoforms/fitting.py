@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,16 @@ from ..fitting.datasets import Subset
 from ..fitting.errors import ArgumentError
 from ..fitting.training import Trainer, TrainingConfig, TrainingResult, choose_device
 from ..fitting.user_code import told_in_one_line
-from . import inference
+from .monitor import Monitor
 from .settings import IsoformConfig
 
-# Number of held-out cells scored after each epoch.
-MONITORED_CELLS = 500
 # Fields of the configuration that may be classes.
 CLASSES = ("model", "guide", "pooling", "decoder")
 # How cells of unknown batches are treated.
 NEW_BATCHES = (None, "average")
 # Registered classes of each argument, and how many arguments they are given by position.
 _REGISTRIES = {"model": (MODELS, 2), "guide": (CELL_GUIDES, 1), "decoder": (DECODERS, 3)}
+_REGISTERED = {"model": MODELS, "guide": CELL_GUIDES, "pooling": POOLINGS, "decoder": DECODERS}
 
 
 @dataclass(frozen=True)
@@ -114,42 +114,6 @@ class IsoformFit:
             known = ", ".join(map(repr, self.batch_names))
             raise DataError(f"transform_batch is {name!r}; choose one of {known}")
         return self.batch_names.index(name)
-
-
-class Monitor:
-    """Loss of held-out cells after each epoch, with the same random draws each time.
-
-    Parameters
-    ----------
-    model, guide
-        Model and guide in training.
-    source
-        All cells.
-    positions
-        Positions of the held-out cells, shape (cells,); the first :data:`MONITORED_CELLS` are
-        scored.
-    """
-
-    def __init__(
-        self,
-        model: CellModel,
-        guide: CellGuide,
-        source: BatchSource,
-        positions: np.ndarray,
-    ) -> None:
-        self.model = model
-        self.guide = guide
-        self.source = source
-        self.positions = positions[:MONITORED_CELLS]
-
-    def __call__(self) -> dict[str, float]:
-        """Compute the loss (nats per cell); an empty dict if no cell is held out."""
-        if not len(self.positions):
-            return {}
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            loss = inference.loss_per_cell(self.model, self.guide, self.source, self.positions)
-        return {"held_out_loss_per_cell": loss}
 
 
 def genes_of(cells: Cells) -> np.ndarray:
@@ -233,6 +197,20 @@ def split_cells(num_cells: int, train_fraction: float, seed: int) -> tuple[np.nd
     return order[:num_train], order[num_train:]
 
 
+def check(cells: Cells, config: IsoformConfig) -> None:
+    """Raise a DataError unless model and guide can be built for the cells."""
+    with torch.random.fork_rng(devices=[]):  # the seed of the training decides the first values
+        _build_for(cells, config)
+
+
+def _build_for(cells: Cells, config: IsoformConfig) -> tuple[CellModel, CellGuide]:
+    cells.require_shared_batches()
+    number = config.encoder_bootstraps
+    if not isinstance(number, Integral) or number < 0:
+        raise ArgumentError(f"encoder_bootstraps is {number!r}; give a whole number, 0 for all")
+    return build(config, genes_of(cells), len(cells.batch_names))
+
+
 def prepare(
     cells: Cells, config: IsoformConfig, positions: np.ndarray, device: torch.device
 ) -> tuple[Subset, CellModel, CellGuide]:
@@ -254,7 +232,7 @@ def prepare(
     DataError
         If the cells lack data that the model needs, or the configuration is wrong.
     """
-    model, guide = build(config, genes_of(cells), len(cells.batch_names))
+    model, guide = _build_for(cells, config)
     source = batch_source(cells, model.observes, device)
     values = InitialValues(source, positions)
     with told_in_one_line([("model", type(model)), ("guide", type(guide))], "in initialise"):
@@ -294,8 +272,8 @@ def fit(
     trainer, fitted = set_up(
         cells, config, training, folder, train_fraction=train_fraction, batch_key=batch_key
     )
-    fits.begin(folder, fitted.config, fitted.vocabularies, resume=resume)
-    return trainer.train(resume=resume)
+    with fits.begun(folder, fitted.config, fitted.vocabularies, resume=resume):
+        return trainer.train(resume=resume)
 
 
 def set_up(
@@ -376,19 +354,22 @@ def _describe(
     }
 
 
-def load(folder: Path, device: str = "auto") -> IsoformFit:
+def load(folder: Path, device: str = "auto", *, trust: bool = False) -> IsoformFit:
     """Load a fit into freshly built objects on any device.
+
+    With ``trust`` classes of other packages, which the fit names, may run.
 
     Raises
     ------
     DataError
-        If the folder holds no fit of an isoform model, or a damaged one.
+        If the folder holds no fit of an isoform model, or a damaged or untrusted one.
     """
     chosen = choose_device(device)
     config = fits.read_config(folder, "isoforms")
-    isoforms = fits.read_vocabulary(folder, fits.ISOFORMS)
-    genes = fits.read_vocabulary(folder, fits.GENES)
+    isoforms, genes = fits.read_columns(folder, fits.ISOFORMS, fits.GENES)
     num_batches = len(config["data"]["batch_names"])
-    model, guide = build(fits.config_of(IsoformConfig, folder, config), genes, num_batches)
+    classes = fits.config_of(IsoformConfig, folder, config)
+    with fits.building(folder, classes, _REGISTERED, trust=trust):
+        model, guide = build(classes, genes, num_batches)
     fits.load_modules(folder, chosen, {"model": model, "guide": guide})
     return IsoformFit(model, guide, isoforms, genes, config, chosen)

@@ -58,6 +58,7 @@ def group_means(
     pandas.DataFrame
         A row for each group and isoform or gene, in their order: ``group``, ``gene``, ``isoform``
         (of isoforms), ``mean``, ``low`` and ``high``, the ends of the 95 % interval, ``cells``.
+        Its ``attrs`` hold the probabilities of these ends, ``interval``, and the ``unit``.
     """
     names, sizes = np.unique(labels[labels != ""], return_counts=True)
     means = _draw_means(fit, cells, labels, names, scale, num_samples, progress)
@@ -69,6 +70,7 @@ def group_means(
         features = pd.DataFrame({"gene": fit.genes, "isoform": fit.isoforms})
     table = pd.concat([features.assign(group=name) for name in names], ignore_index=True)
     table.insert(0, "group", table.pop("group"))
+    table.attrs = {"interval": _INTERVAL, "unit": scale.unit}
     return table.assign(
         mean=draws.mean(0).ravel(),
         low=low.ravel(),

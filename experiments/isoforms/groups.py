@@ -9,6 +9,7 @@ import numpy as np
 
 from ...data.cells import Cells
 from ...data.errors import DataError
+from ..fitting.errors import ArgumentError
 
 _LEAST_REPLICATES = 2
 
@@ -178,8 +179,9 @@ def require_bootstraps(cells: Cells) -> None:
 def require_genes(cells: Cells) -> None:
     """Require genes of several isoforms; DataError if there are none."""
     if cells.genes is None:
-        raise DataError(
-            f"{cells.source}: var has no column 'gene'; import the cells with --t2g, or add it"
+        problem = f"{cells.source}: var has no column 'gene'; import the cells with"
+        raise ArgumentError(
+            f"{problem} t2g=, a table of genes, or add it", f"{problem} --t2g, or add it"
         )
     if len(set(cells.genes)) == len(cells.genes):
         raise DataError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,12 @@ if TYPE_CHECKING:  # pictures tell notes too, and need no torch
 
 # Cells below which a model learns little of what cells share.
 FEW_CELLS = 20
+# The largest logarithm of reads, of a hundred million.
+LARGEST_LOG = 18.5
+# The same for what the cells of a batch share.
+FEW_IN_BATCH = 5
+# More batches than these whose names are fractions may be measurements.
+MANY_BATCHES = 10
 _LOST = (
     "var lacks the columns of exvae isoforms import; keep them with anndata.concat(..., "
     'merge="same"), or import with --t2g'
@@ -24,11 +30,29 @@ _LOST = (
 
 def notes_of_cells(cells: Cells, model: type[CellModel]) -> Iterator[str]:
     """Tell in a line each what a fit of a model to these cells suffers from."""
+    from ...data.counting_noise import told_too_steady  # it imports torch
+
     if cells.num_cells < FEW_CELLS:
         yield (
             f"{cells.source}: {cells.num_cells} cells tell a model little of what cells share; "
             f"give {FEW_CELLS} or more"
         )
+    number = len(cells.batch_names)
+    refused = 2 * number > cells.num_cells  # there will be an error
+    if number > 1 and not refused and cells.num_cells < FEW_IN_BATCH * number:
+        yield (
+            f"{cells.source}: {cells.num_cells} cells are in {number} batches, and fewer than "
+            f"{FEW_IN_BATCH} cells tell a model little of their batch; is batch_key the right "
+            "column?"
+        )
+    if number > MANY_BATCHES and not refused and _are_measurements(cells.batch_names):
+        yield (
+            f"{cells.source}: the {number} batches are numbers such as {cells.batch_names[0]}; is "
+            "batch_key a measurement? It must name the batch of a cell"
+        )
+    steady = None if model.observes == "counts" else told_too_steady(cells)
+    if steady is not None:
+        yield f"{cells.source}: {steady}"
     if model.independent_isoforms:
         if cells.lost_var:
             yield f"{cells.source}: {_LOST}"
@@ -37,7 +61,17 @@ def notes_of_cells(cells: Cells, model: type[CellModel]) -> Iterator[str]:
         if reason:
             yield f"{cells.source}: each isoform is taken as a gene of its own: {reason}"
     if model.observes == "counts" and (cells.counts.data % 1).any():
-        yield f"{cells.source}: X holds fractions; scVI takes them rounded"
+        most = cells.counts.data.max()
+        logs = f"; its values end at {most:.3g}: are they logarithms?" if most < LARGEST_LOG else ""
+        yield f"{cells.source}: X holds fractions; scVI takes them rounded{logs}"
+
+
+def _are_measurements(names: Iterable[str]) -> bool:
+    """Whether all names are numbers, and some have fractions."""
+    try:
+        return sum(float(name) % 1 for name in names) > 0
+    except ValueError:
+        return False
 
 
 def _reason_for_no_genes(cells: Cells) -> str:

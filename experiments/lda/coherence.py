@@ -49,6 +49,8 @@ def coherence(
     """
     if measure not in MEASURES:
         raise DataError(f"measure is {measure!r}; choose one of {', '.join(MEASURES)}")
+    if words.shape[1] < 2:
+        raise DataError("top is 1; coherence is of pairs of words, so give at least 2")
     window = MEASURES[measure]
     if window is not None and corpus.tokenizer is None:
         raise DataError(

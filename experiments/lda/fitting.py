@@ -86,13 +86,13 @@ class LDAFit:
         return {**defaults, **chosen, **chosen["options"]}
 
 
-def build(config: LDAConfig, vocabulary_size: int) -> tuple[LDA, LDAGuide]:
-    """Build model and guide.
+def constructors(config: LDAConfig) -> tuple[type[LDAGuide], dict[str, Any], dict[str, Any]]:
+    """Find the class of the guide, and the keyword arguments of the model and of the guide.
 
     Raises
     ------
     DataError
-        If a class or an option does not exist, or has no such value.
+        If a class or an option does not exist.
     """
     if not isinstance(config.num_topics, int) or config.num_topics < 1:
         raise ArgumentError(f"topics is {config.num_topics!r}; give a whole number of at least 1")
@@ -103,6 +103,12 @@ def build(config: LDAConfig, vocabulary_size: int) -> tuple[LDA, LDAGuide]:
     of_model, of_guide = distribute(config.options, [options_of(LDA, 2), taken], registries)
     if "pooling" in taken:
         of_guide["pooling"] = pooling
+    return guide_class, of_model, of_guide
+
+
+def build(config: LDAConfig, vocabulary_size: int) -> tuple[LDA, LDAGuide]:
+    """Build model and guide; DataError if a class, an option or a value of it does not exist."""
+    guide_class, of_model, of_guide = constructors(config)
     model = construct(LDA, vocabulary_size, config.num_topics, **of_model)
     return model, construct(guide_class, model, **of_guide)
 
@@ -160,8 +166,8 @@ def fit(
     """
     fits.check_folder(folder, resume=resume)
     trainer, fitted = set_up(corpus, config, training, split=split, folder=folder)
-    fits.begin(folder, fitted.config, vocabularies(fitted), resume=resume)
-    return trainer.train(resume=resume)
+    with fits.begun(folder, fitted.config, vocabularies(fitted), resume=resume):
+        return trainer.train(resume=resume)
 
 
 def set_up(
@@ -249,7 +255,17 @@ def _training_documents(corpus: Corpus, splits: list[str]) -> np.ndarray:
         )
     empty = int(in_splits.sum()) - len(chosen)
     if empty:
-        warn(f"{corpus.source}: {empty} documents have no words and are left out of training")
+        warn(
+            f"{corpus.source}: {empty} of {in_splits.sum()} documents have no words and are left "
+            "out of training"
+        )
+    occurring = len(np.unique(corpus.words))
+    if 2 * occurring < corpus.vocabulary_size:
+        warn(
+            f"{corpus.source}: only {occurring} of the {corpus.vocabulary_size} words of the "
+            "vocabulary occur, and the others take probability from them; leave out words that "
+            "do not occur, or rare ones by min_df=2"
+        )
     if corpus.num_documents < FEWEST_DOCUMENTS:
         warn(
             f"{corpus.source}: {corpus.num_documents} documents are few for a topic model; give at "
@@ -268,20 +284,30 @@ def vocabularies(fit: LDAFit) -> dict[str, list[str]]:
     return {fits.VOCABULARY: fit.vocabulary.tolist()}
 
 
-def load(folder: Path, device: str = "auto") -> LDAFit:
+def load(folder: Path, device: str = "auto", *, trust: bool = False) -> LDAFit:
     """Load a fit into freshly built objects on any device.
+
+    With ``trust`` classes of other packages, which the fit names, may run.
 
     Raises
     ------
     DataError
-        If the folder holds no fit of a topic model, or a damaged one.
+        If the folder holds no fit of a topic model, or a damaged or untrusted one.
     """
     chosen = choose_device(device)
     config = fits.read_config(folder, "lda")
     vocabulary = np.array(fits.read_vocabulary(folder))
-    model, guide = build(fits.config_of(LDAConfig, folder, config), len(vocabulary))
+    chosen_classes = fits.config_of(LDAConfig, folder, config)
+    registered = {"guide": LDA_GUIDES, "pooling": POOLINGS}
+    with fits.building(folder, chosen_classes, registered, trust=trust):
+        model, guide = build(chosen_classes, len(vocabulary))
     fits.load_modules(folder, chosen, {"model": model, "guide": guide})
-    return LDAFit(guide, vocabulary, config, chosen)
+    fit = LDAFit(guide, vocabulary, config, chosen)
+    try:
+        _ = fit.tokenizer
+    except Exception as error:  # a pattern that is damaged may raise anything
+        raise DataError(f"{folder}: its tokenizer is damaged ({error}); fit again") from error
+    return fit
 
 
 def chosen_documents(fit: LDAFit, corpus: Corpus, split: str) -> Corpus:
@@ -295,10 +321,8 @@ def chosen_documents(fit: LDAFit, corpus: Corpus, split: str) -> Corpus:
     if split != "all":
         if corpus.splits is None:
             if corpus.fingerprint != fit.config["data"]["fingerprint"]:
-                raise DataError(
-                    f"{corpus.source}: has no splits and is not the corpus of the fit; use --split "
-                    "all"
-                )
+                problem = f"{corpus.source}: has no splits and is not the corpus of the fit"
+                raise ArgumentError(f"{problem}; use split='all'", f"{problem}; use --split all")
             corpus = split_corpus(corpus, **fit.config["split"])
         corpus = select_split(corpus, split)
     empty = corpus.lengths == 0

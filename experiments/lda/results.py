@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...data.arguments import whole_number
 from ...data.corpora import Corpus
 from ...data.corpus_formats.vocabularies import map_words
 from ...data.errors import DataError
@@ -96,7 +97,7 @@ class TopicResults:
             Number of refinement steps after the encoder.
         return_uncertainty
             Whether to add standard deviations and 95 % intervals, by Gibbs sampling of each
-            document.
+            document; the means are then those of the draws.
         seed
             Seed of the sampling.
 
@@ -112,6 +113,7 @@ class TopicResults:
         >>> list(model.transform(["Heavy rain and wind.", "The striker missed."]))
         ['topic_0', 'topic_1', 'dominant_topic']
         """
+        whole_number("refine", refine, 0)
         corpus = self._documents(documents)
         table = tables.topic_table(self.fitted, corpus, steps=refine)
         if return_uncertainty:
@@ -243,5 +245,5 @@ class TopicResults:
         if not isinstance(documents, Corpus):
             tokenizer = fit.tokenizer or Tokenizer(stop_words=None)
             names = documents.index if isinstance(documents, pd.Series) else None
-            documents = corpus_of_texts(documents, tokenizer, names=names)
+            documents = corpus_of_texts(documents, tokenizer, names=names, hints=False)
         return map_words(documents, fit.vocabulary, drop_unknown=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from ...data.arguments import listed, number_between, whole_number
 from ...data.corpora import Corpus
 from ...data.errors import DataError
 from .completion import infer
@@ -51,6 +52,8 @@ def top_words(fit: LDAFit, count: int, *, relevance: float = RELEVANCE) -> pd.Da
 
 def top_positions(fit: LDAFit, count: int, *, relevance: float = RELEVANCE) -> Tensor:
     """Positions of the most relevant words in the vocabulary, shape (topics, count)."""
+    whole_number("top", count)
+    relevance = number_between("relevance", relevance, 0.0, 1.0)
     score = fit.guide.topics.relevance(relevance).cpu()
     return score.topk(min(count, len(fit.vocabulary))).indices
 
@@ -113,6 +116,7 @@ def top_documents(table: pd.DataFrame, columns: Sequence[str], count: int) -> pd
         Columns ``topic`` (its number), ``rank`` (from 1), ``document``, ``proportion`` and, where
         known, ``label``.
     """
+    whole_number("count", count)
     rows = []
     for topic, column in enumerate(columns):
         best = np.argsort(-table[column].to_numpy(), kind="stable")[:count]
@@ -151,9 +155,16 @@ def prevalence(table: pd.DataFrame, columns: Sequence[str], by: Any = None) -> p
     DataError
         If there are no labels, or not as many as documents.
     """
+    by = None if isinstance(by, str) and by == "label" else by
+    if isinstance(by, str):
+        raise DataError(
+            f"by is {by!r}, but a corpus has no columns; give the label of each document, such as "
+            f"table[{by!r}] of the table of texts"
+        )
     if by is None and "label" not in table:
         raise DataError("the corpus has no labels; give one for each document by `by`")
-    labels = pd.Series(list(table["label"].where(table["label"] != "") if by is None else by))
+    own = table["label"].where(table["label"] != "") if by is None else by
+    labels = pd.Series(listed("by", own, "['news', 'sport']"))
     if len(labels) != len(table):
         raise DataError(
             f"there are {len(labels)} labels for {len(table)} documents; give one for each"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from ...guides.document_posterior import draw_topics
 from ...guides.lda import LDAGuide
 from .completion import batches
 from .fitting import LDAFit
+from .tables import topic_columns
 
 # Draws x documents x topics at once, which bounds memory.
 _DRAWN_AT_ONCE = 1 << 22
@@ -85,6 +87,10 @@ def with_uncertainty(
 ) -> pd.DataFrame:
     """Add deviations and quantiles to a table of the documents' mean topic proportions.
 
+    The means become those of the draws, so that they agree with the intervals: the deterministic
+    means are approximate, and where a word is ambiguous they may lie outside. Documents without
+    words keep the prior mean.
+
     Parameters
     ----------
     table
@@ -100,10 +106,16 @@ def with_uncertainty(
     Returns
     -------
     pandas.DataFrame
-        The table with further columns for each topic, such as ``topic_0_sd``, ``topic_0_q0.025``
+        A new table with further columns for each topic, such as ``topic_0_sd``, ``topic_0_q0.025``
         and ``topic_0_q0.975``.
     """
     found = topic_uncertainty(fit, corpus, seed=seed)
+    means, known = found.mean.numpy(), corpus.lengths > 0
+    table = table.copy()
+    table.loc[:, topic_columns(fit)] = np.where(
+        known[:, None], means, table[topic_columns(fit)].to_numpy()
+    )
+    table["dominant_topic"] = table["dominant_topic"].where(~known, means.argmax(1))
     values = torch.cat([found.sd.unsqueeze(0), found.quantiles])  # statistics, documents, topics
     names = ["sd", *(f"q{probability:g}" for probability in QUANTILES)]
     columns = [f"topic_{topic}_{name}" for topic in range(values.shape[-1]) for name in names]

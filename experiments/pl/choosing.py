@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.sparse import issparse
 
 from ...data.errors import DataError
+from ...data.row_blocks import blocks
 from ..drawing.genes import GeneExpression
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 # Names that a message lists.
 _LISTED = 3
+# Relative difference of totals between estimates of a cell and its bootstraps or its posterior.
+_SAME_AS_BOOTSTRAPS, _SAME_AS_POSTERIOR = 0.1, 0.5
 
 
 def nearest(name: str, known: Iterable[object]) -> str:
@@ -114,6 +117,7 @@ def dense_layer(adata: AnnData, name: str, columns: np.ndarray | slice = slice(N
     if name in adata.layers:
         values = adata.layers[name]
     elif f"{name}_log1p" in adata.layers:
+        _require_means(adata, f"{name}_log1p")
         values = adata.X
     else:
         raise DataError(
@@ -121,6 +125,40 @@ def dense_layer(adata: AnnData, name: str, columns: np.ndarray | slice = slice(N
             "adds expression"
         )
     return dense(values[:, columns])
+
+
+def _require_means(adata: AnnData, log1p: str) -> None:
+    """Raise a DataError if X is less than means can be whose mean of log(1 + x) is in a layer."""
+    for rows in blocks(*adata.shape):
+        least = np.expm1(dense(adata.layers[log1p][rows]).astype(float))
+        if (dense(adata.X[rows]) < 0.99 * least - 1e-3).any():
+            raise DataError(
+                f"adata: X no longer holds the posterior means to which its layer {log1p} belongs, "
+                "but something smaller, such as logarithms; transform a copy of them"
+            )
+
+
+def holds_reads(cells: AnnData, layer: str = "expression") -> bool:
+    """Tell whether X holds estimates in reads, and not what scanpy makes of them.
+
+    Parameters
+    ----------
+    cells
+        Some cells. The total of their estimates is near the total of their bootstraps or, without
+        bootstraps, of their posterior means.
+    layer
+        Layer of the posterior means (reads).
+    """
+    if cells.X is None or "log1p" in cells.uns:
+        return False
+    names = [name for name in bootstrap_layers(cells) if name.startswith("infRep")]
+    tolerance = _SAME_AS_BOOTSTRAPS if names else _SAME_AS_POSTERIOR
+    totals = np.array([dense(cells.layers[name]).sum(1) for name in names or [layer]], float)
+    # Cells with fewer bootstraps than others have empty ones.
+    expected = totals.sum(0) / np.maximum((totals > 0).sum(0), 1)
+    allowed = tolerance * expected + 3 * np.sqrt(expected)
+    differ = np.abs(dense(cells.X).sum(1) - expected) > allowed
+    return bool(differ.mean() <= 0.25)
 
 
 def dense(matrix: Any) -> np.ndarray:
@@ -190,14 +228,22 @@ def interval_layers(
     DataError
         If one of them is missing; the message names the quantiles that there are.
     """
+    if np.shape(interval) != (2,):
+        raise ValueError(f"interval is {interval!r}; give the probabilities of its two ends")
     low, high = (f"{layer}_q{level:g}" for level in interval)
     known = quantiles_of(names, layer)
+    if not known:
+        raise DataError(
+            f"{source}: has no quantiles of {layer} (layer {low!r}), which intervals need; "
+            "IsoformModel.annotate adds quantiles of expression, and pl.gene draws "
+            f"{layer} without them (interval=None)"
+        )
     for level, name in zip(interval, (low, high), strict=True):
         if level not in known:
-            there = ", ".join(f"{own:g}" for own in known) or "none"
+            there = ", ".join(f"{own:g}" for own in known)
             raise DataError(
                 f"{source}: has no layer {name!r}; choose an interval between two of the quantiles "
-                f"in it ({there}), or None"
+                f"in it ({there})"
             )
     return low, high
 

@@ -22,6 +22,7 @@ from .choosing import (
     dense_layer,
     expression_of,
     groups_of,
+    holds_reads,
     interval_layers,
     nearest,
     quantiles_of,
@@ -131,6 +132,7 @@ def usage(
     >>> [text.get_text() for text in figure.axes[0].get_yticklabels()]
     ['type0 (12 cells)', 'type1 (12 cells)']
     """
+    _require_gene(adata.var, gene)
     found = expression_of(adata, gene, layer)
     groups = groups_of(adata.obs, groupby)
     table = pd.DataFrame(found.mean, index=groups.to_numpy(), columns=found.isoforms, dtype=float)
@@ -144,6 +146,18 @@ def usage(
     by = "" if groupby is None else f" by {groupby}"
     axis.set_title(f"usage of the isoforms of {gene}{by}; right: mean of the gene", fontsize=10)
     return axis.figure if ax is None else axis
+
+
+def _require_gene(var: pd.DataFrame, gene: str) -> None:
+    """Raise a DataError if a table has no genes of isoforms, or a name is of an isoform."""
+    if "gene" not in var:
+        raise DataError(
+            "adata: var has no column gene (it holds genes, or isoforms of unknown genes), so that "
+            "usage is not known; give cells with isoforms and their genes"
+        )
+    names = [var[name].astype(str).to_numpy() for name in ("gene", "gene_name") if name in var]
+    if gene in var.index and not np.isin(gene, names):
+        raise DataError(f"adata: {gene!r} is an isoform; give its gene, {var['gene'][gene]!r}")
 
 
 def groups(
@@ -186,8 +200,9 @@ def groups(
     'gene0: 3 isoforms; means of groups of cells and 95 % intervals'
     """
     if isinstance(table_or_adata, pd.DataFrame):
-        table, unit = _rows_of(table_or_adata, gene), "mean expression"
-        interval = table.attrs.get("interval")
+        table = _rows_of(table_or_adata, gene)
+        interval, unit = (table.attrs.get(name) for name in ("interval", "unit"))
+        unit = f"mean expression ({unit})" if unit else "mean expression"
     else:
         table = _group_means(table_or_adata, gene, groupby, layer, interval)
         unit = f"mean {unit_of(layer)}"
@@ -260,7 +275,8 @@ def intervals(
     """Draw a gene's isoforms in some cells: posteriors beside what the quantifier found.
 
     Estimates (``X``) and bootstraps (``layers["infRep1"] ...``) are drawn if they are in the unit
-    of the layer, reads, and the cells have them.
+    of the layer, reads, and the cells have them. If ``X`` was transformed, as by
+    ``scanpy.pp.log1p``, the title tells that estimates are left out.
 
     Parameters
     ----------
@@ -284,17 +300,25 @@ def intervals(
     >>> [axis.get_title() for axis in figure.axes]
     ['isoform0', 'isoform2', 'isoform1']
     """
+    interval_layers(adata.layers, layer, interval)  # None is for pictures without intervals
     found = expression_of(adata, gene, layer, interval, max_isoforms)
     rows = _chosen_cells(adata, cells, found.total)
-    isoforms = _cell_intervals(adata, found, rows, layer)
+    is_raw = holds_reads(adata[rows], layer) if _draws_reads(adata, layer) else True
+    isoforms = _cell_intervals(adata, found, rows, layer, is_raw=is_raw)
     names = interval_name(interval), interval_name(_NARROW)
     figure = draw_intervals(isoforms, adata.obs_names[rows].tolist(), unit_of(layer), names)
-    figure.suptitle(f"{found.title}, in {count(len(rows), 'cell')}", fontsize=10)
+    told = "" if is_raw else "\nX holds no reads (it was transformed), so estimates are left out"
+    figure.suptitle(f"{found.title}, in {count(len(rows), 'cell')}{told}", fontsize=10)
     return figure
 
 
+def _draws_reads(adata: AnnData, layer: str) -> bool:
+    """Whether a layer has the unit of X and bootstraps, and the cells have X."""
+    return layer == "expression" and layer in adata.layers and adata.X is not None
+
+
 def _cell_intervals(
-    adata: AnnData, found: GeneExpression, rows: np.ndarray, layer: str
+    adata: AnnData, found: GeneExpression, rows: np.ndarray, layer: str, *, is_raw: bool
 ) -> list[CellIntervals]:
     """Take what is drawn of each isoform in the cells at these positions."""
     own = adata[rows, found.isoforms]
@@ -304,7 +328,7 @@ def _cell_intervals(
     if layer == "expression" and layer in own.layers:
         names = [name for name in bootstrap_layers(own) if name.startswith("infRep")]
         bootstraps = [dense_layer(own, name) for name in names]
-        estimate = None if own.X is None else dense(own.X)
+        estimate = dense(own.X) if is_raw and own.X is not None else None
     return [
         CellIntervals(
             isoform,

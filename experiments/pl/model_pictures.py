@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ...data.arguments import listed
 from ...data.errors import DataError
 from ..drawing.genes import count, interval_name
-from ..drawing.lda import draw_topics
-from ..drawing.proportions import Proportions, draw_proportions
-from ..drawing.training import draw_training
+from ..drawing.lda import MAX_TOPICS, draw_topic, draw_topics
+from ..drawing.proportions import Proportions, draw_panel, draw_proportions
+from ..drawing.training import draw_quantity, draw_training
 from .choosing import groups_of, nearest
 
 # Documents that are drawn where none are named.
@@ -22,7 +24,9 @@ _DOCUMENTS = 10
 _NORMAL_95 = 1.96
 
 
-def training(model_or_history: Any) -> Figure:
+def training(
+    model_or_history: Any, *, quantity: str = "loss", ax: Axes | None = None
+) -> Figure | Axes:
     """Draw the loss, and of topic models the perplexity, against time and epochs.
 
     Parameters
@@ -30,6 +34,10 @@ def training(model_or_history: Any) -> Figure:
     model_or_history
         A trained model, or its ``history``: a table with a row for each epoch, as ``metrics.csv``
         in the folder of a fit holds.
+    quantity
+        What to draw on ``ax``: ``loss`` or ``perplexity``.
+    ax
+        Axes to draw one quantity on, against epochs; by default a new Figure has all.
 
     Examples
     --------
@@ -39,15 +47,24 @@ def training(model_or_history: Any) -> Figure:
     'training, 2 epochs'
     """
     history = getattr(model_or_history, "history", model_or_history)
-    if not {"epoch", "seconds"} <= set(history):
+    if not isinstance(history, pd.DataFrame) or not {"epoch", "seconds"} <= set(history):
         raise DataError("the history has no epochs; train the model first")
+    if ax is not None:
+        return draw_quantity(history, quantity, ax)
     figure = draw_training(history)
     figure.suptitle(f"training, {count(len(history), 'epoch')}", fontsize=10)
     return figure
 
 
-def topics(model_or_table: Any, top: int = 10) -> Figure:
-    """Draw each topic as bars of its most relevant words, the most used topic first.
+def topics(
+    model_or_table: Any,
+    top: int = 10,
+    *,
+    max_topics: int = MAX_TOPICS,
+    topic: int | None = None,
+    ax: Axes | None = None,
+) -> Figure | Axes:
+    """Draw topics as bars of their most relevant words, the most used topic first.
 
     Parameters
     ----------
@@ -56,6 +73,12 @@ def topics(model_or_table: Any, top: int = 10) -> Figure:
         ``weight`` (share of all words), ``rank`` (from 1), ``word`` and ``probability``.
     top
         Number of words of a topic.
+    max_topics
+        Number of topics to draw, the most used; the title tells how many are left out.
+    topic
+        Number of the only topic to draw; on ``ax`` the most used one by default.
+    ax
+        Axes to draw one topic on; a new Figure by default.
 
     Examples
     --------
@@ -72,16 +95,33 @@ def topics(model_or_table: Any, top: int = 10) -> Figure:
     >>> exvae.pl.topics(words).axes[0].get_title()
     'topic 0 (100.0% of words)'
     """
+    table = _words(model_or_table, top)
+    if topic is None and ax is not None:
+        topic = table.loc[table["weight"].idxmax(), "topic"]
+    if topic is not None:
+        table = table[table["topic"] == topic]
+        if table.empty:
+            raise DataError(f"there is no topic {topic!r}; give the number of a topic")
+    if ax is not None:
+        return draw_topic(table, ax)
+    figure = draw_topics(table, max_topics)
+    number = table["topic"].nunique()
+    shown = f"the {max_topics} most used of {number} topics"
+    told = shown if number > max_topics else count(number, "topic")
+    figure.suptitle(f"most relevant words of {told}", fontsize=10)
+    return figure
+
+
+def _words(model_or_table: Any, top: int) -> pd.DataFrame:
+    """Table of the words of topics, the ``top`` first of each."""
+    if not isinstance(model_or_table, pd.DataFrame) and not hasattr(model_or_table, "topics"):
+        raise DataError("there are no topics to draw; give a topic model")
     table = model_or_table
     if not isinstance(table, pd.DataFrame):
         table = table.topics(top, tidy=True)
     if "rank" not in table:
         raise DataError("the table has no column rank; give model.topics(tidy=True), or the model")
-    figure = draw_topics(table[table["rank"] <= top])
-    figure.suptitle(
-        f"most relevant words of {count(table['topic'].nunique(), 'topic')}", fontsize=10
-    )
-    return figure
+    return table[table["rank"] <= top]
 
 
 def topic_proportions(
@@ -91,7 +131,8 @@ def topic_proportions(
     by: str | None = None,
     interval: tuple[float, float] = (0.025, 0.975),
     max_topics: int = 20,
-) -> Figure:
+    ax: Axes | None = None,
+) -> Figure | Axes:
     """Draw topic proportions of documents, or their means over the documents of each label.
 
     Parameters
@@ -108,6 +149,8 @@ def topic_proportions(
         Probabilities of the ends of the interval of a document.
     max_topics
         Number of topics to draw, the most frequent; the title tells how many are left out.
+    ax
+        Axes for a single document or label; a new Figure by default.
 
     Examples
     --------
@@ -116,11 +159,7 @@ def topic_proportions(
     >>> [axis.get_title() for axis in exvae.pl.topic_proportions(table).axes]
     ['a', 'b']
     """
-    columns = [name for name in table if re.fullmatch(r"topic_\d+", str(name))]
-    if not columns:
-        raise DataError(
-            "the table has no columns topic_0, topic_1, ...; TopicModel.transform gives it"
-        )
+    columns = _topic_columns(table)
     if by is not None:
         panels, marks = _labels(table, columns, by), "means of labels and 95 % intervals"
     else:
@@ -133,11 +172,31 @@ def topic_proportions(
         )
         for title, own in panels.items()
     }
-    figure = draw_proportions(chosen, [columns[place].replace("_", " ") for place in order])
-    left_out = len(columns) - len(order)
-    told = f"; {left_out} less frequent topics left out" if left_out else ""
-    figure.suptitle(f"topic proportions, {marks}{told}", fontsize=10)
+    names = [columns[place].replace("_", " ") for place in order]
+    if ax is not None:
+        if len(chosen) != 1:
+            raise DataError(
+                f"{len(chosen)} documents or labels do not fit on one axes; give one by documents"
+            )
+        ((title, own),) = chosen.items()
+        return draw_panel(own, names, title, ax)
+    figure = draw_proportions(chosen, names)
+    if left_out := len(columns) - len(order):
+        marks += f"; {left_out} less frequent topics left out"
+    figure.suptitle(f"topic proportions, {marks}", fontsize=10)
     return figure
+
+
+def _topic_columns(table: Any) -> list[str]:
+    """Names of the columns of topic proportions; DataError if there are none."""
+    if not isinstance(table, pd.DataFrame):
+        raise DataError("there is no table of topic proportions; give TopicModel.transform()")
+    columns = [name for name in table if re.fullmatch(r"topic_\d+", str(name))]
+    if not columns:
+        raise DataError(
+            "the table has no columns topic_0, topic_1, ...; TopicModel.transform gives it"
+        )
+    return columns
 
 
 def _documents(
@@ -147,6 +206,11 @@ def _documents(
     interval: tuple[float, float],
 ) -> tuple[dict[str, Proportions], str]:
     """Proportions of documents by name, and what is drawn of them."""
+    if len(listed("interval", interval, "(0.025, 0.975)")) != 2:
+        raise DataError(f"interval is {interval!r}; give two probabilities such as (0.025, 0.975)")
+    if documents is not None:
+        documents = [documents] if isinstance(documents, str) else documents
+        documents = listed("documents", documents, "['a', 'b'], of the index of the table")
     if documents is None:
         own = table.iloc[:_DOCUMENTS]
     else:

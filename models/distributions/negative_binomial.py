@@ -188,4 +188,4 @@ def check_positive(name: str, value: Tensor) -> None:
     distribution's own mean.
     """
     if not (value > 0).all():
-        raise ValueError(f"{name} must be positive; least value {float(value.min())}")
+        raise ValueError(f"{name} must be positive; least value {value.detach().min():g}")

@@ -86,11 +86,17 @@ def test_the_truth_of_others(
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut off"])
-@pytest.mark.parametrize("suffix", [".npz", ".h5ad"])
+@pytest.mark.parametrize(
+    ("suffix", "message"),
+    [
+        (".npz", "cannot be read as the truth"),
+        (".h5ad", "not a readable .h5ad .*give simulated cells|is empty, as after a full disk"),
+    ],
+)
 def test_files_that_cannot_be_read(
-    cells: Cells, tmp_path: Path, suffix: str, content: bytes
+    cells: Cells, tmp_path: Path, suffix: str, message: str, content: bytes
 ) -> None:
     path = tmp_path / f"truth{suffix}"
     path.write_bytes(content)
-    with pytest.raises(DataError, match="cannot be read as the truth"):
+    with pytest.raises(DataError, match=message):
         read_truth(path, cells)

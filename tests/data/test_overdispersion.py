@@ -64,7 +64,7 @@ def expected(draws: np.ndarray, numbers: np.ndarray, chosen: np.ndarray) -> np.n
                     rest.var(0, ddof=1).sum(),
                     mean.sum() * (share * (1 - share)).sum(),
                 ]
-        found.append((sums[0] / sums[1], sums[2] / sums[3]))
+        found.append((max(sums[0] / sums[1], 1.0), max(sums[2] / sums[3], 1.0)))
     return np.array(found).T
 
 
@@ -85,8 +85,16 @@ def test_statistics_tell_of_genes_of_one_isoform() -> None:
     wanted = (variances + 1) / (sum(values.mean(0) for values in own) + 1)
     genes = np.array([3, 1, 0, 4, 2])
     found = inferential_dispersions(cells, np.arange(5), genes)
-    np.testing.assert_allclose(found.totals[genes], wanted, rtol=1e-5)
+    np.testing.assert_allclose(found.totals[genes], np.maximum(wanted, 1.0), rtol=1e-5)
     assert (found.divisions == 1).all()
+
+
+@pytest.mark.parametrize("genes", [GENES, np.arange(ISOFORMS)])
+def test_bootstraps_that_never_move_scatter_as_counts_do(genes: np.ndarray) -> None:
+    draws = np.broadcast_to(np.arange(100.0, 600.0, 100.0), (4, 5, ISOFORMS))
+    found = inferential_dispersions(cells_of(draws, np.full(5, 4)), np.arange(5), genes)
+    assert (found.totals == 1.0).all()
+    assert (found.divisions == 1.0).all()
 
 
 def test_what_is_not_seen_scatters_as_counts_do() -> None:

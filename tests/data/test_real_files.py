@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,131 +12,23 @@ import pandas as pd
 import pytest
 
 from exvae.data.errors import DataError
+from exvae.data.h5ad.reading import read_cells
 from exvae.data.quantified.directories import find_cells, read_quantification
 from exvae.data.quantified.importing import ImportOptions, import_cells
 
+from .bad_cells import BAD, CELLS, dead_well, missing_table, truncated_h5
 from .quantified.quantifier_output import (
-    draw_cell,
     write_kallisto_h5,
     write_kallisto_plaintext,
     write_salmon,
 )
 
-CELLS = {f"S{number}": draw_cell(seed=number) for number in range(12)}
 FIRST_TWO = ["S0", "S1"]
 
 
 def sample_kallisto(root: Path) -> None:
     for name in FIRST_TWO:
         write_kallisto_h5(root / name / "kallisto", CELLS[name])
-
-
-NO_READS = CELLS["S0"]._replace(
-    counts=np.zeros_like(CELLS["S0"].counts), bootstraps=np.zeros_like(CELLS["S0"].bootstraps)
-)
-NO_BOOTSTRAPS = CELLS["S0"]._replace(bootstraps=CELLS["S0"].bootstraps[:0])
-
-
-def cut(path: Path, length: int = -20) -> None:
-    path.write_bytes(path.read_bytes()[:length])
-
-
-def dead_well(cell: Path) -> None:
-    write_kallisto_h5(cell, NO_READS)
-
-
-def dead_well_of_salmon(cell: Path) -> None:
-    write_salmon(cell, NO_READS)
-    (cell / "aux_info" / "meta_info.json").write_text('{"samp_type": "none", "num_targets": 40}')
-
-
-def nearly_dead_well_of_salmon(cell: Path) -> None:
-    write_salmon(cell, CELLS["S0"])
-    told = '{"samp_type": "none", "quant_errors": ["insufficient_assigned_fragments"]}'
-    (cell / "aux_info" / "meta_info.json").write_text(told)
-
-
-def table_of_salmon_alone(cell: Path) -> None:
-    shutil.rmtree(write_salmon(cell, CELLS["S0"]) / "aux_info")
-
-
-def truncated_h5(cell: Path) -> None:
-    cut(write_kallisto_h5(cell, CELLS["S0"]) / "abundance.h5")
-
-
-def empty_h5(cell: Path) -> None:
-    cut(write_kallisto_h5(cell, CELLS["S0"]) / "abundance.h5", 0)
-
-
-def missing_table(cell: Path) -> None:
-    (write_kallisto_plaintext(cell, CELLS["S0"]) / "abundance.tsv").unlink()
-
-
-def bootstraps_alone(cell: Path) -> None:
-    missing_table(cell)
-    (cell / "run_info.json").unlink()
-
-
-def promised_bootstraps(cell: Path) -> None:
-    write_kallisto_plaintext(cell, NO_BOOTSTRAPS, n_bootstraps=30)
-
-
-def quant_tcc_without_bootstraps(cell: Path) -> None:
-    write_kallisto_h5(cell / "abundance_1", NO_BOOTSTRAPS)
-
-
-def pointer(cell: Path) -> None:
-    path = write_kallisto_h5(cell, CELLS["S0"]) / "abundance.h5"
-    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
-
-
-def dangling_file(cell: Path) -> None:
-    path = write_kallisto_h5(cell, CELLS["S0"]) / "abundance.h5"
-    path.unlink()
-    path.symlink_to("scratch/abundance.h5")
-
-
-def dangling_folder(cell: Path) -> None:
-    cell.symlink_to("scratch")
-
-
-def stopped_salmon(cell: Path) -> None:
-    whole = draw_cell(seed=1, bootstraps=30)
-    write_salmon(cell, whole)
-    path = cell / "aux_info" / "bootstrap" / "bootstraps.gz"
-    path.write_bytes(gzip.compress(whole.bootstraps[:17].astype("<f8").tobytes(), mtime=0))
-
-
-def half_of_salmon(cell: Path) -> None:
-    """Write half of the bootstraps, which have the size of all as other numbers."""
-    whole = draw_cell(seed=1, bootstraps=30)
-    write_salmon(cell, whole, salmon_version="")
-    path = cell / "aux_info" / "bootstrap" / "bootstraps.gz"
-    path.write_bytes(gzip.compress(whole.bootstraps[:15].astype("<f8").tobytes(), mtime=0))
-
-
-def torn_salmon(cell: Path) -> None:
-    cut(write_salmon(cell, draw_cell(seed=1, bootstraps=30)) / "aux_info/bootstrap/bootstraps.gz")
-
-
-BAD = {
-    "dead well": (dead_well, "is a cell without reads"),
-    "dead well of salmon": (dead_well_of_salmon, "is a cell without reads"),
-    "few reads": (nearly_dead_well_of_salmon, "too few reads .insufficient_assigned_fragments"),
-    "no aux_info": (table_of_salmon_alone, "lacks the folder aux_info"),
-    "truncated": (truncated_h5, r"abundance\.h5: truncated or damaged"),
-    "empty": (empty_h5, r"abundance\.h5: is empty"),
-    "no table": (missing_table, "has run_info.json but no abundance.h5"),
-    "bootstraps alone": (bootstraps_alone, "has bs_abundance_0.tsv but no abundance.h5"),
-    "promised": (promised_bootstraps, "no bootstraps, though .* promises 30; .* -t 1"),
-    "quant-tcc": (quant_tcc_without_bootstraps, "quant-tcc again with -b 30"),
-    "pointer": (pointer, "git lfs pull"),
-    "dangling file": (dangling_file, "is a link to scratch/abundance.h5, which does not exist"),
-    "dangling folder": (dangling_folder, "is a link to scratch, which does not exist"),
-    "stopped salmon": (stopped_salmon, "17 of 30 bootstraps"),
-    "half of salmon": (half_of_salmon, "15 of 30 bootstraps"),
-    "torn salmon": (torn_salmon, "29 of 30 bootstraps"),
-}
 
 
 @pytest.mark.parametrize(("write", "message"), BAD.values(), ids=list(BAD))
@@ -321,6 +211,32 @@ def test_options_of_a_table_of_cells_that_is_not_right(tmp_path: Path) -> None:
             )
 
 
+def test_folders_that_lead_to_each_other_are_searched_once(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    folders = [root / f"F{number}" for number in range(10)]
+    for folder in folders:
+        write_kallisto_h5(folder / folder.name.replace("F", "S"), CELLS["S0"])
+    for folder in folders:
+        for other in folders:
+            if folder != other:
+                (folder / f"to_{other.name}").symlink_to(other)
+        (folder / "up").symlink_to(root)
+    found = find_cells([root])
+    assert list(found.cells) == [f"S{number}" for number in range(10)]
+    assert found.cells["S3"] == root / "F3" / "S3"
+
+
+def test_links_to_folders_elsewhere_are_followed(tmp_path: Path) -> None:
+    write_kallisto_h5(tmp_path / "store" / "x1", CELLS["S0"])
+    write_kallisto_h5(tmp_path / "root" / "S1", CELLS["S1"])
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "root" / "S0").symlink_to(tmp_path / "store" / "x1")
+    (tmp_path / "root" / "S2").symlink_to(tmp_path / "empty")
+    found = find_cells([tmp_path / "root"])
+    assert found.cells == {name: tmp_path / "root" / name for name in FIRST_TWO}
+    assert f"belong to no cell: {tmp_path / 'root' / 'S2'}" in found.notes[0]
+
+
 @pytest.fixture
 def real_kallisto(shared_data: Path) -> Path:
     if not (shared_data / "real_kallisto").is_dir():
@@ -334,6 +250,7 @@ def test_real_samples_of_sleuth(real_kallisto: Path, tmp_path: Path) -> None:
     assert data.obs_names.tolist() == ["SRR1811834", "SRR1812754", "SRR1812759"]
     assert (summary.isoforms, summary.min_bootstraps) == (6713, 30)
     assert not any("warning" in note for note in summary.notes)
+    assert read_cells(tmp_path / "cells.h5ad").num_cells == 3  # without a warning about centring
 
 
 def test_real_folders_of_quant_tcc(real_kallisto: Path) -> None:

@@ -16,7 +16,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from exvae.data.corpora import Corpus, write_corpus
 from exvae.data.corpus_formats import read_corpus
 from exvae.data.corpus_formats.vocabularies import limit_vocabulary
-from exvae.data.errors import DataError
+from exvae.data.errors import DataError, DataWarning
 from exvae.data.tokenizer import AS_THEY_ARE, Tokenizer
 
 TEXTS = [
@@ -134,6 +134,21 @@ def test_labels_and_ids_belong_to_their_documents() -> None:
         ({"token_pattern": "(["}, "cannot be tokenised"),
         ({"ngram_range": (2, 1)}, "ngram_range is"),
         ({"texts": pd.DataFrame({"text": TEXTS})}, "are a table; give a list"),
+        ({"texts": {"a": "fig"}}, "are of the type dict; give a list"),
+        ({"texts": 5}, "are of the type int; give a list"),
+        ({"texts": COUNTS}, "a matrix of numbers; .* Corpus.from_counts"),
+        ({"labels": "abc"}, "labels is 'abc'; give a list"),
+        ({"min_df": -1}, "min_df is -1"),
+        ({"min_df": "2"}, "min_df is '2'"),
+        ({"max_df": 50.0}, "max_df is 50.0, but a share .* at most 1.0; .* give 50"),
+        ({"max_features": 0}, "max_features is 0"),
+        ({"ngram_range": 2}, r"ngram_range is 2; give a list, such as \(1, 2\)"),
+        ({"ngram_range": (1, 2.5)}, r"ngram_range is \(1, 2.5\); give two numbers"),
+        ({"stop_words": 5}, "stop_words is 5; give a list"),
+        ({"token_pattern": None}, "token_pattern is None; give a regular expression"),
+        ({"vocabulary": "fig"}, "the vocabulary is of the type str; give a list"),
+        ({"vocabulary": {"fig"}}, "the vocabulary is of the type set; give a list"),
+        ({"vocabulary": {"fig": 3}}, "does not number its 1 words from 0 on"),
     ],
 )
 def test_bad_texts_and_options(change: dict, told: str) -> None:
@@ -217,3 +232,22 @@ def test_limits_that_limit_nothing_keep_words_that_do_not_occur() -> None:
 def test_the_repr_tells_the_sizes() -> None:
     corpus = Corpus.from_counts(COUNTS, [*"xya"], labels=[*"ppq"])
     assert repr(corpus) == "Corpus of 3 documents, 7 words in all, a vocabulary of 3, 2 labels"
+
+
+@pytest.mark.parametrize(
+    "vocabulary", [{"pears": 1, "fig": 0}, {1: "pears", 0: "fig"}, np.array(["fig", "pears"])]
+)
+def test_vocabularies_of_other_libraries(vocabulary: object) -> None:
+    """Numbers by word, as of CountVectorizer, and words by number, as of gensim."""
+    assert Corpus.from_texts(TEXTS, vocabulary=vocabulary).vocabulary.tolist() == ["fig", "pears"]
+    counts = Corpus.from_counts([[1, 2]], vocabulary)
+    assert counts.vocabulary[counts.words].tolist() == ["fig", "pears", "pears"]
+
+
+@pytest.mark.parametrize("ids", [["a", "b", "a", "c"], [1, 2, 3, 1]])
+def test_ids_that_several_documents_share_are_told(ids: list) -> None:
+    with pytest.warns(DataWarning, match=f"2 of 4 documents share an id .* first is {ids[0]};"):
+        corpus = Corpus.from_texts(TEXTS, ids=ids)
+    assert corpus.names.tolist() == ids
+    with pytest.warns(DataWarning, match="2 of 4 documents share an id"):
+        Corpus.from_dataframe(pd.DataFrame({"text": TEXTS}, index=ids))

@@ -65,6 +65,6 @@ def fit_cells(small_cells: Cells, tmp_path: Path) -> Callable[..., IsoformFit]:
             tmp_path / name,
             train_fraction=train_fraction,
         )
-        return fitting.load(tmp_path / name, "cpu")
+        return fitting.load(tmp_path / name, "cpu", trust=True)
 
     return fit

@@ -32,6 +32,7 @@ COMMANDS = {
         *("--cells", "6", "--isoforms", "40", "--bootstraps", "4", "--read", "2", "--steps", "1")
     ],
     "likelihood_stress.py": ["--points", "2", "--gradients", "1"],
+    "reliability.py": ["--kills", "3", "--others", "1"],
     "symsim.py": ["--cells", "40", "--genes", "30"],
     "isoform_simulation.py": ["--cells", "10", "--isoforms", "30", "--bootstraps", "2"],
     "isoform_usage.py": ["--methods", "exvae", "t-test", "chi-squared"],
@@ -63,6 +64,13 @@ def run(script: str, *options: str) -> str:
 def test_no_script_escapes() -> None:
     runnable = {path.name for path in SCRIPTS.glob("*.py") if "__main__" in path.read_text()}
     assert runnable == set(COMMANDS)
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_whatever_ends_a_command() -> None:
+    printed = run("reliability.py")
+    assert printed.count("| `kill -9` at a random moment | 3 | 3 |") == 2 * 7  # told and repeated
+    assert re.search(r"missing file takes \d\.\d s", printed)
 
 
 def test_the_comparison_of_topic_models(tmp_path: Path) -> None:

@@ -1,9 +1,7 @@
-"""Isoform models in memory: training, states and expression, and their folder."""
+"""Isoform models in memory: states, expression, and their folder."""
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 
 import anndata
@@ -16,12 +14,10 @@ import exvae
 from exvae.data.errors import DataError
 from exvae.data.genes import Genes
 from exvae.data.h5ad.reading import read_cells
-from exvae.experiments.fitting.training import TrainingConfig
 from exvae.experiments.isoform_model import IsoformModel
-from exvae.experiments.isoforms import differences, evaluation, fitting, inference
+from exvae.experiments.isoforms import differences, evaluation
 from exvae.experiments.isoforms.expression import usage_layers
 from exvae.experiments.isoforms.groups import Grouping
-from exvae.experiments.isoforms.settings import IsoformConfig
 
 from ..small_data import NUM_CELLS, NUM_GENES, draw_cells
 
@@ -39,17 +35,6 @@ def adata() -> anndata.AnnData:
 @pytest.fixture(scope="module")
 def model(adata: anndata.AnnData) -> IsoformModel:
     return IsoformModel(adata, batch_key="batch", latent_size=3).train(4)
-
-
-def test_training_is_that_of_the_command(adata: anndata.AnnData, tmp_path: Path) -> None:
-    model = IsoformModel(adata, latent_size=3).train(2, seed=5)
-    training = TrainingConfig(2, 32, 5e-3, 5)
-    config = IsoformConfig(options={"latent_size": 3})
-    fitting.fit(read_cells(adata), config, training, tmp_path / "fit")
-    for name, value in fitting.load(tmp_path / "fit").model.state_dict().items():
-        assert torch.equal(value, model.module.state_dict()[name]), name
-    assert model.history["epoch"].tolist() == [1, 2]
-    assert np.isfinite(model.history["loss_per_cell"]).all()
 
 
 def test_states_are_those_of_the_guide(model: IsoformModel, adata: anndata.AnnData) -> None:
@@ -77,6 +62,18 @@ def test_genes_are_sums_of_the_same_draws(model: IsoformModel) -> None:
     np.testing.assert_allclose(found.layers["expression_sd"], sums.std(0, ddof=1), rtol=1e-3)
 
 
+def test_expression_sums_to_the_reads_of_a_cell_and_to_those_that_dropout_hid() -> None:
+    cells = draw_cells()
+    absent = cells.X.toarray() == 0
+    kinds = {"own": {}, "bare": {"model": "scvi", "dropout": "none"}, "scvi": {"model": "scvi"}}
+    hidden = {}
+    for name, options in kinds.items():
+        found = IsoformModel(cells, **options).train(10).get_expression().to_numpy()
+        hidden[name] = found[absent].sum() / cells.X.sum()
+        assert found.sum() / cells.X.sum() - hidden[name] == pytest.approx(1.0, abs=0.02)
+    assert hidden["scvi"] > 1.5 * max(hidden["own"], hidden["bare"])
+
+
 def test_transcripts_per_million_divide_by_length(
     model: IsoformModel, adata: anndata.AnnData
 ) -> None:
@@ -90,6 +87,8 @@ def test_transcripts_per_million_divide_by_length(
     del bare.var["effective_length"]
     with pytest.raises(DataError, match="no effective_length"):
         model.get_expression(bare, library_size="tpm")
+    means = model.group_summary("cell_type", library_size="tpm", num_samples=2)
+    assert means.attrs == {"interval": (0.025, 0.975), "unit": "transcripts per million"}
 
 
 def test_quantiles_and_chosen_genes(model: IsoformModel) -> None:
@@ -264,6 +263,25 @@ def test_annotate_adds_states_and_layers(model: IsoformModel, adata: anndata.Ann
     stranger.var_names = ["x", *stranger.var_names[1:]]
     with pytest.raises(DataError, match="adata has 1 isoforms that the model does not know"):
         model.annotate(stranger)
+    others = adata[:, :2].copy()
+    others.var_names = ["x", "y"]
+    more = anndata.concat([adata, others], axis=1, merge="first")
+    with pytest.raises(DataError, match=r"has 2 isoforms.*such as x; .*model.features\(\).index"):
+        model.annotate(more)
+    selected = more[:, model.features().index].copy()
+    model.annotate(selected, quantiles=[0.1], seed=4)
+    assert (selected[:, backwards.var_names].layers["expression"] != layer).sum() == 0
+
+
+def test_messages_name_arguments_of_python(model: IsoformModel, tmp_path: Path) -> None:
+    for arguments, message in (
+        ({"quantiles": [1.5]}, "^quantiles holds 1.5; give probabilities between 0 and 1$"),
+        ({"library_size": -1}, "^library_size is -1; give a positive number or tpm$"),
+    ):
+        with pytest.raises(DataError, match=message):
+            model.export(tmp_path / "out.h5ad", **arguments)
+    with pytest.raises(DataError, match="its folder does not exist; make it or choose another pl"):
+        model.export(tmp_path / "missing" / "out.h5ad")
 
 
 def test_evaluation_is_that_of_the_command(model: IsoformModel, adata: anndata.AnnData) -> None:
@@ -275,8 +293,11 @@ def test_saved_models_load_with_and_without_cells(
     model: IsoformModel, adata: anndata.AnnData, tmp_path: Path
 ) -> None:
     model.save(tmp_path / "fit")
-    with pytest.raises(DataError, match="holds a fit already"):
-        model.save(tmp_path / "fit")
+    IsoformModel(adata, latent_size=2).train(1).save(tmp_path / "other")
+    with pytest.raises(DataError, match="holds a fit already; .*overwrite=True"):
+        model.save(tmp_path / "other")
+    model.save(tmp_path / "other", overwrite=True)
+    assert repr(exvae.load(tmp_path / "other")) == repr(model)
     loaded = exvae.load(tmp_path / "fit", adata)
     assert repr(loaded) == repr(model)
     pd.testing.assert_frame_equal(loaded.history, model.history)
@@ -289,44 +310,6 @@ def test_saved_models_load_with_and_without_cells(
         bare.get_expression()
     bare.save(tmp_path / "again")
     assert repr(exvae.load(tmp_path / "again")) == repr(model)
-
-
-def test_a_model_that_is_not_trained_says_so(adata: anndata.AnnData) -> None:
-    model = IsoformModel(adata)
-    assert "not trained" in repr(model)
-    with pytest.raises(DataError, match="not trained; call its method train"):
-        model.get_expression()
-    with pytest.raises(DataError, match="optio"):
-        IsoformModel(adata, laten_size=3).train(1)
-
-
-def test_interrupts_leave_the_model_usable(
-    adata: anndata.AnnData, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = []
-
-    def interrupt(*arguments: object, **options: object) -> float:
-        seen.append(arguments)
-        if len(seen) == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-        return 0.0
-
-    monkeypatch.setattr(inference, "loss_per_cell", interrupt)
-    model = IsoformModel(adata)
-    with pytest.warns(UserWarning, match=r"interrupted in epoch 4.*train\(\) goes on"):
-        model.train(50)
-    assert len(model.history) == 3
-    assert model.get_latent_representation().shape == (NUM_CELLS, 10)
-
-
-def test_training_goes_on(adata: anndata.AnnData) -> None:
-    whole = IsoformModel(adata, latent_size=3).train(4)
-    parts = IsoformModel(adata, latent_size=3).train(1).train(3)
-    for name, value in whole.module.state_dict().items():
-        assert torch.equal(value, parts.module.state_dict()[name]), name
-    assert parts.history["epoch"].tolist() == [1, 2, 3, 4]
-    with pytest.raises(DataError, match="was begun with seed 0, not 1"):
-        parts.train(1, seed=1)
 
 
 def test_a_class_of_ones_own_is_saved_by_name(adata: anndata.AnnData, tmp_path: Path) -> None:
@@ -375,21 +358,3 @@ def test_the_truth_may_be_a_file_and_cells_are_checked(tmp_path: Path) -> None:
     model = IsoformModel(tmp_path / "cells.h5ad").train(1)
     assert 0 <= model.evaluate(truth=tmp_path / "cells.h5ad")["coverage"]["0.95"] <= 1
     assert len(model.check(replicates=2).verdicts) > 3
-
-
-def test_numbers_out_of_range_are_refused(adata: anndata.AnnData) -> None:
-    for options, message in (
-        ({"max_epochs": -1}, "max_epochs"),
-        ({"train_fraction": 90}, "train_f"),
-    ):
-        with pytest.raises(DataError, match=message):
-            IsoformModel(adata).train(**options)
-
-
-def test_a_model_interrupted_in_its_first_epoch_is_saved_and_loaded(
-    adata: anndata.AnnData, tmp_path: Path
-) -> None:
-    model = IsoformModel(adata).train(1)
-    model._metrics = []
-    model.save(tmp_path / "fit")
-    assert exvae.load(tmp_path / "fit", adata).history.empty

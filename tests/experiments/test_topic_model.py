@@ -318,3 +318,73 @@ def test_counts_and_dicts_are_no_texts() -> None:
         model.transform([])
     with pytest.raises(DataError, match="no column rank"):
         package.pl.topics(model.topics())
+
+
+WRONG = {
+    "n_components": (
+        lambda own: TopicModel(own.corpus, n_components=3),
+        "number of topics by topi",
+    ),
+    "num_topics": (lambda own: TopicModel(own.corpus, num_topics=3), "number of topics by topics"),
+    "other option": (lambda own: TopicModel(own.corpus, alpha=0.1), "no option alpha; choose one"),
+    "topics": (lambda own: TopicModel(own.corpus, "3"), "topics is '3'; give a whole number"),
+    "no topics": (lambda own: TopicModel(own.corpus, 0), "topics is 0"),
+    "guide": (lambda own: TopicModel(own.corpus, guide="x"), "guide is 'x'; choose one of"),
+    "epochs": (lambda own: TopicModel(own.corpus).train(2.5), "max_epochs is 2.5"),
+    "batch size": (lambda own: TopicModel(own.corpus).train(batch_size=0), "batch_size is 0"),
+    "rate": (lambda own: TopicModel(own.corpus).train(learning_rate=-1), "learning_rate is -1"),
+    "seed": (lambda own: TopicModel(own.corpus).train(seed=None), "seed is None"),
+    "patience": (lambda own: TopicModel(own.corpus).train(patience=-1), "patience is -1"),
+    "fraction": (lambda own: TopicModel(own.corpus).train(test_fraction=2), "test_fraction is 2"),
+    "fractions": (
+        lambda own: TopicModel(own.corpus).train(test_fraction=0.5, val_fraction=0.5),
+        "sum is less than 1",
+    ),
+    "relevance": (lambda own: own.topics(relevance=2), "relevance is 2; .* from 0 to 1"),
+    "top": (lambda own: own.topics(0), "top is 0"),
+    "coherence": (lambda own: own.coherence(1), "top is 1; coherence is of pairs"),
+    "documents": (lambda own: own.top_documents(-1), "count is -1"),
+    "refine": (lambda own: own.transform(refine=-1), "refine is -1"),
+    "number": (lambda own: own.transform(5), "are of the type int; give a list"),
+    "stability": (lambda own: own.stability(1), r"others is 1; give a list, such as \[1, 2\]"),
+    "seeds": (lambda own: own.stability(["a"]), "seed is 'a'"),
+    "numbers": (lambda own: TopicModel.choose_topics(own.corpus, 5), r"such as \[5, 10, 20\]"),
+    "no numbers": (lambda own: TopicModel.choose_topics(own.corpus, []), "is empty"),
+    "one seed": (lambda own: TopicModel.choose_topics(own.corpus, [2], seeds=3), "seeds is 3"),
+    "by": (lambda own: own.prevalence("section"), r"such as table\['section'\]"),
+    "by number": (lambda own: own.prevalence(5), "by is 5; give a list"),
+    "passes": (lambda own: own.partial_fit(["rain"], passes=0), "passes is 0"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_wrong_arguments_are_named(kind: str, model: TopicModel) -> None:
+    call, message = WRONG[kind]
+    with pytest.raises(DataError, match=message):
+        call(model)
+
+
+def test_single_models_and_names_of_the_label_are_understood(model: TopicModel) -> None:
+    assert (model.stability(model, progress=False)["cosine"] > 0.999).all()
+    pd.testing.assert_frame_equal(model.prevalence("label"), model.prevalence())
+
+
+def test_means_lie_in_their_intervals(model: TopicModel) -> None:
+    table = model.transform(["Rain and a goal.", "Wind."], return_uncertainty=True)
+    for topic in ("topic_0", "topic_1"):
+        assert (table[f"{topic}_q0.025"] <= table[topic]).all()
+        assert (table[topic] <= table[f"{topic}_q0.975"]).all()
+
+
+@pytest.mark.parametrize(("batch_size", "epochs"), [(128, 300), (8, 60), (2, 30)])
+def test_few_documents_take_more_epochs(
+    corpus: Corpus, batch_size: int, epochs: int, monkeypatch
+) -> None:
+    """The warm-up alone takes a hundred steps, whatever their number in an epoch."""
+    monkeypatch.setattr(
+        Trainer, "_train_epoch", lambda self, *_: setattr(self, "epoch", self.epoch + 1)
+    )
+    model = TopicModel(corpus, 2).train(batch_size=batch_size, progress=False)
+    assert model.fitted.config["training"]["epochs"] == epochs
+    model.train(batch_size=batch_size, progress=False)
+    assert model.fitted.config["training"]["epochs"] == 2 * epochs

@@ -179,6 +179,17 @@ def test_dead_topics_share_what_the_largest_hold() -> None:
     assert torch.corrcoef(after[[1, 3]] / before[3])[0, 1] < -0.99
 
 
+def test_a_small_topic_with_words_of_its_own_lives() -> None:
+    """Many short documents hold fewer words than one long document of other words."""
+    topics = TopicPosterior(4, 3).double()
+    held = [[900.0, 1.0, 1.0], [880.0, 1.0, 1.0], [1.0, 30.0, 30.0], [1.0, 31.0, 31.0]]
+    topics.concentration.copy_(torch.tensor(held))
+    topics.split_into_dead(BETA)
+    # The words of topic 2 are at home in topic 3 too, but not the other way round.
+    torch.testing.assert_close(topics.concentration[3], torch.tensor(held[3]).double())
+    torch.testing.assert_close(topics.concentration[[0, 2]].sum(0), torch.tensor(held[0]).double())
+
+
 def test_living_topics_are_left_alone() -> None:
     topics = TopicPosterior(3, 10)
     before = topics.concentration.clone()

@@ -18,7 +18,14 @@ from exvae.guides.conjugate import (
     topic_concentration_fixed_point,
 )
 from exvae.guides.fixed_point import UPDATES, LocalPosterior, refine
-from exvae.guides.lda import ExchangeableGuide, FixedLengthGuide, LDAGuide
+from exvae.guides.lda import (
+    LARGEST_LEAST_STEP,
+    LATE_SPLITS,
+    SEPARATION,
+    ExchangeableGuide,
+    FixedLengthGuide,
+    LDAGuide,
+)
 from exvae.guides.sets import POOLINGS
 from exvae.models.lda import LDA
 
@@ -173,11 +180,68 @@ def test_dead_topics_are_looked_for_every_twenty_steps_of_the_warm_up(
     assert revived == expected
 
 
+# A topic of many words, and a small one whose words are at home in it.
+ONE_DEAD, TWO_DEAD = [90.0, 80.0, 1.0], [90.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("step", "held", "training", "split"),
+    [
+        (10 + LATE_SPLITS[0], ONE_DEAD, True, True),
+        (10 + LATE_SPLITS[1], ONE_DEAD, True, True),
+        (11 + LATE_SPLITS[0], ONE_DEAD, True, False),
+        (10 + LATE_SPLITS[0], ONE_DEAD, False, False),
+        (10 + LATE_SPLITS[0], TWO_DEAD, True, False),
+        (10 + LATE_SPLITS[0], [90.0, 80.0, 70.0], True, False),
+    ],
+)
+def test_a_topic_that_died_after_the_warm_up_takes_half_of_the_largest(
+    learner: Callable[..., SVI],
+    documents: DocumentBatch,
+    step: int,
+    held: list[float],
+    training: bool,
+    split: bool,
+) -> None:
+    """Not where many have died, as there are more topics than subjects then."""
+    guide = learner(warm_up=10).guide.train(training)
+    alpha = guide.model.document_concentration
+    alpha.copy_(torch.tensor([0.5, 0.4, 0.03]))
+    guide.topics.steps.fill_(step)
+    guide.topics.concentration[:] = torch.tensor(held).unsqueeze(-1)
+    guide.learn_from(documents.words, documents.offsets, 100, torch.ones(12, 3))
+    assert int(guide.separating_until) == (step + SEPARATION if split else 0)
+    learned = alpha.clone()
+    if split:
+        torch.testing.assert_close(alpha, torch.tensor([0.31, 0.4, 0.31]))
+    for _ in range(SEPARATION):
+        guide.learn_from(documents.words, documents.offsets, 100, torch.ones(12, 3))
+    assert not torch.equal(alpha, learned)
+
+
+def test_topics_that_were_split_separate_from_random_starts(
+    learner: Callable[..., SVI], documents: DocumentBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = learner(warm_up=0, warm_up_refinement_steps=7, refinement_steps=3).guide
+    taken = []
+    refined = guide.refined
+    monkeypatch.setattr(guide, "refined", lambda *given: taken.append(given[-1]) or refined(*given))
+    guide.separating_until.fill_(2)
+    alpha = guide.model.document_concentration.clone()
+    for _ in range(3):
+        guide.learn_from(documents.words, documents.offsets, 100, torch.ones(12, 3))
+        if len(taken) == 2:
+            assert torch.equal(alpha, guide.model.document_concentration)
+    assert taken == [7, 7, 3]
+    assert not torch.equal(alpha, guide.model.document_concentration)
+
+
 def test_beta_moves_by_the_step_size_of_the_topics(
     learner: Callable[..., SVI], documents: DocumentBatch
 ) -> None:
     svi = learner(warm_up=0, learn_topic_concentration=True)
-    beta, rho = svi.model.topic_concentration.clone(), svi.guide.topics.step_size()
+    beta = svi.model.topic_concentration.clone()
+    rho = svi.guide.topics.step_size(LARGEST_LEAST_STEP)
     svi.step(*documents)
     estimate = topic_concentration_fixed_point(beta, svi.guide.topics.concentration)
     assert abs(estimate - beta) > 0.01
@@ -206,6 +270,23 @@ def test_the_first_step_size() -> None:
     assert topics.step_size() == pytest.approx(10.0**-0.7)
     topics.steps += 6
     assert topics.step_size() == pytest.approx(16.0**-0.7)
+
+
+@pytest.mark.parametrize(("size", "least"), [(12, 0.1), (100, 0.1), (600, 0.02)])
+def test_steps_do_not_fall_below_the_share_of_the_minibatch(
+    learner: Callable[..., SVI], documents: DocumentBatch, size: int, least: float
+) -> None:
+    """Topics then average over about the last pass; during the warm-up they follow the formula."""
+    for warm_up, expected in ((0, least), (10**7, (10**6 + 10.0) ** -0.7)):
+        svi = learner(warm_up=warm_up)
+        topics = svi.guide.topics
+        topics.steps.fill_(10**6)
+        topics.concentration.fill_(1.0)
+        svi.step(*documents._replace(num_documents=size))
+        words = float(topics.concentration.sum()) - topics.concentration.numel()
+        beta = float(svi.model.topic_concentration)
+        total = topics.concentration.numel() * (beta - 1.0) + size / 12 * len(documents.words)
+        assert words / total == pytest.approx(expected, rel=1e-3)
 
 
 def topics_that_hold(*held: float, prior: float = 0.1) -> TopicPosterior:

@@ -1,4 +1,4 @@
-"""One small corpus in every format, and the errors of one that is wrong."""
+"""One small corpus in every format, the errors of one that is wrong, and a few texts."""
 
 from __future__ import annotations
 
@@ -27,6 +27,25 @@ COUNTS = np.array([[2, 0, 1, 0], [0, 0, 0, 1], [0, 3, 1, 0]])
 
 
 SPLITS = ["train", "val", "test"]
+
+
+TEXTS = [
+    "apples and pears grow on old trees in our garden",
+    "plums are made into jam at the end of summer",
+    "figs need warm walls and very little water to grow",
+    "the garden needs water at the end of a dry summer",
+]
+CSV = "id,text\n" + "".join(f'{n},"{text}"\n' for n, text in enumerate(TEXTS))
+
+
+def write(folder: Path, files: dict[str, str], *, packed: bool = False) -> Path:
+    """Write files; give the path of the first."""
+    for name, content in files.items():
+        path = folder / (f"{name}.gz" if packed else name)
+        data = content.encode()
+        path.write_bytes(gzip.compress(data) if packed else data)
+    first = next(iter(files))
+    return folder / (f"{first}.gz" if packed else first)
 
 
 def write_text(folder: Path) -> Path:

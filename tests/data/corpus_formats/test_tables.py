@@ -93,6 +93,7 @@ def test_a_column_that_is_missing(path: Path, columns: dict[str, str], told: str
         ("a.csv", b"text\n", "has no rows"),
         ("a.csv", b'text\n"open\n', "is no CSV"),
         ("a.csv", b"text,kind\na,b,c\nd\ne,f,g,h\n", "is no CSV"),
+        ("a.csv", b"text,kind\nname,a,b\nname,c,d\n", "is no CSV"),
         ("a.csv", b"text\n\xff\n", "is no CSV in UTF-8"),
         ("a.csv.gz", b"text\na\n", "truncated or damaged"),
         ("a.jsonl", b"{text}\n", "is no JSON lines"),

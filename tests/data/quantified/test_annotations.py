@@ -49,7 +49,7 @@ def test_rows_of_other_cells_are_noted(tmp_path: Path) -> None:
         ("cell,type\na,T\nb,T\nb,B\nc,T\n", "has the cell b twice"),
         ("cell,n_bootstraps\na,1\nb,1\nc,1\n", "has a column n_bootstraps"),
         ("cell,a/b\na,1\nb,1\nc,1\n", "has a column a/b"),
-        ("", "no table that can be read"),
+        ("", "is empty, as after a full disk"),
         ("cell,type\na,T,x,y\n", "no table that can be read"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import os
 import re
 from pathlib import Path
 
@@ -68,7 +70,8 @@ def test_versions_count_where_they_are_the_same(tmp_path: Path) -> None:
     [
         ("NM_1.2\nNM_2.1\n", "has one column; it needs two"),
         ("NM_1.2 A\nNM_2.1 B\n", "has one column; it needs two"),
-        ("", "no table that can be read"),
+        ("", "is empty, as after a full disk"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:4d\n", "git lfs pull"),
         ("NM_1.2\tA\nNM_2.1\tB\tx\tq\n", "no table that can be read"),
         ("NM_1.2\tA\n", "no gene for 2 of 3 transcripts, the first is NM_2.1"),
         ("NM_1.2\tA\nNM_1.2\tB\nNM_2.1\tB\nNM_10.3\tC\n", "two genes for the transcript NM_1.2"),
@@ -84,6 +87,18 @@ def test_tables_that_do_not_tell_the_genes(text: str, message: str, tmp_path: Pa
 def test_tables_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         read_genes(tmp_path / "no.tsv", TRANSCRIPTS)
+    (tmp_path / "link.tsv").symlink_to("scratch/t2g.tsv")
+    with pytest.raises(DataError, match="is a link to scratch/t2g.tsv, which does not exist"):
+        read_genes(tmp_path / "link.tsv", TRANSCRIPTS)
+    os.mkfifo(tmp_path / "pipe.tsv")
+    with pytest.raises(DataError, match="is a pipe or a device"):
+        read_genes(tmp_path / "pipe.tsv", TRANSCRIPTS)
+    (tmp_path / "genes.gtf.gz").touch()
+    with pytest.raises(DataError, match="is an annotation .GTF or GFF.; give a table"):
+        read_genes(tmp_path / "genes.gtf.gz", TRANSCRIPTS)
+    (tmp_path / "cut.tsv.gz").write_bytes(gzip.compress(b"NM_1.2\tA\n" * 99, mtime=0)[:-12])
+    with pytest.raises(DataError, match="no table that can be read"):
+        read_genes(tmp_path / "cut.tsv.gz", TRANSCRIPTS)
     (tmp_path / "binary.tsv").write_bytes(b"\xff\xfe\x00\x01\t\x80\n")
     with pytest.raises(DataError, match="no table that can be read"):
         read_genes(tmp_path / "binary.tsv", TRANSCRIPTS)
@@ -136,6 +151,11 @@ def test_tables_of_genes(
     assert (None if found.names is None else found.names.tolist()) == (names and names.split())
     assert len(found.notes) == bool(note)
     assert re.search(note, " ".join(found.notes))
+
+
+def test_a_header_that_names_the_columns_the_other_way_round(tmp_path: Path) -> None:
+    (tmp_path / "t2g.tsv").write_text("gene\ttarget_id\nT1.2\tG1\nT2.1\tG1\n")
+    assert read_genes(tmp_path / "t2g.tsv", ["T1.2", "T2.1"]).genes.tolist() == ["G1", "G1"]
 
 
 def test_most_genes_must_be_known(tmp_path: Path) -> None:

@@ -47,7 +47,11 @@ def truth(seed: int = 0, model: str = "paper") -> IsoformFit:
             fitted.noise_decoder.output.bias[:ISOFORMS] = inverse_softplus(torch.tensor(1.0))
             fitted.noise_decoder.output.bias[ISOFORMS:] = -4.0
     names = [str(number) for number in range(ISOFORMS)]
-    described = {"model": asdict(config), "data": {"batch_names": [""], "batch_key": None}}
+    described = {
+        "model": asdict(config),
+        "training": {"epochs": 60},
+        "data": {"batch_names": [""], "batch_key": None},
+    }
     return IsoformFit(fitted.eval(), guide.eval(), names, names, described, torch.device("cpu"))
 
 

@@ -34,7 +34,7 @@ def truth(topic_words: np.ndarray) -> LDAFit:
     model.document_concentration.fill_(ALPHA)
     guide.topics.concentration.copy_(torch.from_numpy(topic_words * 1e7))
     vocabulary = np.arange(topic_words.shape[1]).astype(str)
-    described = {"model": asdict(config), "data": {}}
+    described = {"model": asdict(config), "training": {"epochs": 30}, "data": {}}
     return LDAFit(guide.eval(), vocabulary, described, torch.device("cpu"))
 
 

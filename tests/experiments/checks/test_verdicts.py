@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -10,11 +10,12 @@ import torch
 
 from exvae.experiments.checks import cell_readings, document_readings
 from exvae.experiments.checks.verdicts import Advice, Finding, Judge, Reading
+from exvae.experiments.isoforms.settings import EPOCHS
 from exvae.experiments.lda.fitting import LDAConfig, LDAFit, build
 from exvae.models import MODELS
 
 FEWER = Finding("fewer zeros", "some are missed", (Advice("dropout", "network"),))
-MORE = Finding("more zeros", "some are made up")
+MORE = Finding("more zeros", "some are made up", step="count them")
 JUDGE = Judge(
     "cells",
     {
@@ -61,9 +62,7 @@ def test_the_words() -> None:
         "missed; try --set dropout=network"
     )
     found = JUDGE.verdict("ratio", 50.0, 56.0, 0.98, 20)
-    assert found.verdict.endswith(
-        "(56 against 50, p = 0.98): some are made up; no option is known to help"
-    )
+    assert found.verdict.endswith("(56 against 50, p = 0.98): some are made up; count them")
     found = JUDGE.verdict("ratio", 50.0, 54.0, 0.98, 20)
     assert found.verdict == (
         "close enough: 54 against 50 (p = 0.98); the difference is 8.0%, and up to 10% hardly "
@@ -83,6 +82,27 @@ def test_only_options_that_the_fit_can_change_are_advised() -> None:
     assert of_paper.text == "--noise relative"
     assert of_paper.applies({"noise": "absolute", "model": "paper"})
     assert not of_paper.applies({"noise": "absolute", "model": "module:Other"})
+    longer = Advice("epochs", 60, at_least=True)
+    assert [longer.applies({"epochs": number}) for number in (59, 60, 200)] == [True, False, False]
+
+
+def test_every_finding_has_a_next_step() -> None:
+    for reading in cell_readings.READINGS.values():
+        assert reading.more.step and reading.fewer.step
+    for reading in document_readings.READINGS.values():
+        for finding in (reading.more, reading.fewer):
+            # The value of these options can always be changed.
+            assert any(advice.value is None for advice in finding.advice)
+
+
+def test_options_that_the_fit_has_give_way_to_the_step() -> None:
+    finding = FEWER._replace(step="look again")
+    judge = replace(
+        JUDGE,
+        readings={"share": Reading("zeros", 0.02, False, MORE, finding)},
+        options={"dropout": "network"},
+    )
+    assert judge.verdict("share", 0.66, 0.61, 0.02, 20).verdict.endswith("missed; look again")
 
 
 @pytest.mark.parametrize("readings", [cell_readings.READINGS, document_readings.READINGS])
@@ -103,6 +123,7 @@ def test_advised_options_of_cell_models_exist(fit_cells, model: str) -> None:
     assert known["model"] == model
     assert known["latent_size"] == 2
     assert known["dropout"] == ("none" if model == "paper" else "network")
+    assert [a.value for a in every if a.applies({"epochs": 2} | known) and a.at_least] == [EPOCHS]
     applying = [advice for advice in every if advice.applies(known)]
     assert len(applying) == (model == "paper")
     for advice in applying:
@@ -131,4 +152,5 @@ def test_advised_options_of_topic_models_exist() -> None:
     findings = [f for r in document_readings.READINGS.values() for f in (r.more, r.fewer)]
     every = {advice for finding in findings for advice in finding.advice}
     assert every
-    assert all(advice.applies(known) for advice in every)
+    assert all(advice.applies({"epochs": 2} | known) for advice in every)
+    assert not all(advice.applies({"epochs": 30} | known) for advice in every)

@@ -93,7 +93,8 @@ def test_documents_without_a_known_word_are_told_in_one_line(exvae, folder: Path
     path.write_text("body\nQuantum mechanics\nRain and the atom\n")
     told = exvae("lda", "infer", fit, path, "--out", out, *columns)
     assert told.status == 0
-    (note,) = notes(told.err)
+    dropped, note = notes(told.err)
+    assert "3 of 4 words (occurrences) are not in the vocabulary of the fit" in dropped
     assert note == (
         f"exvae: {path}: 1 of 2 documents have no known word; their topics are the prior mean"
     )
@@ -126,3 +127,23 @@ def test_bad_input_is_one_line_and_status_2(
     assert len(result.err.splitlines()) == 1
     assert told in result.err
     assert not (folder / "fit").exists()
+
+
+def test_counts_with_a_vocabulary_elsewhere(exvae, tmp_path: Path) -> None:
+    path, words, fit = tmp_path / "c.mtx", tmp_path / "words", tmp_path / "fit"
+    words.write_text("rain\nwind\ngoal\n")
+    entries = [f"{d} {1 + d % 2} 4" for d in range(1, 31) if d != 7]
+    header = "%%MatrixMarket matrix coordinate integer general\n30 3 29\n"
+    path.write_text(header + "\n".join(entries) + "\n")
+    of_words = ("--vocabulary", words)
+    told = exvae("lda", "fit", path, *FIT, "--out", fit)
+    assert told.status == 2
+    assert "its vocabulary is missing" in told.err
+    told = exvae("lda", "fit", path, *FIT, "--out", fit, *of_words, "--keep-empty")
+    assert told.status == 2
+    assert "1 of 30 documents have no words, the first is document 7" in told.err
+    assert exvae("lda", "fit", path, *FIT, "--out", fit, *of_words).status == 0
+    out = tmp_path / "topics.csv"
+    told = exvae("lda", "infer", fit, path, "--out", out, *of_words)
+    assert "1 of 30 documents have no known word" in told.err
+    assert pd.read_csv(out, index_col="document").index.tolist() == list(range(30))

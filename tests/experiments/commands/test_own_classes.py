@@ -182,10 +182,14 @@ def test_options_of_decoders_need_no_star(exvae) -> None:
 def test_states_without_a_mean_are_drawn(exvae) -> None:
     """A flow of the state, which lies between 0 and 2."""
     assert exvae(*CELLS, "--guide", "own:Flow", "--set", "latent_size=3").status == 0
-    assert exvae("isoforms", "evaluate", "FIT", "cells.h5ad", "--likelihood-samples", 2).status == 0
+    measured = exvae(
+        *("isoforms", "evaluate", "FIT", "cells.h5ad", "--trust", "--likelihood-samples", 2)
+    )
+    assert measured.status == 0
     states = []
     for name in ("one.h5ad", "other.h5ad"):
-        done = exvae("isoforms", "export", "FIT", "cells.h5ad", "--out", name, "--samples", 2)
+        options = ("--out", name, "--samples", 2, "--trust")
+        done = exvae("isoforms", "export", "FIT", "cells.h5ad", *options)
         assert done.status == 0, done.err
         states.append(anndata.read_h5ad(name).obsm["X_exvae"])
     assert states[0].shape == (24, 3)
@@ -195,7 +199,7 @@ def test_states_without_a_mean_are_drawn(exvae) -> None:
 
 def test_likelihoods_without_a_cdf_are_told(exvae) -> None:
     assert exvae(*CELLS, "--model", "own:Student").status == 0
-    result = exvae("isoforms", "evaluate", "FIT", "cells.h5ad")
+    result = exvae("isoforms", "evaluate", "FIT", "cells.h5ad", "--trust")
     assert result.status == 2
     assert len(result.err.splitlines()) == 1
     assert "model Student: its likelihood StudentT has no cdf" in result.err

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from exvae.experiments.commands.reports import report
+from exvae.experiments.commands.reports import report, report_fit
 
 VALUES = {
     "cells": 12345,
@@ -28,3 +31,14 @@ def test_a_table_is_short(capsys: pytest.CaptureFixture[str]) -> None:
 def test_json_holds_everything(capsys: pytest.CaptureFixture[str]) -> None:
     report(VALUES, as_json=True)
     assert json.loads(capsys.readouterr().out) == VALUES
+
+
+def test_a_speed_that_is_not_known_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = pd.DataFrame({"epoch": [1, 2], "cells_per_second": [9.0, np.nan]})
+    report_fit(Path("fit"), {"reason": "done"}, metrics, [], as_json=True)
+    assert json.loads(capsys.readouterr().out) == {
+        "fit": "fit",
+        "reason": "done",
+        "epoch": 2,
+        "pictures": [],
+    }

@@ -29,6 +29,20 @@ def test_a_topic_is_bars_of_its_words() -> None:
     assert low > high  # the most probable word on top
 
 
+def test_the_most_used_of_many_topics_are_drawn() -> None:
+    weights = [(17 * topic % 400 + 1) / 80200 for topic in range(400)]
+    words = pd.DataFrame(
+        {"topic": range(400), "weight": weights, "rank": 1, "word": "gene", "probability": 0.5}
+    )
+    figure = draw_topics(words)
+    shown = [axis for axis in figure.axes if axis.axison]
+    best = sorted(range(400), key=lambda topic: -weights[topic])[:24]
+    assert [axis.get_title().split()[1] for axis in shown] == [str(topic) for topic in best]
+    assert figure.get_suptitle() == "24 most used of 400 topics"
+    (only,) = [axis for axis in draw_topics(words, 1).axes if axis.axison]
+    assert only.get_title().startswith(f"topic {best[0]} ")
+
+
 def test_seeds_are_points_and_their_means_lines() -> None:
     table = pd.DataFrame(
         {

@@ -123,8 +123,8 @@ def test_coverage_of_a_fit_is_that_of_its_evaluation(workshop: Workshop) -> None
     levels = (0.95, 0.5, 0.8)
     covered = isoforms_calibration.coverage_of_fit(fit, known.cells, known.truth, levels)
     measured = evaluate(fit, known.cells, truth=known.truth, likelihood_samples=1)["coverage"]
-    # Draws are others.
-    assert covered == pytest.approx([measured[str(level)] for level in levels], abs=0.02)
+    # Draws are others, and only 117 entries are expressed.
+    assert covered == pytest.approx([measured[str(level)] for level in levels], abs=0.03)
     wrong = IsoformTruth(10 * known.truth.expected + 1e4, known.truth.cell_types)
     assert isoforms_calibration.coverage_of_fit(fit, known.cells, wrong, levels) == [0.0] * 3
 

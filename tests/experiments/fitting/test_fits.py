@@ -17,20 +17,28 @@ from exvae.experiments.isoforms.settings import IsoformConfig
 
 DESCRIPTION = {
     "kind": "lda",
-    "model": {"pooling": "mean", "size": 4},
-    "training": {"epochs": 2, "device": "cpu", "learning_rate": 0.1, "seed": 0},
-    "split": {"seed": 1},
-    "data": {"source": "here", "fingerprint": "abc"},
+    "model": {"num_topics": 4, "guide": "exchangeable", "pooling": "mean", "options": {}},
+    "training": {
+        **{"epochs": 2, "batch_size": 8, "device": "cpu", "learning_rate": 0.1, "seed": 0},
+        "patience": 0,
+    },
+    "split": {"seed": 1, "test_fraction": 0.1, "val_fraction": 0.1},
+    "data": {
+        **{"source": "here", "fingerprint": "abc"},
+        **{"training_documents": 9, "vocabulary_size": 2},
+    },
 }
 
 
 def changed(part: str, key: str) -> dict:
-    return {**DESCRIPTION, part: {**DESCRIPTION[part], key: "another"}}
+    value = DESCRIPTION[part][key]
+    another = "another" if isinstance(value, str) else value + 1
+    return {**DESCRIPTION, part: {**DESCRIPTION[part], key: another}}
 
 
 @pytest.mark.parametrize(
     ("part", "key"),
-    [("model", "pooling"), ("model", "size"), ("training", "learning_rate")]
+    [("model", "pooling"), ("model", "num_topics"), ("training", "learning_rate")]
     + [("training", "seed"), ("split", "seed"), ("data", "fingerprint")],
 )
 def test_a_fit_goes_on_as_it_was_begun(tmp_path: Path, part: str, key: str) -> None:
@@ -70,37 +78,65 @@ def test_metrics_are_read_as_they_were_written(tmp_path: Path) -> None:
 # Folders
 
 
+def begin(
+    folder: Path,
+    description: dict = DESCRIPTION,
+    *,
+    words: dict[str, list[str]] | None = None,
+    resume: bool = False,
+) -> None:
+    with fits.begun(folder, description, words or {}, resume=resume):
+        pass
+
+
 def test_a_folder_is_free_or_holds_the_fit_to_resume(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "fit"
     fits.check_folder(folder, resume=False)
     with pytest.raises(DataError, match="holds no fit to resume"):
         fits.check_folder(folder, resume=True)
-    fits.begin(folder, DESCRIPTION, {"words.txt": ["a", "b"]}, resume=False)
+    begin(folder, words={"words.txt": ["a", "b"]})
     assert fits.read_config(folder) == DESCRIPTION
     assert fits.read_vocabulary(folder, "words.txt") == ["a", "b"]
-    with pytest.raises(DataError, match="holds a fit already"):
-        fits.check_folder(folder, resume=False)
-    # Nothing was trained yet.
+    # Nothing was trained yet, so that the fit can be begun again, as another one.
     with pytest.raises(DataError, match="holds no fit to resume"):
         fits.check_folder(folder, resume=True)
+    begin(folder, changed("model", "num_topics"))
     fits.write_checkpoint(folder, {})
     fits.check_folder(folder, resume=True)
+    with pytest.raises(DataError, match="holds a fit already"):
+        fits.check_folder(folder, resume=False)
+
+
+def test_a_folder_with_a_configuration_of_others_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(DataError, match="config.json that is not of a fit"):
+        begin(tmp_path)
+    assert (tmp_path / "config.json").read_text() == '{"model_type": "bert"}'
+
+
+def test_two_fits_at_once_in_one_folder_are_refused(tmp_path: Path) -> None:
+    with fits.begun(tmp_path, DESCRIPTION, {}, resume=False):
+        before = (tmp_path / "config.json").read_bytes()
+        with pytest.raises(DataError, match="another process writes to it"):
+            begin(tmp_path, changed("model", "num_topics"))
+        assert (tmp_path / "config.json").read_bytes() == before
+    begin(tmp_path)
 
 
 def test_what_goes_on_is_described_anew_if_it_is_the_same(tmp_path: Path) -> None:
-    fits.begin(tmp_path, DESCRIPTION, {}, resume=False)
+    begin(tmp_path)
     fits.write_checkpoint(tmp_path, {})
-    with pytest.raises(DataError, match="begun with size 4, not another"):
-        fits.begin(tmp_path, changed("model", "size"), {}, resume=True)
+    with pytest.raises(DataError, match="begun with num_topics 4, not 5"):
+        begin(tmp_path, changed("model", "num_topics"), resume=True)
     assert fits.read_config(tmp_path) == DESCRIPTION
-    fits.begin(tmp_path, changed("training", "epochs"), {}, resume=True)
+    begin(tmp_path, changed("training", "epochs"), resume=True)
     assert fits.read_config(tmp_path) == changed("training", "epochs")
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="file/fit: cannot be made"):
-        fits.begin(tmp_path / "file" / "fit", DESCRIPTION, {}, resume=False)
+        begin(tmp_path / "file" / "fit")
 
 
 # Configurations and checkpoints

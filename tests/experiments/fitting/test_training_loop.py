@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -79,6 +80,20 @@ def test_speed_is_that_of_the_epoch(item_trainer: MakeTrainer) -> None:
     of_epochs = np.diff([0.0, *table["seconds"]])
     np.testing.assert_allclose(table["items_per_second"], 7 / of_epochs, rtol=1e-6)
     assert result.seconds == table["seconds"].iloc[-1]
+
+
+@pytest.mark.parametrize(("interrupt_at", "left"), [(4, 4), (6, 0)])
+def test_speed_of_a_resumed_epoch_is_that_of_its_rest(
+    item_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch, interrupt_at: int, left: int
+) -> None:
+    with pytest.raises(TrainingInterrupted):
+        item_trainer(interrupt_at=interrupt_at).train()
+    seconds = iter(range(100))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(seconds)))
+    trainer = item_trainer()
+    trainer.train(resume=True)
+    speeds = fits.read_metrics(trainer.folder)["items_per_second"].tolist()
+    assert speeds[1:] == pytest.approx([left or np.nan, 7.0], nan_ok=True)
 
 
 def test_steps_are_in_training_mode_and_monitors_in_evaluation_mode(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -115,6 +116,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in list(bare.layers):
         del bare.layers[name]
     bare.write_h5ad(place / "bare.h5ad")
+    bare.write_h5ad(place / "damaged.h5ad")
+    with h5py.File(place / "damaged.h5ad", "a") as file:
+        file["X/indptr"][CELLS] = 1 << 30
     return place
 
 

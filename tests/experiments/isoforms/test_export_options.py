@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.io
+import scipy.sparse
 
 from exvae.data.errors import DataError
 from exvae.data.h5ad.reading import read_cells
@@ -243,3 +245,37 @@ def test_wrong_options_are_named(model: IsoformModel, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="level is 'exon'"):
         exporting.export(model._trained(), model._adata, out, level="exon")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_cells_of_other_programs_are_exported_in_standard_types(
+    export, model: IsoformModel, folder: Path, tmp_path: Path
+) -> None:
+    """Bootstraps as pytximport stores them, long unsigned indices, and strings with gaps."""
+    cells = anndata.read_h5ad(folder / "cells.h5ad")
+    cells.obs["note"] = pd.array(["x", None] * (CELLS // 2), dtype="string")
+    cells.obsm["other"] = scipy.sparse.csr_matrix(np.eye(CELLS, 3))
+    layers = [cells.layers.pop(f"infRep{number}").toarray() for number in range(1, 6)]
+    cells.uns["inferential_replicates"] = np.stack(layers, axis=-1)
+    del cells.obs["n_bootstraps"]
+    path = tmp_path / "foreign.h5ad"
+    with anndata.settings.override(allow_write_nullable_strings=True):
+        cells.write_h5ad(path)
+    with h5py.File(path, "a") as file:
+        for place in ("X", "obsm/other"):
+            for part in ("indices", "indptr"):
+                values = file[place][part][:]
+                del file[place][part]
+                file[place][part] = values.astype(np.uint64)
+    model.export(tmp_path / "out.h5ad", path, num_samples=2)
+    found = anndata.read_h5ad(tmp_path / "out.h5ad")
+    assert "inferential_replicates" not in found.uns
+    for number, own in enumerate(layers, start=1):
+        np.testing.assert_array_equal(found.layers[f"infRep{number}"].toarray(), own)
+    for matrix in (found.X, found.obsm["other"]):
+        assert {matrix.indices.dtype.kind, matrix.indptr.dtype.kind} == {"i"}
+        assert (matrix.T @ matrix).shape == (matrix.shape[1],) * 2
+    assert found.obs["note"].isna().sum() == CELLS // 2
+    expected = export(num_samples=2)
+    np.testing.assert_array_equal(
+        found.layers["expression"].toarray(), expected.layers["expression"].toarray()
+    )

@@ -65,7 +65,7 @@ def test_mistakes_are_told_in_a_line(
 
 
 def test_other_files_are_refused(exported: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no readable"):
+    with pytest.raises(DataError, match="no such file; give one that export wrote"):
         read_exported(tmp_path / "missing.h5ad", ["gene1"])
     cells = anndata.read_h5ad(exported)
     del cells.layers["expression_q0.025"], cells.layers["expression_q0.25"]

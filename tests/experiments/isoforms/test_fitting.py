@@ -161,6 +161,7 @@ def test_training_never_sees_the_cells_held_out(
     for name in cells.layers:
         cells.layers[name] = cells.layers[name].toarray()
         cells.layers[name][held_out] *= 3.0
+    cells.X[held_out] *= 3.0
     cells.write_h5ad(tmp_path / "changed.h5ad")
     fit_here(folder / "cells.h5ad", tmp_path / "one")
     fit_here(tmp_path / "changed.h5ad", tmp_path / "other")
@@ -250,7 +251,7 @@ def test_cells_in_another_order_give_the_same_numbers(exvae, folder: Path, fitte
         ),
         (["fit", "{cells}", "--out", "{out}", "--batch-key", "day"], "batch_key must be one of"),
         (["fit", "{cells}", "--out", "{out}", "--label", "day"], "--label must be one of"),
-        (["fit", "{cells}", "--out", "{out}", "--train-fraction", 0], "train_fraction is 0.0"),
+        (["fit", "{cells}", "--out", "{out}", "--train-fraction", 0], "--train-fraction is 0.0"),
         (
             ["fit", "{cells}", "--out", "{out}", "--train-fraction", 1, "--patience", 2],
             "0 held out",
@@ -276,12 +277,19 @@ def test_cells_in_another_order_give_the_same_numbers(exvae, folder: Path, fitte
         ),
         (["gene", "{cells}", "gene1", "--out", "{out}.png"], "no layer expression"),
         (["gene", "{missing}", "gene1", "--out", "{out}.png"], "missing.h5ad"),
+        (["fit", "{damaged}", "--out", "{out}"], "X/indptr ends at 1073741824"),
+        (["evaluate", "{scvi}", "{damaged}"], "X/indptr ends at 1073741824"),
+        (["export", "{scvi}", "{damaged}", "--out", "{out}.h5ad"], "X/indptr ends at 1073741824"),
+        (
+            ["filter", "{damaged}", "--out", "{out}.h5ad", "--min-cells", 1],
+            "X/indptr ends at 1073741824",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(
     exvae, folder: Path, fitted, tmp_path: Path, arguments: list, named: str
 ) -> None:
-    places = {name: folder / f"{name}.h5ad" for name in ("cells", "fewer", "bare")}
+    places = {name: folder / f"{name}.h5ad" for name in ("cells", "fewer", "bare", "damaged")}
     places |= fitted | {"missing": tmp_path / "missing.h5ad", "out": tmp_path / "out"}
     places["half"] = folder / "half.npz"
     before = sorted([*tmp_path.rglob("*"), *folder.rglob("*")])

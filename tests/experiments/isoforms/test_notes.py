@@ -57,6 +57,37 @@ def test_few_cells_are_told(whole_cells: Cells, model: type[CellModel]) -> None:
     assert note == ("the cells: 19 cells tell a model little of what cells share; give 20 or more")
 
 
+def test_small_batches_are_told(whole_cells: Cells) -> None:
+    for number, told in (
+        (4, []),
+        (5, ["the cells: 24 cells are in 5 batches"]),
+        (12, ["the cells: 24 cells are in 12 batches"]),
+        (13, []),  # is refused
+    ):
+        names = tuple(f"batch{code}" for code in range(number))
+        cells = replace(whole_cells, batches=np.arange(24) % number, batch_names=names)
+        notes = list(notes_of_cells(cells, EffectiveReadIsoforms))
+        assert [note.partition(",")[0] for note in notes] == told
+
+
+@pytest.mark.parametrize(
+    ("names", "measured"),
+    [
+        ([f"{number / 4}" for number in range(11)], True),
+        ([f"{number / 4}" for number in range(10)], False),
+        ([f"{number}.0" for number in range(11)], False),
+        ([f"{number / 4}" for number in range(10)] + ["b"], False),
+    ],
+)
+def test_batches_that_are_measurements_are_told(
+    whole_cells: Cells, names: list[str], measured: bool
+) -> None:
+    batches = np.arange(24) % len(names)
+    cells = replace(whole_cells, batches=batches, batch_names=tuple(names))
+    notes = "".join(notes_of_cells(cells, EffectiveReadIsoforms))
+    assert ("is batch_key a measurement?" in notes) == measured
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

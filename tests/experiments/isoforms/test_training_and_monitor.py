@@ -11,7 +11,7 @@ import torch
 
 from exvae.data.cells import Cells
 from exvae.experiments.fitting import fits
-from exvae.experiments.isoforms import fitting, inference
+from exvae.experiments.isoforms import inference, monitor
 from exvae.experiments.isoforms.fitting import IsoformFit, split_cells
 from exvae.guides.cells import CellGuide
 
@@ -79,7 +79,7 @@ def test_cells_held_out_are_scored_after_each_epoch(
 def test_of_many_cells_held_out_the_first_are_scored(
     fit_cells: FitCells, small_cells: Cells, tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(fitting, "MONITORED_CELLS", 3)
+    monkeypatch.setattr(monitor, "MONITORED_CELLS", 3)
     fit = fit_cells()
     found = fits.read_metrics(tmp_path / "fit")["held_out_loss_per_cell"].iloc[-1]
     assert loss_of(fit, small_cells, HELD_OUT[:3]) == pytest.approx(found, rel=1e-5)

@@ -68,6 +68,6 @@ def fit_topics(corpus: Corpus, tmp_path: Path) -> Callable[..., fitting.LDAFit]:
             tmp_path / name,
             split=split or fitting.SplitConfig(),
         )
-        return fitting.load(tmp_path / name, "cpu")
+        return fitting.load(tmp_path / name, "cpu", trust=True)
 
     return fit

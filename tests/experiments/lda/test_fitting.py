@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 from torch import Tensor
 
 from exvae.data.corpora import Corpus, halve, offsets_of, select_split
 from exvae.data.errors import DataError
 from exvae.experiments.fitting import fits
+from exvae.experiments.fitting.training import TrainingConfig
 from exvae.experiments.lda import fitting
 from exvae.experiments.lda.completion import infer, perplexity
 from exvae.experiments.lda.fitting import LDAFit
@@ -203,7 +206,7 @@ def test_a_corpus_is_split_as_told(corpus: Corpus, fit_topics: FitTopics, seed: 
     assert own.num_documents == 20
     order = np.random.default_rng(seed).permutation(40)
     assert set(own.names) == set(corpus.names[order[:20]])
-    with pytest.raises(DataError, match="--split all"):
+    with pytest.raises(DataError, match="use split='all'"):
         fitting.chosen_documents(fit, replace(bare, words=bare.words[::-1].copy()), "test")
 
 
@@ -239,3 +242,40 @@ def test_figures_are_of_the_split_the_steps_and_the_seed(
         assert (measured["documents"], measured["tokens"]) == (own.num_documents, own.num_tokens)
         found.append(measured["perplexity_amortised"])
     assert found[0] != found[1]
+
+
+@pytest.mark.parametrize(("size", "told"), [(3, False), (4, False), (7, True), (50_000, True)])
+def test_a_vocabulary_that_hardly_occurs_is_told(size: int, told: bool) -> None:
+    """Words that never occur take probability from the others."""
+    counts = scipy.sparse.csr_matrix(np.eye(3, size).repeat(10, 0))
+    corpus = Corpus.from_counts(counts, [f"w{word}" for word in range(size)])
+    training = TrainingConfig(1, 8, 5e-3, device="cpu")
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        fitting.set_up(corpus, fitting.LDAConfig(2), training, progress=False)
+    messages = [str(own.message) for own in found]
+    assert any(f"only 3 of the {size} words of the vocabulary" in own for own in messages) == told
+
+
+LONG_BESIDE_SHORT = {
+    "words of its own": (["a"] * 1000, [["b", "c"]] * 50),
+    "half of its words": (["a", "b"] * 500, [["b", "c"], ["c", "c"]] * 25),
+    "all of its words": (["a"] * 1000, [["a", "b"], ["b", "c"], ["c", "a"]] * 17),
+}
+
+
+@pytest.mark.filterwarnings("ignore:the loss rose")  # of so few words it wanders
+@pytest.mark.parametrize("batch_size", [8, 128])
+@pytest.mark.parametrize("topics", [2, 5])
+@pytest.mark.parametrize("kind", LONG_BESIDE_SHORT)
+def test_a_long_document_beside_short_ones(kind: str, topics: int, batch_size: int) -> None:
+    """Short documents hold few words of all but keep a topic, of three words that occur."""
+    long, short = LONG_BESIDE_SHORT[kind]
+    corpus = Corpus.from_texts([long, *short])
+    training = TrainingConfig(30, batch_size, 5e-3, device="cpu")
+    trainer, fit = fitting.set_up(corpus, fitting.LDAConfig(topics), training, progress=False)
+    trainer.train()
+    assert max(row["perplexity"] for row in trainer.metrics) < 8.0
+    assert trainer.metrics[-1]["perplexity"] < 5.0
+    assert fit.guide.topics.mean()[:, 0].min() < 0.3
+    assert fit.guide.topics.mean()[:, 0].max() > 0.45

@@ -14,6 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from typer.testing import CliRunner
 
 from exvae.data.corpora import Corpus, write_corpus
+from exvae.data.errors import DataWarning
 from exvae.data.simulators.documents import simulate_corpus
 from exvae.experiments import cli
 from exvae.experiments.fitting.training import TrainingConfig
@@ -84,7 +85,9 @@ def test_columns_follow_the_means(corpus: Corpus, expressive_fit: LDAFit) -> Non
     means = tables.topic_table(expressive_fit, corpus, steps=5)
     table = with_uncertainty(means, expressive_fit, corpus, seed=3)
     found = topic_uncertainty(expressive_fit, corpus, seed=3)
-    pd.testing.assert_frame_equal(table[means.columns], means)
+    columns = [f"topic_{topic}" for topic in range(3)]
+    np.testing.assert_array_equal(table[columns], found.mean)
+    assert table["dominant_topic"].tolist() == found.mean.argmax(1).tolist()
     assert table.shape == (40, len(means.columns) + 3 * 3)
     for topic in range(3):
         np.testing.assert_array_equal(table[f"topic_{topic}_sd"], found.sd[:, topic])
@@ -93,6 +96,23 @@ def test_columns_follow_the_means(corpus: Corpus, expressive_fit: LDAFit) -> Non
         np.testing.assert_array_equal(high, found.quantiles[1, :, topic])
         assert (low < found.mean[:, topic].numpy()).all()
         assert (found.mean[:, topic].numpy() < high).all()
+
+
+def test_documents_without_words_keep_the_prior_mean(
+    corpus: Corpus, expressive_fit: LDAFit
+) -> None:
+    offsets = corpus.offsets[:3].copy()
+    offsets[1] = 0
+    two = replace(corpus.select([0, 1]), offsets=offsets)
+    with pytest.warns(DataWarning, match="1 of 2 documents"):
+        means = tables.topic_table(expressive_fit, two, steps=5)
+    before = means.copy()
+    table = with_uncertainty(means, expressive_fit, two)
+    pd.testing.assert_frame_equal(means, before)
+    columns = [f"topic_{topic}" for topic in range(3)]
+    pd.testing.assert_series_equal(table[columns].iloc[0], means[columns].iloc[0])
+    assert table["dominant_topic"].isna().tolist() == [True, False]
+    assert not np.array_equal(table[columns].iloc[1], means[columns].iloc[1])
 
 
 def test_the_command_adds_the_columns(

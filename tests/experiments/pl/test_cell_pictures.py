@@ -94,6 +94,22 @@ def test_bootstraps_are_left_out_where_there_are_none(adata: AnnData) -> None:
     assert titles == ["posterior of expression", ""]
 
 
+@pytest.mark.parametrize(("isoforms", "pairs"), [(3, 1), (5, 2), (13, 3)])
+def test_many_isoforms_are_laid_out_in_a_grid(adata: AnnData, isoforms: int, pairs: int) -> None:
+    adata.var["gene"] = ["many"] * isoforms + ["other"] * (adata.n_vars - isoforms)
+    figure = exvae.pl.uncertainty(adata, "many")
+    assert figure.get_figheight() < 1000 / 72  # inches of 1000 pixels in a notebook
+    axes = [axis for axis in figure.axes if axis.get_title()]
+    assert sorted({axis.get_title() for axis in axes}) == sorted(adata.var_names[:isoforms])
+    rows = -(-isoforms // pairs)
+    specs = [axis.get_subplotspec() for axis in axes]
+    assert {spec.get_gridspec().get_geometry() for spec in specs} == {(rows, 2 * pairs)}
+    # The lowest of each column has the label of its axis.
+    labelled = [axis for axis in axes if axis.get_xlabel()]
+    columns = [axis.get_subplotspec().colspan.start for axis in labelled]
+    assert sorted(columns) == list(range(2 * pairs))
+
+
 def test_a_gene_is_coloured_by_mean_and_uncertainty(adata: AnnData) -> None:
     figure = exvae.pl.uncertainty(adata, "gene0", max_isoforms=2)
     assert "2 isoforms most expressed, 1 more left out" in figure.get_suptitle()

@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix
 
 from exvae.data.errors import DataError
 from exvae.data.h5ad.reading import DRAWS
+from exvae.experiments import pl
 from exvae.experiments.pl.choosing import (
     bootstrap_layers,
     column_of,
@@ -106,3 +107,18 @@ def test_posterior_draws_are_no_bootstraps(adata: AnnData) -> None:
     assert "infRep1" in bootstrap_layers(adata)
     adata.uns["exvae"] = {"inferential_replicates": DRAWS}
     assert bootstrap_layers(adata) == []
+
+
+def test_layers_without_quantiles_are_told(adata: AnnData) -> None:
+    adata.layers["expression_normalised"] = adata.layers["expression"]
+    told = (
+        r"adata: has no quantiles of expression_normalised \(layer 'expression_normalised_q0.025'\)"
+        r".*pl.gene draws expression_normalised without them \(interval=None\)"
+    )
+    for draw in (pl.gene, pl.intervals):
+        with pytest.raises(DataError, match=told):
+            draw(adata, "gene0", layer="expression_normalised")
+    assert pl.gene(adata, "gene0", layer="expression_normalised", interval=None).axes
+    for interval in ((0.3,), 0.95, None):
+        with pytest.raises(ValueError, match="give the probabilities of its two ends"):
+            pl.intervals(adata, "gene0", interval=interval)

@@ -9,10 +9,13 @@ from anndata import AnnData
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from scipy.sparse import csr_matrix
 
 import exvae
 from exvae.data.errors import DataError
 from exvae.experiments.drawing.style import PALETTE, new_figure
+
+from ...small_data import draw_cells
 
 
 def dots(axis, layer: np.ndarray) -> dict[int, int]:
@@ -121,6 +124,16 @@ def test_usage_is_the_share_of_all_reads_of_a_group(adata: AnnData) -> None:
     assert ends == pytest.approx([1.0, 1.0])
 
 
+def test_usage_needs_genes_with_isoforms(adata: AnnData) -> None:
+    with pytest.raises(DataError, match="'isoform3' is an isoform; give its gene, 'gene1'"):
+        exvae.pl.usage(adata, "isoform3")
+    genes = adata[:, :8].copy()
+    genes.var = pd.DataFrame({"gene_name": list("abcdefgh")}, index=[f"gene{n}" for n in range(8)])
+    for name in ("gene0", "a"):
+        with pytest.raises(DataError, match="var has no column gene.*usage is not known"):
+            exvae.pl.usage(genes, name)
+
+
 def test_a_group_without_the_gene_is_said_not_to_express_it(adata: AnnData) -> None:
     adata.layers["expression"][adata.obs["cell_type"] == "type1"] = 0.0
     (axis,) = exvae.pl.usage(adata, "gene0", groupby="cell_type").axes
@@ -146,6 +159,19 @@ def test_a_table_of_groups_is_drawn_as_it_is() -> None:
     assert axis.get_title() == "g: 2 isoforms; means of groups of cells and intervals"
     one = exvae.pl.groups(summary(), "g", max_isoforms=1).axes[0]
     assert one.get_title().startswith("g: 1 isoform most expressed, 1 more left out;")
+
+
+def test_unit_and_interval_of_a_summary_are_told() -> None:
+    model = exvae.IsoformModel(draw_cells(), latent_size=3).train(1)
+    for library_size, unit in (
+        ("observed", "reads"),
+        (1e4, "reads of 10,000"),
+        (5.5, "reads of 5.5"),
+    ):
+        table = model.group_summary("cell_type", library_size=library_size, num_samples=2)
+        (axis,) = exvae.pl.groups(table, "gene1").axes
+        assert axis.get_title().endswith("means of groups of cells and 95 % intervals")
+        assert axis.get_xlabel() == f"mean expression ({unit})"
 
 
 def test_a_table_of_genes_is_drawn() -> None:
@@ -197,6 +223,40 @@ def test_intervals_show_layers_estimates_and_bootstraps(adata: AnnData) -> None:
     assert names == ["cell5", "cell2"]
     with pytest.raises(DataError, match="no cell 'cell25'; the nearest: cell"):
         exvae.pl.intervals(adata, "gene0", cells=["cell25"])
+
+
+@pytest.mark.parametrize("bootstraps", [True, False])
+@pytest.mark.parametrize("target", [None, 1e4, "log"])
+def test_transformed_estimates_are_left_out_of_intervals(
+    adata: AnnData, bootstraps: bool, target: float | str | None
+) -> None:
+    if not bootstraps:
+        for number in range(1, 5):
+            del adata.layers[f"infRep{number}"]
+    counts = adata.X.copy()
+    if target == "log":
+        adata.X = counts.log1p()
+    elif target is not None:
+        adata.X = csr_matrix(counts.multiply(target / counts.sum(1)))
+    figure = exvae.pl.intervals(adata, "gene0")
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert ("estimate" in legend) == (target is None)
+    assert ("X holds no reads" in figure.get_suptitle()) == (target is not None)
+    assert ("bootstraps" in legend) == bootstraps
+
+
+def test_logarithms_are_not_drawn_as_means(adata: AnnData) -> None:
+    means = AnnData(
+        adata.layers["expression"].copy(),
+        obs=adata.obs,
+        var=adata.var,
+        # Of a Gamma with this mean, by its shape.
+        layers={"expression_log1p": np.log(adata.layers["expression"] * 0.98 + 1)},
+    )
+    exvae.pl.gene(means, "gene0", interval=None)
+    means.X = np.log1p(means.X)
+    with pytest.raises(DataError, match="X no longer holds the posterior means"):
+        exvae.pl.gene(means, "gene0", interval=None)
 
 
 def test_cells_are_chosen_over_the_whole_range(adata: AnnData) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
 
 import exvae
 from exvae.data.errors import DataError
@@ -52,6 +55,12 @@ def test_topics_of_a_model_or_a_table() -> None:
     assert [text.get_text() for text in first.get_yticklabels()] == ["cell"]
 
 
+def test_the_title_tells_of_topics_that_are_left_out() -> None:
+    figure = exvae.pl.topics(WORDS, max_topics=1)
+    assert figure.get_suptitle() == "most relevant words of the 1 most used of 2 topics"
+    assert exvae.pl.topics(WORDS).get_suptitle() == "most relevant words of 2 topics"
+
+
 def test_documents_are_drawn_with_their_quantiles() -> None:
     table = proportions()
     figure = exvae.pl.topic_proportions(table, ["text7", "text3"])
@@ -81,6 +90,42 @@ def test_labels_are_drawn_by_their_means() -> None:
     assert isinstance(bars, LineCollection)
     low, high = np.array([segment[:, 0] for segment in bars.get_segments()]).T
     np.testing.assert_allclose((high - low) / 2, 1.96 * own.sem())
+
+
+def test_models_are_drawn_on_given_axes() -> None:
+    axes = Figure().subplots(1, 4)
+    history = HISTORY.assign(perplexity=[9.0, 8.0])
+    assert exvae.pl.training(history, ax=axes[0]) is axes[0]
+    assert axes[0].lines[0].get_ydata().tolist() == [3.0, 2.0]
+    exvae.pl.training(history, quantity="perplexity", ax=axes[1])
+    assert axes[1].lines[0].get_ydata().tolist() == [9.0, 8.0]
+    assert exvae.pl.topics(WORDS, ax=axes[2]) is axes[2]
+    assert axes[2].get_title() == "topic 4 (75.0% of words)"
+    axes[2].clear()
+    exvae.pl.topics(WORDS, topic=0, ax=axes[2])
+    assert axes[2].get_title() == "topic 0 (25.0% of words)"
+    assert exvae.pl.topic_proportions(proportions(), "text3", ax=axes[3]) is axes[3]
+    assert axes[3].get_title() == "text3"
+    (only,) = exvae.pl.topics(WORDS, topic=4).axes
+    assert only.get_title() == "topic 4 (75.0% of words)"
+
+
+@pytest.mark.parametrize(
+    ("draw", "told"),
+    [
+        (lambda ax: exvae.pl.training(HISTORY, quantity="perplexity", ax=ax), "one of loss"),
+        (lambda ax: exvae.pl.training([1.0, 2.0]), "train the model first"),
+        (lambda ax: exvae.pl.topics({}), "give a topic model"),
+        (lambda ax: exvae.pl.topics(WORDS, topic=7), "no topic 7"),
+        (lambda ax: exvae.pl.topic_proportions(proportions(), ax=ax), "10 documents or labels"),
+        (lambda ax: exvae.pl.topic_proportions([1.0]), "give TopicModel.transform"),
+        (lambda ax: exvae.pl.topic_proportions(proportions(), 5), "documents is 5; give a list"),
+        (lambda ax: exvae.pl.topic_proportions(proportions(), interval=0.95), "interval is 0.95"),
+    ],
+)
+def test_what_cannot_be_drawn_is_told(draw: Callable[[Axes], object], told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        draw(Figure().subplots())
 
 
 def test_missing_documents_and_topics_are_named() -> None:

@@ -1,0 +1,207 @@
+"""Parts of an ``.h5ad`` of cells: tables, matrices and all else, whose structure is checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix
+
+from ..cells import STATISTICS
+from ..errors import DataError
+from .stored_rows import DamagedMatrix, StoredRows
+
+if TYPE_CHECKING:
+    import h5py
+
+    from .replicates import ReplicateRows
+
+_BOOTSTRAP = re.compile(r"infRep(\d+)")
+
+
+class CellParts:
+    """Parts of one file, and their structure.
+
+    Parameters
+    ----------
+    path
+        For messages.
+    file
+        The open file.
+
+    Attributes
+    ----------
+    obs, var
+        Tables of cells and of isoforms, a row for each.
+    names, isoforms
+        Their names, strings.
+    layers
+        Names of all layers.
+    bootstraps
+        Names of the layers of bootstraps, in their order.
+    has_statistics
+        Whether the sufficient statistics are among the layers.
+
+    Raises
+    ------
+    DataError
+        If ``obs`` or ``var`` is missing or damaged, or has no distinct names.
+    """
+
+    def __init__(self, path: Path, file: h5py.File) -> None:
+        self.path = path
+        self.file = file
+        self._matrices: dict[str, StoredRows | ReplicateRows] = {}
+        self.obs = self._table("obs")
+        self.var = self._table("var")
+        if "gene" not in self.var and "gene_id" in self.var:
+            self.var["gene"] = self.var["gene_id"]
+        self.names = self.obs.index.to_numpy().astype(np.str_)
+        self.isoforms = self.var.index.to_numpy().astype(np.str_)
+        self._require_distinct()
+        self.layers = self._find_layers()
+        numbers = (_BOOTSTRAP.fullmatch(name) for name in self.layers)
+        matches = sorted(filter(None, numbers), key=lambda match: int(match[1]))
+        self.bootstraps = tuple(match[0] for match in matches)
+        self.has_statistics = all(name in self.layers for name in STATISTICS)
+        if self.has("X"):  # a truth has none
+            self._matrix("X")
+        for name in self.layers:
+            self._matrix(f"layers/{name}")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells and isoforms."""
+        return len(self.names), len(self.isoforms)
+
+    def _find_layers(self) -> tuple[str, ...]:
+        """Name the layers; bootstraps that lie elsewhere become layers."""
+        from . import replicates
+        from .elements import is_element
+
+        stored = self.group("layers")
+        names = [name for name in stored if is_element(name, stored[name])]
+        made = self._made_of_abundances()
+        if made is not None:
+            raise self.error(
+                f"its counts are made of abundances ({made}) and are no estimated counts; run "
+                "pytximport with counts_from_abundance=None"
+            )
+        if any(_BOOTSTRAP.fullmatch(name) for name in names):
+            return tuple(names)
+        try:
+            array = replicates.replicates_in(self.file, self.shape)
+        except ValueError as error:
+            raise self.error(f"uns/{replicates.NAME} cannot be read: {error}") from error
+        for number in range(0 if array is None else array.shape[2]):
+            names.append(f"infRep{number + 1}")
+            self._matrices[f"layers/{names[-1]}"] = replicates.ReplicateRows(array, number)
+        return tuple(names)
+
+    def _made_of_abundances(self) -> str | None:
+        """Tell how pytximport made ``X`` from abundances; None if ``X`` holds the estimates."""
+        place = "uns/counts_from_abundance"
+        made = self.element(place) if self.has(place) else None
+        return None if made is None or str(made) in ("", "no") else str(made)
+
+    def _require_distinct(self) -> None:
+        """Require cells and isoforms with distinct names."""
+        if 0 in self.shape:
+            raise self.error(f"has {self.shape[0]} cells and {self.shape[1]} isoforms")
+        for what, values in (("cell", self.names), ("isoform", self.isoforms)):
+            distinct, counts = np.unique(values, return_counts=True)
+            if counts.max() > 1:
+                twice = distinct[counts.argmax()]
+                raise self.error(f"{what} {twice} occurs {counts.max()} times; make names unique")
+
+    def error(self, message: str) -> DataError:
+        """Make an error that names the file."""
+        return DataError(f"{self.path}: {message}")
+
+    def has(self, place: str) -> bool:
+        """Tell whether the file has an element; DataError if it is so damaged that it cannot."""
+        try:
+            return place in self.file
+        except Exception as error:  # of many kinds, as h5py finds its way in the file
+            raise self.error(f"{place} cannot be read ({error}); write the file again") from error
+
+    def element(self, name: str) -> Any:
+        """Read a part of the file as anndata does."""
+        from .elements import read_element
+
+        with self._reading(name):
+            return read_element(self.file[name])
+
+    def group(self, name: str) -> Mapping[str, Any]:
+        """Give the group of some elements, empty if there is none."""
+        import h5py
+
+        stored = self.file.get(name, {})
+        if isinstance(stored, h5py.Dataset) and stored.shape is None:
+            return {}  # None, as anndata stores it
+        if not isinstance(stored, h5py.Group | dict):
+            raise self.error(f"{name} is no group of elements; the file is damaged, write it again")
+        return stored
+
+    def copy(self, name: str, new: h5py.File) -> None:
+        """Copy a group of the file, if it has this one, to another file, in standard types."""
+        from . import replicates
+        from .elements import copy_element
+
+        group = self.group(name)
+        if isinstance(group, dict):
+            return
+        with self._reading(name):
+            copy_element(group, new, name, left_out=(replicates.NAME,))
+
+    def _table(self, name: str) -> pd.DataFrame:
+        from .elements import read_table
+
+        with self._reading(name):
+            return read_table(self.file[name], self.file.get("uns"))
+
+    @contextmanager
+    def _reading(self, place: str) -> Iterator[None]:
+        """Turn failures to read a part of the file into a DataError that names it."""
+        if place not in self._matrices and not self.has(place):
+            raise self.error(f"has no {place}; give the cells as .h5ad")
+        try:
+            yield
+        except DataError:
+            raise
+        except DamagedMatrix as error:
+            raise self.error(f"{place}/{error}; the file is damaged, write it again") from error
+        except MemoryError as error:
+            raise self.error(
+                f"{place} does not fit in memory ({error}); the file is damaged, or needs a "
+                "machine with more memory"
+            ) from error
+        except Exception as error:  # of many kinds, as anndata and h5py find their way in the file
+            raise self.error(f"{place} cannot be read ({error}); write the file again") from error
+
+    def _matrix(self, place: str) -> StoredRows | ReplicateRows:
+        """Find a matrix and check its structure."""
+        if place not in self._matrices:
+            with self._reading(place):
+                matrix = StoredRows(self.file[place])
+            if matrix.shape != self.shape:
+                raise self.error(f"{place} is no matrix of numbers, cells by isoforms; put counts")
+            self._matrices[place] = matrix
+        return self._matrices[place]
+
+    def read_rows(self, place: str, rows: slice) -> csr_matrix | np.ndarray:
+        """Read some cells of a matrix, shape (rows, isoforms), sparse or dense as stored.
+
+        Raises
+        ------
+        DataError
+            If there is no such matrix of numbers, cells by isoforms.
+        """
+        matrix = self._matrix(place)
+        with self._reading(place):
+            return matrix[rows]

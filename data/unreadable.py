@@ -1,0 +1,102 @@
+"""Reasons why a file cannot be read: links, locks, pointers to files that were not fetched, pipes.
+
+Every process that reads cells loads this module, so that it loads neither torch nor anndata.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import re
+import stat
+import struct
+from pathlib import Path
+
+from .errors import DataError
+
+_HEAP = re.compile(rb"GCOL\x01\0\0\0(?s:.{8})")
+# First bytes of small text files that stand for large ones, and the command that fetches these.
+POINTERS = {
+    b"version https://git-lfs": "git lfs pull",
+    b"/annex/objects/": "git annex get",
+}
+
+
+def require_regular(path: Path) -> None:
+    """Raise a DataError if there is a pipe, a socket or a device in the place of a file."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return  # told by whoever opens it
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise DataError(f"{path}: is a pipe or a device and no file; write it to a file first")
+
+
+def require_finite_heaps(path: Path) -> None:
+    """Raise a DataError if the HDF5 library would read a damaged heap of texts forever.
+
+    The library walks the objects of a heap by their sizes, and an object of size zero stops it. A
+    heap begins with ``GCOL``, its version and its size; each object with its number, a count,
+    four unused bytes and its size (eight bytes, as every file of today has it).
+    """
+    with open(path, "rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            for heap in _HEAP.finditer(content):
+                if not _ends(content, heap.start()):
+                    raise DataError(
+                        f"{path}: the file is damaged (a heap of texts); write it again"
+                    )
+
+
+def _ends(content: mmap.mmap, start: int) -> bool:
+    """Tell whether a walk over the heap that starts at a byte of a file gets to its end."""
+    (size,) = struct.unpack_from("<Q", content, start + 8)
+    place, end = start + 16, min(start + size, len(content))
+    while place + 16 <= end:
+        number, _, _, length = struct.unpack_from("<HHIQ", content, place)
+        # The free space, number zero, counts its header; texts fill multiples of eight bytes.
+        step = length if number == 0 else (16 + (length + 7) // 8 * 8) % (1 << 64)
+        if step == 0:
+            return False
+        place += step
+    return True
+
+
+def known_reason(path: Path, error: Exception, again: str) -> str | None:
+    """Tell why a file cannot be read, with the remedy; None if it may be damaged.
+
+    Parameters
+    ----------
+    path
+        The file.
+    error
+        The failure to read it.
+    again
+        Advice for a file that is empty.
+    """
+    if os.path.islink(path) and not os.path.exists(path):
+        return f"is a link to {os.readlink(path)}, which does not exist; mend the link"
+    if "unable to lock file" in str(error):
+        return (
+            "is locked by another process, or lies on a disk without locks; wait until the program "
+            "that writes it has ended, or set HDF5_USE_FILE_LOCKING=FALSE"
+        )
+    if isinstance(error, PermissionError):
+        return "may not be read; make it readable"
+    if isinstance(error, MemoryError):
+        return (
+            "out of memory: it says that it holds more than fits; check it, or use a machine with "
+            "more memory"
+        )
+    if not os.path.isfile(path):
+        return None
+    with open(path, "rb") as file:
+        start = file.read(64)
+    for sign, command in POINTERS.items():
+        if start.startswith(sign):
+            return f"is a pointer to a file that was not fetched; fetch it with {command}"
+    if not start:
+        return f"is empty, as after a full disk or an early end; {again}"
+    return None

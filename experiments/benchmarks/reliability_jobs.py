@@ -1,0 +1,105 @@
+"""Jobs whose reliability is measured: their data, commands and results."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from commands import run
+from isoform_import import make_cells
+
+EPOCHS = 12
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command that writes something.
+
+    Attributes
+    ----------
+    name
+        Its name in the table.
+    arguments
+        Command line, by the folder in which it writes.
+    result
+        Digest of the whole result in this folder; empty if there is none.
+    is_fit
+        Whether it goes on with ``--resume``.
+    """
+
+    name: str
+    arguments: Callable[[Path], list[object]]
+    result: Callable[[Path], str]
+    is_fit: bool = False
+
+    def again(self, folder: Path) -> list[object]:
+        """Command line for a run after one that was stopped."""
+        goes_on = self.is_fit and (folder / "fit" / "checkpoint.pt").exists()
+        return [*self.arguments(folder), *(["--resume"] if goes_on else [])]
+
+
+def make_data(folder: Path) -> None:
+    """Write cells, a corpus, results of a quantifier, and a fit to export."""
+    small = ["--cells", 40, "--isoforms", 60, "--bootstraps", 6]
+    commands = [
+        ["isoforms", "simulate", folder / "cells.h5ad", *small],
+        ["lda", "simulate", folder / "corpus.npz", "--documents", 200, "--vocabulary", 100],
+        ["isoforms", "fit", folder / "cells.h5ad", "--out", folder / "fit", "--epochs", 2],
+    ]
+    for command in commands:
+        ended = run(command, folder / "log.txt")
+        if ended.status:
+            raise RuntimeError(f"{command} failed: {ended.told} {ended.noise}")
+    make_cells(folder / "quantified", 60, isoforms=200)
+
+
+def jobs(data: Path) -> list[Job]:
+    """Give all jobs on data in a folder."""
+    cells = data / "cells.h5ad"
+    fits = [_fit(["isoforms", "fit", cells, "--model", name], name) for name in MODELS]
+    topics = ["lda", "fit", data / "corpus.npz", "--topics", 4]
+    commands = {
+        "import": ["isoforms", "import", data / "quantified"],
+        "export": ["isoforms", "export", data / "fit", cells],
+        "filter": ["isoforms", "filter", cells, "--min-cells", 2],
+    }
+    others = [_file(command, name) for name, command in commands.items()]
+    return [*fits, _fit(topics, "topics"), *others]
+
+
+MODELS = ("effective-reads", "paper", "scvi")
+
+
+def _fit(command: list[object], name: str) -> Job:
+    options = ["--epochs", EPOCHS, "--batch-size", 8, "--device", "cpu"]
+
+    def arguments(folder: Path) -> list[object]:
+        return [*command, *options, "--out", folder / "fit"]
+
+    return Job(f"fit, {name}", arguments, lambda folder: _digest_of_fit(folder / "fit"), True)
+
+
+def _file(command: list[object], name: str) -> Job:
+    def arguments(folder: Path) -> list[object]:
+        return [*command, "--out", folder / "out.h5ad"]
+
+    return Job(name, arguments, lambda folder: _digest_of_file(folder / "out.h5ad"))
+
+
+def _digest_of_file(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+
+
+def _digest_of_fit(folder: Path) -> str:
+    """Digest of the state of a fit but for measured times; empty before the last epoch."""
+    from exvae.experiments.fitting import checkpoints
+
+    if not (folder / "checkpoint.pt").exists():
+        return ""
+    state = checkpoints.read_checkpoint(folder)
+    if state["progress"]["epoch"] < EPOCHS:
+        return ""
+    del state["progress"]["seconds"]
+    return checkpoints.digest_of(state)
