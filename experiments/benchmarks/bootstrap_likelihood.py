@@ -28,7 +28,7 @@ from exvae.models.distributions.gene_reads import BootstrapGeneReads, Division
 from exvae.models.distributions.negative_binomial import ZINB
 
 # Entries of the slice on which the paper's grid is timed.
-SLICE = 200
+SLICE = 40
 # About as in transcriptomes.
 ISOFORMS_OF_A_GENE = 3
 PEER, GRID = "plain ZINB", "paper's grid, 30"

@@ -153,14 +153,20 @@ def values_of(kind: str) -> list[tuple[str, str]]:
     return [(part, name) for part, names in fields.items() for name in names]
 
 
+OF_ANOTHER_TYPE = ([1], None), (-1, True, 10**12, {"a": 1}, "x" * 10)
+
+
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "values", [OF_ANOTHER_TYPE[0], pytest.param(OF_ANOTHER_TYPE[1], marks=pytest.mark.slow)]
+)
 def test_a_value_of_another_type_is_told(
-    exvae, fit_of: Callable[[str], Path], made: Path, kind: str
+    exvae, fit_of: Callable[[str], Path], made: Path, kind: str, values: tuple
 ) -> None:
     fit = fit_of(kind)
     original = (fit / "config.json").read_text()
     for part, name in values_of(kind):
-        for value in ([1], -1, True, None, 10**12, {"a": 1}, "x" * 10):
+        for value in values:
             rewrite(fit, lambda config, p=part, n=name, v=value: config[p].update({n: v}))
             for command in commands(kind, fit, made)[:1]:
                 result = exvae(*command)
