@@ -64,6 +64,7 @@ class CellParts:
         self.names = self.obs.index.to_numpy().astype(np.str_)
         self.isoforms = self.var.index.to_numpy().astype(np.str_)
         self._require_distinct()
+        self._require_isoforms_in_var()
         self.layers = self._find_layers()
         numbers = (_BOOTSTRAP.fullmatch(name) for name in self.layers)
         matches = sorted(filter(None, numbers), key=lambda match: int(match[1]))
@@ -73,6 +74,15 @@ class CellParts:
             self._matrix("X")
         for name in self.layers:
             self._matrix(f"layers/{name}")
+
+    def _require_isoforms_in_var(self) -> None:
+        """Refuse transposed cells, whose rows are isoforms."""
+        about_isoforms = {"gene", "length", "effective_length"}
+        if len(about_isoforms & set(self.obs)) > 1 and not about_isoforms & set(self.var):
+            raise self.error(
+                "obs holds genes and lengths, so that its rows are isoforms and its columns cells; "
+                "transpose it (adata.T)"
+            )
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 DRAWS = "posterior draws"
 # Transcripts per million sum to a million, but for rounding.
 _MILLION, _TOLERANCE = 1e6, 1e-4
+# Cells that do not have the same number of reads by chance.
+_SEVERAL = 5
+# Share of isoforms without a gene, as spike-ins are, that is no surprise.
+_FEW = 0.2
 
 
 def read_cells(source: str | Path | AnnData, batch_key: str | None = None) -> Cells:
@@ -123,6 +127,9 @@ class CellFile(CellParts):
         rows = slice(0, len(self.names)) if rows is None else rows
         batches, batch_names = self._batches(batch_key)
         counts = self._counts("X", "X", rows)
+        if not counts.nnz and self.has("raw/X"):
+            raise self.error("X is empty, and raw.X holds numbers; put the counts (reads) in X")
+        self._warn_of_equal_depths(counts)
         require_reads(str(self.path), self.names[rows], counts, "X")
         bootstraps = self._bootstraps(rows)
         summary = None
@@ -160,7 +167,27 @@ class CellFile(CellParts):
         if "gene" not in self.var:
             return None
         names = self.var["gene"].astype(str).to_numpy()
-        return np.where(self.var["gene"].isna() | (names == ""), self.isoforms, names)
+        missing = self.var["gene"].isna() | (names == "")
+        if missing.mean() > _FEW:
+            warnings.warn(
+                f'{self.path}: var["gene"] lacks the gene of {missing.sum()} of {len(names)} '
+                "isoforms; each is taken for a gene of its own",
+                DataWarning,
+                stacklevel=4,
+            )
+        return np.where(missing, self.isoforms, names)
+
+    def _warn_of_equal_depths(self, counts: csr_matrix) -> None:
+        """Warn if all of several cells have the same number of reads, as after normalisation."""
+        depths = np.asarray(counts.sum(1)).ravel()
+        if len(depths) < _SEVERAL or np.ptp(depths) > _TOLERANCE * depths.max():
+            return
+        warnings.warn(
+            f"{self.path}: X sums to {depths[0]:.6g} in every cell, as after normalisation, which "
+            "makes intervals wrong; X and the bootstraps must be estimated counts (reads)",
+            DataWarning,
+            stacklevel=4,
+        )
 
     @cached_property
     def _effective_lengths(self) -> np.ndarray | None:

@@ -134,6 +134,14 @@ def _kept_rows(file: CellFile, kept: np.ndarray) -> Iterator[Rows]:
     new_column = np.cumsum(kept, dtype=np.int32) - 1
     for rows in blocks(*file.shape, _BLOCK):
         parts = {place: file.read_rows(place, rows) for place in places}
+        for place in ("X", *(f"layers/{name}" for name in file.bootstraps)):
+            part = parts[place]
+            values = part.data if isinstance(part, csr_matrix) else part
+            if not (np.isfinite(values) & (values >= 0)).all():
+                raise file.error(
+                    f"{place} holds numbers that are negative or missing; it must hold estimated "
+                    "counts (reads)"
+                )
         for number, cell in enumerate(file.names[rows]):
             sparse, dense = {}, {}
             for place, part in parts.items():

@@ -174,10 +174,17 @@ def _cells(
     """Find names of cells, in the order of the rows."""
     barcodes = f"{_plain(matrix).removesuffix('.mtx')}.barcodes.txt"
     for name in ("matrix.cells", barcodes, "matrix.sample.barcodes"):
-        if name in files and len(names := _lines(files[name])) == number:
-            if len(set(names)) < number:
-                raise DataError(f"{files[name]}: names a cell twice; make the names distinct")
-            return np.array(names), ()
+        if name not in files:
+            continue
+        names = _lines(files[name])
+        if len(names) != number:
+            raise DataError(
+                f"{files[name]}: names {len(names)} cells, and {matrix.name} has {number} rows; "
+                f"{_DAMAGED}"
+            )
+        if len(set(names)) < number:
+            raise DataError(f"{files[name]}: names a cell twice; make the names distinct")
+        return np.array(names), ()
     raise DataError(
         f"{folder}: neither matrix.cells nor {barcodes} names the {number} rows of {matrix.name}; "
         f"{_DAMAGED}"

@@ -12,7 +12,7 @@ import scipy.sparse
 import torch
 
 from exvae.data.bootstraps import BootstrapSummary
-from exvae.data.errors import DataError
+from exvae.data.errors import DataError, DataWarning
 from exvae.data.h5ad.reading import open_cells, read_cells
 from exvae.data.row_blocks import blocks
 
@@ -171,3 +171,37 @@ def test_some_cells_have_the_statistics_of_their_rows(tmp_path: Path, monkeypatc
     for name in ("positives", "mean", "sum_of_squares"):
         found = some.summary.matrix(name, ISOFORMS).toarray()
         np.testing.assert_array_equal(found, whole.summary.matrix(name, ISOFORMS).toarray()[2:6])
+
+
+def test_cells_of_one_depth_are_told(read) -> None:
+    made = table()
+    depths = np.asarray(made.X.sum(1)).reshape(-1, 1)
+    made.X = np.asarray(made.X.todense() if scipy.sparse.issparse(made.X) else made.X) / depths
+    made.X = (1e4 * made.X).astype(np.float32)
+    for name in list(made.layers):
+        del made.layers[name]
+    del made.obs["n_bootstraps"]
+    with pytest.warns(DataWarning, match="X sums to 10000 in every cell, as after normalisation"):
+        read(made)
+
+
+def test_transposed_cells_are_refused(read) -> None:
+    made = table()
+    made.var["gene"], made.var["length"] = "gene", 1000
+    with pytest.raises(DataError, match="its rows are isoforms .*; transpose it"):
+        read(anndata.AnnData(made.X.T, obs=made.var, var=made.obs[[]]))
+
+
+def test_counts_in_raw_are_told(read) -> None:
+    made = table()
+    made.raw = made.copy()
+    made.X = scipy.sparse.csr_matrix(made.shape, dtype=np.float32)
+    with pytest.raises(DataError, match="X is empty, and raw.X holds numbers"):
+        read(made)
+
+
+def test_isoforms_without_a_gene_are_told(read) -> None:
+    made = table()
+    made.var["gene"] = [None, None, *["gene"] * (made.n_vars - 2)]
+    with pytest.warns(DataWarning, match=r"lacks the gene of 2 of \d+ isoforms; each is taken"):
+        assert read(made).genes[0] == made.var_names[0]

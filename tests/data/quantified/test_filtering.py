@@ -16,6 +16,8 @@ from exvae.data.h5ad.reading import read_cells
 from exvae.data.quantified import filtering
 from exvae.data.quantified.filtering import filter_isoforms
 
+from ..cell_table import table
+
 CELLS, ISOFORMS, BOOTSTRAPS = 9, 12, 3
 NUMBERS = np.array([3, 3, 2, 3, 1, 3, 3, 3, 3])  # bootstraps of each cell
 
@@ -167,3 +169,14 @@ def test_files_that_are_none_of_ours(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cells\.h5ad: "):
         filter_isoforms(source, tmp_path / "few.h5ad", 1)
     assert list(tmp_path.iterdir()) == [source]
+
+
+def test_missing_numbers_are_refused(tmp_path: Path) -> None:
+    cells = tmp_path / "cells.h5ad"
+    made = table()
+    made.layers["infRep2"] = made.layers["infRep2"].copy()
+    made.layers["infRep2"].data[0] = np.nan
+    made.write_h5ad(cells)
+    with pytest.raises(DataError, match="layers/infRep2 holds numbers that are negative or missin"):
+        filter_isoforms(cells, tmp_path / "out.h5ad", min_cells=1)
+    assert not (tmp_path / "out.h5ad").exists()

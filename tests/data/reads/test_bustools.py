@@ -98,7 +98,7 @@ BAD = {
     "no classes": (without("tcc.ec.txt"), "holds no matrix.ec; count them with `bustools"),
     "no transcripts": (without("transcripts.txt"), "holds no transcripts.txt; run kallisto bus"),
     "no names": (without("matrix.cells"), "neither matrix.cells nor tcc.barcodes.txt names the 3"),
-    "too few names": (written("matrix.cells", "A\nB\n"), "names the 3 rows of tcc.mtx"),
+    "too few names": (written("matrix.cells", "A\nB\n"), "names 2 cells, and tcc.mtx has 3 rows"),
     "a name twice": (written("matrix.cells", "A\nB\nA\n"), "names a cell twice; make"),
     "no lengths": (without("transcript_lengths.txt"), "give the lengths of transcripts"),
     "other isoforms": (written("transcript_lengths.txt", "t1 5\n"), "lacks 3 of 4 isoforms, the"),
