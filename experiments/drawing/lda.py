@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import BLUE, hide_unused, label, new_figure
+from .style import BLUE, hide_unused, label, new_figure, short_name
 
 _COLUMNS = 5
 _PROBABILITY = "probability of the word in the topic"
@@ -37,7 +37,8 @@ def draw_numbers_of_topics(table: pd.DataFrame) -> Figure:
 def draw_topic(words: pd.DataFrame, axis: Axes) -> Axes:
     """Draw one topic on given axes; ``words`` as for :func:`draw_topics`, of this topic alone."""
     axis.barh(words["rank"], words["probability"], color=BLUE)
-    axis.set_yticks(words["rank"], words["word"], fontsize=8)
+    names = [short_name(word) for word in words["word"]]
+    axis.set_yticks(words["rank"], names, fontsize=8, parse_math=False)
     axis.invert_yaxis()
     share = words["weight"].iloc[0]
     axis.set_title(f"topic {words['topic'].iloc[0]} ({share:.1%} of words)", fontsize=8)
