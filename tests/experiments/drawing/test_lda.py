@@ -51,6 +51,19 @@ def test_long_words_are_cut_and_letters_that_the_font_lacks_are_told_once(tmp_pa
     assert len(told) == 1
 
 
+@pytest.mark.parametrize("letter", ["x", "W", "m", "o"])
+@pytest.mark.parametrize("topics", [1, 7])
+def test_long_words_leave_room_for_the_axes(letter: str, topics: int, tmp_path: Path) -> None:
+    """Matplotlib warns, which is an error here, where labels leave no room."""
+    table = pd.DataFrame(
+        {"topic": range(topics), "weight": 1 / topics, "rank": 1, "word": letter * 25}
+    )
+    figure = draw_topics(table.assign(probability=0.5))
+    save(figure, tmp_path / "topics.png")
+    widths = [axis.get_position().width for axis in figure.axes[:topics]]
+    assert min(widths) * figure.get_figwidth() > 0.9  # inches
+
+
 def test_other_warnings_of_a_picture_stay() -> None:
     with pytest.warns(UserWarning, match="^too small$"), glyphs_told_once():
         warnings.warn("too small", stacklevel=1)
