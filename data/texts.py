@@ -14,19 +14,12 @@ import pandas as pd
 
 from .arguments import listed
 from .corpora import Corpus
-from .errors import DataError, DataWarning
+from .errors import DataError, DataWarning, shortened
 from .languages import Sample, hint
 from .tokenizer import AS_THEY_ARE, Tokenizer
 
 # Columns that a message lists.
 _MOST_LISTED = 12
-# Characters of a file that a message quotes.
-_MOST_QUOTED = 60
-
-
-def shortened(text: str, most: int = _MOST_QUOTED) -> str:
-    """Cut a text to so many characters, of which the last is an ellipsis then."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 class TextEncoder:

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..corpora import SPLITS, Corpus
-from ..errors import DataError
-from ..texts import shortened
+from ..errors import DataError, shortened
 
 # Other names of the splits, in small letters.
 SPLIT_NAMES = {

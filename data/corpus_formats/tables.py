@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from ..corpora import Corpus
-from ..errors import DataError
-from ..texts import columns_of, corpus_of_texts, shortened
+from ..errors import DataError, shortened
+from ..texts import columns_of, corpus_of_texts
 from ..tokenizer import tokenizer_of
 from .checks import checked_splits
 from .files import open_file

@@ -13,8 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from ...data.errors import DataWarning
-from ...data.texts import shortened
+from ...data.errors import DataWarning, shortened
 
 _MISSING_GLYPH = re.compile(r"Glyph \d+ .* missing from")
 
