@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# Characters of a file that a message quotes.
+_MOST_QUOTED = 60
+
 
 class DataError(ValueError):
     """Input that cannot be used; the message is one line naming the file and the remedy."""
@@ -13,3 +16,8 @@ class DataError(ValueError):
 
 class DataWarning(UserWarning):
     """Input that can be used, at a loss; the message is one line naming the data and the remedy."""
+
+
+def shortened(text: str, most: int = _MOST_QUOTED) -> str:
+    """Cut a text to so many characters, of which the last is an ellipsis then."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -14,7 +14,7 @@ import pandas as pd
 
 from .arguments import listed
 from .corpora import Corpus
-from .errors import DataError, DataWarning
+from .errors import DataError, DataWarning, shortened
 from .languages import Sample, hint
 from .tokenizer import AS_THEY_ARE, Tokenizer
 
@@ -94,7 +94,10 @@ def corpus_of_texts(
         elif pd.isna(text):
             encoder.add(())
         else:
-            raise DataError(f"{source}: text {number} is {text!r}; give strings, or lists of words")
+            raise DataError(
+                f"{source}: text {number} is {shortened(repr(text))}; give strings, or lists of "
+                "words"
+            )
     if hints:
         warn_of_language(sample.texts, tokenizer, source)
     corpus = encoder.corpus(source, AS_THEY_ARE if of_words else tokenizer)
@@ -180,7 +183,7 @@ def columns_of(
         if column is not None and not isinstance(column, Hashable):
             raise DataError(f"{source}: {what} is {column!r}; give the name of one column")
         if column is not None and column not in table:
-            known = ", ".join(map(str, table.columns[:_MOST_LISTED]))
+            known = ", ".join(shortened(str(own)) for own in table.columns[:_MOST_LISTED])
             known += ", ..." if len(table.columns) > _MOST_LISTED else ""
             raise DataError(
                 f"{source}: has no column {column!r}; name the column of the {what} by {what}, one "

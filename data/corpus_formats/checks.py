@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 
 from ..corpora import SPLITS, Corpus
-from ..errors import DataError
+from ..errors import DataError, shortened
+
+# Other names of the splits, in small letters.
+SPLIT_NAMES = {
+    **{split: split for split in SPLITS},
+    **{"training": "train", "validation": "val", "valid": "val", "dev": "val", "testing": "test"},
+}
 
 
 def document_name(names: np.ndarray | None, position: int | np.integer) -> str:
@@ -77,15 +83,31 @@ def require_words_everywhere(corpus: Corpus) -> None:
 def checked_splits(
     path: Path, values: Sequence[str] | np.ndarray, unit: str, hint: str = ""
 ) -> np.ndarray:
-    """Require known splits, shape (documents,); `unit` names a document in the file.
+    """Give splits by their names here, shape (documents,); capitals and synonyms are the same.
 
-    A `hint` ends the message.
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    values
+        Splits as the file has them, shape (documents,): ``train``, ``Training``, ``dev`` and so on.
+    unit
+        Name of a document in the file.
+    hint
+        End of the message.
+
+    Raises
+    ------
+    DataError
+        If a value is no split.
     """
-    splits = np.array(values, np.str_)
-    wrong = np.flatnonzero(~np.isin(splits, SPLITS))
+    values = np.array(values, np.str_)
+    splits = np.array([SPLIT_NAMES.get(own.strip().lower(), "") for own in values], np.str_)
+    wrong = np.flatnonzero(splits == "")
     if wrong.size:
+        found = shortened(repr(str(values[wrong[0]])))
         raise DataError(
-            f"{path}: {unit} {wrong[0] + 1} has the split {str(splits[wrong[0]])!r}; "
+            f"{path}: {unit} {wrong[0] + 1} has the split {found}; "
             f"it must be one of {', '.join(SPLITS)}{hint}"
         )
     return splits

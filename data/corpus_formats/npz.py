@@ -53,7 +53,7 @@ def read_npz(path: Path) -> Corpus:
     else:
         require_distinct(path, vocabulary)
         if "splits" in arrays:
-            checked_splits(path, arrays["splits"], "document")
+            arrays["splits"] = checked_splits(path, arrays["splits"], "document")
         arrays["words"] = words if words.dtype == np.int32 else words.astype(np.int32)
         arrays["offsets"] = offsets.astype(np.int64)
         if "tokenizer" in arrays:

@@ -34,8 +34,16 @@ _SIGNS = {
     b"PK\x03\x04": "is a zip archive; unpack it, or save its texts as .csv or .txt",
     b"PAR1": "is a Parquet table; read it with pandas and give it to Corpus.from_dataframe",
     b"%PDF": "is a PDF; convert it to text",
-    b"\x80\x04\x95": _COUNTS.format("is a pickle, which is not opened as it may run code"),
+    b"\x93NUMPY": _COUNTS.format("is an array of numpy"),
+    **{
+        bytes([0x80, protocol]): _COUNTS.format(
+            "is a pickle, which is not opened as it may run code"
+        )
+        for protocol in range(2, 6)
+    },
 }
+# Of a tar archive, after the name and the properties of its first file.
+_TAR, _TAR_PLACE = b"ustar", 257
 _LDA_C = re.compile(r"\s*(\d+)((?:\s+\d+:\d+)*)\s*", re.ASCII)
 _SVMLIGHT = re.compile(r"\s*[-+]?\d+(\.\d+)?(\s+qid:\d+)?(\s+\d+:[-+.\deE]+)*\s*(#.*)?", re.ASCII)
 _INTEGERS = re.compile(r"\s*\d+(\s+\d+)*\s*", re.ASCII)
@@ -60,12 +68,14 @@ def format_of(path: Path, options: TextOptions) -> str:
     named = next((kind for kind, name in _NAMES.items() if name.fullmatch(path.name)), None)
     if named in ("npz", "h5ad"):
         return named
-    start = first_bytes(path, 64)
+    start = first_bytes(path, 512)
     if start.startswith(b"\x89HDF\r\n"):
         return "h5ad"
     for sign, problem in _SIGNS.items():
         if start.startswith(sign):
             raise DataError(f"{path}: {problem}")
+    if start[_TAR_PLACE:].startswith(_TAR):
+        raise DataError(f"{path}: is a tar archive; unpack it and give its folder or file")
     if start.lstrip()[:9].lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         raise DataError(f"{path}: is HTML or XML; convert it to text without tags")
     for sign, command in POINTERS.items():

@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from ..corpora import SPLITS, Corpus
-from ..errors import DataError
+from ..corpora import Corpus
+from ..errors import DataError, shortened
 from ..texts import columns_of, corpus_of_texts
 from ..tokenizer import tokenizer_of
 from .checks import checked_splits
@@ -20,6 +20,14 @@ from .files import open_file
 from .options import TextOptions
 from .recognition import separator_of
 from .sampling import first_lines
+
+# How R and pandas write a missing text.
+_MISSING = ("NA", "NaN", "nan", "<NA>")
+_NO_JSON = (
+    "{}: is no JSON lines, nor an array of objects, in UTF-8 ({}); write an object with the text "
+    "of a document in each line"
+)
+_SPLIT_HINT = "; if the column holds labels, set label to split"
 
 
 def read_csv(path: Path, options: TextOptions) -> Corpus:
@@ -44,6 +52,9 @@ def read_csv(path: Path, options: TextOptions) -> Corpus:
             )
     except (ValueError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise DataError(f"{path}: is no CSV in UTF-8 ({error}); write it again") from error
+    if options.text in table:
+        texts = table[options.text]
+        table[options.text] = texts.mask(texts.str.strip().isin(_MISSING), "")
     return _corpus(path, table, options)
 
 
@@ -57,26 +68,50 @@ def read_json(path: Path, options: TextOptions) -> Corpus:
     with open_file(path) as file:
         content = file.read()
     try:
-        text = content.decode("utf-8-sig")
-        rows = _json_rows(text)
+        rows = _json_rows(path, content.decode("utf-8-sig"))
+        if len(rows) == 1 and isinstance(rows[0], dict):
+            _refuse_wrapped(path, rows[0], options.text)
         if rows and not any(isinstance(row, dict) for row in rows):
             rows = [{options.text: row} for row in rows]  # texts, or lists of words
         table = pd.DataFrame(rows)
+    except DataError:
+        raise
     except (ValueError, AttributeError, TypeError) as error:
-        raise DataError(
-            f"{path}: is no JSON lines, nor an array of objects, in UTF-8 ({error}); write an "
-            "object with the text of a document in each line"
-        ) from error
+        raise DataError(_NO_JSON.format(path, shortened(str(error)))) from error
     return _corpus(path, table, options)
 
 
-def _json_rows(text: str) -> list[Any]:
+def _json_rows(path: Path, text: str) -> list[Any]:
     """Values of the lines, or of one array over one or several lines."""
-    lines = [line for line in re.split("\r\n|\n|\r", text) if line.strip()]
-    if lines[0].strip() in ("[", "{", "[{") or (len(lines) == 1 and lines[0].lstrip()[0] == "["):
+    numbered = enumerate(re.split("\r\n|\n|\r", text), 1)
+    lines = [(number, line) for number, line in numbered if line.strip()]
+    first = lines[0][1].strip() if lines else "["
+    if first in ("[", "{", "[{") or (len(lines) == 1 and first[0] == "["):
         found = json.loads(text)
         return found if isinstance(found, list) else [found]
-    return [json.loads(line) for line in lines]
+    return [_json_line(path, number, line) for number, line in lines]
+
+
+def _json_line(path: Path, number: int, line: str) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        reason = f"line {number}, column {error.colno}: {error.msg}"
+        raise DataError(_NO_JSON.format(path, reason)) from error
+
+
+def _refuse_wrapped(path: Path, found: dict[str, Any], text: str) -> None:
+    """Refuse one object that holds the columns of a table, or an array of the documents."""
+    if found and all(isinstance(values, dict) for values in found.values()):
+        raise DataError(
+            f"{path}: is one object of columns; write it with orient='records' or as JSON lines"
+        )
+    arrays = [name for name, own in found.items() if isinstance(own, list)]
+    if text not in found and arrays:
+        raise DataError(
+            f"{path}: is one object around an array, {shortened(repr(arrays[0]))}; give the array "
+            "itself"
+        )
 
 
 def _corpus(path: Path, table: pd.DataFrame, options: TextOptions) -> Corpus:
@@ -93,15 +128,17 @@ def _corpus(path: Path, table: pd.DataFrame, options: TextOptions) -> Corpus:
         hints=options.tokenizer is None and not options.tokens,
     )
     if "split" in table and "split" not in (options.text, options.label, options.id):
-        splits = table["split"].astype(str)
-        if splits.isin(SPLITS).any():
-            corpus = replace(corpus, splits=checked_splits(path, splits.to_numpy(), "row"))
+        splits = table["split"].astype(str).to_numpy()
+        corpus = replace(corpus, splits=checked_splits(path, splits, "row", _SPLIT_HINT))
     return corpus
 
 
 def _refuse_counts(path: Path, table: pd.DataFrame, options: TextOptions) -> None:
     """Refuse a matrix of counts with a column for each word, which has no texts."""
-    if options.text in table or len(table.columns) < 2:
+    if len(table.columns) < 2:
+        return
+    if options.text in table:
+        _refuse_numbers(path, table[options.text], options)
         return
     others = [name for name in table if pd.to_numeric(table[name], errors="coerce").isna().any()]
     words = [table[name].astype(str).str.split().str.len().mean() for name in others]
@@ -109,4 +146,16 @@ def _refuse_counts(path: Path, table: pd.DataFrame, options: TextOptions) -> Non
         raise DataError(
             f"{path}: has numbers in {len(table.columns) - len(others)} columns and no texts; if "
             "they are counts of words, give the table to Corpus.from_counts"
+        )
+
+
+def _refuse_numbers(path: Path, texts: pd.Series, options: TextOptions) -> None:
+    """Refuse counts of a word that has the name of the column of texts."""
+    if options.tokens or options.tokenizer:
+        return
+    found = pd.to_numeric(texts.astype(str).loc[lambda values: values != ""], errors="coerce")
+    if len(found) and found.notna().all():
+        raise DataError(
+            f"{path}: its column {options.text} holds numbers, not texts; name the column of the "
+            "texts by text, or give a table of counts to Corpus.from_counts"
         )

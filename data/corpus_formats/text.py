@@ -12,7 +12,7 @@ from ..corpora import SPLITS, Corpus
 from ..errors import DataError, DataWarning
 from ..texts import TextEncoder, corpus_of_texts, described, warn_of_language
 from ..tokenizer import Tokenizer, detected_tokenizer
-from .checks import checked_splits
+from .checks import SPLIT_NAMES, checked_splits
 from .columns import SPLIT_OR_LABEL, Columns, columns_of_lines
 from .files import numbered_lines, reading_corpus
 from .options import TextOptions
@@ -80,7 +80,8 @@ def _described(path: Path, corpus: Corpus, found: dict[str, list[str]]) -> Corpu
     if SPLIT_OR_LABEL in found:
         either = found.pop(SPLIT_OR_LABEL)
         # A misspelt split would be a label otherwise.
-        found["split" if set(either) & set(SPLITS) else "label"] = either
+        of_splits = set(either) & set(SPLITS) or {own.lower() for own in either} <= {*SPLIT_NAMES}
+        found["split" if of_splits else "label"] = either
     if "split" in found:
         splits = checked_splits(path, found["split"], "line", "; labels are a third column")
         corpus = replace(corpus, splits=splits)

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ...data.files import written_atomically
+from .style import glyphs_told_once
 
 DOTS_PER_INCH = 120
 
@@ -22,7 +23,7 @@ def save(figure: Figure, path: Path) -> None:
     DataError
         If the file cannot be written.
     """
-    with written_atomically(path) as temporary:
+    with written_atomically(path) as temporary, glyphs_told_once():
         figure.savefig(temporary, dpi=DOTS_PER_INCH)
 
 

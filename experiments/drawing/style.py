@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
+
+from ...data.errors import DataWarning, shortened
+
+_MISSING_GLYPH = re.compile(r"Glyph \d+ .* missing from")
 
 # Okabe & Ito's colours, told apart also by the colour-blind.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
@@ -33,6 +40,33 @@ _MARKS = ("o", "^", "s", "D", "v", "P", "X", "*")
 _HATCHES = ("", "////", "....", "xxxx", "----", "oooo")
 
 
+_MOST_LETTERS = 25
+
+
+def short_name(name: str) -> str:
+    """Cut a long word or name, which leaves no room for the axes, to 25 letters."""
+    return shortened(name, _MOST_LETTERS)
+
+
+@contextmanager
+def glyphs_told_once() -> Iterator[None]:
+    """Tell in one warning that the font lacks letters, of which matplotlib warns one by one."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        yield
+    missing = {str(own.message) for own in told if _MISSING_GLYPH.match(str(own.message))}
+    for own in told:
+        if str(own.message) not in missing:
+            warnings.warn_explicit(own.message, own.category, own.filename, own.lineno)
+    if missing:
+        warnings.warn(
+            f"the font of pictures lacks {len(missing)} letters, which are drawn as boxes; set "
+            "font.family of matplotlib to a font that has them",
+            DataWarning,
+            stacklevel=3,
+        )
+
+
 class Picture(Figure):
     """A figure that notebooks show, once, though pyplot does not know of it.
 
@@ -41,7 +75,8 @@ class Picture(Figure):
 
     def _repr_png_(self) -> bytes:
         image = BytesIO()
-        self.savefig(image, format="png", bbox_inches="tight")
+        with glyphs_told_once():
+            self.savefig(image, format="png", bbox_inches="tight")
         return image.getvalue()
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
+import pickle
+import tarfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -29,9 +33,7 @@ DICTIONARY = "5\n" + "".join(f"{n}\t{word}\t1\n" for n, word in sorted(enumerate
 
 def matrix_market(counts: np.ndarray, **options: str) -> str:
     """Text of a matrix by another writer, scipy's."""
-    from io import BytesIO
-
-    file = BytesIO()
+    file = io.BytesIO()
     scipy.io.mmwrite(file, scipy.sparse.coo_matrix(counts), **options)
     return file.getvalue().decode()
 
@@ -198,6 +200,25 @@ REFUSED: dict[str, tuple[dict[str, str], str]] = {
     ),
     "Parquet": ({"c.txt": "PAR1 ..."}, "is a Parquet table; .*from_dataframe"),
     "zip": ({"c.txt": "PK\x03\x04 ..."}, "is a zip archive; unpack it"),
+    "counts with the word text": (
+        {"c.csv": "apple,text\n2,1\n0,1\n"},
+        "column text holds numbers, .*from_counts",
+    ),
+    "columns of pandas": (
+        {"c.json": json.dumps({"text": {str(n): text for n, text in enumerate(TEXTS)}})},
+        "is one object of columns; write it with orient='records' or as JSON lines$",
+    ),
+    "wrapped array": (
+        {"c.json": json.dumps({"data": [{"text": text} for text in TEXTS], "n": 4})},
+        "is one object around an array, 'data'; give the array itself",
+    ),
+    "broken line": (
+        {"c.jsonl": '{"text": "figs"}\n\n' * 30 + '{"text": "abc\n'},
+        r"\(line 61, column 10: Unterminated string",
+    ),
+    "blank JSON": ({"c.json": "\n"}, "is no JSON lines"),
+    "long names": ({"c.csv": f"{'a' * 999},{'b' * 999}\nfigs,pears jam\n"}, "a{59}…, b{59}…$"),
+    "nested text": ({"c.jsonl": f'{{"text": {{"a": "{"b" * 999}"}}, "n": 1}}\n'}, "is .{60}; give"),
     "vocabulary of a text": (
         {"c.txt": "figs and pears\n", "words": VOCABULARY},
         r"has its own words; leave out --vocabulary \(vocabulary_file\)",
@@ -216,19 +237,86 @@ def test_what_cannot_be_read_is_named_with_the_way_on(kind: str, tmp_path: Path)
     assert "; " in str(told.value)
 
 
+def pack(packing: str) -> bytes:
+    """Give a tar archive of a text."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode=packing) as archive:
+        archive.addfile(tarfile.TarInfo("d/a.txt"))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("c.tar", pack("w"), "is a tar archive; unpack it"),
+        ("c.tar.gz", pack("w:gz"), "is a tar archive; unpack it"),
+        ("c.npy", b"\x93NUMPY\x01\0v\0{'descr'", "is an array of numpy; .*from_counts"),
+        *(("c.pkl", pickle.dumps(TEXTS, number), "is a pickle, .*from_counts")
+          for number in range(2, 6)),
+    ],
+)  # fmt: skip
+def test_binary_files_are_named(name: str, content: bytes, told: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=f"^{path}: {told}"):
+        read_corpus(path)
+
+
+@pytest.mark.parametrize("missing", ["NA", "NaN", "nan", "<NA>", " NA "])
+def test_missing_texts_of_a_table_have_no_words(missing: str, tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text(f"id,text\n1,figs NA\n2,{missing}\n3,jam\n")
+    corpus = read_corpus(path, tokens=True)
+    assert corpus.lengths.tolist() == [2, 0, 1]
+    assert corpus.vocabulary.tolist() == ["NA", "figs", "jam"]
+
+
 def test_numbers_may_be_words(tmp_path: Path) -> None:
     path = write(tmp_path, {"c.txt": "3 4 4\n5 1\n9 9 2\n"})
     assert read_corpus(path, tokens=True).vocabulary.tolist() == ["1", "2", "3", "4", "5", "9"]
 
 
-def test_splits_of_a_table(tmp_path: Path) -> None:
-    path = tmp_path / "c.csv"
-    rows = zip(TEXTS, ["train", "train", "val", "test"], strict=True)
+SPLITS = ["train", "train", "val", "test"]
+
+
+def write_splits(path: Path, splits: list[str]) -> None:
+    rows = zip(TEXTS, splits, strict=True)
     path.write_text("text,split\n" + "".join(f"{text},{split}\n" for text, split in rows))
-    assert read_corpus(path).splits.tolist() == ["train", "train", "val", "test"]
-    path.write_text(path.read_text().replace("val", "dev"))
-    with pytest.raises(DataError, match="row 3 has the split 'dev'"):
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [
+        SPLITS,
+        ["training", "Training", "validation", "Test"],
+        ["TRAIN", "train", "valid", "testing"],
+        ["train", "train", "dev", "test"],
+    ],
+)
+def test_splits_of_a_table(splits: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    write_splits(path, splits)
+    assert read_corpus(path).splits.tolist() == SPLITS
+    corpus = read_corpus(path, label="split")
+    assert (corpus.splits, corpus.labels.tolist()) == (None, splits)
+
+
+@pytest.mark.parametrize(
+    ("splits", "told"),
+    [
+        (["train", "train", "deve", "test"], "row 3 has the split 'deve'"),
+        (["a", "a", "b", "b"], "row 1 has the split 'a'"),
+        (["x" * 999] * 4, "row 1 has the split 'x{58}…"),
+        ([""] * 4, "row 1 has the split ''"),
+    ],
+)
+def test_other_values_of_a_column_split(splits: list[str], told: str, tmp_path: Path) -> None:
+    """Test documents would be trained on."""
+    path = tmp_path / "c.csv"
+    write_splits(path, splits)
+    with pytest.raises(DataError, match=f"{told}; it must be .* set label to split"):
         read_corpus(path)
+    assert read_corpus(path, label="split").labels.tolist() == splits
 
 
 def write_plain(path: Path, texts: list[str]) -> None:

@@ -49,8 +49,8 @@ def test_h5ad_that_is_not_a_corpus(tmp_path: Path) -> None:
     path = tmp_path / "corpus.h5ad"
     table_of(None).write_h5ad(path)
     assert_error(path, "no numbers in X")
-    table_of(COUNTS, split=["train", "dev", "test"]).write_h5ad(path)
-    assert_error(path, "document 2 has the split 'dev'")
+    table_of(COUNTS, split=["train", "deve", "test"]).write_h5ad(path)
+    assert_error(path, "document 2 has the split 'deve'")
     table_of(COUNTS)[[]].write_h5ad(path)
     assert_error(path, "no documents")
     repeated = pd.DataFrame(index=["apple", "fig", "apple", "pear"])

@@ -64,7 +64,7 @@ GOOD_ARRAYS = {
         ({"vocabulary": np.array(["a", "b"], object)}, "vocabulary cannot be read"),
         ({"names": np.array(["one"])}, "as many as the documents"),
         ({"labels": np.array([1, 2])}, "must be strings"),
-        ({"splits": np.array(["train", "dev"])}, "document 2 has the split 'dev'"),
+        ({"splits": np.array(["train", "deve"])}, "document 2 has the split 'deve'"),
     ],
 )
 def test_bad_npz(tmp_path: Path, changes: dict[str, np.ndarray | None], part: str) -> None:

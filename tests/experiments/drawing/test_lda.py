@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
+from exvae.data.errors import DataWarning
 from exvae.experiments.drawing.lda import draw_numbers_of_topics, draw_topics
+from exvae.experiments.drawing.saving import save
+from exvae.experiments.drawing.style import glyphs_told_once
 
 
 def test_a_topic_is_bars_of_its_words() -> None:
@@ -27,6 +33,40 @@ def test_a_topic_is_bars_of_its_words() -> None:
     assert [text.get_text() for text in first.get_yticklabels()] == ["cell", "gene"]
     low, high = first.get_ylim()
     assert low > high  # the most probable word on top
+
+
+def test_long_words_are_cut_and_letters_that_the_font_lacks_are_told_once(tmp_path: Path) -> None:
+    words = ["x" * 100_000, "y" * 25, r"$\frac$", "我爱北京天安门"]
+    table = pd.DataFrame(
+        {"topic": 0, "weight": 1.0, "rank": [1, 2, 3, 4], "word": words, "probability": 0.25}
+    )
+    figure = draw_topics(table)
+    shown = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert shown == ["x" * 24 + "…", *words[1:]]
+    with pytest.warns(DataWarning, match="the font of pictures lacks 7 letters, .*; set") as told:
+        save(figure, tmp_path / "topics.png")
+    assert len(told) == 1
+    with pytest.warns(DataWarning, match="lacks 7 letters") as told:
+        figure._repr_png_()
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("letter", ["x", "W", "m", "o"])
+@pytest.mark.parametrize("topics", [1, 7])
+def test_long_words_leave_room_for_the_axes(letter: str, topics: int, tmp_path: Path) -> None:
+    """Matplotlib warns, which is an error here, where labels leave no room."""
+    table = pd.DataFrame(
+        {"topic": range(topics), "weight": 1 / topics, "rank": 1, "word": letter * 25}
+    )
+    figure = draw_topics(table.assign(probability=0.5))
+    save(figure, tmp_path / "topics.png")
+    widths = [axis.get_position().width for axis in figure.axes[:topics]]
+    assert min(widths) * figure.get_figwidth() > 0.9  # inches
+
+
+def test_other_warnings_of_a_picture_stay() -> None:
+    with pytest.warns(UserWarning, match="^too small$"), glyphs_told_once():
+        warnings.warn("too small", stacklevel=1)
 
 
 def test_the_most_used_of_many_topics_are_drawn() -> None:
