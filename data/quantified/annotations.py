@@ -32,7 +32,7 @@ def read_cell_table(
     Parameters
     ----------
     path
-        A table with a header, separated by commas (``.tsv``: by tabs).
+        A table with a header, separated as :func:`read_delimited` finds.
     cells
         Names of the cells, in the order of the result.
     reserved
@@ -52,9 +52,10 @@ def read_cell_table(
     Raises
     ------
     DataError
-        If the table cannot be read, lacks a cell, has one twice, or has a column that is reserved.
+        If the table cannot be read, has no header, lacks a cell, has one twice, or has a column
+        that is reserved.
     """
-    table, key = _read_keyed(path, key)
+    table, key = _read_keyed(path, key, cells)
     # A column without a name is the number of the row, which pandas and R write.
     numbers = [name for name in table.columns if name.startswith("Unnamed: ") and name != key]
     others = table.set_index(key, drop=True).rename_axis(None).drop(columns=numbers)
@@ -81,19 +82,34 @@ def read_cell_table(
     return _with_categories(others.loc[listed]), tuple(notes)
 
 
-def _read_keyed(path: Path, key: str | None) -> tuple[pd.DataFrame, str]:
+def _read_keyed(path: Path, key: str | None, cells: Sequence[str]) -> tuple[pd.DataFrame, str]:
     """Read a table and the name of its column of distinct names, by default the first."""
     header = read_delimited(path, nrows=0).columns
     if key is None:
         key = header[0]
     elif key not in header:
+        _require_header(path, header, (), cells)
         raise DataError(f"{path}: has no column {key} (--obs-key); it has {', '.join(header)}")
     table = read_delimited(path, converters={key: str})
     names = table[key]
     if names.duplicated().any():
         twice = names[names.duplicated()].iloc[0]
         raise DataError(f"{path}: has the cell {twice} twice; remove one of its rows")
+    _require_header(path, header, names, cells)
     return table, key
+
+
+def _require_header(
+    path: Path, header: Collection[str], names: Collection[str], cells: Sequence[str]
+) -> None:
+    """Raise a DataError if a cell is named by the header and by no row, so that it is a row."""
+    rows = set(names)
+    eaten = [cell for cell in cells if cell in set(header) and cell not in rows]
+    if eaten:
+        raise DataError(
+            f"{path}: its first line has the cell {eaten[0]}, so that the header is missing; add "
+            "a first line with the names of the columns"
+        )
 
 
 def _remedy(table: pd.DataFrame, key: str, cells: Sequence[str], some_listed: bool) -> str:

@@ -200,10 +200,15 @@ def test_options_of_a_table_of_cells_that_is_not_right(tmp_path: Path) -> None:
     sample_kallisto(tmp_path / "root")
     table = tmp_path / "cells.csv"
     table.write_text("cell,type\nX1,T\n")
+    headless = tmp_path / "headless.csv"
+    headless.write_text("S0,T\nS1,T\n")
     for obs, options, message in (
         (None, {"only_listed": True}, r"need a table \(--obs\)"),
         (table, {"obs_key": "name"}, "no column name .* it has cell, type"),
         (table, {"only_listed": True}, "lacks 2 of 2 cells.* name the cells as their folders"),
+        (headless, {"only_listed": True}, "has the cell S0, so that the header is missing"),
+        (headless, {"obs_key": "cell"}, "has the cell S0, so that the header is missing"),
+        (headless, {}, "has the cell S0, so that the header is missing"),
     ):
         with pytest.raises(DataError, match=message):
             import_cells(
