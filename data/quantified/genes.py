@@ -53,12 +53,56 @@ class _Rows(NamedTuple):
     names: list[str] | None
 
 
-def genes_or_own(path: Path | None, transcripts: Sequence[str]) -> Genes:
-    """Find genes by :func:`read_genes`; without a table, a transcript is a gene of its own."""
+def genes_or_own(
+    path: Path | None, transcripts: Sequence[str], lengths: Sequence[int] | None = None
+) -> Genes:
+    """Find genes by :func:`read_genes`; without a table, a transcript is a gene of its own.
+
+    Parameters
+    ----------
+    path
+        The table, or None.
+    transcripts
+        Names of the transcripts, shape (isoforms,).
+    lengths
+        Their lengths (bases), shape (isoforms,); None if unknown.
+
+    Raises
+    ------
+    DataError
+        If the table cannot be used, or its column of genes holds lengths or other numbers that
+        no two transcripts share.
+    """
     if path is None:
         note = "without a table of genes (t2g), every transcript is taken for a gene of its own"
         return Genes(np.array(transcripts, dtype=str), None, (note,))
-    return read_genes(path, transcripts)
+    found = read_genes(path, transcripts)
+    return found._replace(notes=(*found.notes, *_notes_on_sharing(path, found.genes, lengths)))
+
+
+def _notes_on_sharing(
+    path: Path, genes: np.ndarray, lengths: Sequence[int] | None
+) -> tuple[str, ...]:
+    """Remark on genes, shape (isoforms,), that no two transcripts share, or that all share."""
+    if len(genes) < 2:
+        return ()
+    num_genes = len(np.unique(genes))
+    if num_genes == 1:
+        return (
+            f"warning: {path}: all transcripts have one gene, {genes[0]}; is it the right column?",
+        )
+    shared = num_genes < len(genes)
+    numbers = sum(gene.isdecimal() for gene in genes)
+    as_long = 0 if lengths is None else np.sum(genes == np.asarray(lengths).astype(str))
+    # Numbers that transcripts share are genes, too: Entrez numbers them.
+    if 2 * as_long > len(genes) or (not shared and 2 * numbers > len(genes)):
+        raise DataError(
+            f"{path}: its column of genes holds numbers, such as lengths, and no names; give a "
+            "table of transcript and gene, as kb ref writes it (t2g.txt)"
+        )
+    if shared:
+        return ()
+    return (f"{path}: no two transcripts share a gene; is the second column the gene?",)
 
 
 def read_genes(path: Path, transcripts: Sequence[str]) -> Genes:

@@ -11,7 +11,7 @@ import pytest
 
 from exvae.data.errors import DataError
 from exvae.data.quantified.annotations import read_cell_table
-from exvae.data.quantified.genes import read_genes
+from exvae.data.quantified.genes import genes_or_own, read_genes
 
 TRANSCRIPTS = ["NM_1.2", "NM_2.1", "NM_10.3"]
 
@@ -180,3 +180,35 @@ def test_names_are_never_shortened_onto_a_twin(
 ) -> None:
     (tmp_path / "t2g.tsv").write_text("T1.2\tG1\nT2.1\tG2\n")
     assert read_genes(tmp_path / "t2g.tsv", transcripts).genes.tolist() == genes
+
+
+LENGTHS = [1500, 700, 700]
+
+
+@pytest.mark.parametrize("genes", [LENGTHS, ["12", "13", "14"], ["1500", "700", "X"]])
+def test_numbers_are_refused_where_genes_are_expected(genes: list[object], tmp_path: Path) -> None:
+    lines = [f"{name}\t{gene}\n" for name, gene in zip(TRANSCRIPTS, genes, strict=True)]
+    (tmp_path / "t2g.tsv").write_text("".join(lines))
+    with pytest.raises(DataError, match="genes holds numbers, such as lengths, and no names"):
+        genes_or_own(tmp_path / "t2g.tsv", TRANSCRIPTS, LENGTHS)
+
+
+@pytest.mark.parametrize(
+    ("genes", "notes"),
+    [
+        ("ABC", ["no two transcripts share a gene; is the second column the gene[?]$"]),
+        ("222", ["^warning: .*all transcripts have one gene, 2; is it the right column[?]$"]),
+        ("ABA", []),
+        ("121", []),  # numbers of Entrez
+    ],
+)
+def test_remarks_on_genes_that_none_or_all_share(
+    genes: str, notes: list[str], tmp_path: Path
+) -> None:
+    lines = [f"{name}\t{gene}\n" for name, gene in zip(TRANSCRIPTS, genes, strict=True)]
+    (tmp_path / "t2g.tsv").write_text("".join(lines))
+    found = genes_or_own(tmp_path / "t2g.tsv", TRANSCRIPTS, LENGTHS)
+    assert found.genes.tolist() == list(genes)
+    assert len(found.notes) == len(notes)
+    for note, pattern in zip(found.notes, notes, strict=True):
+        assert re.search(pattern, note)
