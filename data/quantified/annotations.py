@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
-import zlib
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from ..errors import DataError
-from ..unreadable import known_reason, require_regular
+from .delimited import read_delimited, separator_of
 
-# Failures to read a table, packed or not.
-_DAMAGE = (
-    *(EOFError, LookupError, MemoryError, OSError, OverflowError, ValueError, zlib.error),
-    pd.errors.ParserWarning,
-)
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+(,\d+)?")
 
 
 def read_cell_table(
@@ -90,7 +84,9 @@ def _read_keyed(path: Path, key: str | None, cells: Sequence[str]) -> tuple[pd.D
     elif key not in header:
         _require_header(path, header, (), cells)
         raise DataError(f"{path}: has no column {key} (--obs-key); it has {', '.join(header)}")
-    table = read_delimited(path, converters={key: str})
+    table = read_delimited(path, converters={header.get_loc(key): str.strip})
+    if separator_of(path) == ";":
+        table = _with_decimal_commas(table, key)
     names = table[key]
     if names.duplicated().any():
         twice = names[names.duplicated()].iloc[0]
@@ -126,6 +122,17 @@ def _remedy(table: pd.DataFrame, key: str, cells: Sequence[str], some_listed: bo
     return f"name the cells as their folders in the column {key!r}, or give another as --obs-key"
 
 
+def _with_decimal_commas(table: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Read numbers with decimal commas, which programs write where semicolons separate columns."""
+    table = table.copy()
+    others = table.drop(columns=key)
+    for column in others.columns[[kind.kind not in "biuf" for kind in others.dtypes]]:
+        text = table[column].dropna().astype(str)
+        if text.str.fullmatch(_DECIMAL_COMMA).all():
+            table[column] = text.str.replace(",", ".").astype(float).reindex(table.index)
+    return table
+
+
 def _with_categories(table: pd.DataFrame) -> pd.DataFrame:
     """Turn columns of text into categories."""
     table = table.copy()
@@ -133,42 +140,3 @@ def _with_categories(table: pd.DataFrame) -> pd.DataFrame:
         text = table[column].astype("string")  # numbers among text too
         table[column] = pd.Categorical(text.astype(object))
     return table
-
-
-def read_delimited(path: Path, separator: str | None = None, **options: Any) -> pd.DataFrame:
-    """Read a table of text by :func:`pandas.read_csv`.
-
-    Parameters
-    ----------
-    path
-        The table.
-    separator
-        What separates columns; by default commas, and tabs in ``.tsv``.
-    **options
-        Further arguments of :func:`pandas.read_csv`.
-
-    Raises
-    ------
-    DataError
-        If the table cannot be read.
-    """
-    if separator is None:
-        separator = "\t" if path.name.removesuffix(".gz").endswith(".tsv") else ","
-    require_regular(path)
-    # A pointer to a table that was not fetched is a table, too.
-    reason = known_reason(path, ValueError(), "write it again")
-    if reason is not None:
-        raise DataError(f"{path}: {reason}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # of lines that are too long
-            return pd.read_csv(
-                path, sep=separator, index_col=False, encoding="utf-8-sig", **options
-            )
-    except _DAMAGE as error:
-        reason = known_reason(path, error, "write it again")
-        if reason is None and isinstance(error, FileNotFoundError):
-            reason = "no such file; check the path"
-        raise DataError(
-            f"{path}: {reason or f'is no table that can be read ({error}); correct it'}"
-        ) from error

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError
-from .annotations import read_delimited
+from .cell_files import first_line
+from .delimited import SEPARATORS, read_delimited, separator_of
 
 _VERSION = re.compile(r"\.\d+(?=$|_PAR_Y$)")
 # Names of columns, without what is no letter.
@@ -111,7 +112,7 @@ def read_genes(path: Path, transcripts: Sequence[str]) -> Genes:
     Parameters
     ----------
     path
-        A table separated by tabs (``.csv``: by commas), with a header or without: transcript,
+        A table separated by tabs, commas or semicolons, with a header or without: transcript,
         gene, and perhaps the name of the gene; the transcripts may be in another column. Further
         columns and transcripts are ignored. A transcript that the table lacks is matched without
         what follows a bar, without its version, or without ``_PAR_Y``, unless two transcripts
@@ -164,14 +165,19 @@ def _read_rows(path: Path, transcripts: Sequence[str]) -> _Rows:
             f"{path}: is an annotation (GTF or GFF); give a table of transcript and gene, as "
             "kb ref writes it (t2g.txt)"
         )
-    separator = "," if path.name.removesuffix(".gz").endswith(".csv") else "\t"
+    if first_line(path).startswith(">"):
+        raise DataError(
+            f"{path}: holds sequences (FASTA); give a table of transcript and gene, as kb ref "
+            "writes it (t2g.txt)"
+        )
+    separator = separator_of(path, otherwise="\t")
     # Among tabs a quotation mark is a part of a field, so that one without a partner harms nothing.
     quoting = {"quoting": 3} if separator == "\t" else {}
     table = read_delimited(path, separator, header=None, dtype=str, na_filter=False, **quoting)
     if table.shape[1] < 2:
         raise DataError(
             f"{path}: has one column; it needs two, transcript and gene, separated by "
-            f"{'commas' if separator == ',' else 'tabs'}"
+            f"{SEPARATORS[separator]}"
         )
     table = table.fillna("").apply(lambda column: column.str.strip(' "'))
     columns = [table[number].tolist() for number in table]

@@ -72,7 +72,11 @@ def test_versions_count_where_they_are_the_same(tmp_path: Path) -> None:
         ("NM_1.2 A\nNM_2.1 B\n", "has one column; it needs two"),
         ("", "is empty, as after a full disk"),
         ("version https://git-lfs.github.com/spec/v1\noid sha256:4d\n", "git lfs pull"),
-        ("NM_1.2\tA\nNM_2.1\tB\tx\tq\n", "no table that can be read"),
+        (
+            "NM_1.2\tA\nNM_2.1\tB\tx\tq\n",
+            "no table that can be read .line 2 has 4 columns, the first 2, separated by tabs.;",
+        ),
+        (">NM_1.2 cdna\nACGT\n", "holds sequences .FASTA.; give a table of transcript and gene"),
         ("NM_1.2\tA\n", "no gene for 2 of 3 transcripts, the first is NM_2.1"),
         ("NM_1.2\tA\nNM_1.2\tB\nNM_2.1\tB\nNM_10.3\tC\n", "two genes for the transcript NM_1.2"),
         ("NM_1.1\tA\nNM_1.3\tB\nNM_2.1\tB\nNM_10.3\tC\n", "two genes for the transcript NM_1,"),
@@ -100,7 +104,7 @@ def test_tables_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no table that can be read"):
         read_genes(tmp_path / "cut.tsv.gz", TRANSCRIPTS)
     (tmp_path / "binary.tsv").write_bytes(b"\xff\xfe\x00\x01\t\x80\n")
-    with pytest.raises(DataError, match="no table that can be read"):
+    with pytest.raises(DataError, match="not UTF-8 text; convert it to UTF-8"):
         read_genes(tmp_path / "binary.tsv", TRANSCRIPTS)
     with pytest.raises(DataError, match="no table that can be read"):
         read_cell_table(tmp_path, ["a"], ())
