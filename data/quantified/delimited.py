@@ -96,6 +96,8 @@ def _reason(path: Path, separator: str, error: Exception, options: dict[str, Any
         return reason
     if isinstance(error, FileNotFoundError):
         return "no such file; check the path"
+    if first_line(path).startswith("PK\3\4"):
+        return "is a workbook (.xlsx) or an archive and no text; save it as text separated by tabs"
     if isinstance(error, UnicodeError):
         return "not UTF-8 text; convert it to UTF-8"
     told = str(error).removeprefix("Error tokenizing data. C error: ")

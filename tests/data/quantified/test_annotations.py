@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,13 @@ def test_spaces_and_other_separators(text: str, tmp_path: Path) -> None:
     assert list(table) == ["type", "age"]
     assert table["type"].tolist() == ["B", "T"]
     np.testing.assert_array_equal(table["age"], [2.0, 1.5])
+
+
+def test_a_workbook_is_no_text(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "cells.csv", "w") as file:
+        file.writestr("xl/workbook.xml", bytes(range(256)))
+    with pytest.raises(DataError, match="cells.csv: is a workbook .* save it as text"):
+        read_cell_table(tmp_path / "cells.csv", ["a"], ())
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
