@@ -83,7 +83,7 @@ def write_quantified(folder: Path) -> None:
     cells = [draw_cell(seed=seed, bootstraps=3) for seed in range(20)]
     for number, cell in enumerate(cells):
         write_kallisto_plaintext(folder / "quantified" / f"cell{number}", cell)
-    rows = [f"{name}\tgene\n" for name in cells[0].transcripts]
+    rows = [f"{name}\tgene{n // 20}\n" for n, name in enumerate(cells[0].transcripts)]
     (folder / "t2g.tsv").write_text("".join(rows), encoding="utf-8")
     cell_types = [f"type{number % 2}" for number in range(20)]
     table = pd.DataFrame({"cell": [f"cell{n}" for n in range(20)], "cell_type": cell_types})

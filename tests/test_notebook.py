@@ -116,6 +116,6 @@ def test_the_page_draws_a_umap(kernel: Path) -> None:
     code = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
     lines = [line for line in code.splitlines() if line]
     assert len(lines) <= 8
-    outputs = execute(kernel, code.replace("GENE", "gene"), "sorted(adata.obsm)")
+    outputs = execute(kernel, code.replace("GENE", "gene0"), "sorted(adata.obsm)")
     assert "X_umap" in text_of(outputs)
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 1

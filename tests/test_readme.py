@@ -77,7 +77,7 @@ def test_the_quick_start_with_isoforms_runs(quantified: Path) -> None:
     layer = anndata.AnnData(cells.layers["expression_log1p"]).to_df().to_numpy()
     correlation = np.corrcoef(np.log1p(cells.X.toarray()).ravel(), layer.ravel())
     assert correlation[0, 1] > 0.9
-    assert found["genes"].shape == (20, 1)
+    assert found["genes"].shape == (20, 2)
     assert repr(exvae.load(quantified / "FIT")) == repr(found["model"])
 
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
-import zlib
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from ..errors import DataError
-from ..unreadable import known_reason, require_regular
+from .delimited import read_delimited, separator_of
 
-# Failures to read a table, packed or not.
-_DAMAGE = (
-    *(EOFError, LookupError, MemoryError, OSError, OverflowError, ValueError, zlib.error),
-    pd.errors.ParserWarning,
-)
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+(,\d+)?")
 
 
 def read_cell_table(
@@ -32,7 +26,7 @@ def read_cell_table(
     Parameters
     ----------
     path
-        A table with a header, separated by commas (``.tsv``: by tabs).
+        A table with a header, separated as :func:`read_delimited` finds.
     cells
         Names of the cells, in the order of the result.
     reserved
@@ -52,9 +46,10 @@ def read_cell_table(
     Raises
     ------
     DataError
-        If the table cannot be read, lacks a cell, has one twice, or has a column that is reserved.
+        If the table cannot be read, has no header, lacks a cell, has one twice, or has a column
+        that is reserved.
     """
-    table, key = _read_keyed(path, key)
+    table, key = _read_keyed(path, key, cells)
     # A column without a name is the number of the row, which pandas and R write.
     numbers = [name for name in table.columns if name.startswith("Unnamed: ") and name != key]
     others = table.set_index(key, drop=True).rename_axis(None).drop(columns=numbers)
@@ -81,19 +76,36 @@ def read_cell_table(
     return _with_categories(others.loc[listed]), tuple(notes)
 
 
-def _read_keyed(path: Path, key: str | None) -> tuple[pd.DataFrame, str]:
+def _read_keyed(path: Path, key: str | None, cells: Sequence[str]) -> tuple[pd.DataFrame, str]:
     """Read a table and the name of its column of distinct names, by default the first."""
     header = read_delimited(path, nrows=0).columns
     if key is None:
         key = header[0]
     elif key not in header:
+        _require_header(path, header, (), cells)
         raise DataError(f"{path}: has no column {key} (--obs-key); it has {', '.join(header)}")
-    table = read_delimited(path, converters={key: str})
+    table = read_delimited(path, converters={header.get_loc(key): str.strip})
+    if separator_of(path) == ";":
+        table = _with_decimal_commas(table, key)
     names = table[key]
     if names.duplicated().any():
         twice = names[names.duplicated()].iloc[0]
         raise DataError(f"{path}: has the cell {twice} twice; remove one of its rows")
+    _require_header(path, header, names, cells)
     return table, key
+
+
+def _require_header(
+    path: Path, header: Collection[str], names: Collection[str], cells: Sequence[str]
+) -> None:
+    """Raise a DataError if a cell is named by the header and by no row, so that it is a row."""
+    rows = set(names)
+    eaten = [cell for cell in cells if cell in set(header) and cell not in rows]
+    if eaten:
+        raise DataError(
+            f"{path}: its first line has the cell {eaten[0]}, so that the header is missing; add "
+            "a first line with the names of the columns"
+        )
 
 
 def _remedy(table: pd.DataFrame, key: str, cells: Sequence[str], some_listed: bool) -> str:
@@ -110,6 +122,17 @@ def _remedy(table: pd.DataFrame, key: str, cells: Sequence[str], some_listed: bo
     return f"name the cells as their folders in the column {key!r}, or give another as --obs-key"
 
 
+def _with_decimal_commas(table: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Read numbers with decimal commas, which programs write where semicolons separate columns."""
+    table = table.copy()
+    others = table.drop(columns=key)
+    for column in others.columns[[kind.kind not in "biuf" for kind in others.dtypes]]:
+        text = table[column].dropna().astype(str)
+        if text.str.fullmatch(_DECIMAL_COMMA).all():
+            table[column] = text.str.replace(",", ".").astype(float).reindex(table.index)
+    return table
+
+
 def _with_categories(table: pd.DataFrame) -> pd.DataFrame:
     """Turn columns of text into categories."""
     table = table.copy()
@@ -117,42 +140,3 @@ def _with_categories(table: pd.DataFrame) -> pd.DataFrame:
         text = table[column].astype("string")  # numbers among text too
         table[column] = pd.Categorical(text.astype(object))
     return table
-
-
-def read_delimited(path: Path, separator: str | None = None, **options: Any) -> pd.DataFrame:
-    """Read a table of text by :func:`pandas.read_csv`.
-
-    Parameters
-    ----------
-    path
-        The table.
-    separator
-        What separates columns; by default commas, and tabs in ``.tsv``.
-    **options
-        Further arguments of :func:`pandas.read_csv`.
-
-    Raises
-    ------
-    DataError
-        If the table cannot be read.
-    """
-    if separator is None:
-        separator = "\t" if path.name.removesuffix(".gz").endswith(".tsv") else ","
-    require_regular(path)
-    # A pointer to a table that was not fetched is a table, too.
-    reason = known_reason(path, ValueError(), "write it again")
-    if reason is not None:
-        raise DataError(f"{path}: {reason}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # of lines that are too long
-            return pd.read_csv(
-                path, sep=separator, index_col=False, encoding="utf-8-sig", **options
-            )
-    except _DAMAGE as error:
-        reason = known_reason(path, error, "write it again")
-        if reason is None and isinstance(error, FileNotFoundError):
-            reason = "no such file; check the path"
-        raise DataError(
-            f"{path}: {reason or f'is no table that can be read ({error}); correct it'}"
-        ) from error

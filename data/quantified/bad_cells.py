@@ -88,7 +88,8 @@ class BadCells:
             rest = sum(map(len, list(groups.values())[_MOST_GROUPS:]))
             shown = [*shown[:_MOST_GROUPS], f"{rest} more, which --list shows"]
         return DataError(
-            f"{len(self._cells)} of {len(self._cells) + num_good} cells cannot be imported; "
+            f"{len(self._cells)} of {len(self._cells) + num_good} cells cannot be imported, the "
+            f"first is {self._cells[0].place}; "
             f"{' | '.join(shown)}; quantify them again or leave them out (--skip-bad)"
         )
 

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError
-from .annotations import read_delimited
+from .cell_files import first_line
+from .delimited import SEPARATORS, read_delimited, separator_of
 
 _VERSION = re.compile(r"\.\d+(?=$|_PAR_Y$)")
 # Names of columns, without what is no letter.
@@ -53,12 +54,56 @@ class _Rows(NamedTuple):
     names: list[str] | None
 
 
-def genes_or_own(path: Path | None, transcripts: Sequence[str]) -> Genes:
-    """Find genes by :func:`read_genes`; without a table, a transcript is a gene of its own."""
+def genes_or_own(
+    path: Path | None, transcripts: Sequence[str], lengths: Sequence[int] | None = None
+) -> Genes:
+    """Find genes by :func:`read_genes`; without a table, a transcript is a gene of its own.
+
+    Parameters
+    ----------
+    path
+        The table, or None.
+    transcripts
+        Names of the transcripts, shape (isoforms,).
+    lengths
+        Their lengths (bases), shape (isoforms,); None if unknown.
+
+    Raises
+    ------
+    DataError
+        If the table cannot be used, or its column of genes holds lengths or other numbers that
+        no two transcripts share.
+    """
     if path is None:
         note = "without a table of genes (t2g), every transcript is taken for a gene of its own"
         return Genes(np.array(transcripts, dtype=str), None, (note,))
-    return read_genes(path, transcripts)
+    found = read_genes(path, transcripts)
+    return found._replace(notes=(*found.notes, *_notes_on_sharing(path, found.genes, lengths)))
+
+
+def _notes_on_sharing(
+    path: Path, genes: np.ndarray, lengths: Sequence[int] | None
+) -> tuple[str, ...]:
+    """Remark on genes, shape (isoforms,), that no two transcripts share, or that all share."""
+    if len(genes) < 2:
+        return ()
+    num_genes = len(np.unique(genes))
+    if num_genes == 1:
+        return (
+            f"warning: {path}: all transcripts have one gene, {genes[0]}; is it the right column?",
+        )
+    shared = num_genes < len(genes)
+    numbers = sum(gene.isdecimal() for gene in genes)
+    as_long = 0 if lengths is None else np.sum(genes == np.asarray(lengths).astype(str))
+    # Numbers that transcripts share are genes, too: Entrez numbers them.
+    if 2 * as_long > len(genes) or (not shared and 2 * numbers > len(genes)):
+        raise DataError(
+            f"{path}: its column of genes holds numbers, such as lengths, and no names; give a "
+            "table of transcript and gene, as kb ref writes it (t2g.txt)"
+        )
+    if shared:
+        return ()
+    return (f"{path}: no two transcripts share a gene; is the second column the gene?",)
 
 
 def read_genes(path: Path, transcripts: Sequence[str]) -> Genes:
@@ -67,7 +112,7 @@ def read_genes(path: Path, transcripts: Sequence[str]) -> Genes:
     Parameters
     ----------
     path
-        A table separated by tabs (``.csv``: by commas), with a header or without: transcript,
+        A table separated by tabs, commas or semicolons, with a header or without: transcript,
         gene, and perhaps the name of the gene; the transcripts may be in another column. Further
         columns and transcripts are ignored. A transcript that the table lacks is matched without
         what follows a bar, without its version, or without ``_PAR_Y``, unless two transcripts
@@ -120,14 +165,19 @@ def _read_rows(path: Path, transcripts: Sequence[str]) -> _Rows:
             f"{path}: is an annotation (GTF or GFF); give a table of transcript and gene, as "
             "kb ref writes it (t2g.txt)"
         )
-    separator = "," if path.name.removesuffix(".gz").endswith(".csv") else "\t"
+    if first_line(path).startswith(">"):
+        raise DataError(
+            f"{path}: holds sequences (FASTA); give a table of transcript and gene, as kb ref "
+            "writes it (t2g.txt)"
+        )
+    separator = separator_of(path, otherwise="\t")
     # Among tabs a quotation mark is a part of a field, so that one without a partner harms nothing.
     quoting = {"quoting": 3} if separator == "\t" else {}
     table = read_delimited(path, separator, header=None, dtype=str, na_filter=False, **quoting)
     if table.shape[1] < 2:
         raise DataError(
             f"{path}: has one column; it needs two, transcript and gene, separated by "
-            f"{'commas' if separator == ',' else 'tabs'}"
+            f"{SEPARATORS[separator]}"
         )
     table = table.fillna("").apply(lambda column: column.str.strip(' "'))
     columns = [table[number].tolist() for number in table]

@@ -268,7 +268,7 @@ def transcript_table(
     ``transcripts`` are names as bytes, and ``lengths`` in bases, both of shape (isoforms,).
     """
     names = [text_of(name) for name in transcripts]
-    genes, gene_names, notes = genes_or_own(t2g, names)
+    genes, gene_names, notes = genes_or_own(t2g, names, lengths)
     columns = {"gene": pd.Categorical(genes)}
     if gene_names is not None:
         columns["gene_name"] = pd.Categorical(gene_names)

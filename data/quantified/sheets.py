@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import DataError
-from .annotations import read_delimited
+from .delimited import read_delimited
 from .directories import FoundCells, find_cells
 from .formats import recognise
 
@@ -52,9 +52,10 @@ def read_sheet(path: Path, folders: Sequence[Path] = ()) -> dict[str, Path]:
     Parameters
     ----------
     path
-        A table with a header and the columns ``name`` and ``path``, separated by commas (``.tsv``:
-        by tabs); further columns are ignored. A path leads to the folder of a cell, or to its file
-        of estimates, from one of ``folders`` or from the folder of the table.
+        A table with a header and the columns ``name`` and ``path``, separated as
+        :func:`~.delimited.separator_of` finds; further columns are ignored. A path leads to the
+        folder of a cell, or to its file of estimates, from the home of the user (``~/``), from one
+        of ``folders`` or from the folder of the table.
     folders
         Folders that paths may be relative to.
 
@@ -66,25 +67,42 @@ def read_sheet(path: Path, folders: Sequence[Path] = ()) -> dict[str, Path]:
     Raises
     ------
     DataError
-        If the table cannot be read, names a cell twice, or a path leads to several cells.
+        If the table cannot be read, names a cell twice, a path leads to several cells, or two paths
+        lead to one.
     """
     table = read_delimited(path, dtype=str, na_filter=False)
     if not {"name", "path"} <= set(table.columns):
         raise DataError(f"{path}: needs the columns name and path; it has {', '.join(table)}")
     cells: dict[str, Path] = {}
-    for name, text in zip(table["name"], table["path"], strict=True):
+    names: dict[str, str] = {}
+    named = zip(table["name"].str.strip(), table["path"].str.strip(), strict=True)
+    for name, text in named:
         if not (name and text):
             raise DataError(f"{path}: has a line without name or path; complete it")
         if name in cells:
             raise DataError(f"{path}: has the name {name} twice; cells need different names")
+        text = os.path.expanduser(text)  # as shells do
         candidates = [folder / text for folder in (*folders, path.parent)]
         place = next(
             (candidate for candidate in candidates if os.path.exists(candidate)), candidates[-1]
         )
         cells[name] = _one_cell(path, name, place)
+        first = names.setdefault(_identity(cells[name]), name)
+        if first != name:
+            raise DataError(
+                f"{path}: {first} and {name} are the same cell, {cells[name]}; give each cell once"
+            )
     if not cells:
         raise DataError(f"{path}: names no cell; add a line for each")
     return cells
+
+
+def _identity(place: Path) -> str:
+    """Give the path of the file of a cell, the same for its folder and through links."""
+    try:
+        return os.path.realpath(recognise(place).file)
+    except DataError:
+        return os.path.realpath(place)
 
 
 def _one_cell(sheet: Path, name: str, place: Path) -> Path:

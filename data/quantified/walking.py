@@ -29,6 +29,8 @@ _GENES_REASON = (
     "and variance; quantify each cell with kallisto or salmon"
 )
 _NO_FOLDERS = re.compile(r".*\.(f(ast)?[qa]|[bs]am|txt|log|csv|tsv|json|g[tf]f|html|pdf)(\.gz)?")
+# What macOS adds to archives: files of attributes, called like the files that they describe.
+_OF_MACOS = ("._", "__MACOSX")
 _OF_QUANTIFIERS = (".h5", ".sf", ".quant", ".pq", ".mtx")
 
 
@@ -149,10 +151,14 @@ def _search(folder: Path, seen: set[str], links: list[Path]) -> Contents:
 
 
 def _listed(folder: Path) -> tuple[set[str], list[str]]:
-    """List the names in a folder, and those of its folders among them."""
+    """List the names in a folder without those of macOS, and the folders among them."""
     try:
         with os.scandir(folder) as entries:
-            found = [(entry.name, entry.is_dir()) for entry in entries]
+            found = [
+                (entry.name, entry.is_dir())
+                for entry in entries
+                if not entry.name.startswith(_OF_MACOS)
+            ]
     except OSError as error:
         raise DataError(
             f"{folder}: cannot be listed ({error.strerror}); make it readable"

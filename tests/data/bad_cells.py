@@ -153,6 +153,16 @@ def many_bootstraps(cell: Path) -> None:
     write_salmon(cell, CELLS["S0"], num_bootstraps=10**30)
 
 
+def saved_with_semicolons(cell: Path) -> None:
+    path = write_kallisto_plaintext(cell, CELLS["S0"]) / "abundance.tsv"
+    path.write_text("\ufeff" + path.read_text().replace("\t", ";").replace(".", ","))
+
+
+def saved_with_decimal_commas(cell: Path) -> None:
+    path = write_kallisto_plaintext(cell, CELLS["S0"]) / "bs_abundance_2.tsv"
+    path.write_text(path.read_text().replace(".", ","))
+
+
 # 512 MiB in half a megabyte.
 BOMB = gzip.compress(b"\0" * (1 << 25), mtime=0) * 16
 
@@ -170,6 +180,8 @@ BAD = {
     "dead well of salmon": (dead_well_of_salmon, "is a cell without reads"),
     "few reads": (nearly_dead_well_of_salmon, "too few reads .insufficient_assigned_fragments"),
     "no aux_info": (table_of_salmon_alone, "lacks the folder aux_info"),
+    "semicolons": (saved_with_semicolons, r"abundance\.tsv: was changed after kallisto wrote it"),
+    "decimal commas": (saved_with_decimal_commas, r"bs_abundance_2\.tsv: was changed after"),
     "truncated": (truncated_h5, r"abundance\.h5: truncated or damaged"),
     "empty": (empty_h5, r"abundance\.h5: is empty"),
     "no table": (missing_table, "has run_info.json but no abundance.h5"),

@@ -200,10 +200,15 @@ def test_options_of_a_table_of_cells_that_is_not_right(tmp_path: Path) -> None:
     sample_kallisto(tmp_path / "root")
     table = tmp_path / "cells.csv"
     table.write_text("cell,type\nX1,T\n")
+    headless = tmp_path / "headless.csv"
+    headless.write_text("S0,T\nS1,T\n")
     for obs, options, message in (
         (None, {"only_listed": True}, r"need a table \(--obs\)"),
         (table, {"obs_key": "name"}, "no column name .* it has cell, type"),
         (table, {"only_listed": True}, "lacks 2 of 2 cells.* name the cells as their folders"),
+        (headless, {"only_listed": True}, "has the cell S0, so that the header is missing"),
+        (headless, {"obs_key": "cell"}, "has the cell S0, so that the header is missing"),
+        (headless, {}, "has the cell S0, so that the header is missing"),
     ):
         with pytest.raises(DataError, match=message):
             import_cells(
@@ -272,3 +277,18 @@ def test_the_real_well_without_reads(real_kallisto: Path, tmp_path: Path) -> Non
     table = pd.read_csv(tmp_path / "bad_cells.csv")
     assert table["cell"].tolist() == ["no_reads_c7"]
     assert "without reads" in table["reason"].item()
+
+
+def test_files_that_macos_adds_to_an_archive_are_no_cells(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    sample_kallisto(root)
+    write_kallisto_plaintext(root / "S2", CELLS["S2"])
+    for path in [path for path in root.rglob("*") if path.is_file()]:
+        beside = root / "__MACOSX" / path.relative_to(root)
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        for place in (path, beside):
+            place.with_name(f"._{path.name}").write_bytes(b"\0\5\26\7")
+    found = find_cells([root])
+    assert list(found.cells) == [*FIRST_TWO, "S2"]
+    assert (found.incomplete, found.notes) == ((), ())
+    assert import_cells([root], tmp_path / "cells.h5ad").cells == 3

@@ -11,7 +11,7 @@ import pytest
 
 from exvae.data.errors import DataError
 from exvae.data.quantified.annotations import read_cell_table
-from exvae.data.quantified.genes import read_genes
+from exvae.data.quantified.genes import genes_or_own, read_genes
 
 TRANSCRIPTS = ["NM_1.2", "NM_2.1", "NM_10.3"]
 
@@ -72,7 +72,11 @@ def test_versions_count_where_they_are_the_same(tmp_path: Path) -> None:
         ("NM_1.2 A\nNM_2.1 B\n", "has one column; it needs two"),
         ("", "is empty, as after a full disk"),
         ("version https://git-lfs.github.com/spec/v1\noid sha256:4d\n", "git lfs pull"),
-        ("NM_1.2\tA\nNM_2.1\tB\tx\tq\n", "no table that can be read"),
+        (
+            "NM_1.2\tA\nNM_2.1\tB\tx\tq\n",
+            "no table that can be read .line 2 has 4 columns, the first 2, separated by tabs.;",
+        ),
+        (">NM_1.2 cdna\nACGT\n", "holds sequences .FASTA.; give a table of transcript and gene"),
         ("NM_1.2\tA\n", "no gene for 2 of 3 transcripts, the first is NM_2.1"),
         ("NM_1.2\tA\nNM_1.2\tB\nNM_2.1\tB\nNM_10.3\tC\n", "two genes for the transcript NM_1.2"),
         ("NM_1.1\tA\nNM_1.3\tB\nNM_2.1\tB\nNM_10.3\tC\n", "two genes for the transcript NM_1,"),
@@ -100,7 +104,7 @@ def test_tables_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no table that can be read"):
         read_genes(tmp_path / "cut.tsv.gz", TRANSCRIPTS)
     (tmp_path / "binary.tsv").write_bytes(b"\xff\xfe\x00\x01\t\x80\n")
-    with pytest.raises(DataError, match="no table that can be read"):
+    with pytest.raises(DataError, match="not UTF-8 text; convert it to UTF-8"):
         read_genes(tmp_path / "binary.tsv", TRANSCRIPTS)
     with pytest.raises(DataError, match="no table that can be read"):
         read_cell_table(tmp_path, ["a"], ())
@@ -180,3 +184,35 @@ def test_names_are_never_shortened_onto_a_twin(
 ) -> None:
     (tmp_path / "t2g.tsv").write_text("T1.2\tG1\nT2.1\tG2\n")
     assert read_genes(tmp_path / "t2g.tsv", transcripts).genes.tolist() == genes
+
+
+LENGTHS = [1500, 700, 700]
+
+
+@pytest.mark.parametrize("genes", [LENGTHS, ["12", "13", "14"], ["1500", "700", "X"]])
+def test_numbers_are_refused_where_genes_are_expected(genes: list[object], tmp_path: Path) -> None:
+    lines = [f"{name}\t{gene}\n" for name, gene in zip(TRANSCRIPTS, genes, strict=True)]
+    (tmp_path / "t2g.tsv").write_text("".join(lines))
+    with pytest.raises(DataError, match="genes holds numbers, such as lengths, and no names"):
+        genes_or_own(tmp_path / "t2g.tsv", TRANSCRIPTS, LENGTHS)
+
+
+@pytest.mark.parametrize(
+    ("genes", "notes"),
+    [
+        ("ABC", ["no two transcripts share a gene; is the second column the gene[?]$"]),
+        ("222", ["^warning: .*all transcripts have one gene, 2; is it the right column[?]$"]),
+        ("ABA", []),
+        ("121", []),  # numbers of Entrez
+    ],
+)
+def test_remarks_on_genes_that_none_or_all_share(
+    genes: str, notes: list[str], tmp_path: Path
+) -> None:
+    lines = [f"{name}\t{gene}\n" for name, gene in zip(TRANSCRIPTS, genes, strict=True)]
+    (tmp_path / "t2g.tsv").write_text("".join(lines))
+    found = genes_or_own(tmp_path / "t2g.tsv", TRANSCRIPTS, LENGTHS)
+    assert found.genes.tolist() == list(genes)
+    assert len(found.notes) == len(notes)
+    for note, pattern in zip(found.notes, notes, strict=True):
+        assert re.search(pattern, note)

@@ -13,6 +13,7 @@ import pytest
 from exvae.data.errors import DataError
 from exvae.data.quantified.directories import find_cells, read_quantification
 from exvae.data.quantified.importing import ImportOptions, import_cells
+from exvae.data.quantified.sheets import read_sheet
 
 from .quantifier_output import (
     Cell,
@@ -240,6 +241,12 @@ def test_a_sheet_names_cells(tmp_path: Path) -> None:
         ("cell,path\na,root\n", "needs the columns name and path"),
         ("name,path\na,root/S0\na,root/S1\n", "has the name a twice"),
         ("name,path\na,root/S9\n", "root/S9: does not exist"),
+        ("name,path\na,root/S9\nb,root/S8\n", "the first is .*root/S9; a, b: does not exist"),
+        ("name,path\na,root/S0\nb,root/S0\n", "a and b are the same cell, .*root/S0"),
+        (
+            "name,path\na,root/S0\nc,root/S1\nb,root/S0/kallisto/abundance.h5\n",
+            "a and b are the same cell, .*root/S0/kallisto/abundance.h5; give each cell once",
+        ),
         ("name,path\na,root\n", "holds 2 cells"),
         ("name,path\na,\n", "a line without name or path"),
         ("name,path\n", "names no cell"),
@@ -252,3 +259,28 @@ def test_sheets_that_do_not_name_cells(text: str, message: str, tmp_path: Path) 
     with pytest.raises(DataError, match=message):
         options = ImportOptions(sheet=tmp_path / "sheet.csv")
         import_cells([], tmp_path / "cells.h5ad", options=options)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name, path\none, root/S0\ntwo, root/S1\n",
+        "name\tpath\none\troot/S0\ntwo\troot/S1\n",
+        "name;path\none;root/S0\ntwo ;root/S1 \n",
+    ],
+    ids=["spaces", "tabs", "semicolons"],
+)
+def test_sheets_with_spaces_and_other_separators(text: str, tmp_path: Path) -> None:
+    sample_kallisto(tmp_path / "root")
+    (tmp_path / "sheet.csv").write_text(text)
+    cells = read_sheet(tmp_path / "sheet.csv")
+    kallisto = [tmp_path / "root" / name / "kallisto" for name in FIRST_TWO]
+    assert cells == dict(zip(["one", "two"], kallisto, strict=True))
+
+
+def test_paths_of_a_sheet_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, sheet = tmp_path / "home", tmp_path / "sheet.csv"
+    sample_kallisto(home / "root")
+    monkeypatch.setenv("HOME", str(home))
+    sheet.write_text("name,path\none,~/root/S0\n")
+    assert read_sheet(sheet) == {"one": home / "root" / "S0" / "kallisto"}
