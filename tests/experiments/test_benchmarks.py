@@ -92,6 +92,7 @@ def test_the_comparison_with_peers(tmp_path: Path) -> None:
     assert (table["perplexity"] > 1).all()
 
 
+@pytest.mark.slow
 def test_memory_and_time_as_the_corpus_grows(tmp_path: Path) -> None:
     printed = run("lda_memory.py", "--out", str(tmp_path))
     rows = [line.split() for line in printed.splitlines()[1:3]]
@@ -118,6 +119,7 @@ def test_the_import_as_cells_grow() -> None:
     assert "ten times the cells" in printed
 
 
+@pytest.mark.slow
 def test_the_cost_of_an_experiment(tmp_path: Path) -> None:
     printed = run("isoform_cost.py", "--folder", str(tmp_path))
     assert "30 cells x 400 isoforms x 4 bootstraps, 2 in the file" in printed
@@ -141,6 +143,7 @@ def test_the_cost_of_a_check(tmp_path: Path) -> None:
     assert "cells: 24; replicates: 20" in printed
 
 
+@pytest.mark.slow
 def test_the_cost_of_the_likelihood() -> None:
     printed = run("bootstrap_likelihood.py")
     assert "100 against 2" in printed
@@ -183,6 +186,7 @@ def test_the_comparison_of_differential_usage(tmp_path: Path) -> None:
     assert printed.count("AUC") == 3
 
 
+@pytest.mark.slow
 def test_the_comparison_of_differential_expression(tmp_path: Path) -> None:
     path = tmp_path / "cells.h5ad"
     isoform_simulate_command.simulate(
