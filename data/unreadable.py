@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import struct
+from functools import lru_cache
 from pathlib import Path
 
 from .errors import DataError
@@ -39,15 +40,19 @@ def require_finite_heaps(path: Path) -> None:
     heap begins with ``GCOL``, its version and its size; each object with its number, a count,
     four unused bytes and its size (eight bytes, as every file of today has it).
     """
-    with open(path, "rb") as file:
-        if not os.fstat(file.fileno()).st_size:
-            return
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            for heap in _HEAP.finditer(content):
-                if not _ends(content, heap.start()):
-                    raise DataError(
-                        f"{path}: the file is damaged (a heap of texts); write it again"
-                    )
+    found = os.stat(path)
+    if found.st_size and not _heaps_end(path, found.st_size, found.st_mtime_ns, found.st_ino):
+        raise DataError(f"{path}: the file is damaged (a heap of texts); write it again")
+
+
+@lru_cache(maxsize=256)
+def _heaps_end(path: Path, size: int, changed: int, inode: int) -> bool:
+    """Tell whether all heaps of a file end; once for each state, as commands open a file twice."""
+    with (
+        open(path, "rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        return all(_ends(content, heap.start()) for heap in _HEAP.finditer(content))
 
 
 def _ends(content: mmap.mmap, start: int) -> bool:
