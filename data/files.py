@@ -22,6 +22,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from .errors import DataError, DataWarning
 from .stopping import raise_if_stopped
@@ -313,6 +314,11 @@ def _state(path: Path) -> tuple[int, ...] | None:
         found = path.stat()
         return found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev
     return None
+
+
+def open_text(path: Path) -> IO[str]:
+    """Open a text to read it, unpacked where its name ends in ``.gz``."""
+    return gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
 
 
 def require_regular(path: Path) -> None:

@@ -6,19 +6,17 @@ of any of them: files are found by their names and endings in the folder and one
 
 from __future__ import annotations
 
-import gzip
-import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from scipy.io import mmread
 from scipy.sparse import csr_matrix
 
 from ..errors import DataError
-from ..files import reading
+from ..files import open_text, reading
+from ..quantified.cell_files import read_information
 from .classes import ReadClasses
 from .effective_lengths import effective_lengths
 
@@ -113,12 +111,8 @@ def _matrix_and_classes(folder: Path, files: dict[str, Path]) -> tuple[Path, Pat
     return files[matrices[0]], _found(folder, files, "matrix.ec", _COUNT)
 
 
-def _open(path: Path) -> IO[str]:
-    return gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
-
-
 def _lines(path: Path) -> list[str]:
-    with reading(path, "there is no such file", _DAMAGED), _open(path) as file:
+    with reading(path, "there is no such file", _DAMAGED), open_text(path) as file:
         lines = file.read().splitlines()
     if not lines:
         raise DataError(f"{path}: is empty; {_DAMAGED}")
@@ -228,7 +222,7 @@ def _effective_lengths(
         damage = (ValueError,)
         with (
             reading(path, "there is no such file", _DAMAGED, damage),
-            _open(path) as file,
+            open_text(path) as file,
             warnings.catch_warnings(),
         ):
             warnings.filterwarnings("ignore", "loadtxt: input contained no data")
@@ -248,10 +242,7 @@ def _technology(files: dict[str, Path]) -> tuple[str, ...]:
     """Warn of reads of the ends of transcripts, which fit isoforms in ways classes do not show."""
     if "run_info.json" not in files:
         return ()
-    try:
-        call = str(json.loads("\n".join(_lines(files["run_info.json"]))).get("call", ""))
-    except (ValueError, AttributeError, DataError):
-        return ()
+    call = str(read_information(files["run_info.json"])[0].get("call", ""))
     words = call.split()
     options = [after for word, after in zip(words, words[1:], strict=False) if word == "-x"]
     if not options or options[0].lower() in _TECHNOLOGIES:

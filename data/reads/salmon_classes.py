@@ -5,7 +5,6 @@ Salmon numbers the classes of each cell by itself; classes of cells are matched 
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
@@ -15,7 +14,8 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from ..errors import DataError
-from ..files import reading
+from ..files import open_text, reading
+from ..quantified.cell_files import packed_or_not, read_table
 from ..quantified.quantifications import AGAIN
 from .classes import ReadClasses
 
@@ -86,7 +86,7 @@ class _Gathered:
         places = {name: place for place, name in enumerate(self._isoforms)}
         numbers, counts = [], []
         damage = (ValueError, IndexError, KeyError)
-        with reading(path, "there is no such file", AGAIN, damage), _open(path) as file:
+        with reading(path, "there is no such file", AGAIN, damage), open_text(path) as file:
             names, num_classes = _header(file, places)
             for _ in range(num_classes):
                 number, count = self._class(file.readline().split(), names)
@@ -132,18 +132,12 @@ class _Gathered:
 
 def _quantified(folder: Path) -> pd.DataFrame:
     """Read lengths of the isoforms."""
-    path = folder / "quant.sf"
-    path = path if path.is_file() else folder / "quant.sf.gz"
-    with reading(path, "there is no such file", AGAIN, (ValueError, KeyError)):
-        table = pd.read_csv(path, sep="\t", index_col="Name", dtype={"Name": str})
-        table = table[["Length", "EffectiveLength"]].astype(np.float64)
+    path = packed_or_not(folder / "quant.sf")
+    columns = {"Length": np.float64, "EffectiveLength": np.float64}
+    table = read_table(path, "Name", columns).set_index("Name")
     if table.index.has_duplicates or not (table.to_numpy() > 0).all():
         raise DataError(f"{path}: names a transcript twice, or has no lengths; {AGAIN}")
     return table
-
-
-def _open(path: Path) -> IO[str]:
-    return gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
 
 
 def _header(file: IO[str], places: Mapping[str, int]) -> tuple[list[int], int]:
