@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+# Two processes share the test files; each computes in one thread.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
 # Threads that spin for long while they wait slow down every other process on the same cores.
 export GOMP_SPINCOUNT := 10000
 
@@ -13,10 +16,10 @@ demo: $(VENV)/demo-ready
 	$(BIN)/exvae demo --out demo
 
 test: $(VENV)/test-ready lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-all: $(VENV)/peers-ready lint
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(PYTEST) -m "slow or not slow"
 
 bench: $(VENV)/peers-ready
 	$(BIN)/python experiments/benchmarks/lda.py --out results

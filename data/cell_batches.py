@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
-from torch import Tensor
+from torch import Tensor, nn
 
 from .bootstraps import BootstrapMean, BootstrapSummary
 from .cells import Cells, require_reads
 from .corpora import offsets_of
 
 # What models of cells may observe.
-OBSERVATIONS = ("counts", "estimates", "bootstrap_mean", "bootstrap_summary")
+OBSERVATIONS = ("counts", "estimates", "bootstrap_mean", "bootstrap_summary", "reads")
 
 
 class CellBatch(NamedTuple):
@@ -72,12 +74,13 @@ class BatchSource(ABC):
     def __init__(self, cells: Cells, device: torch.device | str = "cpu") -> None:
         self.cells = cells
         self.device = torch.device(device)
+        self.pair: tuple[nn.Module, nn.Module] | None = None
 
     def batch(
         self,
         positions: np.ndarray | Tensor,
         num_cells: int | None = None,
-        num_bootstraps: int | None = None,
+        **options: Any,
     ) -> CellBatch:
         """Gather the cells at these positions.
 
@@ -87,12 +90,11 @@ class BatchSource(ABC):
             Positions of the cells, shape (cells,), in any order.
         num_cells
             Number of all cells, to which the minibatch is scaled; by default the cells here.
-        num_bootstraps
-            Number of bootstraps of each cell that the guide reads, drawn anew from torch's
-            generator (all where a cell has fewer); None takes all.
+        **options
+            Options of :meth:`training_options`; without them each cell comes with all that it has.
         """
         positions = np.asarray(positions)
-        sets, sizes, observed = self._gather(positions, num_bootstraps)
+        sets, sizes, observed = self._gather(positions, **options)
         return CellBatch(
             sets,
             torch.from_numpy(offsets_of(sizes)).to(self.device),
@@ -102,10 +104,29 @@ class BatchSource(ABC):
             observed,
         )
 
+    def follow(self, model: nn.Module, guide: nn.Module) -> None:
+        """Let observations that are drawn depend on this model and guide from now on."""
+        self.pair = (model, guide)
+
+    def training_options(self, num_bootstraps: int | None) -> dict[str, Any]:
+        """Options of :meth:`batch` for a training step.
+
+        Parameters
+        ----------
+        num_bootstraps
+            Number of bootstraps of each cell that the guide reads; None reads all.
+        """
+        return {"num_bootstraps": num_bootstraps}
+
+    def redrawn(self, batch: CellBatch, number: int) -> Iterator[CellBatch]:
+        """Give a minibatch again for each draw of the latent variables, at least ``number`` times.
+
+        What is drawn with its observations is drawn anew.
+        """
+        return itertools.repeat(batch, number)
+
     @abstractmethod
-    def _gather(
-        self, positions: np.ndarray, num_bootstraps: int | None
-    ) -> tuple[Tensor, np.ndarray, Tensor]:
+    def _gather(self, positions: np.ndarray, **options: Any) -> tuple[Tensor, np.ndarray, Tensor]:
         """Gather the sets that the guide reads, their sizes, and the model's observation.
 
         Shapes: (elements, isoforms), (cells,) and (cells, isoforms) or (cells, isoforms,
@@ -162,7 +183,7 @@ class CellTensors(BatchSource):
         self.read = cells.bootstraps or (self.estimates,)
 
     def _gather(
-        self, positions: np.ndarray, num_bootstraps: int | None
+        self, positions: np.ndarray, num_bootstraps: int | None = None
     ) -> tuple[Tensor, np.ndarray, Tensor]:
         owner, number = self._chosen(positions, num_bootstraps)
         return (
@@ -242,7 +263,7 @@ class CountTensors(BatchSource):
         require_reads(cells.source, cells.names, self.estimates, "X after rounding")
 
     def _gather(
-        self, positions: np.ndarray, num_bootstraps: int | None
+        self, positions: np.ndarray, num_bootstraps: int | None = None
     ) -> tuple[Tensor, np.ndarray, Tensor]:
         # One vector for each cell, whatever the number of bootstraps.
         counts = self._dense(self.estimates[positions])
@@ -268,6 +289,10 @@ def batch_source(cells: Cells, observes: str, device: torch.device | str = "cpu"
     """
     if observes == "counts":
         return CountTensors(cells, device)
+    if observes == "reads":
+        from .read_batches import ReadTensors  # loads numba
+
+        return ReadTensors(cells, device)
     return CellTensors(cells, device, observes)
 
 

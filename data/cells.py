@@ -18,6 +18,7 @@ from scipy.sparse import csr_matrix
 
 from .corpora import offsets_of
 from .errors import DataError
+from .reads.classes import ClassCounts
 from .row_blocks import blocks
 
 STATISTICS = ("bootstrap_mean", "bootstrap_zeros", "bootstrap_ss")
@@ -123,6 +124,8 @@ class Cells:
         Origin of the cells, for messages.
     lost_var
         Whether an import by exvae made the cells, but its columns of ``var`` are gone.
+    reads
+        Reads by the classes of isoforms that they fit; None if the file has none.
     """
 
     names: np.ndarray
@@ -138,6 +141,7 @@ class Cells:
     effective_lengths: np.ndarray | None = None
     source: str = "the cells"
     lost_var: bool = False
+    reads: ClassCounts | None = None
 
     @property
     def num_cells(self) -> int:
@@ -154,6 +158,10 @@ class Cells:
         """Hexadecimal SHA-256 of names, counts and sufficient statistics."""
         digest = hashlib.sha256("\n".join([*self.names, "", *self.isoforms]).encode())
         arrays = [self.counts.indptr, self.counts.indices, self.counts.data]
+        if self.reads is not None:
+            of_reads = self.reads
+            arrays += [of_reads.counts.indptr, of_reads.counts.indices, of_reads.counts.data]
+            arrays += [of_reads.starts, of_reads.members, of_reads.weights]
         for array in [*arrays, *(self.summary or ()), self.num_bootstraps]:
             kind = "<f4" if array.dtype.kind == "f" else "<i8"
             for start in range(0, len(array), _HASHED):
@@ -220,6 +228,15 @@ class Cells:
                 f"({without.size} such cells); quantify them with bootstraps or leave them out"
             )
 
+    def require_class_counts(self) -> None:
+        """Raise a DataError unless every cell has reads by class."""
+        if self.reads is None:
+            raise DataError(
+                f'{self.source}: holds no reads by class (obsm["reads"] and uns["reads"]); import '
+                "them (exvae isoforms import --reads), or choose another model"
+            )
+        require_reads(self.source, self.names, self.reads.counts, "its classes")
+
     def require_shared_batches(self) -> None:
         """Raise a DataError if most batches are of one cell, as of a column of measurements."""
         number = len(self.batch_names)
@@ -253,11 +270,14 @@ class Cells:
             if (values := getattr(self, name)) is not None
         }
         summary = self.summary and self.summary.selected(columns, self.num_isoforms)
+        inverse = np.full(self.num_isoforms, -1)
+        inverse[columns] = np.arange(len(columns))
         return replace(
             self,
             counts=_columns(self.counts, columns),
             bootstraps=tuple(_columns(matrix, columns) for matrix in self.bootstraps),
             summary=summary,
+            reads=self.reads and self.reads.of_isoforms(inverse),
             **chosen,
         )
 

@@ -83,7 +83,7 @@ class IsoformModel(ExpressionMethods, GroupMethods):
     def __repr__(self) -> str:
         name = self._config.model if self._fit is None else self._fit.config["model"]["model"]
         if self._fit is None:
-            genes, size = fitting.genes_of(self._cells), self._cells.num_cells
+            genes, size = fitting.genes_of(self._cells, self._config), self._cells.num_cells
             state = "not trained"
         else:
             genes, size = self._fit.genes, self._fit.config["data"]["cells"]

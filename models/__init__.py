@@ -4,6 +4,7 @@
 name                class                            guide            observes
 =================== ================================ ================ =============================
 ``effective-reads`` isoforms.EffectiveReadIsoforms   ``cells``        number and mean of bootstraps
+``reads``           reads.ReadIsoforms               ``cells``        reads by class
 ``paper``           paper_isoforms.BootstrapIsoforms ``paper``        statistics of bootstraps
 ``scvi``            scvi.SCVI                        ``cells``        rounded estimates
 ``lda``             lda.LDA                          ``exchangeable`` words
@@ -16,6 +17,7 @@ likelihoods and latent variables as well.
 # Modules are imported when a class is asked for, so that a topic model loads no isoforms.
 MODELS = {
     "effective-reads": "exvae.models.isoforms:EffectiveReadIsoforms",
+    "reads": "exvae.models.reads:ReadIsoforms",
     "paper": "exvae.models.paper_isoforms:BootstrapIsoforms",
     "scvi": "exvae.models.scvi:SCVI",
 }

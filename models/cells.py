@@ -61,7 +61,8 @@ class CellModel(UniquelyNamedModule):
     observes
         ``counts`` (rounded estimates), ``estimates`` (mean bootstraps), each of shape (cells,
         isoforms); ``bootstrap_mean`` or ``bootstrap_summary``, their statistics, stacked in a last
-        dimension (:mod:`exvae.data.bootstraps`).
+        dimension (:mod:`exvae.data.bootstraps`); ``reads``, the reads of each isoform, shape
+        (cells, isoforms) (:mod:`exvae.data.read_batches`).
     site
         Name of the observed site.
     independent_isoforms
@@ -166,7 +167,7 @@ class CellModel(UniquelyNamedModule):
         """
         self.sample_parameters()
         if obs is not None and not self.independent_isoforms:
-            obs = obs.unsqueeze(-3)  # isoforms are in the event, dimension -1 of the batch is free
+            obs = obs.unsqueeze(1)  # isoforms are in the event, dimension -1 of the batch is free
         with pyro.plate("cells", num_cells, subsample=indices, dim=-2):
             latents = {
                 name: pyro.sample(name, prior) for name, prior in self.priors(batches).items()
@@ -176,7 +177,7 @@ class CellModel(UniquelyNamedModule):
                 if obs is not None and hasattr(likelihood, "statistics"):
                     likelihood = StatisticsOfBootstraps(likelihood)
                 value = pyro.sample(self.site, likelihood, obs=obs)
-        return value if self.independent_isoforms else value.squeeze(-3)
+        return value if self.independent_isoforms else value.squeeze(-1 - likelihood.event_dim)
 
     def sample_parameters(self) -> None:
         """Sample or score parameters that have a prior; there are none by default."""

@@ -2,10 +2,7 @@
 
 This model goes beyond Chan, Spence & Song.
 
-z_n  ~ Normal(0, I), l_n ~ LogNormal             as in :mod:`exvae.models.scvi`
-t_nj ~ Gamma(mean l_n F_mu(z_n, s_n), theta_j)   rate of gene j; F_mu sums f_mu over its isoforms
-       or 0 with probability f_h(z_n, s_n)       if the gene is off
-p_nj ~ Dirichlet(kappa_j f_mu / F_mu)            usage of its isoforms g
+z_n, l_n, t_nj, p_nj                             as in :mod:`exvae.models.gene_rates`
 e_nj ~ phi'_j Poisson(t_nj / phi'_j)             the quantifier's estimate of the gene
 e_ng = e_nj times the shares of effective reads  its split, one effective read for phi'_sj reads
 x_ngb likewise around e_ng, with phi for phi'    bootstraps x_ng1, ..., x_ngB of the isoform
@@ -36,58 +33,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pyro
 import torch
 from pyro.distributions import Beta, TorchDistribution
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..data.bootstraps import BootstrapMean
 from ..data.random_draws import standard_gamma
 from .distributions.gamma_poisson import LEAST_DISPERSION, BootstrapGammaPoisson
 from .distributions.gene_reads import BootstrapGeneReads, Division, GeneRates, draw_dirichlet
-from .scvi import RATES_PER_SAMPLE, ZeroInflatedCells
+from .gene_rates import GeneRateCells
+from .scvi import RATES_PER_SAMPLE
 
 if TYPE_CHECKING:
     from ..data.initial_values import InitialValues
 
 # Variance-to-mean ratio (reads) below which a common error is negligible.
 _LEAST_COMMON_DISPERSION = 1e-3
-# Initial log kappa, and its bounds.
-_FIRST_LOG_CONCENTRATION = 2.0
-_LOG_CONCENTRATION_RANGE = (-2.0, 12.0)
 
 
-class EffectiveReadIsoforms(ZeroInflatedCells):
-    """The model of effective reads.
-
-    Parameters
-    ----------
-    genes, num_batches, **options
-        Arguments of :class:`~exvae.models.scvi.ZeroInflatedCells`; genes, not isoforms, have
-        dispersion and dropout.
-    weight_scale
-        Standard deviation of the normal prior of the decoder's last weights, which keeps it from
-        overfitting the few cells of a rare state.
-    """
+class EffectiveReadIsoforms(GeneRateCells):
+    """The model of effective reads; parameters as for :class:`~.gene_rates.GeneRateCells`."""
 
     observes = "bootstrap_mean"
-    independent_isoforms = False
-    isoform_parameters = (*ZeroInflatedCells.isoform_parameters, "log_concentration")
     total_dispersion: Tensor
     division_dispersion: Tensor
 
-    def __init__(
-        self,
-        genes: Tensor | int,
-        num_batches: int = 1,
-        *,
-        weight_scale: float = 0.2,
-        **options,
-    ) -> None:
+    def __init__(self, genes: Tensor | int, num_batches: int = 1, **options) -> None:
         super().__init__(genes, num_batches, **options)
-        self.weight_scale = weight_scale
-        first = torch.full((self.num_genes,), _FIRST_LOG_CONCENTRATION)
-        self.log_concentration = nn.Parameter(first)
         self.register_buffer("total_dispersion", torch.ones(self.num_genes))
         self.register_buffer("division_dispersion", torch.ones(self.num_genes))
 
@@ -98,15 +70,6 @@ class EffectiveReadIsoforms(ZeroInflatedCells):
         measured = values.overdispersion(self.gene_codes)
         self.total_dispersion.copy_(measured.totals.clamp(min=LEAST_DISPERSION))
         self.division_dispersion.copy_(measured.divisions.clamp(min=LEAST_DISPERSION))
-
-    def sample_parameters(self) -> None:
-        """Score the decoder's weights under their prior while they are learned."""
-        if self.training:
-            pyro.factor("decoder_weights", self.log_prob_of_weights())
-
-    def log_prob_of_weights(self) -> Tensor:
-        """Log prior density (nats) of the decoder's weights up to a constant, shape ()."""
-        return -(self.decoder.output.weight / self.weight_scale).square().sum() / 2
 
     def likelihood(
         self, latents: dict[str, Tensor], batches: Tensor, num_bootstraps: int = 1
@@ -122,7 +85,7 @@ class EffectiveReadIsoforms(ZeroInflatedCells):
         )
         division = Division(
             self.genes.shares(mean),
-            self.log_concentration.clamp(*_LOG_CONCENTRATION_RANGE).exp(),
+            self.concentration,
             self.own_error(self.division_dispersion),
             self.division_dispersion,
         )

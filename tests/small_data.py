@@ -27,6 +27,7 @@ def draw_cells(seed: int = 0) -> AnnData:
     estimates = rng.poisson(depth * profiles[types]).astype(np.float32)
     bootstraps = rng.poisson(estimates, (NUM_BOOTSTRAPS, *estimates.shape)).astype(np.float32)
     genes = [f"gene{number // ISOFORMS_OF_A_GENE}" for number in range(num_isoforms)]
+    reads, classes = draw_classes(estimates.astype(np.int64), rng)
     return AnnData(
         csr_matrix(estimates),
         obs=pd.DataFrame(
@@ -37,7 +38,33 @@ def draw_cells(seed: int = 0) -> AnnData:
             {"gene": genes}, index=[f"isoform{number}" for number in range(num_isoforms)]
         ),
         layers={f"infRep{n + 1}": csr_matrix(own) for n, own in enumerate(bootstraps)},
+        obsm={"reads": reads},
+        uns={"reads": classes},
     )
+
+
+def draw_classes(counts: np.ndarray, rng: np.random.Generator) -> tuple[csr_matrix, dict]:
+    """Let half of the reads fit one isoform, and the others all isoforms of a gene.
+
+    Parameters
+    ----------
+    counts
+        Reads, shape (cells, isoforms), the isoforms of a gene one after another.
+    rng
+        Source of the random numbers.
+    """
+    num_isoforms = counts.shape[1]
+    alone = rng.binomial(counts, 0.5)
+    shared = (counts - alone).reshape(len(counts), -1, ISOFORMS_OF_A_GENE).sum(-1)
+    sizes = np.repeat([1, ISOFORMS_OF_A_GENE], [num_isoforms, shared.shape[1]])
+    members = np.tile(np.arange(num_isoforms, dtype=np.int32), 2)
+    classes = {
+        "starts": np.concatenate([[0], np.cumsum(sizes)]),
+        "members": members,
+        "weights": 1 / (1000.0 + 10 * members),
+        "isoforms": np.array([f"isoform{number}" for number in range(num_isoforms)], object),
+    }
+    return csr_matrix(np.hstack([alone, shared]).astype(np.int32)), classes
 
 
 def draw_expression(seed: int = 0) -> AnnData:

@@ -194,24 +194,30 @@ class CellParts:
         except Exception as error:  # of many kinds, as anndata and h5py find their way in the file
             raise self.error(f"{place} cannot be read ({error}); write the file again") from error
 
-    def _matrix(self, place: str) -> StoredRows | ReplicateRows:
+    def _matrix(self, place: str, num_columns: int | None = None) -> StoredRows | ReplicateRows:
         """Find a matrix and check its structure."""
         if place not in self._matrices:
             with self._reading(place):
                 matrix = StoredRows(self.file[place])
-            if matrix.shape != self.shape:
-                raise self.error(f"{place} is no matrix of numbers, cells by isoforms; put counts")
+            shape = (len(self.names), len(self.isoforms) if num_columns is None else num_columns)
+            if matrix.shape != shape:
+                what = "isoforms" if num_columns is None else f"{num_columns} columns"
+                raise self.error(f"{place} is no matrix of numbers, cells by {what}; put counts")
             self._matrices[place] = matrix
         return self._matrices[place]
 
-    def read_rows(self, place: str, rows: slice) -> csr_matrix | np.ndarray:
-        """Read some cells of a matrix, shape (rows, isoforms), sparse or dense as stored.
+    def read_rows(
+        self, place: str, rows: slice, num_columns: int | None = None
+    ) -> csr_matrix | np.ndarray:
+        """Read some cells of a matrix, shape (rows, columns), sparse or dense as stored.
+
+        It has as many columns as there are isoforms, or ``num_columns``.
 
         Raises
         ------
         DataError
-            If there is no such matrix of numbers, cells by isoforms.
+            If there is no such matrix of numbers.
         """
-        matrix = self._matrix(place)
+        matrix = self._matrix(place, num_columns)
         with self._reading(place):
             return matrix[rows]

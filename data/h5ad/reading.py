@@ -28,6 +28,7 @@ from ..cells import STATISTICS, Cells, SparseSummary, require_reads, summarise
 from ..centring import told_off_centre
 from ..errors import DataError, DataWarning
 from ..row_blocks import blocks
+from .class_counts import read_class_counts
 from .opening import GIVE_CELLS, open_h5ad
 from .parts import CellParts
 
@@ -153,6 +154,7 @@ class CellFile(CellParts):
             effective_lengths=self._effective_lengths,
             source=str(self.path),
             lost_var=self._lost_var(),
+            reads=read_class_counts(self, rows),
         )
 
     def _lost_var(self) -> bool:

@@ -67,8 +67,8 @@ def read_bustools(
     lengths = _lengths(folder, files, isoforms, lengths_file)
     effective, length_notes = _effective_lengths(files, lengths)
     notes = (*notes, *length_notes, *_technology(files))
-    own = (lengths, effective, counts, starts, members, 1 / effective[members])
-    return ReadClasses(cells, np.array(isoforms), *own), notes
+    own = (cells, np.array(isoforms), lengths, effective)
+    return ReadClasses(counts, starts, members, 1 / effective[members], *own), notes
 
 
 def _plain(path: Path) -> str:

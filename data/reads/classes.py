@@ -9,23 +9,17 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 # Names of the arrays in ``uns["reads"]``.
-_STARTS, _MEMBERS, _WEIGHTS, _ISOFORMS = "starts", "members", "weights", "isoforms"
+STARTS, MEMBERS, WEIGHTS, ISOFORMS = "starts", "members", "weights", "isoforms"
 
 
 @dataclass(frozen=True, eq=False)
-class ReadClasses:
+class ClassCounts:
     """Counts of the equivalence classes of reads.
 
     A class is a set of isoforms; a read belongs to the class of all isoforms that it fits.
 
     Attributes
     ----------
-    cells
-        Names, shape (cells,), strings.
-    isoforms
-        Names, shape (isoforms,), strings.
-    lengths, effective_lengths
-        Of the isoforms (bases), shape (isoforms,), int32 and float64.
     counts
         Reads of each class in each cell, shape (cells, classes), int32, sorted, without zeros.
     starts, members
@@ -36,10 +30,6 @@ class ReadClasses:
         (entries,), float64: the inverse of the effective length (1 / bases), or the quantifier's.
     """
 
-    cells: np.ndarray
-    isoforms: np.ndarray
-    lengths: np.ndarray
-    effective_lengths: np.ndarray
     counts: csr_matrix
     starts: np.ndarray
     members: np.ndarray
@@ -50,34 +40,76 @@ class ReadClasses:
         """Number of isoforms of each class, shape (classes,)."""
         return np.diff(self.starts)
 
-    def kept(self, classes: np.ndarray) -> ReadClasses:
+    def kept(self, classes: np.ndarray) -> ClassCounts:
         """Keep some classes, given by their positions, shape (kept,)."""
-        structure = csr_matrix(
-            (np.arange(1, len(self.members) + 1), self.members, self.starts),
-            shape=(len(self.starts) - 1, len(self.isoforms)),
-        )[classes]
-        entries = structure.data - 1
+        entries, starts = _joined(self.starts, classes)
         counts = self.counts[:, classes]
         counts.sort_indices()
         return replace(
             self,
             counts=counts,
-            starts=structure.indptr.astype(np.int64),
+            starts=starts,
             members=self.members[entries],
             weights=self.weights[entries],
         )
 
-    def of_cells(self, positions: np.ndarray) -> ReadClasses:
-        """Keep some cells, given by their positions, shape (kept,)."""
-        return replace(self, cells=self.cells[positions], counts=self.counts[positions])
+    def of_isoforms(self, places: np.ndarray) -> ClassCounts:
+        """Keep some isoforms, and the classes that fit any of them.
+
+        Parameters
+        ----------
+        places
+            New position of each isoform, -1 for those left out, shape (isoforms,).
+        """
+        members = places[self.members]
+        inside = members >= 0
+        sizes = np.add.reduceat(inside, self.starts[:-1]) if len(members) else inside
+        own = np.repeat(np.arange(len(sizes)), self.num_members)[inside]
+        order = np.lexsort((members[inside], own))  # ascending in each class, as before
+        classes = ClassCounts(
+            self.counts,
+            np.concatenate([[0], np.cumsum(sizes)]),
+            members[inside][order].astype(np.int32),
+            self.weights[inside][order],
+        )
+        return classes.kept(np.flatnonzero(sizes))
 
     def of_cell(self, position: int) -> tuple[np.ndarray, ...]:
         """Give reads, starts, members and weights of the classes of a cell that have reads."""
         row = self.counts[position]
-        sizes = self.num_members[row.indices]
-        starts = np.concatenate([[0], np.cumsum(sizes)])
-        entries = np.repeat(self.starts[row.indices] - starts[:-1], sizes) + np.arange(starts[-1])
+        entries, starts = _joined(self.starts, row.indices)
         return row.data, starts, self.members[entries], self.weights[entries]
+
+
+def _joined(starts: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give entries of some classes, one after another, and the bounds of each among them."""
+    sizes = np.diff(starts)[classes]
+    own = np.concatenate([[0], np.cumsum(sizes)])
+    return np.repeat(starts[classes] - own[:-1], sizes) + np.arange(own[-1]), own
+
+
+@dataclass(frozen=True, eq=False)
+class ReadClasses(ClassCounts):
+    """Counts of classes, with all that a quantifier says of cells and isoforms.
+
+    Attributes
+    ----------
+    cells
+        Names, shape (cells,), strings.
+    isoforms
+        Names, shape (isoforms,), strings.
+    lengths, effective_lengths
+        Of the isoforms (bases), shape (isoforms,), int32 and float64.
+    """
+
+    cells: np.ndarray
+    isoforms: np.ndarray
+    lengths: np.ndarray
+    effective_lengths: np.ndarray
+
+    def of_cells(self, positions: np.ndarray) -> ReadClasses:
+        """Keep some cells, given by their positions, shape (kept,)."""
+        return replace(self, cells=self.cells[positions], counts=self.counts[positions])
 
     def stored(self) -> dict[str, Any]:
         """Give what ``uns["reads"]`` of an ``.h5ad`` holds; the counts are ``obsm["reads"]``.
@@ -85,8 +117,8 @@ class ReadClasses:
         The isoforms of classes are positions in the names that are stored with them.
         """
         return {
-            _STARTS: self.starts,
-            _MEMBERS: self.members,
-            _WEIGHTS: self.weights,
-            _ISOFORMS: self.isoforms.astype(object),
+            STARTS: self.starts,
+            MEMBERS: self.members,
+            WEIGHTS: self.weights,
+            ISOFORMS: self.isoforms.astype(object),
         }

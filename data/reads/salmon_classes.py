@@ -126,8 +126,8 @@ class _Gathered:
         # A class may come several times, with other weights; its counts are added.
         matrix = csr_matrix((counts, (rows, columns)), shape=shape)
         matrix.eliminate_zeros()
-        own = (self._lengths, effective, matrix, starts, members, weights)
-        return ReadClasses(cells, np.array(self._isoforms), *own)
+        own = (cells, np.array(self._isoforms), self._lengths, effective)
+        return ReadClasses(matrix, starts, members, weights, *own)
 
 
 def _quantified(folder: Path) -> pd.DataFrame:

@@ -242,14 +242,14 @@ def _read_classes(
     """Give the classes that have reads, with their counts of shape (cells, classes)."""
     lengths, members = classes.effective_lengths, classes.members
     known = ReadClasses(
-        cells,
-        transcripts.names,
-        transcripts.lengths,
-        lengths,
         counts,
         members.indptr.astype(np.int64),
         members.indices.astype(np.int32),
         1 / lengths[members.indices],
+        cells=cells,
+        isoforms=transcripts.names,
+        lengths=transcripts.lengths,
+        effective_lengths=lengths,
     )
     return known.kept(np.flatnonzero(counts.sum(0)))
 

@@ -210,7 +210,9 @@ def _blocks(
     """Give each minibatch of cells as data set 0, and then its replicates as 1, 2, ..."""
     size = block_size // (int(cells.num_bootstraps.max()) if has_bootstraps else 1)
     observes = "bootstrap_summary" if has_bootstraps else fit.model.observes
-    for batch in batches_of(batch_source(cells, observes, fit.device), positions, size):
+    source = batch_source(cells, observes, fit.device)
+    source.follow(fit.model, fit.guide)
+    for batch in batches_of(source, positions, size):
         yield 0, (summary_of(batch.obs),)
         replicates = replicate_cells(fit, batch, replication.latents, replication.num_replicates)
         for number, summary in replicates:

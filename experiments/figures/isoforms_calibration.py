@@ -22,8 +22,8 @@ from ...data.cells import Cells
 from ...data.isoform_truth import IsoformTruth
 from ..drawing.bands import draw_bands
 from ..drawing.style import GREY, label, new_figure, show_legends
-from ..isoforms import inference
 from ..isoforms.evaluation import EXPRESSED
+from ..isoforms.expression import posteriors_of_expression
 from ..isoforms.fitting import IsoformFit
 from ..isoforms.settings import POSTERIOR_SAMPLES
 from ..simulator_checks.bootstraps import moments_of
@@ -107,9 +107,7 @@ def coverage_of_fit(
     covered, expressed = np.zeros(len(levels)), 0
     torch.manual_seed(0)
     positions = np.arange(cells.num_cells)
-    blocks = inference.draw_latents(fit.guide, tensors, positions, POSTERIOR_SAMPLES)
-    for rows, batch, samples in blocks:
-        posterior = fit.model.expression(samples, batch.batches, batch.obs)
+    for rows, posterior in posteriors_of_expression(fit, tensors, positions, POSTERIOR_SAMPLES):
         expected = torch.as_tensor(truth.expected[rows], dtype=torch.float32)
         mask = torch.as_tensor(cells.mean_bootstraps[rows].toarray() > EXPRESSED)
         expressed += int(mask.sum())

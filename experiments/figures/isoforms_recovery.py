@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from ..drawing.bands import draw_bands
 from ..drawing.style import label, new_figure, show_legends
-from ..isoforms import inference
+from ..isoforms.expression import posteriors_of_expression
 from ..isoforms.fitting import IsoformFit
 from ..isoforms.settings import POSTERIOR_SAMPLES
 from ..simulator_checks.bootstraps import moments_of
@@ -58,12 +58,8 @@ def log1p_expression(fit: IsoformFit, known: KnownCells) -> np.ndarray:
     tensors = fit.source(known.cells)
     positions = np.arange(known.cells.num_cells)
     torch.manual_seed(0)
-    blocks = inference.draw_latents(fit.guide, tensors, positions, POSTERIOR_SAMPLES)
-    parts = [
-        fit.model.expression(samples, batch.batches, batch.obs).log1p_mean.cpu().numpy()
-        for _, batch, samples in blocks
-    ]
-    return np.concatenate(parts)
+    posteriors = posteriors_of_expression(fit, tensors, positions, POSTERIOR_SAMPLES)
+    return np.concatenate([posterior.log1p_mean.cpu().numpy() for _, posterior in posteriors])
 
 
 def _errors(estimates: np.ndarray, known: KnownCells) -> pd.DataFrame:

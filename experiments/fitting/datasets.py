@@ -66,6 +66,8 @@ class Subset:
         self.unit, self.element = unit, element
         self.sizes = None if sizes is None else sizes[positions]
         self.minibatch_options = minibatch_options
+        # Datapoints that training steps take for those here, shape (datapoints,).
+        self.resampled: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Count the datapoints."""
@@ -80,11 +82,21 @@ class Subset:
 
     def minibatch(self, positions: np.ndarray) -> tuple:
         """Gather the same for a training step, for which the source may draw some elements."""
+        if self.resampled is not None:
+            positions = self.resampled[positions]
         return self._gathered(positions, **self.minibatch_options)
 
     def size(self, positions: np.ndarray) -> int:
         """Count the elements of the datapoints at positions, shape (datapoints,)."""
         return len(positions) if self.sizes is None else int(self.sizes[positions].sum())
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Give all that training changes in the source, empty for most."""
+        return getattr(self.source, "state_dict", dict)()
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Take a state from :meth:`state_dict`."""
+        self.source.load_state_dict(state)
 
     def batches(self, size: int) -> Iterator[tuple]:
         """Gather all datapoints once, in random order, in minibatches of ``size`` for training.

@@ -7,6 +7,7 @@ generator, and the checkpoint holds both. On the CPU a run that was stopped anyw
 
 from __future__ import annotations
 
+import copy
 import importlib
 import math
 import time
@@ -37,6 +38,7 @@ from .fits import (
     write_metrics,
 )
 from .interrupts import interruptible
+from .members import Members, still_parameters
 from .user_code import place_of, reason_of
 
 if TYPE_CHECKING:
@@ -148,6 +150,7 @@ class Trainer:
         self.metrics: list[dict[str, float]] = []
         self.optimizer = optimizer or optimizers.optimizer(model, guide, config.learning_rate)
         self.loaded_optimizer: dict[str, Any] = {}
+        self._new_optimizer = copy.deepcopy(self.optimizer)
         self.svi = SVI(model, guide, self.optimizer, elbo or TraceMeanField_ELBO())
         self.epoch = 0
         self.batches_done = 0
@@ -156,6 +159,7 @@ class Trainer:
         self.best_score = math.inf
         self.epochs_since_best = 0
         self.stopped = False
+        self.members = Members(self)
         # Without a folder, the state at the end of the training or where it was interrupted.
         self.last_state: dict[str, Any] | None = None
 
@@ -188,12 +192,17 @@ class Trainer:
             try:
                 with self._progress_bar() as bar:
                     while self.epoch < self.config.epochs and not self.ended:
+                        self.members.forget()
                         self._train_epoch(interrupted, bar)
+                    with still_parameters():
+                        while not self.stopped and self.members.begin_epoch():
+                            self._train_epoch(interrupted, bar)
                 if interrupted():
                     raise TrainingInterrupted(self._where(), interrupted())
             finally:
                 # Parameters in Pyro's store are lost with its scope.
                 self.last_state = self.state() if self.folder is None else None
+                self.members.rest()
         if rise := divergence.rise_of_loss(self.metrics, self._loss_name):
             warnings.warn(rise, DataWarning, stacklevel=2)
         reason = "out of patience" if self.out_of_patience else "all epochs done"
@@ -231,15 +240,21 @@ class Trainer:
     def _progress_bar(self) -> tqdm:
         """Make one bar for all datapoints of all epochs."""
         size = len(self.data)
-        done = self.epoch * size + min(self.batches_done * self.config.batch_size, size)
+        done = (self.epoch + self.members.epoch) * size
         return progress_bar(
-            self.config.epochs * size, "training", self.data.unit, done=done, shown=self.progress
+            (self.config.epochs + self.members.num_epochs) * size,
+            "training",
+            self.data.unit,
+            done=done + min(self.batches_done * self.config.batch_size, size),
+            shown=self.progress,
         )
 
     def _train_epoch(self, interrupted: Callable[[], int], bar: tqdm) -> None:
         size, batch_size = len(self.data), self.config.batch_size
-        order = np.random.default_rng((self.config.seed, self.epoch)).permutation(size)
-        bar.set_description(f"epoch {self.epoch + 1}/{self.config.epochs}", refresh=False)
+        epoch = self.epoch + self.members.epoch
+        order = np.random.default_rng((self.config.seed, epoch)).permutation(size)
+        number = "" if self.members.training else f"/{self.config.epochs}"
+        bar.set_description(f"{self._place}{number}", refresh=False)
         for module in self.modules.values():
             module.train()
         started = time.perf_counter()
@@ -262,8 +277,16 @@ class Trainer:
                 raise TrainingInterrupted(self._where(), interrupted())
         elapsed = time.perf_counter() - started
         self.seconds += elapsed
+        if self.members.training:
+            self._finish_epoch_of_member()
+            return
         # A resumed epoch may have been interrupted after its last minibatch.
         self._finish_epoch((size - first) / elapsed if first < size else math.nan)
+
+    def renew_optimizer(self) -> None:
+        """Forget what the optimiser remembers of earlier steps."""
+        self.loaded_optimizer = {}
+        self.svi.optim = self.optimizer = copy.deepcopy(self._new_optimizer)
 
     def _step(self, positions: np.ndarray) -> float:
         try:
@@ -294,11 +317,18 @@ class Trainer:
         loose = training_state.loose_parameters(self)
         return divergence.has_nan(self.modules.values(), loose)
 
+    @property
+    def _place(self) -> str:
+        """Name the epoch in progress."""
+        if self.members.training:
+            return f"member {self.members.member + 1} of {self.members.ensemble.number}"
+        return f"epoch {self.epoch + 1}"
+
     def _where(self) -> str:
         """Describe the progress of an interrupted training."""
         num_batches = math.ceil(len(self.data) / self.config.batch_size)
-        place = f"epoch {self.epoch + 1}, batch {self.batches_done} of {num_batches}"
-        if self.epoch == self.config.epochs:
+        place = f"{self._place}, batch {self.batches_done} of {num_batches}"
+        if self.epoch == self.config.epochs and not self.members.training:
             place = "the last epoch"
         if self.folder is None:
             return f"interrupted in {place}"
@@ -306,6 +336,14 @@ class Trainer:
             f"interrupted: saved {place}, in {self.folder}; the same command with --resume goes on "
             "from there"
         )
+
+    def _finish_epoch_of_member(self) -> None:
+        if self._has_nan():
+            raise self._diverged("parameters became NaN or infinite")
+        self.members.finish_epoch()
+        self.batches_done = 0
+        self.epoch_loss = 0.0
+        self.save()
 
     def _finish_epoch(self, per_second: float) -> None:
         for module in self.modules.values():

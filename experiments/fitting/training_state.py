@@ -38,7 +38,10 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
         # What was loaded for a parameter stands until its first step.
         "optimizer": trainer.loaded_optimizer | _renamed(trainer, optimizer, to_disk=True),
         "random": random,
+        # What training draws with the data, such as divisions of reads.
+        "data": getattr(trainer.data, "state_dict", dict)(),
         "progress": {name: getattr(trainer, name) for name in PROGRESS},
+        "member_epoch": trainer.members.epoch,
         "data_order_seed": trainer.config.seed,
     }
 
@@ -73,6 +76,8 @@ def _restore(trainer: Trainer, state: dict[str, Any]) -> None:
     with torch.no_grad():
         for name, own in loose_parameters(trainer).items():
             own.copy_(state["param_store"][name])
+    if state.get("data"):
+        trainer.data.load_state_dict(state["data"])
     renamed = _renamed(trainer, state["optimizer"], to_disk=False)
     _check_optimizer(renamed)
     trainer.loaded_optimizer = state["optimizer"]
@@ -84,6 +89,7 @@ def _restore(trainer: Trainer, state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state(state["random"]["cuda"])
     for name in PROGRESS:
         setattr(trainer, name, state["progress"][name])
+    trainer.members.epoch = state["member_epoch"]
     rows = trainer.metrics
     if trainer.folder is not None:
         rows = read_metrics(trainer.folder).to_dict("records")

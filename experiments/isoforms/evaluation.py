@@ -15,7 +15,7 @@ from ...models.distributions.posteriors import SampledPosterior
 from ..fitting.errors import ArgumentError
 from . import inference
 from .calibration import EXPRESSED, Calibration
-from .expression import Scale, draw_expression
+from .expression import Scale, draw_expression, posteriors_of_expression
 from .fitting import IsoformFit, split_cells
 from .settings import LIBRARY_SIZE, LIKELIHOOD_SAMPLES, POSTERIOR_SAMPLES, SUBSETS
 
@@ -134,9 +134,8 @@ def compare(
     source = fit.source(cells)
     estimates = cells.counts if cells.summary is None else cells.mean_bootstraps
     calibration = Calibration()
-    blocks = inference.draw_latents(fit.guide, source, positions, num_samples, block=block)
-    for rows, batch, samples in blocks:
-        posterior = fit.model.expression(samples, batch.batches, batch.obs)
+    posteriors = posteriors_of_expression(fit, source, positions, num_samples, block=block)
+    for rows, posterior in posteriors:
         expected = torch.as_tensor(truth.expected[rows], dtype=torch.float32, device=fit.device)
         expressed = estimates[positions[rows]].toarray() > EXPRESSED
         calibration.add(posterior, expected, torch.as_tensor(expressed, device=fit.device))

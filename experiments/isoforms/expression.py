@@ -23,6 +23,7 @@ from . import inference
 
 if TYPE_CHECKING:
     from ...data.cells import Cells
+    from ...models.distributions.count_posterior import CountPosterior
     from .fitting import IsoformFit
 
 LEVELS = ("isoform", "gene")
@@ -160,7 +161,7 @@ def draw_expression(
             rows,
             torch.cat(
                 [
-                    _draw(fit, assumed, number, transform_batch, common_error)
+                    _draw(fit, source, assumed, number, transform_batch, common_error)
                     for assumed, number in inference.assumed_batches(
                         batch, fit.model.num_batches, num_samples
                     )
@@ -172,6 +173,7 @@ def draw_expression(
 
 def _draw(
     fit: IsoformFit,
+    source: BatchSource,
     batch: CellBatch,
     num_samples: int,
     transform_batch: int | None,
@@ -180,17 +182,44 @@ def _draw(
     """Draw the expression of a minibatch (reads), shape (draws, cells, isoforms)."""
     model = fit.model
     draw = model.draw_expression if common_error else model.draw_own_expression
-    posteriors = fit.guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)
     draws = []
-    for _ in range(num_samples):
-        latents = {name: posterior.sample() for name, posterior in posteriors.items()}
-        drawn = draw(latents, batch.batches, batch.obs)
+    for own, latents in inference.draw_latents(fit.guide, source, batch, num_samples):
+        drawn = draw(latents, own.batches, own.obs)
         if transform_batch is not None:
-            there = torch.full_like(batch.batches, transform_batch)
-            mean, own = (model.decode_mean(latents, of) for of in (there, batch.batches))
-            drawn = drawn * (mean / own)
+            there = torch.full_like(own.batches, transform_batch)
+            means = (model.decode_mean(latents, batches) for batches in (there, own.batches))
+            drawn = drawn * (next(means) / next(means))
         draws.append(drawn)
     return torch.cat(draws)
+
+
+@torch.no_grad()
+def posteriors_of_expression(
+    fit: IsoformFit,
+    source: BatchSource,
+    positions: np.ndarray,
+    num_samples: int,
+    *,
+    block: int = inference.POSTERIOR_BLOCK,
+) -> Iterator[tuple[slice, SampledPosterior | CountPosterior]]:
+    """Give the posterior of the isoforms' expression, some cells at a time.
+
+    Arguments as for :func:`draw_expression`; the posterior of a model in closed form is no draw.
+
+    Yields
+    ------
+    tuple
+        Slice of the positions, and the posterior (reads), batch shape (cells, isoforms).
+    """
+    start = 0
+    for batch in inference.batches_of(source, positions, block):
+        rows = slice(start, start + len(batch.indices))
+        parts = [
+            fit.model.expression([latents], own.batches, own.obs)
+            for own, latents in inference.draw_latents(fit.guide, source, batch, num_samples)
+        ]
+        yield rows, type(parts[0]).mixture(parts)
+        start = rows.stop
 
 
 def layers_of(

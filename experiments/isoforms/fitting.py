@@ -75,7 +75,9 @@ class IsoformFit:
 
     def source(self, cells: Cells) -> BatchSource:
         """Prepare cells for the model, on its device."""
-        return batch_source(cells, self.model.observes, self.device)
+        source = batch_source(cells, self.model.observes, self.device)
+        source.follow(self.model, self.guide)
+        return source
 
     @property
     def batch_names(self) -> list[str]:
@@ -116,13 +118,14 @@ class IsoformFit:
         return self.batch_names.index(name)
 
 
-def genes_of(cells: Cells) -> np.ndarray:
+def genes_of(cells: Cells, config: IsoformConfig) -> np.ndarray:
     """Names of the genes that group isoforms in a model, shape (isoforms,).
 
-    Each isoform is a gene of its own if genes are not known, or if the cells hold only statistics
-    of the bootstraps, which lack the covariance between isoforms.
+    Each isoform is a gene of its own if genes are not known, or if the model needs the covariance
+    of isoforms, and the cells hold only statistics of the bootstraps, which lack it.
     """
-    return cells.genes if cells.genes is not None and cells.keeps_bootstraps else cells.isoforms
+    known = cells.keeps_bootstraps or class_of_model(config).observes == "reads"
+    return cells.genes if cells.genes is not None and known else cells.isoforms
 
 
 def class_of_model(config: IsoformConfig) -> type[CellModel]:
@@ -208,7 +211,7 @@ def _build_for(cells: Cells, config: IsoformConfig) -> tuple[CellModel, CellGuid
     number = config.encoder_bootstraps
     if not isinstance(number, Integral) or number < 0:
         raise ArgumentError(f"encoder_bootstraps is {number!r}; give a whole number, 0 for all")
-    return build(config, genes_of(cells), len(cells.batch_names))
+    return build(config, genes_of(cells, config), len(cells.batch_names))
 
 
 def prepare(
@@ -238,13 +241,9 @@ def prepare(
     with told_in_one_line([("model", type(model)), ("guide", type(guide))], "in initialise"):
         model.initialise(values)
         guide.initialise(values)
-    training_cells = Subset(
-        source,
-        positions,
-        unit="cells",
-        element="cell",
-        num_bootstraps=config.encoder_bootstraps or None,
-    )
+    source.follow(model, guide)
+    options = source.training_options(config.encoder_bootstraps or None)
+    training_cells = Subset(source, positions, unit="cells", element="cell", **options)
     return training_cells, model.to(device), guide.to(device)
 
 
@@ -323,7 +322,7 @@ def set_up(
     )
     trainer.check()
     description = _describe(cells, config, training, train_fraction, batch_key)
-    isoforms, genes = cells.isoforms.tolist(), genes_of(cells).tolist()
+    isoforms, genes = cells.isoforms.tolist(), genes_of(cells, config).tolist()
     return trainer, IsoformFit(model, guide, isoforms, genes, description, device)
 
 
@@ -346,7 +345,7 @@ def _describe(
             "cells": cells.num_cells,
             "training_cells": round(train_fraction * cells.num_cells),
             "isoforms": cells.num_isoforms,
-            "genes": hashlib.sha256("\n".join(genes_of(cells)).encode()).hexdigest(),
+            "genes": hashlib.sha256("\n".join(genes_of(cells, config)).encode()).hexdigest(),
             "batch_key": batch_key,
             "batch_names": list(cells.batch_names),
         },
@@ -372,4 +371,6 @@ def load(folder: Path, device: str = "auto", *, trust: bool = False) -> IsoformF
     with fits.building(folder, classes, _REGISTERED, trust=trust):
         model, guide = build(classes, genes, num_batches)
     fits.load_modules(folder, chosen, {"model": model, "guide": guide})
+    if getattr(model, "ensemble", None) is not None:
+        model.ensemble.load()  # training may have ended while a member had its turn
     return IsoformFit(model, guide, isoforms, genes, config, chosen)

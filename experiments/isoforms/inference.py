@@ -200,30 +200,45 @@ def _log_prob_of_counts(model: CellModel, latents: dict[str, Tensor], batch: Cel
 
 @torch.no_grad()
 def draw_latents(
-    guide: CellGuide,
-    source: BatchSource,
-    positions: np.ndarray,
-    num_samples: int,
-    *,
-    block: int = POSTERIOR_BLOCK,
-) -> Iterator[tuple[slice, CellBatch, list[dict[str, Tensor]]]]:
-    """Draw the latent variables of cells at positions, shape (cells,), several times from q.
+    guide: CellGuide, source: BatchSource, batch: CellBatch, num_samples: int
+) -> Iterator[tuple[CellBatch, dict[str, Tensor]]]:
+    """Draw the latent variables of a minibatch several times from q.
 
-    ``block`` entries (cells x isoforms) are gathered at a time.
+    The model has the parameters of each member of its ensemble in turn while draws are used.
+
+    Parameters
+    ----------
+    guide
+        The guide of the model.
+    source
+        The cells, of which the minibatch was gathered.
+    batch
+        The minibatch.
+    num_samples
+        Number of draws; sources that draw observations anew give more.
 
     Yields
     ------
     tuple
-        Slice of the positions, their minibatch, and the draws: for each of ``num_samples`` a value
-        for each site, z of shape (cells, 1, latent_size) and library (reads) of shape (cells, 1).
+        The minibatch, its observations drawn anew where they are drawn, and a value for each site:
+        z of shape (cells, 1, latent_size) and library (reads) of shape (cells, 1).
     """
-    start = 0
-    for batch in batches_of(source, positions, block):
-        posteriors = guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)
-        samples = [
-            {name: posterior.sample() for name, posterior in posteriors.items()}
-            for _ in range(num_samples)
-        ]
-        rows = slice(start, start + len(batch.indices))
-        yield rows, batch, samples
-        start = rows.stop
+    ensemble = getattr(guide.model, "ensemble", None)
+    members = [] if ensemble is None else ensemble.members
+    if not members:
+        yield from _draws(guide, source, batch, num_samples)
+    for member in members:
+        with ensemble.using(member):
+            yield from _draws(guide, source, batch, math.ceil(num_samples / len(members)))
+
+
+def _draws(
+    guide: CellGuide, source: BatchSource, batch: CellBatch, num_samples: int
+) -> Iterator[tuple[CellBatch, dict[str, Tensor]]]:
+    """Draw as :func:`draw_latents` with the model's present parameters."""
+    own = None
+    for redrawn in source.redrawn(batch, num_samples):
+        if redrawn is not own:
+            own = redrawn
+            posteriors = guide.posteriors(own.bootstraps, own.offsets, own.batches)
+        yield own, {name: posterior.sample() for name, posterior in posteriors.items()}

@@ -50,14 +50,14 @@ def notes_of_cells(cells: Cells, model: type[CellModel]) -> Iterator[str]:
             f"{cells.source}: the {number} batches are numbers such as {cells.batch_names[0]}; is "
             "batch_key a measurement? It must name the batch of a cell"
         )
-    steady = None if model.observes == "counts" else told_too_steady(cells)
+    steady = None if model.observes in ("counts", "reads") else told_too_steady(cells)
     if steady is not None:
         yield f"{cells.source}: {steady}"
     if model.independent_isoforms:
         if cells.lost_var:
             yield f"{cells.source}: {_LOST}"
-    elif cells.summary is not None:  # else there will be an error
-        reason = _reason_for_no_genes(cells)
+    elif cells.summary is not None or cells.reads is not None:  # else there will be an error
+        reason = _reason_for_no_genes(cells, model)
         if reason:
             yield f"{cells.source}: each isoform is taken as a gene of its own: {reason}"
     if model.observes == "counts" and (cells.counts.data % 1).any():
@@ -74,7 +74,7 @@ def _are_measurements(names: Iterable[str]) -> bool:
         return False
 
 
-def _reason_for_no_genes(cells: Cells) -> str:
+def _reason_for_no_genes(cells: Cells, model: type[CellModel]) -> str:
     """Tell why isoforms cannot be grouped by their gene; empty if they can."""
     if cells.lost_var:
         return _LOST
@@ -82,7 +82,7 @@ def _reason_for_no_genes(cells: Cells) -> str:
         return "var has no column gene (exvae isoforms import --t2g makes one)"
     if len(np.unique(cells.genes)) == cells.num_isoforms > 1:
         return "no two isoforms share a gene in var (exvae isoforms import --t2g names them)"
-    if not cells.keeps_bootstraps:
+    if not cells.keeps_bootstraps and model.observes != "reads":
         return "no two bootstraps are kept (import --layers 5 keeps some)"
     return ""
 

@@ -24,6 +24,11 @@ class SampledPosterior:
     def __init__(self, draws: Tensor) -> None:
         self.draws = draws
 
+    @classmethod
+    def mixture(cls, posteriors: Sequence[SampledPosterior]) -> SampledPosterior:
+        """Join draws of the same entries, each given other samples of the latents."""
+        return cls(torch.cat([part.draws for part in posteriors]))
+
     @property
     def mean(self) -> Tensor:
         """Posterior mean (reads), shape (...)."""

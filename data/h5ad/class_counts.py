@@ -1,0 +1,80 @@
+"""Counts of read classes in an ``.h5ad``: ``obsm["reads"]``, and ``uns["reads"]`` for the classes.
+
+``exvae isoforms import --reads`` writes both.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix
+
+from ..reads.classes import ISOFORMS, MEMBERS, STARTS, WEIGHTS, ClassCounts
+from .parts import CellParts
+
+_PLACE = "uns/reads"
+_REMEDY = "import the cells again (exvae isoforms import --reads)"
+
+
+def read_class_counts(file: CellParts, rows: slice) -> ClassCounts | None:
+    """Read the classes of some cells, of isoforms in the order of the file; None if it has none.
+
+    Raises
+    ------
+    DataError
+        If counts, classes and isoforms do not fit each other.
+    """
+    if not (file.has("obsm/reads") and file.has(f"{_PLACE}/{STARTS}")):
+        return None
+    starts, members, weights, isoforms = (
+        np.asarray(file.element(f"{_PLACE}/{name}"))
+        for name in (STARTS, MEMBERS, WEIGHTS, ISOFORMS)
+    )
+    fault = _fault(starts, members, weights, isoforms)
+    if fault:
+        raise file.error(f"{_PLACE}: {fault}; {_REMEDY}")
+    counts = _counts(file, rows, len(starts) - 1)
+    classes = ClassCounts(
+        counts, starts.astype(np.int64), members.astype(np.int32), weights.astype(np.float64)
+    )
+    places = pd.Index(file.isoforms).get_indexer(isoforms.astype(str))
+    if np.array_equal(places, np.arange(len(file.isoforms))):
+        return classes
+    return classes.of_isoforms(places)
+
+
+def _fault(
+    starts: np.ndarray, members: np.ndarray, weights: np.ndarray, isoforms: np.ndarray
+) -> str | None:
+    """Tell why the arrays describe no classes; None if they do."""
+    if any(array.ndim != 1 for array in (starts, members, weights, isoforms)):
+        return "its arrays are no lists"
+    if starts.dtype.kind not in "iu" or members.dtype.kind not in "iu":
+        return f"{STARTS} and {MEMBERS} must be whole numbers"
+    if (
+        not len(starts)
+        or starts[0] != 0
+        or starts[-1] != len(members)
+        or (np.diff(starts) < 1).any()
+    ):
+        return f"{STARTS} must rise from 0 to {len(members)}, the number of {MEMBERS}"
+    if len(members) and not (members.min() >= 0 and members.max() < len(isoforms)):
+        return f"{MEMBERS} must be positions in its {len(isoforms)} {ISOFORMS}"
+    if weights.shape != members.shape or weights.dtype.kind not in "fiu":
+        return f"{WEIGHTS} must be a number for each of {MEMBERS}"
+    if not (np.isfinite(weights) & (weights > 0)).all():
+        return f"{WEIGHTS} must be positive"
+    return None
+
+
+def _counts(file: CellParts, rows: slice, num_classes: int) -> csr_matrix:
+    """Read the counts, shape (rows, classes), int32 without zeros."""
+    counts = csr_matrix(file.read_rows("obsm/reads", rows, num_classes))
+    wrong = ~((counts.data >= 0) & (counts.data % 1 == 0) & (counts.data < 1 << 31))
+    if wrong.any():
+        raise file.error(
+            f"obsm/reads holds {counts.data[wrong][0]}; it must hold numbers of reads of each class"
+        )
+    counts = counts.astype(np.int32)
+    counts.eliminate_zeros()
+    return counts

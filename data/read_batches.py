@@ -1,0 +1,201 @@
+"""Minibatches of cells whose reads are divided among isoforms by sweeps of a Gibbs sampler.
+
+A read tells its class, the isoforms that it fits, and not its isoform. The source keeps a division
+of each cell's reads. Before cells are gathered it draws their rates given the division, from model
+and guide, and then the division given the rates. Given a division the model has a closed form, so
+that a step of ``SVI`` on it follows, on average, the gradient of the likelihood of the classes
+(Fisher's identity: the gradient of log p(classes) is the mean gradient of log p(division)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor, nn
+
+from .cell_batches import BatchSource, CellBatch
+from .cells import Cells
+from .errors import DataError
+from .reads.classes import ClassCounts
+from .reads.division import divide_reads
+
+# Sweeps of a cell until its division no longer shows where it began.
+SETTLING = 20
+# Sweeps for each draw of the latent variables that is asked for: one division alone is one draw.
+SWEEPS_PER_SAMPLE = 8
+# Sweeps until divisions follow changed parameters.
+_RESETTLING = 4
+# Sweeps over which the expected division is averaged.
+_MEMORY = 20
+
+
+class ReadTensors(BatchSource):
+    """Cells from which minibatches for models of reads are gathered on a device.
+
+    The guide reads the expected division, a set of one vector; the model observes the drawn one.
+
+    Parameters
+    ----------
+    cells
+        The cells, all with reads by class; they are not copied.
+    device
+        Device of the minibatches.
+
+    Attributes
+    ----------
+    estimates
+        The quantifier's estimates (reads), shape (cells, isoforms), from which sweeps begin.
+
+    Raises
+    ------
+    DataError
+        If a cell has no reads by class.
+    """
+
+    def __init__(self, cells: Cells, device: torch.device | str = "cpu") -> None:
+        super().__init__(cells, device)
+        cells.require_class_counts()
+        self.classes: ClassCounts = cells.reads
+        self.estimates = cells.counts
+        begin = _possible(self.classes, cells.num_isoforms)
+        self._indptr, self._indices = begin.indptr, begin.indices
+        # Reads of the isoforms that a cell's reads fit: as drawn, and as expected.
+        self._drawn = _values_at(self.estimates, begin)
+        self._expected = self._drawn.copy()
+        self._sweeps = np.zeros(cells.num_cells, np.int64)
+
+    def training_options(self, num_bootstraps: int | None) -> dict[str, Any]:
+        """Options of :meth:`batch` for a training step, which follows one sweep."""
+        return {"num_sweeps": 1}
+
+    def _gather(
+        self, positions: np.ndarray, num_sweeps: int | None = None
+    ) -> tuple[Tensor, np.ndarray, Tensor]:
+        if num_sweeps is None:
+            num_sweeps = max(1, SETTLING - int(self._sweeps[positions].min(initial=SETTLING)))
+        for _ in range(num_sweeps):
+            self.sweep(positions)
+        return (
+            self._of_cells(self._expected, positions),
+            np.ones(len(positions), np.int64),
+            self._of_cells(self._drawn, positions),
+        )
+
+    def redrawn(self, batch: CellBatch, number: int) -> Iterator[CellBatch]:
+        """Give a minibatch again with other divisions, :data:`SWEEPS_PER_SAMPLE` for each draw."""
+        positions = batch.indices.cpu().numpy()
+        for _ in range(_RESETTLING):  # divisions may be of another member of an ensemble
+            self.sweep(positions, batch.batches)
+        for _ in range(number * SWEEPS_PER_SAMPLE):
+            self.sweep(positions, batch.batches)
+            expected, _, drawn = self._gather(positions, 0)
+            yield batch._replace(bootstraps=expected, obs=drawn)
+
+    @torch.no_grad()
+    def sweep(self, positions: np.ndarray, batches: Tensor | None = None) -> None:
+        """Draw rates given divisions and then divisions given rates.
+
+        Parameters
+        ----------
+        positions
+            Positions of the cells, shape (cells,).
+        batches
+            Batch of each cell, shape (cells,), int64; by default its own, or any known one.
+        """
+        model, guide = self.pair
+        if batches is None:
+            batches = torch.from_numpy(self.cells.batches[positions]).to(self.device)
+            anywhere = torch.randint_like(batches, model.num_batches)
+            batches = torch.where(batches < 0, anywhere, batches)
+        offsets = torch.arange(len(positions) + 1, device=self.device)
+        with _evaluating(model, guide):
+            posteriors = guide.posteriors(
+                self._of_cells(self._expected, positions), offsets, batches
+            )
+            latents = {name: posterior.sample() for name, posterior in posteriors.items()}
+            drawn = self._of_cells(self._drawn, positions)
+            rates = model.draw_rates(latents, batches, drawn, 1)[0]
+        drawn, expected = divide_reads(self.classes, positions, rates)
+        self._keep(positions, drawn.cpu().numpy(), expected.cpu().numpy())
+
+    def _keep(self, positions: np.ndarray, drawn: np.ndarray, expected: np.ndarray) -> None:
+        """Keep divisions of cells, and average their expectations over the last sweeps."""
+        rows, places = self._entries(positions)
+        columns = self._indices[places]
+        share = 1 / np.minimum(self._sweeps[positions] + 1, _MEMORY)
+        self._drawn[places] = drawn[rows, columns]
+        change = expected[rows, columns] - self._expected[places]
+        self._expected[places] += share[rows].astype(np.float32) * change
+        self._sweeps[positions] += 1
+
+    def _entries(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Give row and place of all kept values of cells, each of shape (values,)."""
+        sizes = np.diff(self._indptr)[positions]
+        rows = np.repeat(np.arange(len(positions)), sizes)
+        first = self._indptr[positions] - (sizes.cumsum() - sizes)
+        return rows, first[rows] + np.arange(len(rows))
+
+    def _of_cells(self, values: np.ndarray, positions: np.ndarray) -> Tensor:
+        """Dense values of cells, shape (cells, isoforms)."""
+        rows, places = self._entries(positions)
+        dense = np.zeros((len(positions), self.cells.num_isoforms), np.float32)
+        dense[rows, self._indices[places]] = values[places]
+        return torch.from_numpy(dense).to(self.device)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Give the divisions of all cells, from which training resumes."""
+        parts = {"drawn": self._drawn, "expected": self._expected, "sweeps": self._sweeps}
+        return {name: torch.from_numpy(part) for name, part in parts.items()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take divisions from :meth:`state_dict`; DataError if they are of other cells."""
+        for name, own in self.state_dict().items():
+            if name not in state or state[name].shape != own.shape:
+                raise DataError(
+                    f"{self.cells.source}: the divisions of reads in the checkpoint are of other "
+                    "cells; resume with the cells of the fit"
+                )
+            own.copy_(state[name])
+
+
+@contextmanager
+def _evaluating(*modules: nn.Module) -> Iterator[None]:
+    """Set modules to evaluation, as they are when their posterior is asked for."""
+    modes = [module.training for module in modules]
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.train(mode)
+
+
+def _possible(classes: ClassCounts, num_isoforms: int) -> csr_matrix:
+    """Mark the isoforms that the reads of each cell fit, shape (cells, isoforms)."""
+    ones = np.ones(len(classes.members), np.float32)
+    shape = (len(classes.starts) - 1, num_isoforms)
+    fits = csr_matrix((ones, classes.members, classes.starts), shape)
+    found = ((classes.counts > 0).astype(np.float32) @ fits).tocsr()
+    found.sort_indices()
+    return found
+
+
+def _values_at(matrix: csr_matrix, places: csr_matrix) -> np.ndarray:
+    """Give values of a matrix at the entries of another of its shape, 0 where it has none."""
+    own, wanted = _keys(matrix), _keys(places)
+    if not len(own):
+        return np.zeros(len(wanted), np.float32)
+    found = np.searchsorted(own, wanted).clip(max=len(own) - 1)
+    return np.where(own[found] == wanted, matrix.data[found], 0).astype(np.float32)
+
+
+def _keys(matrix: csr_matrix) -> np.ndarray:
+    """Places of the entries in the flat dense matrix, ascending, shape (entries,), int64."""
+    row = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
+    return row * matrix.shape[1] + matrix.indices
