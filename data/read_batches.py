@@ -27,7 +27,7 @@ from .reads.division import divide_reads
 # Sweeps of a cell until its division no longer shows where it began.
 SETTLING = 20
 # Sweeps for each draw of the latent variables that is asked for: one division alone is one draw.
-SWEEPS_PER_SAMPLE = 8
+SWEEPS_PER_SAMPLE = 16
 # Sweeps until divisions follow changed parameters.
 _RESETTLING = 4
 # Sweeps over which the expected division is averaged.

@@ -51,7 +51,7 @@ class GeneRateCells(ZeroInflatedCells):
         *,
         weight_scale: float = 0.2,
         members: int = 0,
-        member_epochs: int = 12,
+        member_epochs: int = 6,
         **options,
     ) -> None:
         super().__init__(genes, num_batches, **options)

@@ -28,7 +28,7 @@ from .distributions.assigned_reads import AssignedReads
 from .gene_rates import GeneRateCells
 
 # Draws of the rates for each division of the reads.
-RATES_PER_DIVISION = 5
+RATES_PER_DIVISION = 3
 
 
 class ReadIsoforms(GeneRateCells):
@@ -38,9 +38,16 @@ class ReadIsoforms(GeneRateCells):
     site = "reads"
 
     def __init__(
-        self, genes: Tensor | int, num_batches: int = 1, *, members: int = 5, **options
+        self,
+        genes: Tensor | int,
+        num_batches: int = 1,
+        *,
+        weight_scale: float = 0.15,
+        members: int = 10,
+        **options,
     ) -> None:
-        super().__init__(genes, num_batches, members=members, **options)
+        options |= {"weight_scale": weight_scale, "members": members}
+        super().__init__(genes, num_batches, **options)
 
     def likelihood(
         self, latents: dict[str, Tensor], batches: Tensor, num_bootstraps: int = 1

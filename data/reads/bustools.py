@@ -65,9 +65,10 @@ def read_bustools(
     counts = _counts(matrix, len(starts) - 1, classes)
     cells, notes = _cells(folder, files, matrix, counts.shape[0])
     lengths = _lengths(folder, files, isoforms, lengths_file)
-    effective, length_notes = _effective_lengths(files, lengths)
+    fragments = _fragments(files)
+    effective, length_notes = _effective_lengths(lengths, fragments)
     notes = (*notes, *length_notes, *_technology(files))
-    own = (cells, np.array(isoforms), lengths, effective)
+    own = (cells, np.array(isoforms), lengths, effective, fragments)
     return ReadClasses(counts, starts, members, 1 / effective[members], *own), notes
 
 
@@ -213,22 +214,27 @@ def _lengths(
     return np.array([lengths[name] for name in isoforms], np.int32)
 
 
+def _fragments(files: dict[str, Path]) -> np.ndarray | None:
+    """Count the fragments of all cells by their length (bases); None if there are none."""
+    if "flens.txt" not in files:
+        return None
+    path = files["flens.txt"]
+    with (
+        reading(path, "there is no such file", _DAMAGED, (ValueError,)),
+        open_text(path) as file,
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", "loadtxt: input contained no data")
+        fragments = np.loadtxt(file, ndmin=2).sum(0)
+    return fragments if fragments.sum() > 0 else None
+
+
 def _effective_lengths(
-    files: dict[str, Path], lengths: np.ndarray
+    lengths: np.ndarray, fragments: np.ndarray | None
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Compute effective lengths from all fragments of all cells."""
-    if "flens.txt" in files:
-        path = files["flens.txt"]
-        damage = (ValueError,)
-        with (
-            reading(path, "there is no such file", _DAMAGED, damage),
-            open_text(path) as file,
-            warnings.catch_warnings(),
-        ):
-            warnings.filterwarnings("ignore", "loadtxt: input contained no data")
-            fragments = np.loadtxt(file, ndmin=2).sum(0)
-        if fragments.sum() > 0:
-            return effective_lengths(lengths, fragments), ()
+    """Compute effective lengths from the fragments of all cells."""
+    if fragments is not None:
+        return effective_lengths(lengths, fragments), ()
     fragments = np.zeros(_USUAL_FRAGMENT + 1)
     fragments[-1] = 1
     note = (

@@ -100,12 +100,15 @@ class ReadClasses(ClassCounts):
         Names, shape (isoforms,), strings.
     lengths, effective_lengths
         Of the isoforms (bases), shape (isoforms,), int32 and float64.
+    fragments
+        Number of fragments of 0, 1, ... bases, shape (longest + 1,); None if they are not known.
     """
 
     cells: np.ndarray
     isoforms: np.ndarray
     lengths: np.ndarray
     effective_lengths: np.ndarray
+    fragments: np.ndarray | None = None
 
     def of_cells(self, positions: np.ndarray) -> ReadClasses:
         """Keep some cells, given by their positions, shape (kept,)."""

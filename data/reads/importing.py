@@ -29,6 +29,8 @@ from ..quantified.importing import (
 from ..quantified.quantifications import LEAVE_OUT, Quantification
 from ..quantified.sheets import listed_or_found
 from .bustools import read_bustools
+from .class_probabilities import FragmentModel
+from .class_weights import weigh_by_sequences
 from .classes import ReadClasses
 from .estimation import estimate_counts, resample
 from .salmon_classes import read_salmon_classes
@@ -54,6 +56,13 @@ class ReadOptions(NamedTuple):
         Whether to go on without cells that have no reads.
     lengths
         File of the lengths of isoforms, see :func:`~.bustools.read_bustools`.
+    transcripts
+        FASTA of the transcripts, from which classes are weighed, see :mod:`~.class_weights`; None
+        weighs by effective lengths.
+    read_length
+        Bases read from each end of a fragment, for ``transcripts``.
+    fragment_mean, fragment_sd
+        Length of fragments (bases), for ``transcripts``; None takes what the quantifier counted.
     sheet, obs_key, only_listed
         As in :class:`~exvae.data.quantified.importing.ImportOptions`.
     """
@@ -64,6 +73,10 @@ class ReadOptions(NamedTuple):
     seed: int = 0
     skip_bad: bool = False
     lengths: Path | None = None
+    transcripts: Path | None = None
+    read_length: int = 75
+    fragment_mean: float | None = None
+    fragment_sd: float | None = None
     sheet: Path | None = None
     obs_key: str | None = None
     only_listed: bool = False
@@ -100,6 +113,10 @@ def import_reads(
     options = options or ReadOptions()
     require_h5ad(out)
     classes, notes = _read(directories, options)
+    if options.transcripts is not None:
+        fragments = _fragment_model(classes, options)
+        classes, weight_notes = weigh_by_sequences(classes, options.transcripts, fragments)
+        notes = (*notes, *weight_notes)
     classes, class_notes = _with_informative(classes, options.max_members)
     classes, cell_notes = _with_reads(classes, options.skip_bad)
     table, table_notes = pd.DataFrame(index=pd.Index(classes.cells)), ()
@@ -136,6 +153,23 @@ def _read(
     found = listed_or_found(directories, options.sheet)
     classes, notes = read_salmon_classes(found.cells)
     return classes, (*found.notes, *notes)
+
+
+def _fragment_model(classes: ReadClasses, options: ReadOptions) -> FragmentModel:
+    """Describe the fragments by what is given, or else by what the quantifier counted."""
+    mean, sd = options.fragment_mean, options.fragment_sd
+    if classes.fragments is not None:
+        sizes = np.arange(len(classes.fragments))
+        shares = classes.fragments / classes.fragments.sum()
+        counted = sizes @ shares
+        mean = counted if mean is None else mean
+        sd = np.sqrt((sizes - counted) ** 2 @ shares) if sd is None else sd
+    if mean is None or sd is None:
+        raise DataError(
+            f"{options.transcripts}: weighs classes by the lengths of fragments, which the "
+            "quantifier does not tell; give --fragment-mean and --fragment-sd (bases)"
+        )
+    return FragmentModel(float(mean), max(float(sd), 1.0), options.read_length)
 
 
 def _with_informative(
@@ -200,5 +234,6 @@ def _provenance(t2g: Path | None, options: ReadOptions) -> dict[str, object]:
         "bootstraps": options.num_bootstraps,
         "seed": options.seed,
         "max_members": options.max_members,
+        "transcripts": None if options.transcripts is None else options.transcripts.name,
     }
     return {name: value for name, value in values.items() if value is not None}

@@ -25,10 +25,11 @@ from ..h5ad.writing import H5adRows
 from ..processes import map_in_order, num_cores
 from ..progress import with_progress
 from ..quantified.cell_rows import CellRows, SparseRow
+from ..reads.class_probabilities import EquivalenceClasses, FragmentModel, build_classes
+from ..reads.class_weights import weights_of
 from ..reads.classes import ReadClasses
-from .kallisto.equivalence_classes import EquivalenceClasses, FragmentModel, build_classes
+from ..reads.transcripts import Transcripts
 from .kallisto.quantifier import CellReads, IsoformQuantifier
-from .transcripts import Transcripts
 from .usage import draw_usage, vary_usage
 
 # Cells whose fragments are drawn at once.
@@ -245,7 +246,7 @@ def _read_classes(
         counts,
         members.indptr.astype(np.int64),
         members.indices.astype(np.int32),
-        1 / lengths[members.indices],
+        weights_of(classes, members.indptr, members.indices, np.arange(members.shape[0])),
         cells=cells,
         isoforms=transcripts.names,
         lengths=transcripts.lengths,

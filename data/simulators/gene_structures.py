@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from .transcripts import BASES, Transcripts
+from ..reads.transcripts import BASES, Transcripts
 
 # With these numbers isoforms share as much sequence as the 879 transcripts of RefSeq on human
 # chromosome 22: the number of equivalence classes and the share of unambiguous fragments agree.

@@ -17,11 +17,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from processes import peak_memory
 
+from exvae.data.reads.class_probabilities import FragmentModel, build_classes
+from exvae.data.reads.transcripts import Transcripts
 from exvae.data.simulators.cells import SimulationOptions, simulate_cells
 from exvae.data.simulators.expression import draw_symsim_expression
 from exvae.data.simulators.gene_structures import draw_transcripts
-from exvae.data.simulators.kallisto.equivalence_classes import FragmentModel, build_classes
-from exvae.data.simulators.transcripts import Transcripts
 
 
 def time_simulation(

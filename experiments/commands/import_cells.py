@@ -95,6 +95,30 @@ Lengths = Annotated[
         "has none.",
     ),
 ]
+Transcripts = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FASTA",
+        help="With --reads: transcripts that were indexed; the isoforms that a read fits are then "
+        "weighed by their sequences, not only by their lengths.",
+    ),
+]
+ReadLength = Annotated[
+    int,
+    typer.Option(
+        min=31, metavar="BASES", help="With --transcripts: bases read from each end of a fragment."
+    ),
+]
+FragmentMean = Annotated[
+    float | None,
+    typer.Option(
+        min=1.0,
+        metavar="BASES",
+        help="With --transcripts: mean length of fragments, and its standard deviation "
+        "(--fragment-sd); by default as counted by kallisto bus.",
+    ),
+]
+FragmentSd = Annotated[float | None, typer.Option(min=1.0, metavar="BASES", hidden=True)]
 Seed = Annotated[int, typer.Option(min=0, help="With --reads: seed of the bootstraps.")]
 
 
@@ -115,6 +139,10 @@ def import_cells(
     bootstraps: Bootstraps = 20,
     max_members: MaxMembers = None,
     lengths: Lengths = None,
+    transcripts: Transcripts = None,
+    read_length: ReadLength = 75,
+    fragment_mean: FragmentMean = None,
+    fragment_sd: FragmentSd = None,
     seed: Seed = 0,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
@@ -126,13 +154,16 @@ def import_cells(
         return
     if reads and (max_bootstraps or processes):
         raise typer.BadParameter("--reads draws --bootstraps B in this process; leave out others")
+    if transcripts and not reads:
+        raise typer.BadParameter("--transcripts weighs classes of reads; give --reads as well")
     if out is None:
         raise typer.BadParameter("give --out CELLS.h5ad, or --list to see the cells")
     if reads:
         from ...data.reads.importing import ReadOptions, import_reads
 
         drawn = (bootstraps, layers, max_members, seed)
-        own = ReadOptions(*drawn, skip_bad, lengths, sheet, obs_key, only_listed)
+        weighed = (transcripts, read_length, fragment_mean, fragment_sd)
+        own = ReadOptions(*drawn, skip_bad, lengths, *weighed, sheet, obs_key, only_listed)
         summary = import_reads(directories or [], out, t2g, obs, own)
     else:
         from ...data.quantified import importing

@@ -15,8 +15,8 @@ from .reports import report, tell
 if TYPE_CHECKING:
     import numpy as np
 
+    from ...data.reads.transcripts import Transcripts
     from ...data.simulators.expression import GeneExpression
-    from ...data.simulators.transcripts import Transcripts
 
 # Defaults: reads of a cell for each isoform, isoforms, cell types, and captured share of molecules.
 _READS_PER_ISOFORM, _ISOFORMS, _CELL_TYPES, _CAPTURE = 10.0, 500, 5, 0.1
@@ -143,10 +143,10 @@ def simulate(
     import numpy as np
 
     from ...data.files import require_h5ad
+    from ...data.reads.class_probabilities import FragmentModel
     from ...data.simulators.cells import SimulationOptions, simulate_cells
     from ...data.simulators.expression import add_batches, draw_simple_expression
     from ...data.simulators.gene_structures import draw_transcripts
-    from ...data.simulators.kallisto.equivalence_classes import FragmentModel
 
     require_h5ad(out)
     if fragment_sd >= fragment_mean:
@@ -224,7 +224,7 @@ def _draw_symsim(
 
 
 def _read(transcripts: Path, t2g: Path | None, isoforms: int | None) -> Transcripts:
-    from ...data.simulators.transcripts import read_transcripts
+    from ...data.reads.transcripts import read_transcripts
 
     if isoforms is not None:
         raise DataError("--isoforms: is of simulated genes; leave it out with --transcripts")

@@ -25,13 +25,13 @@ from ...data.cells import Cells
 from ...data.errors import DataError
 from ...data.h5ad.reading import read_cells
 from ...data.npz import read_npz
+from ...data.reads.transcripts import Transcripts, read_transcripts
 from ...data.simulators.cells import SimulationOptions
 from ...data.simulators.cells import simulate_cells as simulate_isoforms
 from ...data.simulators.expression import draw_symsim_expression
 from ...data.simulators.gene_structures import draw_transcripts
 from ...data.simulators.symsim.cells import simulate_cells
 from ...data.simulators.symsim.settings import ObservationSettings
-from ...data.simulators.transcripts import Transcripts, read_transcripts
 from . import bootstraps, symsim
 from .bootstraps import moments_of
 from .comparison import write_comparison

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exvae.data.simulators.kallisto.equivalence_classes import FragmentModel
-from exvae.data.simulators.transcripts import Transcripts
+from exvae.data.reads.class_probabilities import FragmentModel
+from exvae.data.reads.transcripts import Transcripts
 
-from .simulators.kallisto.sequencing import draw_reads, write_fastq
+from .reads.sequencing import draw_reads, write_fastq
 
 
 def of_kb_python(name: str) -> str:

@@ -11,9 +11,9 @@ import numpy as np
 
 from ...quantified.cell_rows import CellRows, cell_rows
 from ...quantified.quantifications import Quantification
+from ...reads.class_probabilities import EquivalenceClasses
 from ...reads.estimation import resample
-from ..transcripts import Transcripts
-from .equivalence_classes import EquivalenceClasses
+from ...reads.transcripts import Transcripts
 
 
 class CellReads(NamedTuple):

@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 
 from exvae.data.reads import estimation
-from exvae.data.simulators.kallisto.equivalence_classes import EquivalenceClasses
+from exvae.data.reads.class_probabilities import EquivalenceClasses
 
 
 def classes_of(sets: list[list[int]], effective_lengths: np.ndarray) -> EquivalenceClasses:

@@ -13,10 +13,10 @@ from exvae.data.cells import summarise
 from exvae.data.errors import DataError
 from exvae.data.h5ad.reading import read_cells
 from exvae.data.isoform_truth import read_truth
+from exvae.data.reads.transcripts import Transcripts
 from exvae.data.simulators import cells as isoform_simulator
 from exvae.data.simulators.cells import SimulationOptions, SimulationSummary, simulate_cells
 from exvae.data.simulators.gene_structures import draw_transcripts
-from exvae.data.simulators.transcripts import Transcripts
 from exvae.data.simulators.usage import sums_of_genes
 
 TYPES = np.array(["b", "a", "a", "b", "c"] * 30)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from exvae.data.simulators.gene_structures import draw_transcripts
-from exvae.data.simulators.kallisto.equivalence_classes import (
+from exvae.data.reads.class_probabilities import (
     EquivalenceClasses,
     FragmentModel,
     build_classes,
 )
-from exvae.data.simulators.transcripts import read_transcripts
+from exvae.data.reads.transcripts import read_transcripts
+from exvae.data.simulators.gene_structures import draw_transcripts
 
 
 def is_subsequence(part: bytes, whole: bytes) -> bool:

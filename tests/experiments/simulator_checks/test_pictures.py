@@ -13,9 +13,9 @@ from scipy.sparse import csr_matrix
 
 from exvae.data.h5ad.reading import read_cells
 from exvae.data.quantified.importing import import_cells
+from exvae.data.reads.transcripts import read_transcripts
 from exvae.data.simulators.symsim.cells import simulate_cells
 from exvae.data.simulators.symsim.settings import ObservationSettings
-from exvae.data.simulators.transcripts import read_transcripts
 from exvae.experiments.demo import simulate_isoforms
 from exvae.experiments.simulator_checks import bootstraps, pictures, symsim
 from exvae.experiments.simulator_checks.comparison import View, compare_statistics

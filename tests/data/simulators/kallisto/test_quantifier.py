@@ -14,16 +14,16 @@ import pytest
 from exvae.data.quantified.cell_rows import cell_rows
 from exvae.data.quantified.directories import read_quantification
 from exvae.data.quantified.quantifications import Quantification
-from exvae.data.simulators.gene_structures import draw_transcripts
-from exvae.data.simulators.kallisto.equivalence_classes import (
+from exvae.data.reads.class_probabilities import (
     EquivalenceClasses,
     FragmentModel,
     build_classes,
 )
+from exvae.data.reads.transcripts import Transcripts, read_transcripts
+from exvae.data.simulators.gene_structures import draw_transcripts
 from exvae.data.simulators.kallisto.quantifier import CellReads, IsoformQuantifier
-from exvae.data.simulators.transcripts import Transcripts, read_transcripts
 
-from .sequencing import classify, draw_reads, kmer_index, write_fastq
+from ...reads.sequencing import classify, draw_reads, kmer_index, write_fastq
 
 
 def quantifier_of(transcripts: Transcripts, num_bootstraps: int) -> IsoformQuantifier:

@@ -7,12 +7,12 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from exvae.data.simulators.gene_structures import draw_transcripts
-from exvae.data.simulators.kallisto.equivalence_classes import (
+from exvae.data.reads.class_probabilities import (
     EquivalenceClasses,
     FragmentModel,
     build_classes,
 )
+from exvae.data.simulators.gene_structures import draw_transcripts
 
 from .sequencing import classify, kmer_index, reads_of, reverse_complement
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from exvae.data.simulators.kallisto.equivalence_classes import FragmentModel
+from exvae.data.reads.class_probabilities import FragmentModel
 
 _COMPLEMENT = bytes.maketrans(b"ACGT", b"TGCA")
 

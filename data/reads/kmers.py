@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..transcripts import BASES
+from .transcripts import BASES
 
 # Runs of A at the end of a transcript are not in the index if they are at least so long.
 _POLY_A = 10

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from exvae.data.errors import DataError
-from exvae.data.simulators.transcripts import Transcripts, read_transcripts
+from exvae.data.reads.transcripts import Transcripts, read_transcripts
 
 FASTA = b">one.1 gene=a\nACGU\nacgt\n\n>two\r\nNNACGT\r\n"
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from ...reads.estimation import Estimates, estimate_counts
+from .estimation import Estimates, estimate_counts
 from .kmers import kmer_sets
 
 # Fragments farther from the mean than so many standard deviations are left out.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exvae.data.simulators.kallisto.kmers import kmer_sets
+from exvae.data.reads.kmers import kmer_sets
 
 from .sequencing import kmer_index, reverse_complement
 
