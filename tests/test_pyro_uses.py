@@ -111,7 +111,7 @@ def predictive(model: nn.Module, guide: nn.Module, batch: tuple, *, parallel: bo
     drawn = Predictive(model, guide=guide, num_samples=3, parallel=parallel)(*batch)
     unseen = batch._replace(obs=None)
     generated = Predictive(model, num_samples=3, parallel=parallel)(*unseen)
-    for site in ("words", "counts", "bootstraps"):
+    for site in ("words", "counts", "bootstraps", "reads"):
         if site in drawn:
             assert len(drawn[site]) == len(generated[site]) == 3
     return WORKS
@@ -119,7 +119,7 @@ def predictive(model: nn.Module, guide: nn.Module, batch: tuple, *, parallel: bo
 
 def rendered(model: nn.Module, guide: nn.Module, batch: tuple) -> str:
     graph = pyro.render_model(model, model_args=tuple(batch))
-    assert any(site in graph.source for site in ("words", "counts", "bootstraps"))
+    assert any(site in graph.source for site in ("words", "counts", "bootstraps", "reads"))
     return WORKS
 
 
@@ -270,7 +270,7 @@ def test_cells_are_compared_with_replicates(
 
 
 @pytest.mark.parametrize(
-    ("name", "dimensions"), [("effective-reads", 5), ("paper", 4), ("scvi", 3)]
+    ("name", "dimensions"), [("effective-reads", 5), ("reads", 4), ("paper", 4), ("scvi", 3)]
 )
 def test_replicates_have_the_shapes_of_the_page(name: str, dimensions: int) -> None:
     model, guide, batch = prepared(name)
@@ -283,4 +283,4 @@ def test_replicates_have_the_shapes_of_the_page(name: str, dimensions: int) -> N
     assert drawn[model.site].ndim == dimensions
     assert set(drawn) == {model.site, *guide.posteriors(*batch[:3])}
     told = Predictive(model.train(), guide=guide.train(), num_samples=3)(*batch._replace(obs=None))
-    assert ("decoder_weights" in told) == (name == "effective-reads")
+    assert ("decoder_weights" in told) == (name in ("effective-reads", "reads"))
