@@ -228,12 +228,12 @@ class Cells:
                 f"({without.size} such cells); quantify them with bootstraps or leave them out"
             )
 
-    def require_class_counts(self) -> None:
-        """Raise a DataError unless every cell has reads by class."""
+    def require_class_counts(self, otherwise: str = "choose another model") -> None:
+        """Raise a DataError unless every cell has reads by class; ``otherwise`` is a remedy."""
         if self.reads is None:
             raise DataError(
                 f'{self.source}: holds no reads by class (obsm["reads"] and uns["reads"]); import '
-                "them (exvae isoforms import --reads), or choose another model"
+                f"them (exvae isoforms import --reads), or {otherwise}"
             )
         require_reads(self.source, self.names, self.reads.counts, "its classes")
 

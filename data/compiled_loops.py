@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
+Result = TypeVar("Result")
+
 # Entries that a thread works on before it takes more.
 _CHUNK = 1 << 14
+# Results that wait in memory.
+_AHEAD = 16
 
 
 def spread(work: Callable[[slice], Any], count: int, chunk: int = _CHUNK) -> list:
@@ -25,6 +29,16 @@ def spread(work: Callable[[slice], Any], count: int, chunk: int = _CHUNK) -> lis
     if min(len(chunks), torch.get_num_threads()) <= 1:
         return [work(chunk) for chunk in chunks]
     return list(_threads(torch.get_num_threads()).map(work, chunks))
+
+
+def spread_in_order(work: Callable[[int], Result], count: int) -> Iterator[Result]:
+    """Yield the results of work on 0, 1, ... in order, a few made ahead in torch's threads."""
+    for start in range(0, count, _AHEAD):
+
+        def of_chunk(own: slice, start: int = start) -> Result:
+            return work(start + own.start)
+
+        yield from spread(of_chunk, min(_AHEAD, count - start), 1)
 
 
 @cache

@@ -196,17 +196,20 @@ class IsoformModel(ExpressionMethods, GroupMethods):
         *,
         truth: IsoformTruth | str | Path | None = None,
         subset: str = "all",
+        completion: bool = False,
         seed: int = 0,
     ) -> dict[str, Any]:
         """Measure loss and likelihood and, with a truth, accuracy and calibration.
 
-        ``truth`` may be the path of a file with the truth. Other arguments and the result as for
+        ``truth`` may be the path of a file with the truth; ``completion`` also predicts one half of
+        each cell's reads from the other. Other arguments and the result as for
         :func:`exvae.experiments.isoforms.evaluation.evaluate`.
         """
         cells = self._read(adata)
         if isinstance(truth, str | Path):
             truth = read_truth(truth, self._trained().conform(cells))
-        return evaluation.evaluate(self._trained(), cells, subset=subset, truth=truth, seed=seed)
+        asked = {"subset": subset, "truth": truth, "completion": completion, "seed": seed}
+        return evaluation.evaluate(self._trained(), cells, **asked)
 
     def check(
         self,

@@ -8,10 +8,13 @@ optimum.
 
 from __future__ import annotations
 
+import zlib
 from typing import NamedTuple
 
 import numba
 import numpy as np
+
+from .classes import ClassCounts
 
 # A problem has settled when, after so many rounds, no isoform changes by more than this share;
 # isoforms of fewer reads than the limit are ignored.
@@ -86,6 +89,45 @@ def resample(
     """
     total = int(class_counts.sum())
     return generator.multinomial(total, class_counts / total, num_bootstraps)
+
+
+def estimate_with_bootstraps(
+    classes: ClassCounts,
+    position: int,
+    num_isoforms: int,
+    num_bootstraps: int,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    """Estimate the counts of a cell and of bootstraps of it.
+
+    Parameters
+    ----------
+    classes
+        Reads of all cells.
+    position
+        Position of the cell, which has reads.
+    num_isoforms
+        Number of isoforms.
+    num_bootstraps
+        Number of bootstraps to draw.
+    generator
+        Source of the random numbers.
+
+    Returns
+    -------
+    numpy.ndarray
+        Reads of each isoform, first of the cell, shape (1 + bootstraps, isoforms), float32.
+    """
+    reads, starts, members, weights = classes.of_cell(position)
+    problems = np.stack([reads, *resample(reads, num_bootstraps, generator)])
+    return estimate_counts(starts, members, weights, problems, num_isoforms).counts.astype(
+        np.float32
+    )
+
+
+def generator_of_cell(name: str, *seeds: int) -> np.random.Generator:
+    """Make a source of random numbers that are a cell's own, wherever it stands."""
+    return np.random.default_rng([*seeds, zlib.crc32(name.encode())])
 
 
 @numba.njit(nogil=True, cache=True)

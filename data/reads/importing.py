@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..compiled_loops import spread
+from ..compiled_loops import spread_in_order
 from ..errors import DataError
 from ..files import require_h5ad, written_atomically
 from ..h5ad.writing import H5adRows
@@ -32,11 +31,8 @@ from .bustools import read_bustools
 from .class_probabilities import FragmentModel
 from .class_weights import weigh_by_sequences
 from .classes import ReadClasses
-from .estimation import estimate_counts, resample
+from .estimation import estimate_with_bootstraps, generator_of_cell
 from .salmon_classes import read_salmon_classes
-
-# Cells whose estimates wait in memory.
-_AHEAD = 16
 
 
 class ReadOptions(NamedTuple):
@@ -202,28 +198,18 @@ def _with_reads(classes: ReadClasses, skip_bad: bool) -> tuple[ReadClasses, tupl
 
 def _rows(classes: ReadClasses, names: np.ndarray, options: ReadOptions) -> Iterator[CellRows]:
     """Estimate counts of cells and of their bootstraps, in torch's number of threads."""
-    for start in range(0, len(classes.cells), _AHEAD):
-        waiting = range(start, min(start + _AHEAD, len(classes.cells)))
+    lengths = (classes.lengths, classes.effective_lengths)
 
-        def rows_of(own: slice, waiting: range = waiting) -> CellRows:
-            estimates = _estimates(classes, waiting[own.start], options)
-            own_lengths = (classes.lengths, classes.effective_lengths)
-            cell = Quantification(
-                names, *own_lengths, estimates[0], estimates[1:], "exvae", version("exvae")
-            )
-            return cell_rows(cell, options.num_layers)
+    def rows_of(place: int) -> CellRows:
+        generator = generator_of_cell(classes.cells[place], options.seed)
+        size = (len(classes.isoforms), options.num_bootstraps)
+        estimates = estimate_with_bootstraps(classes, place, *size, generator)
+        cell = Quantification(
+            names, *lengths, estimates[0], estimates[1:], "exvae", version("exvae")
+        )
+        return cell_rows(cell, options.num_layers)
 
-        yield from spread(rows_of, len(waiting), 1)
-
-
-def _estimates(classes: ReadClasses, place: int, options: ReadOptions) -> np.ndarray:
-    """Estimate the counts of a cell and of its bootstraps, shape (1 + bootstraps, isoforms)."""
-    reads, starts, members, weights = classes.of_cell(place)
-    # A cell has the same bootstraps wherever it stands.
-    generator = np.random.default_rng([options.seed, zlib.crc32(classes.cells[place].encode())])
-    problems = np.stack([reads, *resample(reads, options.num_bootstraps, generator)])
-    counts, _ = estimate_counts(starts, members, weights, problems, len(classes.isoforms))
-    return counts.astype(np.float32)
+    return spread_in_order(rows_of, len(classes.cells))
 
 
 def _provenance(t2g: Path | None, options: ReadOptions) -> dict[str, object]:

@@ -178,6 +178,14 @@ def evaluate(
         int, typer.Option(min=1, help="Number of samples for nll_point_estimates.")
     ] = settings.LIKELIHOOD_SAMPLES,
     samples: Samples = settings.POSTERIOR_SAMPLES,
+    completion: Annotated[
+        bool,
+        typer.Option(
+            "--completion",
+            help="Predict half of each cell's reads from the other half; the cells need reads by "
+            "class (import --reads).",
+        ),
+    ] = False,
     seed: Seed = 0,
     device: Device = "auto",
     trust: Trust = False,
@@ -186,7 +194,7 @@ def evaluate(
     """Measure loss and likelihood and, with a truth, accuracy and calibration.
 
     The loss of effective reads is a quasi-likelihood and compares only fits of that model;
-    nll_point_estimates compares all models.
+    nll_point_estimates compares all models, and so does --completion, which needs no truth.
     """
     from ...data.h5ad.reading import read_cells
     from ...data.isoform_truth import read_truth
@@ -202,6 +210,7 @@ def evaluate(
         truth=known,
         likelihood_samples=likelihood_samples,
         posterior_samples=samples,
+        completion=completion,
         seed=seed,
     )
     report(measured, as_json=json)

@@ -15,6 +15,7 @@ from ...models.distributions.posteriors import SampledPosterior
 from ..fitting.errors import ArgumentError
 from . import inference
 from .calibration import EXPRESSED, Calibration
+from .completion import score_completion
 from .expression import Scale, draw_expression, posteriors_of_expression
 from .fitting import IsoformFit, split_cells
 from .settings import LIBRARY_SIZE, LIKELIHOOD_SAMPLES, POSTERIOR_SAMPLES, SUBSETS
@@ -58,6 +59,7 @@ def evaluate(
     truth: IsoformTruth | None = None,
     likelihood_samples: int = LIKELIHOOD_SAMPLES,
     posterior_samples: int = POSTERIOR_SAMPLES,
+    completion: bool = False,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Measure a fit.
@@ -75,6 +77,9 @@ def evaluate(
     likelihood_samples, posterior_samples
         Number of draws of the latent variables for the likelihood of the point estimates, and for
         the posterior of expression.
+    completion
+        Whether to predict one half of each cell's reads from the other, see
+        :mod:`~exvae.experiments.isoforms.completion`.
     seed
         Seed of all draws.
 
@@ -84,9 +89,25 @@ def evaluate(
         ``cells``, ``isoforms``, ``loss_per_cell`` (nats; for effective reads a quasi-likelihood,
         which compares only fits of this model), ``nll_point_estimates`` (nats per entry, compares
         all models), and with a truth the result of :func:`compare`.
+
+        With ``completion`` (nats a read, more is better): ``completion``, the mean log probability
+        of the reads to predict; ``completion_quantifier``, ``completion_bootstraps`` and
+        ``completion_truth``, the same of the quantifier's estimates, the means of the bootstraps
+        and the truth, where they are known; ``completion_gain``, that of the model less that of the
+        quantifier. ``completion_se`` and ``completion_gain_se`` are standard errors over cells.
+
+    Raises
+    ------
+    DataError
+        If the cells lack data that the model or the completion needs.
     """
     cells = fit.conform(cells)
     positions = chosen_positions(fit, cells, subset)
+    chosen = None if truth is None else truth.select(positions).reordered(cells.isoforms)
+    completed = {}
+    if completion:
+        options = {"num_samples": posterior_samples, "seed": seed}
+        completed = score_completion(fit, cells, positions, truth=chosen, **options).figures()
     source = fit.source(cells)
     torch.manual_seed(seed)
     loss = inference.loss_per_cell(fit.model, fit.guide, source, positions)
@@ -103,10 +124,9 @@ def evaluate(
         "loss_per_cell": loss,
         "nll_point_estimates": -log_prob / (len(positions) * cells.num_isoforms),
     }
-    if truth is None:
-        return measured
-    chosen = truth.select(positions).reordered(cells.isoforms)
-    return {**measured, **compare(fit, cells, positions, chosen, posterior_samples)}
+    if chosen is not None:
+        measured |= compare(fit, cells, positions, chosen, posterior_samples)
+    return measured | completed
 
 
 @torch.no_grad()

@@ -33,3 +33,15 @@ def test_the_stamp_is_that_of_the_sources(tmp_path) -> None:
     assert compiled_loops.stamp_of(modules) == stamp
     (tmp_path / "other.py").write_text("x = 'changed'\n")
     assert compiled_loops.stamp_of(modules) != stamp
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("number", [0, 5, 2 * compiled_loops._AHEAD + 3])
+def test_results_come_one_by_one_in_order(threads: int, number: int) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        found = list(compiled_loops.spread_in_order(lambda place: place**2, number))
+    finally:
+        torch.set_num_threads(before)
+    assert found == [place**2 for place in range(number)]
