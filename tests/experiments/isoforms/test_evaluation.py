@@ -206,9 +206,9 @@ def test_as_many_draws_as_asked_for(load: Callable) -> None:
         return evaluation.evaluate(loaded.fit, loaded.cells, truth=loaded.truth, **samples)
 
     few = measured(likelihood_samples=1, posterior_samples=3)
-    assert set(loaded.asked) == {3}
+    assert sum(loaded.asked) == 3
     many = measured(likelihood_samples=60, posterior_samples=3)
-    assert set(loaded.asked) == {3}
+    assert sum(loaded.asked) == 6
     # Of a guide that is too sure, and whose bound is far from the likelihood for it.
     assert many["nll_point_estimates"] < few["nll_point_estimates"] - 0.1
 
