@@ -155,7 +155,7 @@ def import_cells(
         if options.num_processes is None and seconds > _SECONDS_WORTH_PROCESSES:
             options = options._replace(num_processes=num_cores())
         with H5adRows(path, len(var)) as file:
-            known = _append_cells(file, cells, first.transcripts, options, bad)
+            known = _append_cells(file, cells, first.transcripts, options, bad, path.parent)
             if len(bad):
                 notes = (*notes, bad.note(len(known.names)))
             var["effective_length"] = known.effective_lengths / len(known.names)
@@ -212,8 +212,11 @@ def _append_cells(
     transcripts: np.ndarray,
     options: ImportOptions,
     bad: BadCells,
+    folder: Path,
 ) -> KnownOfCells:
     """Append the rows of all good cells to a file, and gather the bad ones.
+
+    ``folder`` is for what processes read.
 
     Raises
     ------
@@ -223,7 +226,7 @@ def _append_cells(
     reader = CellReader(transcripts, options.max_bootstraps, options.num_layers)
     known = KnownOfCells(len(transcripts))
     num_processes = min(options.num_processes or 1, len(cells))
-    with closing(map_in_order(reader, cells.values(), num_processes)) as rows:
+    with closing(map_in_order(reader, cells.values(), num_processes, folder)) as rows:
         shown = with_progress(rows, len(cells), "import")
         for (name, place), row in zip(cells.items(), shown, strict=True):
             if isinstance(row, DataError):
