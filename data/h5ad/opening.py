@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
+from ..memory import FOR_HDF5, require_memory
 from ..unreadable import known_reason, require_finite_heaps, require_regular
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def open_h5ad(path: Path, remedy: str = GIVE_CELLS) -> Iterator[h5py.File]:
     require_regular(path)
     try:
         require_finite_heaps(path)
+        require_memory(FOR_HDF5)
         file = h5py.File(path, "r")
     except DataError:
         raise

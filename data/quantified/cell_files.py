@@ -20,6 +20,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..files import reading
+from ..memory import FOR_HDF5, require_memory
 from ..unreadable import known_reason, require_finite_heaps, require_regular
 from .quantifications import AGAIN
 
@@ -98,6 +99,7 @@ def open_h5(path: Path) -> Iterator[h5py.File]:
         else:
             require_finite_heaps(path)
             source = path
+        require_memory(FOR_HDF5)
         with h5py.File(source, "r") as file:
             yield file
 
