@@ -142,14 +142,18 @@ def _new_workplace(place: Path) -> tuple[Path, int | None]:
     """Make a locked folder beside a place, with the descriptor that holds the lock."""
     while True:
         folder = place.with_name(f".{place.name}.{secrets.token_hex(8)}{UNFINISHED}")
-        folder.mkdir(mode=0o700)
-        # Before it is locked another process takes it for remains, and may remove it.
-        with suppress(BlockingIOError, FileNotFoundError):
-            lock = lock_folder(folder)
-            if folder.exists():
-                return folder, lock
-            if lock is not None:
-                os.close(lock)
+        try:
+            folder.mkdir(mode=0o700)
+            # Before it is locked another process takes it for remains, and may remove it.
+            with suppress(BlockingIOError, FileNotFoundError):
+                lock = lock_folder(folder)
+                if folder.exists():
+                    return folder, lock
+                if lock is not None:
+                    os.close(lock)
+        except BaseException:  # a signal, too
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
 def remove_unfinished(place: Path, own: Path | None = None) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # Bytes that a packed file of one cell holds at most: ten times the largest of a transcriptome.
 _MOST_BYTES = 1 << 28
 # Signs of damage in JSON, tables and HDF5.
-_DAMAGE = (
+DAMAGE = (
     *(ArithmeticError, AttributeError, LookupError),
     *(OSError, RuntimeError, TypeError, ValueError),
 )
@@ -40,12 +40,12 @@ _DAMAGE = (
 def reading_cell(path: Path) -> Iterator[None]:
     """Turn failures to read a file of a cell into a DataError that names it and the reason."""
     require_regular(path)
-    with reading(path, f"is missing; {AGAIN}", AGAIN, _DAMAGE):
+    with reading(path, f"is missing; {AGAIN}", AGAIN, DAMAGE):
         try:
             yield
         except DataError:
             raise
-        except _DAMAGE as error:
+        except DAMAGE as error:
             reason = known_reason(path, error, AGAIN)
             if reason is None:
                 raise

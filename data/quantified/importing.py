@@ -26,6 +26,7 @@ from .annotations import read_cell_table
 from .bad_cells import BAD_CELLS_FILE, BadCells
 from .cell_reading import CellReader
 from .cell_rows import CellRows
+from .copies import Copies
 from .directories import read_quantification
 from .genes import genes_or_own
 from .quantifications import NeedsPackage, Quantification, text_of
@@ -304,6 +305,7 @@ class KnownOfCells:
         self._rows: list[tuple[int, float, str, str, str]] = []
         self._off_centre: list[tuple[str, float]] = []
         self._noted: dict[str, list[str]] = {}
+        self._copies = Copies()
 
     def add(self, name: str, row: CellRows) -> None:
         """Take the facts about a cell from its rows."""
@@ -313,6 +315,7 @@ class KnownOfCells:
         self._rows.append((*about, row.quantifier, row.version, row.replicates))
         if not row.is_centred:
             self._off_centre.append((name, row.displaced))
+        self._copies.add(name, (*row.counts, *row.mean, *row.sum_of_squares))
         for note in row.notes:
             self._noted.setdefault(note, []).append(name)
 
@@ -333,6 +336,7 @@ class KnownOfCells:
                 f"{gibbs} of {num_cells} cells hold Gibbs samples of salmon, which are taken for "
                 "bootstraps"
             )
+        yield from self._copies.notes("estimates and bootstraps")
         if self._off_centre:
             name, share = max(self._off_centre, key=lambda pair: pair[1])
             yield (

@@ -19,6 +19,7 @@ from ..h5ad.writing import H5adRows
 from ..progress import with_progress
 from ..quantified.annotations import read_cell_table
 from ..quantified.cell_rows import CellRows, cell_rows
+from ..quantified.copies import Copies
 from ..quantified.importing import (
     OBS_COLUMNS,
     ImportSummary,
@@ -138,17 +139,20 @@ def _write(
         classes = classes.of_cells(kept)
     names = np.char.encode(classes.isoforms, "utf-8")
     var, gene_notes = transcript_table(names, classes.lengths, t2g)
-    known = KnownOfCells(len(names))
+    known, copies = KnownOfCells(len(names)), Copies()
     with H5adRows(path, len(var)) as file:
         rows = with_progress(_rows(classes, names, options), len(classes.cells), "import")
         for cell, row in zip(classes.cells, rows, strict=True):
             known.add(cell, row)
+            own = classes.counts[len(known.names) - 1]
+            copies.add(cell, (own.indices, own.data))
             file.append(*row.matrices())
         var["effective_length"] = known.effective_lengths / len(classes.cells)
         table = pd.concat([known.columns(), table.loc[known.names]], axis=1)
         uns = {"exvae_import": _provenance(t2g, options), "reads": classes.stored()}
         file.finish(table, var, uns, {"reads": classes.counts})
     notes = (*notes, *class_notes, *cell_notes, *table_notes, *gene_notes, *known.notes())
+    notes = (*notes, *copies.notes("reads"))
     return summarise(table, var, options.num_layers, notes, 0)
 
 

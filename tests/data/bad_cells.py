@@ -163,6 +163,16 @@ def saved_with_decimal_commas(cell: Path) -> None:
     path.write_text(path.read_text().replace(".", ","))
 
 
+def zero_bootstraps(cell: Path) -> None:
+    bootstraps = np.zeros_like(CELLS["S0"].bootstraps)
+    write_kallisto_h5(cell, CELLS["S0"]._replace(bootstraps=bootstraps))
+
+
+def zero_bootstrap_of_salmon(cell: Path) -> None:
+    bootstraps = CELLS["S0"].bootstraps * (np.arange(5) != 2)[:, None]
+    write_salmon(cell, CELLS["S0"]._replace(bootstraps=bootstraps))
+
+
 # 512 MiB in half a megabyte.
 BOMB = gzip.compress(b"\0" * (1 << 25), mtime=0) * 16
 
@@ -182,6 +192,8 @@ BAD = {
     "no aux_info": (table_of_salmon_alone, "lacks the folder aux_info"),
     "semicolons": (saved_with_semicolons, r"abundance\.tsv: was changed after kallisto wrote it"),
     "decimal commas": (saved_with_decimal_commas, r"bs_abundance_2\.tsv: was changed after"),
+    "zero": (zero_bootstraps, "all bootstraps are zero, as if they had not been written"),
+    "one is zero": (zero_bootstrap_of_salmon, "1 of 5 bootstraps, the first 2, are zero"),
     "truncated": (truncated_h5, r"abundance\.h5: truncated or damaged"),
     "empty": (empty_h5, r"abundance\.h5: is empty"),
     "no table": (missing_table, "has run_info.json but no abundance.h5"),

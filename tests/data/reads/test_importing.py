@@ -89,6 +89,13 @@ def test_cells_of_salmon(tmp_path: Path) -> None:
     assert anndata.read_h5ad(tmp_path / "cells.h5ad").obs_names.tolist() == ["S1", "S2"]
 
 
+def test_cells_with_the_same_reads_are_told(tmp_path: Path) -> None:
+    for name in ("S1", "S2"):
+        write_cell(tmp_path / "quants" / name, ["1 0 5", "2 0 2 7", "1 1 2"])
+    notes = import_reads([tmp_path / "quants"], tmp_path / "cells.h5ad").notes
+    assert any(note.startswith("warning: S1 and S2 have the same reads; if") for note in notes)
+
+
 @pytest.mark.parametrize("changed", ["t2g.tsv", "bus/flens.txt", "bus/counts/tcc.mtx"])
 def test_sources_that_change_while_they_are_read(
     changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
