@@ -11,13 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..centring import FEW_BOOTSTRAPS, FEW_ISOFORMS, FEW_READS
 from ..errors import DataError
 
 LEAVE_OUT = "leave it out (--skip-bad)"
 QUANTIFY = "quantify the cell again"
 AGAIN = f"{QUANTIFY} or {LEAVE_OUT}"
-# Isoforms and reads that are not drawn alike in several bootstraps, but by a rare chance.
-_FEW_ISOFORMS, _FEW_READS, _FEW_BOOTSTRAPS = 2, 20, 3
 # Transcripts per million sum to a million, but for the rounding of printed numbers.
 _MILLION, _ROUNDING = 1e6, 10.0
 
@@ -121,9 +120,9 @@ def are_the_same(bootstraps: np.ndarray) -> bool:
     Few reads, or reads of one isoform, may be drawn alike.
     """
     first = bootstraps[0]
-    if len(bootstraps) < _FEW_BOOTSTRAPS or np.count_nonzero(first) < _FEW_ISOFORMS:
+    if len(bootstraps) < FEW_BOOTSTRAPS or np.count_nonzero(first) < FEW_ISOFORMS:
         return False
-    return first.sum(dtype=np.float64) >= _FEW_READS and bool((bootstraps == first).all())
+    return first.sum(dtype=np.float64) >= FEW_READS and bool((bootstraps == first).all())
 
 
 def check_counts(
