@@ -267,8 +267,10 @@ def test_sheets_that_do_not_name_cells(text: str, message: str, tmp_path: Path) 
         "name, path\none, root/S0\ntwo, root/S1\n",
         "name\tpath\none\troot/S0\ntwo\troot/S1\n",
         "name;path\none;root/S0\ntwo ;root/S1 \n",
+        '"name" "path"\n"1" "one" "root/S0"\n"2" "two" "root/S1"\n',
+        "# plates\nname,path\none,root/S0\ntwo,root/S1\n",
     ],
-    ids=["spaces", "tabs", "semicolons"],
+    ids=["spaces", "tabs", "semicolons", "R", "comment"],
 )
 def test_sheets_with_spaces_and_other_separators(text: str, tmp_path: Path) -> None:
     sample_kallisto(tmp_path / "root")
