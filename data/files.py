@@ -232,8 +232,16 @@ def lock_folder(folder: Path) -> int | None:
 
 
 @contextmanager
-def folder_locked(folder: Path) -> Iterator[None]:
+def folder_locked(folder: Path, files: Iterable[str] = ()) -> Iterator[None]:
     """Keep other processes from writing to a folder.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    files
+        Names of files in it; remains of processes that were killed while they wrote them are
+        removed.
 
     Raises
     ------
@@ -254,6 +262,8 @@ def folder_locked(folder: Path) -> Iterator[None]:
         told = "cannot be locked on this file system; let one process at a time write to it"
         warnings.warn(f"{folder}: {told}", DataWarning, stacklevel=3)
     try:
+        for name in files:
+            remove_unfinished(folder / name)
         yield
     finally:
         if lock is not None:

@@ -67,13 +67,11 @@ def _is_spaced(lines: list[str]) -> bool:
 def _has_short_header(path: Path, separator: str, options: dict[str, Any]) -> bool:
     """Tell whether the header lacks the name of the first column, which R's write.table omits."""
     lines = [line for line in first_lines(path, _FIRST) if line.strip()]
-    if not lines:
-        return False
+    if not lines or (options.get("header", 0) is None and '"' not in lines[0]):
+        return False  # the first line may be a row
     if separator == SPACES:
         header, *rows = (len(_BETWEEN_SPACES.findall(line)) for line in lines)
     else:
-        if options.get("header", 0) is None and '"' not in lines[0]:
-            return False  # it may be a row
         try:
             header, *rows = (len(own) for own in csv.reader(lines, delimiter=separator))
         except csv.Error:
