@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # kallisto --bias the worst has 0.0006 with 20 bootstraps and 0.02 with 5, at most about half of the
 # allowed share.
 _DISPLACED_SHARE = 1e-3
+# Isoforms, reads and bootstraps of a cell; fewer may be drawn alike by chance.
+FEW_ISOFORMS, FEW_READS, FEW_BOOTSTRAPS = 2, 20, 3
 # Share of cells that may be off centre by chance.
 _MANY = 0.05
 
@@ -51,7 +53,7 @@ def is_centred(displaced: np.ndarray | float, num_bootstraps: np.ndarray | int) 
 def told_off_centre(
     counts: csr_matrix, summary: SparseSummary, num_bootstraps: np.ndarray, names: np.ndarray
 ) -> str | None:
-    """Describe cells whose bootstraps do not scatter around the counts; None if they are few.
+    """Describe cells whose bootstraps do not scatter, or not around the counts; None if few.
 
     Parameters
     ----------
@@ -64,14 +66,43 @@ def told_off_centre(
     """
     displaced, ratio = _displaced(counts, summary, num_bootstraps)
     off = ~is_centred(displaced, num_bootstraps)
+    still = _are_the_same(summary, num_bootstraps)
+    start = "in {} of {} cells, {}, the bootstraps"
+    if still.mean() > _MANY:
+        where = start.format(still.sum(), len(still), f"the first {names[still.argmax()]}")
+        return (
+            f"{where} are all the same, so that intervals will have no width; put bootstraps of "
+            "one run in the layers infRep, neither copies of the estimates nor runs with one seed"
+        )
     if off.mean() <= _MANY:
         return None
+    where = start.format(off.sum(), len(off), f"most in {names[displaced.argmax()]}")
+    if not ratio[off].any():
+        return (
+            f"{where} are all zero, as if they had not been written; put the bootstraps in the "
+            "layers infRep"
+        )
     return (
-        f"in {off.sum()} of {len(off)} cells, most in {names[displaced.argmax()]}, the bootstraps "
-        f"are not centred on X (they hold {np.median(ratio[off]):.3g} times its reads), so that "
-        "intervals will be wrong; X needs the estimated counts, and the layers infRep the "
+        f"{where} are not centred on X (they hold {np.median(ratio[off]):.3g} times its reads), so "
+        "that intervals will be wrong; X needs the estimated counts, and the layers infRep the "
         "bootstraps of the same run, unscaled (no TPM, no scaleInfReps, no kallisto --bias)"
     )
+
+
+def _are_the_same(summary: SparseSummary, num_bootstraps: np.ndarray) -> np.ndarray:
+    """Tell which cells have bootstraps that are all the same, not by chance, shape (cells,).
+
+    Few reads, or reads of one isoform, may be drawn alike.
+    """
+    number = np.repeat(num_bootstraps, np.diff(summary.indptr))
+    varies = (summary.positives < number) | (summary.sum_of_squares > 0)
+    reads, moving = (
+        np.diff(np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])[summary.indptr])
+        for values in (summary.mean, varies)
+    )
+    isoforms = np.diff(summary.indptr)
+    enough = (num_bootstraps >= FEW_BOOTSTRAPS) & (isoforms >= FEW_ISOFORMS)
+    return (moving == 0) & enough & (reads >= FEW_READS)
 
 
 def _displaced(

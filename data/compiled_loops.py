@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import torch
 
+from .memory import FOR_COMPILED_LOOPS, require_memory
+
 Result = TypeVar("Result")
 
 # Entries that a thread works on before it takes more.
@@ -23,8 +25,10 @@ _AHEAD = 16
 def spread(work: Callable[[slice], Any], count: int, chunk: int = _CHUNK) -> list:
     """Work on slices of ``chunk`` of so many entries in torch's number of threads.
 
-    The results are in order; the last slice may end behind the last entry.
+    The results are in order; the last slice may end behind the last entry. MemoryError without the
+    memory that numba takes: it aborts the process otherwise.
     """
+    require_memory(FOR_COMPILED_LOOPS)
     chunks = [slice(start, start + chunk) for start in range(0, count, chunk)]
     if min(len(chunks), torch.get_num_threads()) <= 1:
         return [work(chunk) for chunk in chunks]

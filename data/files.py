@@ -142,14 +142,18 @@ def _new_workplace(place: Path) -> tuple[Path, int | None]:
     """Make a locked folder beside a place, with the descriptor that holds the lock."""
     while True:
         folder = place.with_name(f".{place.name}.{secrets.token_hex(8)}{UNFINISHED}")
-        folder.mkdir(mode=0o700)
-        # Before it is locked another process takes it for remains, and may remove it.
-        with suppress(BlockingIOError, FileNotFoundError):
-            lock = lock_folder(folder)
-            if folder.exists():
-                return folder, lock
-            if lock is not None:
-                os.close(lock)
+        try:
+            folder.mkdir(mode=0o700)
+            # Before it is locked another process takes it for remains, and may remove it.
+            with suppress(BlockingIOError, FileNotFoundError):
+                lock = lock_folder(folder)
+                if folder.exists():
+                    return folder, lock
+                if lock is not None:
+                    os.close(lock)
+        except BaseException:  # a signal, too
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
 def remove_unfinished(place: Path, own: Path | None = None) -> None:
@@ -228,8 +232,16 @@ def lock_folder(folder: Path) -> int | None:
 
 
 @contextmanager
-def folder_locked(folder: Path) -> Iterator[None]:
+def folder_locked(folder: Path, files: Iterable[str] = ()) -> Iterator[None]:
     """Keep other processes from writing to a folder.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    files
+        Names of files in it; remains of processes that were killed while they wrote them are
+        removed.
 
     Raises
     ------
@@ -250,6 +262,8 @@ def folder_locked(folder: Path) -> Iterator[None]:
         told = "cannot be locked on this file system; let one process at a time write to it"
         warnings.warn(f"{folder}: {told}", DataWarning, stacklevel=3)
     try:
+        for name in files:
+            remove_unfinished(folder / name)
         yield
     finally:
         if lock is not None:

@@ -31,7 +31,10 @@ def num_cores() -> int:
 
 
 def map_in_order(
-    function: Callable[[Task], Result], tasks: Iterable[Task], num_processes: int
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    num_processes: int,
+    folder: Path | None = None,
 ) -> Iterator[Result]:
     """Yield the results of a function for tasks, in the order of the tasks.
 
@@ -45,6 +48,9 @@ def map_in_order(
         The tasks, taken when their turn comes.
     num_processes
         Number of processes; one is this process.
+    folder
+        Folder for a file that the processes read, best one that the next run clears, as a killed
+        process leaves the file. By default the system's for temporary files.
 
     Raises
     ------
@@ -56,10 +62,10 @@ def map_in_order(
     if num_processes == 1:
         yield from map(function, tasks)
         return
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(dir=folder) as own:
         # Not sent through the pipe by which a process starts: where one dies before it has read
         # all, as in a script that is not guarded, Python waits for it forever.
-        place = Path(folder) / "function"
+        place = Path(own) / "function"
         place.write_bytes(pickle.dumps(function))
         with _signals_held():
             executor = ProcessPoolExecutor(num_processes, get_context("spawn"), _set_up, (place,))

@@ -7,6 +7,7 @@ from typing import Any
 
 import h5py
 
+from ..memory import FOR_HDF5, require_memory
 from ..steady_files import SteadyFile
 
 
@@ -24,6 +25,7 @@ class NewFile(h5py.File):
     """
 
     def __init__(self, path: Path, mode: str = "w", **options: Any) -> None:
+        require_memory(FOR_HDF5)
         self._steady = SteadyFile(path, new=mode == "w")
         super().__init__(self._steady, mode, **options)
 

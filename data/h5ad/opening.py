@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
+from ..memory import FOR_HDF5, require_memory
 from ..unreadable import known_reason, require_finite_heaps, require_regular
+from .other_kinds import other_kind
 
 if TYPE_CHECKING:
     import h5py
@@ -43,6 +45,7 @@ def open_h5ad(path: Path, remedy: str = GIVE_CELLS) -> Iterator[h5py.File]:
     require_regular(path)
     try:
         require_finite_heaps(path)
+        require_memory(FOR_HDF5)
         file = h5py.File(path, "r")
     except DataError:
         raise
@@ -54,7 +57,18 @@ def open_h5ad(path: Path, remedy: str = GIVE_CELLS) -> Iterator[h5py.File]:
         raise DataError(f"{path}: {reason}") from error
     with file:
         _require_own_content(path, file)
+        _require_cells(path, file)
         yield file
+
+
+def _require_cells(path: Path, file: h5py.File) -> None:
+    """Raise a DataError if the file is of another program."""
+    try:
+        kind = other_kind(file)
+    except _DAMAGE as error:
+        raise DataError(f"{path}: the file is damaged ({error}); {_AGAIN}") from error
+    if kind is not None:
+        raise DataError(f"{path}: {kind}")
 
 
 def _require_own_content(path: Path, file: h5py.File) -> None:

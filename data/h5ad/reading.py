@@ -28,6 +28,7 @@ from ..cells import STATISTICS, Cells, SparseSummary, require_reads, summarise
 from ..centring import told_off_centre
 from ..errors import DataError, DataWarning
 from ..row_blocks import blocks
+from .agreement import first_disagreement
 from .class_counts import read_class_counts
 from .opening import GIVE_CELLS, open_h5ad
 from .parts import CellParts
@@ -136,6 +137,7 @@ class CellFile(CellParts):
         summary = None
         if self.has_statistics:
             summary = self._summary(rows)
+            self._require_agreement(bootstraps, summary, rows)
         elif bootstraps:
             summary = summarise(bootstraps)
         if summary is not None:
@@ -262,6 +264,18 @@ class CellFile(CellParts):
                 )
             bootstraps.append(counts)
         return tuple(bootstraps)
+
+    def _require_agreement(
+        self, bootstraps: tuple[csr_matrix, ...], summary: SparseSummary, rows: slice
+    ) -> None:
+        """Require that statistics are those of the bootstraps, where the file has all of them."""
+        number = first_disagreement(bootstraps, summary, self.num_bootstraps[rows])
+        if number is not None:
+            raise self.error(
+                f"the layers infRep of cell {self.names[rows][number]} do not have the statistics "
+                f"in {', '.join(STATISTICS)}, as if one of both were of another cell; import the "
+                "cells again, or remove the layers of statistics, which are then computed"
+            )
 
     def _warn_off_centre(self, counts: csr_matrix, summary: SparseSummary, rows: slice) -> None:
         """Warn once if the bootstraps of many cells do not scatter around their counts."""

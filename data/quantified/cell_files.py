@@ -8,10 +8,12 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +22,21 @@ import numpy as np
 
 from ..errors import DataError
 from ..files import reading
+from ..memory import FOR_HDF5, require_memory
 from ..unreadable import known_reason, require_finite_heaps, require_regular
 from .quantifications import AGAIN
 
 if TYPE_CHECKING:
     import pandas as pd
 
+# Bytes of a line that are looked at.
+_LONGEST_LINE = 1 << 14
 # Bytes that a packed file of one cell holds at most: ten times the largest of a transcriptome.
 _MOST_BYTES = 1 << 28
+# Names of transcripts, which may hold commas, are before the first tab.
+_COMMA_IN_NUMBER = re.compile(rb"\t-?\d+,\d")
 # Signs of damage in JSON, tables and HDF5.
-_DAMAGE = (
+DAMAGE = (
     *(ArithmeticError, AttributeError, LookupError),
     *(OSError, RuntimeError, TypeError, ValueError),
 )
@@ -39,12 +46,12 @@ _DAMAGE = (
 def reading_cell(path: Path) -> Iterator[None]:
     """Turn failures to read a file of a cell into a DataError that names it and the reason."""
     require_regular(path)
-    with reading(path, f"is missing; {AGAIN}", AGAIN, _DAMAGE):
+    with reading(path, f"is missing; {AGAIN}", AGAIN, DAMAGE):
         try:
             yield
         except DataError:
             raise
-        except _DAMAGE as error:
+        except DAMAGE as error:
             reason = known_reason(path, error, AGAIN)
             if reason is None:
                 raise
@@ -79,14 +86,54 @@ def unpacked(packed: bytes, most: int) -> bytes:
 
 
 def first_line(path: Path) -> str:
-    """Read the first line of a table without its end; empty if that fails."""
+    """Read the first line of a table, after comments, without its end; empty if that fails."""
+    return next(iter(first_lines(path, 1)), "")
+
+
+def first_lines(path: Path, number: int) -> list[str]:
+    """Read the first lines of a table, after comments, without their ends; none if that fails.
+
+    Lines that are longer than most headers are cut.
+    """
     if not os.path.isfile(path):
-        return ""  # a pipe, which nobody may be writing to
+        return []  # a pipe, which nobody may be writing to
     try:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-            return file.readline(1000).decode(errors="replace").rstrip("\r\n")
+            lines = iter(lambda: file.readline(_LONGEST_LINE), b"")
+            kept = islice(without_comments(lines), number)
+            return [line.decode(errors="replace").rstrip("\r\n") for line in kept]
     except (OSError, EOFError, zlib.error):
-        return ""
+        return []
+
+
+def without_comments(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Leave out lines before the header of a table that begin with ``#``.
+
+    The last of them is the header if it looks so, without the sign.
+
+    Examples
+    --------
+    >>> list(without_comments([b"# by hand", b"#cell,type", b"A,T"]))
+    [b'cell,type', b'A,T']
+    """
+    last = b""
+    lines = iter(lines)
+    for line in lines:
+        if not line.startswith(b"#"):
+            if _names_columns(last, line):
+                yield last[1:]
+            yield line
+            break
+        last = line
+    yield from lines
+
+
+def _names_columns(comment: bytes, row: bytes) -> bool:
+    """Tell whether a comment has names, without spaces before the first separator, for a row."""
+    separator = next((sign for sign in (b"\t", b";", b",") if sign in row), None)
+    if separator is None or comment.count(separator) != row.count(separator):
+        return False
+    return b" " not in comment.partition(separator)[0]
 
 
 @contextmanager
@@ -98,6 +145,7 @@ def open_h5(path: Path) -> Iterator[h5py.File]:
         else:
             require_finite_heaps(path)
             source = path
+        require_memory(FOR_HDF5)
         with h5py.File(source, "r") as file:
             yield file
 
@@ -142,7 +190,7 @@ def read_table(path: Path, identifier: str, columns: dict[str, type]) -> pd.Data
     Parameters
     ----------
     path
-        The table, compressed if its name ends in ``.gz``.
+        The table, compressed if its name ends in ``.gz``. Comments above the header do not count.
     identifier
         Column of names, read as strings.
     columns
@@ -151,14 +199,29 @@ def read_table(path: Path, identifier: str, columns: dict[str, type]) -> pd.Data
     Raises
     ------
     DataError
-        If the file is missing, truncated or lacks a column or any row.
+        If the file is missing, truncated or lacks a column or any row, or another program than the
+        quantifier has written it since.
     """
+    try:
+        return _read_table(path, identifier, columns)
+    except DataError as error:
+        if is_changed(path, (identifier, *columns)):
+            raise changed(path) from error
+        raise
+
+
+def _read_table(path: Path, identifier: str, columns: dict[str, type]) -> pd.DataFrame:
     import pandas as pd  # slow to load, and not needed for HDF5
 
     with reading_cell(path):
         content = content_of(path)
         if not content.endswith(b"\n"):
             raise ValueError("its last line has no end")
+        if content.startswith(b"#"):
+            content = b"".join(without_comments(content.splitlines(keepends=True)))
+        header, row, *_ = [*content[:_LONGEST_LINE].split(b"\n", 2), b""]
+        if row.count(b"\t") > header.count(b"\t"):
+            raise ValueError("its header is shorter than its rows")
         table = pd.read_csv(
             BytesIO(content),
             sep="\t",
@@ -172,6 +235,31 @@ def read_table(path: Path, identifier: str, columns: dict[str, type]) -> pd.Data
         if table.empty:
             raise ValueError("no rows")
         return table
+
+
+def is_changed(path: Path, columns: Iterable[str]) -> bool:
+    """Tell whether another program has written a table of a quantifier again.
+
+    Its separators, quotation marks, number of names, or commas in numbers tell.
+    """
+    header, *rows = first_lines(path, 2) or [""]
+    wanted, names = set(columns), header.split("\t")
+    if not wanted <= set(names):
+        return wanted <= set(re.split('[;,\t "]+', header.removeprefix("\ufeff")))
+    if any(len(row.split("\t")) > len(names) for row in rows):
+        return True
+    try:
+        return _COMMA_IN_NUMBER.search(content_of(path)) is not None
+    except (OSError, EOFError, MemoryError, ValueError, zlib.error):
+        return False  # damaged
+
+
+def changed(path: Path) -> DataError:
+    """Make the error for a table that another program has written since."""
+    return DataError(
+        f"{path}: was changed after its quantifier wrote it (separator, quotation marks, names of "
+        f"rows or decimal comma), as Excel and R do; {AGAIN}"
+    )
 
 
 def read_tpm(path: Path, identifier: str, column: str) -> np.ndarray:

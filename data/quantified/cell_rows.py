@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..centring import allowed_offset, is_centred
-from .quantifications import Quantification
+from .quantifications import Quantification, are_the_same
 
 
 class SparseRow(NamedTuple):
@@ -140,8 +140,8 @@ def displaced_share(counts: np.ndarray, bootstraps: np.ndarray) -> float:
         Share of the estimated reads by which bootstrap means miss the estimates, beyond three
         standard deviations of a bootstrap. Ambiguous isoforms have biases within that limit.
     """
-    if len(bootstraps) == 1:
-        return 0.0  # its scatter is unknown
+    if len(bootstraps) == 1 or are_the_same(bootstraps):
+        return 0.0  # their scatter is unknown
     seen = np.flatnonzero(bootstraps.any(0) | (counts > 0))
     estimates, drawn = counts[seen].astype(np.float64), bootstraps[:, seen].astype(np.float64)
     offset = np.abs(drawn.mean(0) - estimates)

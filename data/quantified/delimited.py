@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 import warnings
 import zlib
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,18 @@ import pandas as pd
 
 from ..errors import DataError
 from ..unreadable import known_reason, require_regular
-from .cell_files import first_line
+from .cell_files import content_of, first_line, first_lines, without_comments
 
 # Failures to read a table, packed or not.
 _DAMAGE = (
     *(EOFError, LookupError, MemoryError, OSError, OverflowError, ValueError, zlib.error),
     pd.errors.ParserWarning,
 )
-SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons"}
+SPACES = r"\s+"
+SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", SPACES: "spaces"}
+_BETWEEN_SPACES = re.compile(r'"[^"]*"|\S+')
+# Lines that are looked at.
+_FIRST = 20
 
 
 def separator_of(path: Path, otherwise: str = ",") -> str:
@@ -37,12 +43,52 @@ def separator_of(path: Path, otherwise: str = ",") -> str:
     -------
     str
         What the name says, or if the first line has none of that, the tab, semicolon or comma that
-        it has.
+        it has; spaces if the first lines have as many fields as the first or one more, as R writes
+        them.
     """
     name = path.name.removesuffix(".gz")
     expected = "," if name.endswith(".csv") else "\t" if name.endswith(".tsv") else otherwise
-    header = first_line(path)
-    return next((sign for sign in (expected, "\t", ";", ",") if sign in header), expected)
+    lines = first_lines(path, _FIRST)
+    header = lines[0] if lines else ""
+    found = next((sign for sign in (expected, "\t", ";", ",") if sign in header), None)
+    if found is None:
+        return SPACES if _is_spaced(lines) else expected
+    return found
+
+
+def _is_spaced(lines: list[str]) -> bool:
+    """Tell whether spaces separate the columns of a table; its header may be one name shorter."""
+    header, *rows = [len(_BETWEEN_SPACES.findall(line)) for line in lines if line.strip()] or [0]
+    if not rows or len(set(rows)) > 1 or rows[0] - header not in (0, 1):
+        return False
+    return header > 1 or (rows[0] > 1 and '"' in lines[0])
+
+
+def _has_short_header(path: Path, separator: str, options: dict[str, Any]) -> bool:
+    """Tell whether the header lacks the name of the first column, which R's write.table omits."""
+    lines = [line for line in first_lines(path, _FIRST) if line.strip()]
+    if not lines or (options.get("header", 0) is None and '"' not in lines[0]):
+        return False  # the first line may be a row
+    if separator == SPACES:
+        header, *rows = (len(_BETWEEN_SPACES.findall(line)) for line in lines)
+    else:
+        try:
+            header, *rows = (len(own) for own in csv.reader(lines, delimiter=separator))
+        except csv.Error:
+            return False  # told by pandas
+    return bool(rows) and set(rows) == {header + 1}
+
+
+def _content(path: Path, separator: str, options: dict[str, Any]) -> Path | StringIO:
+    """Give a table as pandas reads it: without comments above, and with a name for all columns."""
+    short = _has_short_header(path, separator, options)
+    with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+        has_comment = file.read(1) == b"#"
+    if not (short or has_comment):
+        return path
+    text = b"".join(without_comments(content_of(path).splitlines(keepends=True)))
+    added = f'""{" " if separator == SPACES else separator}' if short else ""
+    return StringIO(added + text.decode("utf-8-sig"))
 
 
 def read_delimited(path: Path, separator: str | None = None, **options: Any) -> pd.DataFrame:
@@ -51,7 +97,9 @@ def read_delimited(path: Path, separator: str | None = None, **options: Any) -> 
     Parameters
     ----------
     path
-        The table. Spaces around the names of columns and after separators do not count.
+        The table. Spaces around the names of columns and after separators do not count, nor do
+        comments above the header. A header that lacks the name of the first column, as R's
+        write.table leaves it out, gets an empty one.
     separator
         What separates columns; by default as :func:`separator_of` finds.
     **options
@@ -73,7 +121,7 @@ def read_delimited(path: Path, separator: str | None = None, **options: Any) -> 
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # of lines that are too long
             table = pd.read_csv(
-                path,
+                _content(path, separator, options),
                 sep=separator,
                 index_col=False,
                 encoding="utf-8-sig",
@@ -111,7 +159,9 @@ def _longer_line(path: Path, separator: str, quoting: int) -> str:
     try:
         opened = gzip.open if path.suffix == ".gz" else open
         with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(file, delimiter=separator, quoting=quoting)
+            # Fields between several spaces have no such reader.
+            sign = " " if separator == SPACES else separator
+            lines = csv.reader(file, delimiter=sign, quoting=quoting, skipinitialspace=True)
             first = next(lines, [])
             for line in lines:
                 if len(line) > len(first):

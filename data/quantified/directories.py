@@ -17,7 +17,14 @@ from ..errors import DataError
 from .bad_cells import BadCells
 from .cell_names import name_cells
 from .formats import EXAMPLES, recognise
-from .quantifications import Quantification, check_values, reordered, require_distinct
+from .other_estimates import notes_on_others
+from .quantifications import (
+    Quantification,
+    check_bootstraps,
+    check_values,
+    reordered,
+    require_distinct,
+)
 from .walking import Contents, search
 
 
@@ -96,7 +103,7 @@ def read_quantification(
     ----------
     place
         Folder of the cell, or its file of estimates. ``abundance.h5`` takes precedence over plain
-        text beside it.
+        text beside it; a note tells if they differ.
     max_bootstraps
         Largest number of bootstraps to read; None reads all.
     transcripts
@@ -113,6 +120,9 @@ def read_quantification(
     with np.errstate(over="ignore"):
         cell = recognised.format.read(recognised.file, max_bootstraps)
     check_values(place, cell)
+    notes = check_bootstraps(place, cell)
+    others = notes_on_others(recognised.file, recognised.others, cell.counts)
+    cell = cell._replace(notes=(*cell.notes, *notes, *others))
     if transcripts is None:
         require_distinct(place, cell.transcripts)
         return cell

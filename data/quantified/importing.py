@@ -26,6 +26,7 @@ from .annotations import read_cell_table
 from .bad_cells import BAD_CELLS_FILE, BadCells
 from .cell_reading import CellReader
 from .cell_rows import CellRows
+from .copies import Copies
 from .directories import read_quantification
 from .genes import genes_or_own
 from .quantifications import NeedsPackage, Quantification, text_of
@@ -155,7 +156,7 @@ def import_cells(
         if options.num_processes is None and seconds > _SECONDS_WORTH_PROCESSES:
             options = options._replace(num_processes=num_cores())
         with H5adRows(path, len(var)) as file:
-            known = _append_cells(file, cells, first.transcripts, options, bad)
+            known = _append_cells(file, cells, first.transcripts, options, bad, path.parent)
             if len(bad):
                 notes = (*notes, bad.note(len(known.names)))
             var["effective_length"] = known.effective_lengths / len(known.names)
@@ -212,8 +213,11 @@ def _append_cells(
     transcripts: np.ndarray,
     options: ImportOptions,
     bad: BadCells,
+    folder: Path,
 ) -> KnownOfCells:
     """Append the rows of all good cells to a file, and gather the bad ones.
+
+    ``folder`` is for what processes read.
 
     Raises
     ------
@@ -223,7 +227,7 @@ def _append_cells(
     reader = CellReader(transcripts, options.max_bootstraps, options.num_layers)
     known = KnownOfCells(len(transcripts))
     num_processes = min(options.num_processes or 1, len(cells))
-    with closing(map_in_order(reader, cells.values(), num_processes)) as rows:
+    with closing(map_in_order(reader, cells.values(), num_processes, folder)) as rows:
         shown = with_progress(rows, len(cells), "import")
         for (name, place), row in zip(cells.items(), shown, strict=True):
             if isinstance(row, DataError):
@@ -301,6 +305,7 @@ class KnownOfCells:
         self._rows: list[tuple[int, float, str, str, str]] = []
         self._off_centre: list[tuple[str, float]] = []
         self._noted: dict[str, list[str]] = {}
+        self._copies = Copies()
 
     def add(self, name: str, row: CellRows) -> None:
         """Take the facts about a cell from its rows."""
@@ -310,6 +315,7 @@ class KnownOfCells:
         self._rows.append((*about, row.quantifier, row.version, row.replicates))
         if not row.is_centred:
             self._off_centre.append((name, row.displaced))
+        self._copies.add(name, (*row.counts, *row.mean, *row.sum_of_squares))
         for note in row.notes:
             self._noted.setdefault(note, []).append(name)
 
@@ -330,6 +336,7 @@ class KnownOfCells:
                 f"{gibbs} of {num_cells} cells hold Gibbs samples of salmon, which are taken for "
                 "bootstraps"
             )
+        yield from self._copies.notes("estimates and bootstraps")
         if self._off_centre:
             name, share = max(self._off_centre, key=lambda pair: pair[1])
             yield (

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import os
 import re
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
 from .cell_files import (
     as_bytes,
-    content_of,
+    changed,
     first_line,
+    is_changed,
     read_information,
     read_table,
     read_tpm,
@@ -26,14 +25,9 @@ from .cell_files import (
 )
 from .kallisto_h5 import remedy_without_bootstraps
 from .kallisto_names import BOOTSTRAP, bootstraps_of, label_of, place_of, prefix_of
-from .quantifications import AGAIN, Look, Quantification, check_counts, no_bootstraps, no_reads
-
-if TYPE_CHECKING:
-    import pandas as pd
+from .quantifications import Look, Quantification, check_counts, no_bootstraps, no_reads
 
 _TABLE = re.compile(r"(.+)\.tsv(?:\.gz)?")
-# Names of transcripts, which may hold commas, are before the first tab.
-_COMMA_IN_NUMBER = re.compile(rb"\t-?\d+,\d")
 _HEADER = ("target_id", "length", "eff_length", "est_counts")
 
 
@@ -59,7 +53,7 @@ def read_kallisto_text(path: Path, max_bootstraps: int | None) -> Quantification
     See :func:`~.directories.read_quantification`.
     """
     columns = {"length": np.int32, "eff_length": np.float64, "est_counts": np.float64}
-    table = _read(path, columns)
+    table = read_table(path, "target_id", columns)
     info, notes = _run_info(path)
     counts = table["est_counts"].to_numpy()
     reads = _number(info, "n_pseudoaligned")
@@ -68,7 +62,7 @@ def read_kallisto_text(path: Path, max_bootstraps: int | None) -> Quantification
     bootstraps = np.empty((len(files[:max_bootstraps]), len(table)), np.float32)
     for name, row in zip(files[:max_bootstraps], bootstraps, strict=True):
         bootstrap_path = path.with_name(name)
-        bootstrap = _read(bootstrap_path, {"est_counts": np.float64})
+        bootstrap = read_table(bootstrap_path, "target_id", {"est_counts": np.float64})
         with reading_cell(bootstrap_path):
             if not bootstrap["target_id"].equals(table["target_id"]):
                 raise ValueError(f"its transcripts differ from {path.name}")
@@ -85,44 +79,12 @@ def read_kallisto_text(path: Path, max_bootstraps: int | None) -> Quantification
     )
 
 
-def _read(path: Path, columns: dict[str, type]) -> pd.DataFrame:
-    """Read a table of kallisto; a DataError tells if another program has written it since."""
-    try:
-        return read_table(path, "target_id", columns)
-    except DataError as error:
-        if _is_changed(path):
-            raise _changed(path) from error
-        raise
-
-
-def _is_changed(path: Path) -> bool:
-    """Tell whether a table has another separator than tabs, or commas in numbers."""
-    if tuple(first_line(path).split("\t"))[:4] != _HEADER:
-        return _has_other_separator(path)
-    try:
-        return _COMMA_IN_NUMBER.search(content_of(path)) is not None
-    except (OSError, EOFError, MemoryError, ValueError, zlib.error):
-        return False  # damaged
-
-
-def _has_other_separator(path: Path) -> bool:
-    header = first_line(path).removeprefix("\ufeff").replace('"', "")
-    return tuple(re.split("[;,\t]", header))[:4] == _HEADER
-
-
-def _changed(path: Path) -> DataError:
-    return DataError(
-        f"{path}: was changed after kallisto wrote it (separator or decimal comma), as Excel does; "
-        f"{AGAIN}"
-    )
-
-
 def look_at_text(path: Path) -> Look:
     """Take a first look at ``abundance.tsv`` and the files beside it: tables are not read."""
     with reading_cell(path):
         if tuple(first_line(path).split("\t"))[:4] != _HEADER:
-            if _has_other_separator(path):
-                raise _changed(path)
+            if is_changed(path, _HEADER):
+                raise changed(path)
             raise ValueError(f"its columns are not {', '.join(_HEADER)}")
     info, _ = _run_info(path)
     if _number(info, "n_pseudoaligned") == 0:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..centring import FEW_BOOTSTRAPS, FEW_ISOFORMS, FEW_READS
 from ..errors import DataError
 
 LEAVE_OUT = "leave it out (--skip-bad)"
@@ -45,7 +46,7 @@ class Quantification(NamedTuple):
     replicates
         Kind of the bootstraps: ``bootstrap``, or ``gibbs``, draws from salmon's posterior.
     notes
-        Remarks on files that only inform, without their folder.
+        Remarks on the cell and its files, without their folder.
     """
 
     transcripts: np.ndarray
@@ -91,6 +92,37 @@ def check_values(path: Path, cell: Quantification) -> None:
                 f"{path}: {what}{number} of {name} is {values[tuple(wrong)]}, which is no "
                 f"count; {AGAIN}"
             )
+
+
+def check_bootstraps(path: Path, cell: Quantification) -> tuple[str, ...]:
+    """Raise a DataError if a bootstrap has no reads, and remark on bootstraps that are the same."""
+    empty = np.flatnonzero(~cell.bootstraps.any(1))
+    if empty.size:
+        which = (
+            "all bootstraps are"
+            if empty.size == len(cell.bootstraps)
+            else (f"{empty.size} of {len(cell.bootstraps)} bootstraps, the first {empty[0]}, are")
+        )
+        raise DataError(f"{path}: {which} zero, as if they had not been written; {AGAIN}")
+    if not are_the_same(cell.bootstraps):
+        return ()
+    copied = np.allclose(cell.bootstraps[0], cell.counts, rtol=1e-4, atol=1e-3)
+    what = "copies of the estimates" if copied else "the same, as of runs with one seed"
+    return (
+        f"warning: all bootstraps are {what}, so that its intervals will have no width; "
+        "quantify it again with bootstraps of one run (kallisto quant -b 30)",
+    )
+
+
+def are_the_same(bootstraps: np.ndarray) -> bool:
+    """Tell whether bootstraps (reads), shape (bootstraps, isoforms), are the same, not by chance.
+
+    Few reads, or reads of one isoform, may be drawn alike.
+    """
+    first = bootstraps[0]
+    if len(bootstraps) < FEW_BOOTSTRAPS or np.count_nonzero(first) < FEW_ISOFORMS:
+        return False
+    return first.sum(dtype=np.float64) >= FEW_READS and bool((bootstraps == first).all())
 
 
 def check_counts(

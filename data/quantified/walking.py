@@ -28,6 +28,12 @@ _GENES_REASON = (
     "holds results of alevin or alevin-fry, which give genes alone, and of bootstraps only mean "
     "and variance; quantify each cell with kallisto or salmon"
 )
+_COUNTS_REASON = (
+    "holds counts of genes (loom or 10x Genomics), without isoforms and bootstraps; quantify each "
+    "cell with kallisto or salmon"
+)
+# Counts of velocyto, kb-python and cellranger.
+_COUNTS = re.compile(r".+\.loom|.*_bc_matri(x|ces_h5)\.h5")
 _NO_FOLDERS = re.compile(r".*\.(f(ast)?[qa]|[bs]am|txt|log|csv|tsv|json|g[tf]f|html|pdf)(\.gz)?")
 # What macOS adds to archives: files of attributes, called like the files that they describe.
 _OF_MACOS = ("._", "__MACOSX")
@@ -127,6 +133,8 @@ def _search(folder: Path, seen: set[str], links: list[Path]) -> Contents:
     names, subfolders = _listed(folder)
     if names & _GENES_ALONE:
         contents.refused.append((folder, _GENES_REASON))
+    if any(map(_COUNTS.fullmatch, names)):
+        contents.refused.append((folder, _COUNTS_REASON))
     recognised = cells_in(folder, names - set(subfolders))
     is_cell = "" in recognised
     for label, cell in recognised.items():

@@ -72,6 +72,14 @@ def read_bustools(
     return ReadClasses(counts, starts, members, 1 / effective[members], *own), notes
 
 
+def is_bustools(folder: Path) -> bool:
+    """Tell whether a folder, or one in it, holds the transcripts that kallisto bus wrote."""
+    names = ("transcripts.txt", "transcripts.txt.gz")
+    with reading(folder, "there is no such folder", "check it"):
+        places = [folder, *(entry for entry in folder.iterdir() if entry.is_dir())]
+    return any((place / name).is_file() for place in places for name in names)
+
+
 def _plain(path: Path) -> str:
     return path.name.removesuffix(".gz")
 

@@ -13,11 +13,12 @@ import pandas as pd
 
 from ..compiled_loops import spread_in_order
 from ..errors import DataError
-from ..files import require_h5ad, written_atomically
+from ..files import require_h5ad, unchanged, written_atomically
 from ..h5ad.writing import H5adRows
 from ..progress import with_progress
 from ..quantified.annotations import read_cell_table
 from ..quantified.cell_rows import CellRows, cell_rows
+from ..quantified.copies import Copies
 from ..quantified.importing import (
     OBS_COLUMNS,
     ImportSummary,
@@ -27,7 +28,7 @@ from ..quantified.importing import (
 )
 from ..quantified.quantifications import LEAVE_OUT, Quantification
 from ..quantified.sheets import listed_or_found
-from .bustools import read_bustools
+from .bustools import is_bustools, read_bustools
 from .class_probabilities import FragmentModel
 from .class_weights import weigh_by_sequences
 from .classes import ReadClasses
@@ -108,7 +109,33 @@ def import_reads(
     """
     options = options or ReadOptions()
     require_h5ad(out)
-    classes, notes = _read(directories, options)
+    cells, notes = _places(directories, options.sheet)
+    sources = (t2g, obs, options.sheet, options.lengths, options.transcripts)
+    places = [*(path for path in sources if path is not None), *cells.values()]
+    with written_atomically(out) as path, unchanged(places):
+        summary = _write(path, cells, t2g, obs, options)
+    return summary._replace(notes=(*notes, *summary.notes))
+
+
+def _places(
+    directories: Sequence[str | os.PathLike[str]], sheet: Path | None
+) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """Find salmon's folder of each cell, or bustools' folder alone, and remarks."""
+    folders = list(map(Path, directories))
+    if len(folders) == 1 and sheet is None and is_bustools(folders[0]):
+        return {"": folders[0]}, ()
+    found = listed_or_found(directories, sheet)
+    return found.cells, found.notes
+
+
+def _write(
+    path: Path, cells: dict[str, Path], t2g: Path | None, obs: Path | None, options: ReadOptions
+) -> ImportSummary:
+    """Write the cells that lie in folders to a file."""
+    if "" in cells:
+        classes, notes = read_bustools(cells[""], options.lengths)
+    else:
+        classes, notes = read_salmon_classes(cells)
     if options.transcripts is not None:
         fragments = _fragment_model(classes, options)
         classes, weight_notes = weigh_by_sequences(classes, options.transcripts, fragments)
@@ -125,30 +152,21 @@ def import_reads(
         classes = classes.of_cells(kept)
     names = np.char.encode(classes.isoforms, "utf-8")
     var, gene_notes = transcript_table(names, classes.lengths, t2g)
-    known = KnownOfCells(len(names))
-    with written_atomically(out) as path, H5adRows(path, len(var)) as file:
+    known, copies = KnownOfCells(len(names)), Copies()
+    with H5adRows(path, len(var)) as file:
         rows = with_progress(_rows(classes, names, options), len(classes.cells), "import")
         for cell, row in zip(classes.cells, rows, strict=True):
             known.add(cell, row)
+            own = classes.counts[len(known.names) - 1]
+            copies.add(cell, (own.indices, own.data))
             file.append(*row.matrices())
         var["effective_length"] = known.effective_lengths / len(classes.cells)
         table = pd.concat([known.columns(), table.loc[known.names]], axis=1)
         uns = {"exvae_import": _provenance(t2g, options), "reads": classes.stored()}
         file.finish(table, var, uns, {"reads": classes.counts})
     notes = (*notes, *class_notes, *cell_notes, *table_notes, *gene_notes, *known.notes())
+    notes = (*notes, *copies.notes("reads"))
     return summarise(table, var, options.num_layers, notes, 0)
-
-
-def _read(
-    directories: Sequence[str | os.PathLike[str]], options: ReadOptions
-) -> tuple[ReadClasses, tuple[str, ...]]:
-    """Read class counts of bustools' folder, or of salmon's."""
-    folders = list(map(Path, directories))
-    if len(folders) == 1 and options.sheet is None and any(folders[0].rglob("transcripts.txt*")):
-        return read_bustools(folders[0], options.lengths)
-    found = listed_or_found(directories, options.sheet)
-    classes, notes = read_salmon_classes(found.cells)
-    return classes, (*found.notes, *notes)
 
 
 def _fragment_model(classes: ReadClasses, options: ReadOptions) -> FragmentModel:

@@ -163,7 +163,7 @@ def simulate_cells(
     with (
         written_atomically(out) as path,
         H5adRows(path, len(genes)) as file,
-        closing(_quantify(quantifier, cells, options)) as rows,
+        closing(_quantify(quantifier, cells, options, path.parent)) as rows,
     ):
         reads, class_counts = _append(file, with_progress(rows, len(types), "simulate"))
         names = np.array([f"cell_{number}" for number in range(len(types))])
@@ -359,9 +359,12 @@ class _QuantifiedCell(NamedTuple):
 
 
 def _quantify(
-    quantifier: IsoformQuantifier, cells: _Cells, options: SimulationOptions
+    quantifier: IsoformQuantifier, cells: _Cells, options: SimulationOptions, folder: Path
 ) -> Iterator[_QuantifiedCell]:
-    """Yield the rows of each cell, its fragments, and its reads by class."""
+    """Yield the rows of each cell, its fragments, and its reads by class.
+
+    ``folder`` is for what processes read.
+    """
     of_a_cell = (1 + options.num_bootstraps) * len(cells.genes)
     num_cells = max(1, _ESTIMATES // of_a_cell)
     num_processes = options.num_processes
@@ -376,7 +379,7 @@ def _quantify(
                 waiting.append(part)
                 yield part.reads
 
-    with closing(map_in_order(quantifier, reads(), num_processes)) as quantified:
+    with closing(map_in_order(quantifier, reads(), num_processes, folder)) as quantified:
         for rows in quantified:
             part = waiting.popleft()
             counts = part.reads.class_counts

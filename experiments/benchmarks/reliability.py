@@ -2,10 +2,10 @@
 
     python experiments/benchmarks/reliability.py --kills 50 --out docs/reliability.md
 
-Each job runs undisturbed first. Then it is disturbed, run again (with ``--resume`` where there is a
-checkpoint), and its result compared with the first, bit by bit. The table replaces all after its
-heading in the page. As root on Linux disks are small file systems in memory; otherwise the size of
-files is limited.
+Each job runs undisturbed first, twice, as the first run compiles loops. Then it is disturbed, run
+again (with ``--resume`` where there is a checkpoint), and its result compared with the undisturbed
+one, bit by bit. The table replaces all after its heading in the page. As root on Linux disks are
+small file systems in memory; otherwise the size of files is limited.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ class Trials:
     def __init__(self, job: Job, place: Path, generator: np.random.Generator) -> None:
         self.job, self.place, self.generator = job, place, generator
         self.log = place / "log.txt"
+        with self.folder() as folder:
+            commands.run(job.arguments(folder), self.log)  # compiles loops, once for all
         with self.folder() as folder:
             ended = commands.run(job.arguments(folder), self.log)
             if ended.status:

@@ -11,6 +11,8 @@ from commands import run
 from isoform_import import make_cells
 
 EPOCHS = 12
+# Of the ensemble of a model that has one.
+MEMBERS = 1
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Job:
 
 def make_data(folder: Path) -> None:
     """Write cells, a corpus, results of a quantifier, and a fit to export."""
-    small = ["--cells", 40, "--isoforms", 60, "--bootstraps", 6]
+    small = ["--cells", 40, "--isoforms", 60, "--bootstraps", 6, "--reads"]
     commands = [
         ["isoforms", "simulate", folder / "cells.h5ad", *small],
         ["lda", "simulate", folder / "corpus.npz", "--documents", 200, "--vocabulary", 100],
@@ -58,7 +60,9 @@ def make_data(folder: Path) -> None:
 def jobs(data: Path) -> list[Job]:
     """Give all jobs on data in a folder."""
     cells = data / "cells.h5ad"
-    fits = [_fit(["isoforms", "fit", cells, "--model", name], name) for name in MODELS]
+    models = {name: ["--model", name] for name in MODELS}
+    models["reads"] += ["--set", f"members={MEMBERS}"]
+    fits = [_fit(["isoforms", "fit", cells, *chosen], name) for name, chosen in models.items()]
     topics = ["lda", "fit", data / "corpus.npz", "--topics", 4]
     commands = {
         "import": ["isoforms", "import", data / "quantified"],
@@ -69,7 +73,7 @@ def jobs(data: Path) -> list[Job]:
     return [*fits, _fit(topics, "topics"), *others]
 
 
-MODELS = ("effective-reads", "paper", "scvi")
+MODELS = ("effective-reads", "reads", "paper", "scvi")
 
 
 def _fit(command: list[object], name: str) -> Job:
@@ -93,13 +97,14 @@ def _digest_of_file(path: Path) -> str:
 
 
 def _digest_of_fit(folder: Path) -> str:
-    """Digest of the state of a fit but for measured times; empty before the last epoch."""
+    """Digest of the state of a fit but for measured times; empty before it is complete."""
     from exvae.experiments.fitting import checkpoints
 
     if not (folder / "checkpoint.pt").exists():
         return ""
     state = checkpoints.read_checkpoint(folder)
-    if state["progress"]["epoch"] < EPOCHS:
+    members = state["model"].get("ensemble.num_kept", MEMBERS + 1)  # and the model itself
+    if state["progress"]["epoch"] < EPOCHS or members <= MEMBERS:
         return ""
     del state["progress"]["seconds"]
     return checkpoints.digest_of(state)

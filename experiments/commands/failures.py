@@ -22,7 +22,7 @@ _SURROUNDINGS = {
 _OF_MEMORY = (
     *("allocate memory", "bad_alloc", "bad alloc", "memory allocation failed"),
     *("failed to map segment", "start new thread"),
-    "returned null without setting an exception",
+    *("returned null without setting an exception", "error return without exception set"),
 )
 
 

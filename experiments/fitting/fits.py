@@ -117,7 +117,7 @@ def begun(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{folder}: cannot be made ({error.strerror}); choose another") from error
-    with folder_locked(folder):
+    with folder_locked(folder, (CHECKPOINT, METRICS)):
         check_folder(folder, resume=resume)
         if resume:
             check_same_fit(folder, description)

@@ -163,6 +163,35 @@ def saved_with_decimal_commas(cell: Path) -> None:
     path.write_text(path.read_text().replace(".", ","))
 
 
+def zero_bootstraps(cell: Path) -> None:
+    bootstraps = np.zeros_like(CELLS["S0"].bootstraps)
+    write_kallisto_h5(cell, CELLS["S0"]._replace(bootstraps=bootstraps))
+
+
+def zero_bootstrap_of_salmon(cell: Path) -> None:
+    bootstraps = CELLS["S0"].bootstraps * (np.arange(5) != 2)[:, None]
+    write_salmon(cell, CELLS["S0"]._replace(bootstraps=bootstraps))
+
+
+def _written_by_r(path: Path, separator: str) -> None:
+    """Write a table as R's write.table does: names of rows, which the header lacks."""
+    header, *rows = path.read_text().splitlines()
+    numbered = [f"{number}\t{row}" for number, row in enumerate(rows, start=1)]
+    path.write_text("".join(f"{line}\n".replace("\t", separator) for line in [header, *numbered]))
+
+
+def saved_by_r(cell: Path) -> None:
+    _written_by_r(write_kallisto_plaintext(cell, CELLS["S0"]) / "abundance.tsv", " ")
+
+
+def saved_by_r_with_tabs(cell: Path) -> None:
+    _written_by_r(write_kallisto_plaintext(cell, CELLS["S0"]) / "bs_abundance_1.tsv", "\t")
+
+
+def salmon_saved_by_r(cell: Path) -> None:
+    _written_by_r(write_salmon(cell, CELLS["S0"]) / "quant.sf", " ")
+
+
 # 512 MiB in half a megabyte.
 BOMB = gzip.compress(b"\0" * (1 << 25), mtime=0) * 16
 
@@ -180,8 +209,16 @@ BAD = {
     "dead well of salmon": (dead_well_of_salmon, "is a cell without reads"),
     "few reads": (nearly_dead_well_of_salmon, "too few reads .insufficient_assigned_fragments"),
     "no aux_info": (table_of_salmon_alone, "lacks the folder aux_info"),
-    "semicolons": (saved_with_semicolons, r"abundance\.tsv: was changed after kallisto wrote it"),
+    "semicolons": (
+        saved_with_semicolons,
+        r"abundance\.tsv: was changed after its quantifier wrote it",
+    ),
     "decimal commas": (saved_with_decimal_commas, r"bs_abundance_2\.tsv: was changed after"),
+    "zero": (zero_bootstraps, "all bootstraps are zero, as if they had not been written"),
+    "one is zero": (zero_bootstrap_of_salmon, "1 of 5 bootstraps, the first 2, are zero"),
+    "R": (saved_by_r, r"abundance\.tsv: was changed after its quantifier wrote it"),
+    "R with tabs": (saved_by_r_with_tabs, r"bs_abundance_1\.tsv: was changed after its quant"),
+    "R, salmon": (salmon_saved_by_r, r"quant\.sf: was changed after its quantifier wrote it"),
     "truncated": (truncated_h5, r"abundance\.h5: truncated or damaged"),
     "empty": (empty_h5, r"abundance\.h5: is empty"),
     "no table": (missing_table, "has run_info.json but no abundance.h5"),

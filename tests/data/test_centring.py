@@ -79,6 +79,31 @@ def test_cells_and_their_ratio_are_told(
     assert float(found[3]) == pytest.approx(expected, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda counts, drawn: 0 * drawn, "most in cell[0-9]+, the bootstraps are all zero"),
+        (
+            lambda counts, drawn: np.repeat(drawn[:1], BOOTSTRAPS, 0),
+            "in 40 of 40 cells, the first cell0, the bootstraps are all the same",
+        ),
+        (
+            lambda counts, drawn: np.repeat(counts[None], BOOTSTRAPS, 0),
+            "in 40 of 40 cells, the first cell0, the bootstraps are all the same",
+        ),
+    ],
+    ids=["zero", "the same", "copies"],
+)
+def test_bootstraps_that_do_not_scatter_are_told(change: Callable, message: str) -> None:
+    counts, drawn = draw()
+    cells = cells_of(counts, change(counts, drawn))
+    cells.obs["n_bootstraps"] = BOOTSTRAPS
+    with pytest.warns(DataWarning, match=message) as told:
+        read_cells(cells)
+    assert len(told) == 1
+    assert "--bias" not in str(told[0].message)
+
+
 def test_a_file_that_is_read_in_parts_is_told_of_once(tmp_path: Path) -> None:
     cells_of(*scaled(*draw())).write_h5ad(tmp_path / "cells.h5ad")
     with open_cells(tmp_path / "cells.h5ad") as file, pytest.warns(DataWarning) as told:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from exvae.data import files
 from exvae.data.errors import DataError, DataWarning
 from exvae.data.files import (
     UNFINISHED,
@@ -242,3 +243,16 @@ def test_a_source_that_changes_is_an_error(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=message), unchanged([table, folder]):
             time.sleep(0.01)
             path.write_text("as big")
+
+
+def test_a_signal_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may come when the folder has just been made."""
+
+    def interrupt(folder: Path) -> None:
+        assert folder.exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "lock_folder", interrupt)
+    with pytest.raises(KeyboardInterrupt), written_atomically(tmp_path / "out"):
+        pass
+    assert list(tmp_path.iterdir()) == []

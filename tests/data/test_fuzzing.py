@@ -11,6 +11,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import scipy.sparse
+import torch
 
 from exvae.data.cells import Cells
 from exvae.data.corpus_formats import read_corpus
@@ -22,8 +23,11 @@ from exvae.data.quantified.directories import find_cells, read_quantification
 from exvae.data.quantified.filtering import filter_isoforms
 from exvae.data.quantified.genes import read_genes
 from exvae.data.quantified.sheets import read_sheet
+from exvae.data.read_batches import ReadTensors
+from exvae.data.reads.division import divide_reads
 
 from ..fuzzing import Target, Worker, faults
+from ..small_data import draw_cells
 from .cell_table import table
 from .corpus_formats.fruit import FORMATS
 from .quantified.quantifier_output import (
@@ -72,6 +76,24 @@ def read_h5ad(path: Path) -> None:
     read_cells(path, "batch")
 
 
+def h5ad_with_reads(folder: Path) -> Path:
+    draw_cells().write_h5ad(folder / "cells.h5ad")
+    return folder / "cells.h5ad"
+
+
+def read_h5ad_with_reads(path: Path) -> None:
+    """Divide the reads of all cells among isoforms, as a fit does in each step."""
+    cells = read_cells(path)
+    if cells.reads is None:
+        return
+    source = ReadTensors(cells)
+    rates = torch.from_numpy(source.estimates.toarray() + 1.0)
+    drawn, expected = divide_reads(cells.reads, np.arange(cells.num_cells), rates)
+    reads = torch.from_numpy(np.asarray(cells.reads.counts.sum(1))).ravel()
+    for divided in (drawn, expected):
+        torch.testing.assert_close(divided.sum(1).double(), reads.double(), rtol=1e-3, atol=1e-3)
+
+
 def lines(name: str, *rows: str) -> Callable[[Path], Path]:
     def write(folder: Path) -> Path:
         (folder / name).write_text("".join(f"{row}\n" for row in rows), "utf-8")
@@ -115,6 +137,7 @@ TARGETS = {
     "h5ad CSR": h5ad(scipy.sparse.csr_matrix, True),
     "h5ad CSC": h5ad(scipy.sparse.csc_matrix, False),
     "h5ad dense": h5ad(np.asarray, False),
+    "h5ad with reads": Target(h5ad_with_reads, read_h5ad_with_reads),
     "genes": Target(lines("t2g.tsv", *GENES), lambda path: read_genes(path, NAMES)),
     "table of cells": Target(
         lines("cells.csv", "cell,type,score", 'a,"T, x",1', "b,,2.5"),

@@ -196,6 +196,59 @@ def test_tables_of_cells(
     assert any("are left out" in note for note in summary.notes) == (len(cells) == 1)
 
 
+# As R's write.table writes it, and with a comment above the header.
+TABLES_OF_R = {
+    "R": '"type" "score"\n"S0" "a b" 1\n"S1" "c" 2\n',
+    "R, one column": '"type"\n"S0" "a b"\n"S1" "c"\n',
+    "R with tabs": "type\tscore\nS0\ta b\t1\nS1\tc\t2\n",
+    "R with numbers": '"cell" "type"\n"1" "S0" "a b"\n"2" "S1" "c"\n',
+    "aligned": 'cell  type\nS0    "a b"\nS1    c\n',
+    "comment": "# made by hand, in May\n#\ncell,type\nS0,a b\nS1,c\n",
+    "header like a comment": "# made by hand\n#cell\ttype\nS0\ta b\nS1\tc\n",
+}
+
+
+@pytest.mark.parametrize("text", TABLES_OF_R.values(), ids=list(TABLES_OF_R))
+def test_tables_of_cells_that_r_writes_or_with_comments(text: str, tmp_path: Path) -> None:
+    sample_kallisto(tmp_path / "root")
+    (tmp_path / "cells.txt").write_text(text)
+    options = ImportOptions(obs_key="cell" if '"1"' in text else None)
+    out = tmp_path / "cells.h5ad"
+    import_cells([tmp_path / "root"], out, None, tmp_path / "cells.txt", options)
+    assert anndata.read_h5ad(out).obs["type"].tolist() == ["a b", "c"]
+
+
+NAMES = CELLS["S0"].transcripts
+TABLES_OF_GENES = {
+    "R": ('"TXNAME" "GENEID"\n', '"{0}" "{1}" "G{2}"\n'),
+    "R with tabs": ('"TXNAME"\t"GENEID"\n', '"{0}"\t"{1}"\t"G{2}"\n'),
+    "spaces": ("", "{1} G{2}\n"),
+    "comment": ("# Ensembl 109, made by hand\n", "{1}\tG{2}\n"),
+    "comment and commas": ("# Ensembl 109\n", "{1},G{2}\n"),
+}
+
+
+@pytest.mark.parametrize(("header", "row"), TABLES_OF_GENES.values(), ids=list(TABLES_OF_GENES))
+def test_tables_of_genes_that_r_writes_or_with_comments(
+    header: str, row: str, tmp_path: Path
+) -> None:
+    sample_kallisto(tmp_path / "root")
+    rows = (row.format(number + 1, name, number // 4) for number, name in enumerate(NAMES))
+    (tmp_path / "t2g.txt").write_text(header + "".join(rows))
+    import_cells([tmp_path / "root"], tmp_path / "cells.h5ad", tmp_path / "t2g.txt")
+    genes = anndata.read_h5ad(tmp_path / "cells.h5ad").var["gene"]
+    assert genes.tolist() == [f"G{number // 4}" for number in range(len(NAMES))]
+
+
+@pytest.mark.parametrize("write", [write_kallisto_plaintext, write_salmon])
+def test_comments_above_tables_of_quantifiers(write: Callable[..., Path], tmp_path: Path) -> None:
+    for table in write(tmp_path / "cell", CELLS["S0"]).glob("*[.][ts][sf]*"):
+        table.write_text(f"# copied from the cluster\n{table.read_text()}")
+        assert table.read_text().startswith("#")
+    cell = read_quantification(tmp_path / "cell")
+    np.testing.assert_array_equal(cell.counts, CELLS["S0"].counts)
+
+
 def test_options_of_a_table_of_cells_that_is_not_right(tmp_path: Path) -> None:
     sample_kallisto(tmp_path / "root")
     table = tmp_path / "cells.csv"

@@ -273,6 +273,7 @@ def test_training_that_ends_early_says_why(
     [
         (KeyboardInterrupt(), 130, "interrupted"),
         (MemoryError("cannot allocate 7 TiB"), 2, "out of memory (cannot allocate 7 TiB)"),
+        (SystemError("error return without exception set"), 2, "out of memory (error return"),
     ],
 )
 def test_what_is_no_fault_of_ours_is_one_line(

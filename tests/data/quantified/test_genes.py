@@ -69,7 +69,7 @@ def test_versions_count_where_they_are_the_same(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("NM_1.2\nNM_2.1\n", "has one column; it needs two"),
-        ("NM_1.2 A\nNM_2.1 B\n", "has one column; it needs two"),
+        ("NM_1.2 A\nNM_2.1 B C\n", "line 2 has 3 columns, the first 2, separated by spaces"),
         ("", "is empty, as after a full disk"),
         ("version https://git-lfs.github.com/spec/v1\noid sha256:4d\n", "git lfs pull"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import anndata
@@ -267,3 +268,47 @@ def test_values_are_those_of_pytximport(quantifier: str, shared_data: Path, tmp_
     np.testing.assert_allclose(
         ours.layers["bootstrap_ss"].toarray()[seen], squares, rtol=1e-4, atol=1e-6
     )
+
+
+def test_a_cell_under_two_names_is_told(tmp_path: Path) -> None:
+    for number, name in enumerate(("A1", "A2", "B7", "B8", "C1")):
+        write_kallisto_h5(tmp_path / "root" / name, draw_cell(seed=number % 3))
+    summary = import_cells([tmp_path / "root"], tmp_path / "cells.h5ad")
+    told = "warning: A1 and B8 have the same estimates and bootstraps, and so have 1 more pairs;"
+    assert [note for note in summary.notes if note.startswith(told)]
+    shutil.rmtree(tmp_path / "root" / "C1")
+    shutil.rmtree(tmp_path / "root" / "B8")
+    summary = import_cells([tmp_path / "root"], tmp_path / "cells.h5ad")
+    assert not any("the same" in note for note in summary.notes)
+
+
+SAME = np.tile(draw_cell(seed=1).bootstraps[0], (5, 1))
+
+
+@pytest.mark.parametrize(
+    ("bootstraps", "message"),
+    [
+        (SAME, "all bootstraps are the same, as of runs with one seed"),
+        (np.tile(draw_cell(seed=1).counts, (5, 1)), "all bootstraps are copies of the estimates"),
+    ],
+    ids=["the same", "copies"],
+)
+def test_bootstraps_that_are_the_same_are_told(
+    bootstraps: np.ndarray, message: str, tmp_path: Path
+) -> None:
+    write_kallisto_h5(tmp_path / "root" / "A1", draw_cell(seed=1)._replace(bootstraps=bootstraps))
+    write_kallisto_h5(tmp_path / "root" / "A2", draw_cell(seed=2))
+    notes = import_cells([tmp_path / "root"], tmp_path / "cells.h5ad").notes
+    assert any(
+        note.startswith(f"in 1 of 2 cells, the first A1, warning: {message}") for note in notes
+    )
+    assert not any("--bias" in note for note in notes)
+
+
+def test_few_reads_may_be_drawn_alike(tmp_path: Path) -> None:
+    counts = np.zeros(40)
+    counts[3] = 1000
+    cell = draw_cell(seed=1)._replace(counts=counts, bootstraps=np.tile(counts, (5, 1)))
+    write_kallisto_h5(tmp_path / "root" / "A1", cell)
+    notes = import_cells([tmp_path / "root"], tmp_path / "cells.h5ad").notes
+    assert not any("bootstraps" in note for note in notes)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from exvae.data import processes
-from exvae.data.errors import DataError
+from exvae.data.errors import DataError, DataWarning
 from exvae.data.h5ad.writing import H5adRows
 from exvae.data.quantified import importing
 from exvae.data.quantified.importing import ImportOptions, import_cells
@@ -106,6 +106,30 @@ def test_an_interrupt_from_the_terminal(folder: Path, tmp_path: Path) -> None:
     assert list(out.parent.iterdir()) == []
 
 
+def test_a_killed_import_leaves_nothing_that_stays(folder: Path, tmp_path: Path) -> None:
+    for number in range(300):
+        (folder / f"copy_{number}").symlink_to(folder / "text" / "cell_1")
+    out, temporary = tmp_path / "out" / "cells.h5ad", tmp_path / "temporary"
+    out.parent.mkdir()
+    temporary.mkdir()
+    program = (
+        "import sys; from pathlib import Path; "
+        "from exvae.data.quantified.importing import ImportOptions, import_cells; "
+        "import_cells([sys.argv[1]], Path(sys.argv[2]), options=ImportOptions(num_processes=2))"
+    )
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    child = subprocess.Popen([sys.executable, "-c", program, folder, out], env=environment)
+    while child.poll() is None and not list(out.parent.rglob("function")):
+        time.sleep(0.01)
+    child.kill()
+    child.wait()
+    assert list(out.parent.rglob("function"))
+    assert list(temporary.iterdir()) == []
+    with pytest.warns(DataWarning, match="was left by a process that was killed"):
+        import_cells([folder], out)
+    assert list(out.parent.iterdir()) == [out]
+
+
 def test_a_process_that_dies(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     append = H5adRows.append
 
@@ -125,7 +149,7 @@ def test_processes_are_started_where_that_pays(
 ) -> None:
     used = []
 
-    def map_in_order(reader, directories, num_processes):
+    def map_in_order(reader, directories, num_processes, folder):
         used.append(num_processes)
         return processes.map_in_order(reader, directories, 1)
 

@@ -217,6 +217,20 @@ def test_genes_alone(tmp_path: Path) -> None:
         find_cells([tmp_path])
 
 
+@pytest.mark.parametrize("name", ["adata.loom", "filtered_feature_bc_matrix.h5"])
+def test_counts_of_genes_in_other_formats(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "counts_unfiltered"
+    folder.mkdir()
+    (folder / name).write_bytes(b"")
+    message = f"{folder}: holds counts of genes .loom or 10x Genomics., without isoforms"
+    with pytest.raises(DataError, match=message):
+        find_cells([tmp_path])
+    flat_h5(tmp_path)
+    found = find_cells([tmp_path])
+    assert list(found.cells) == FIRST_TWO
+    assert str(folder) in found.notes[0]
+
+
 def test_a_sheet_names_cells(tmp_path: Path) -> None:
     sample_kallisto(tmp_path / "root")
     write_flat_h5(tmp_path / "root", "other.h5", CELLS["S2"])
@@ -267,8 +281,10 @@ def test_sheets_that_do_not_name_cells(text: str, message: str, tmp_path: Path) 
         "name, path\none, root/S0\ntwo, root/S1\n",
         "name\tpath\none\troot/S0\ntwo\troot/S1\n",
         "name;path\none;root/S0\ntwo ;root/S1 \n",
+        '"name" "path"\n"1" "one" "root/S0"\n"2" "two" "root/S1"\n',
+        "# plates\nname,path\none,root/S0\ntwo,root/S1\n",
     ],
-    ids=["spaces", "tabs", "semicolons"],
+    ids=["spaces", "tabs", "semicolons", "R", "comment"],
 )
 def test_sheets_with_spaces_and_other_separators(text: str, tmp_path: Path) -> None:
     sample_kallisto(tmp_path / "root")

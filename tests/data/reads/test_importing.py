@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import anndata
@@ -11,7 +12,8 @@ from scipy.io import mmread
 
 from exvae.data.errors import DataError
 from exvae.data.h5ad.reading import read_cells
-from exvae.data.reads.importing import ReadOptions, import_reads
+from exvae.data.h5ad.writing import H5adRows
+from exvae.data.reads.importing import ReadOptions, _places, import_reads
 from exvae.data.simulators.cells import SimulationOptions, simulate_cells
 from exvae.data.simulators.gene_structures import draw_transcripts
 
@@ -85,6 +87,57 @@ def test_cells_of_salmon(tmp_path: Path) -> None:
     summary = import_reads([tmp_path / "quants"], tmp_path / "cells.h5ad")
     assert (summary.cells, summary.isoforms, summary.reads) == (2, 3, 28)
     assert anndata.read_h5ad(tmp_path / "cells.h5ad").obs_names.tolist() == ["S1", "S2"]
+
+
+def test_cells_with_the_same_reads_are_told(tmp_path: Path) -> None:
+    for name in ("S1", "S2"):
+        write_cell(tmp_path / "quants" / name, ["1 0 5", "2 0 2 7", "1 1 2"])
+    notes = import_reads([tmp_path / "quants"], tmp_path / "cells.h5ad").notes
+    assert any(note.startswith("warning: S1 and S2 have the same reads; if") for note in notes)
+
+
+@pytest.mark.parametrize("changed", ["t2g.tsv", "bus/flens.txt", "bus/counts/tcc.mtx"])
+def test_sources_that_change_while_they_are_read(
+    changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = write_bus(tmp_path / "bus"), tmp_path / "cells.h5ad"
+    (tmp_path / "t2g.tsv").write_text("t1\tg1\nt2\tg1\nt3\tg2\nt4\tg3\n")
+    append = H5adRows.append
+
+    def change_and_append(*arguments: object) -> None:
+        with open(tmp_path / changed, "a") as file:
+            file.write("\n")
+        append(*arguments)
+
+    monkeypatch.setattr(H5adRows, "append", change_and_append)
+    with pytest.raises(DataError, match=f"{changed}: changed while it was read"):
+        import_reads([folder], out, tmp_path / "t2g.tsv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bus", "t2g.tsv"]
+
+
+def test_cells_of_salmon_that_change_while_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = write_cell(tmp_path / "quants" / "S1", ["1 0 5"])
+    append = H5adRows.append
+
+    def change_and_append(*arguments: object) -> None:
+        (cell / "quant.sf").write_text("")
+        append(*arguments)
+
+    monkeypatch.setattr(H5adRows, "append", change_and_append)
+    with pytest.raises(DataError, match=r"S1/quant\.sf: changed while it was read"):
+        import_reads([tmp_path / "quants"], tmp_path / "cells.h5ad")
+
+
+def test_a_folder_is_searched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("S1", "S2"):
+        write_cell(tmp_path / "quants" / "plate" / name, ["1 0 5"])
+    listed = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: listed.append(Path(path).name) or scandir(path))
+    _places([tmp_path / "quants"], None)
+    assert [listed.count(name) for name in ("plate", "S1", "S2")] == [1, 1, 1]
 
 
 def test_a_simulation_keeps_its_reads(tmp_path: Path) -> None:

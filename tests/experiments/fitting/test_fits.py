@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from exvae.data.errors import DataError
+from exvae.data.errors import DataError, DataWarning
+from exvae.data.files import UNFINISHED
 from exvae.experiments.fitting import fits
 from exvae.experiments.isoforms.settings import IsoformConfig
 
@@ -203,3 +204,16 @@ def test_a_checkpoint_without_a_guide_is_refused(tmp_path: Path) -> None:
     fits.write_checkpoint(tmp_path, {"model": modules()["model"].state_dict()})
     with pytest.raises(DataError, match="its guide does not fit LayerNorm"):
         fits.load_modules(tmp_path, torch.device("cpu"), modules())
+
+
+@pytest.mark.parametrize("name", [fits.CHECKPOINT, fits.METRICS])
+def test_a_fit_that_goes_on_clears_what_a_killed_one_left(name: str, tmp_path: Path) -> None:
+    """It may have no more to write, as the last checkpoint was whole."""
+    fits.save(tmp_path, DESCRIPTION, {}, [], {"progress": {}}, overwrite=False)
+    left = tmp_path / f".{name}.{'0' * 16}{UNFINISHED}"
+    left.mkdir()
+    with (
+        pytest.warns(DataWarning, match="was left by a process that was killed; it is removed"),
+        fits.begun(tmp_path, DESCRIPTION, {}, resume=True),
+    ):
+        assert not left.exists()
