@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from .bootstraps import BootstrapMean, BootstrapSummary
 from .cells import Cells, require_reads
 from .corpora import offsets_of
+from .memory import FOR_COMPILED_LOOPS, require_memory
 
 # What models of cells may observe.
 OBSERVATIONS = ("counts", "estimates", "bootstrap_mean", "bootstrap_summary", "reads")
@@ -290,6 +291,7 @@ def batch_source(cells: Cells, observes: str, device: torch.device | str = "cpu"
     if observes == "counts":
         return CountTensors(cells, device)
     if observes == "reads":
+        require_memory(FOR_COMPILED_LOOPS)
         from .read_batches import ReadTensors  # loads numba
 
         return ReadTensors(cells, device)

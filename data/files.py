@@ -114,46 +114,51 @@ def folder_written_atomically(path: Path) -> Iterator[Path]:
 @contextmanager
 def _moved_to(place: Path, path: Path) -> Iterator[Path]:
     """Move what is written to its place; DataError, which names ``path``, if it cannot be."""
-    workplace: Path | None = None
-    lock: int | None = None
     try:
         remove_unfinished(place)
-        workplace, lock = _new_workplace(place)
-        remove_unfinished(place, workplace)
-        temporary = workplace / place.name
-        yield temporary
-        _sync(temporary)
-        raise_if_stopped()
-        os.replace(temporary, place)
-        _sync_folder(place.parent)
+        with _workplace_beside(place) as workplace:
+            remove_unfinished(place, workplace)
+            temporary = workplace / place.name
+            yield temporary
+            _sync(temporary)
+            raise_if_stopped()
+            os.replace(temporary, place)
+            _sync_folder(place.parent)
     except OSError as error:
         raise DataError(
             f"{path}: cannot be written ({error.strerror or error}); check its folder and the free "
             "space"
         ) from error
-    finally:
-        if workplace is not None:
-            shutil.rmtree(workplace, ignore_errors=True)
-        if lock is not None:
-            os.close(lock)
 
 
-def _new_workplace(place: Path) -> tuple[Path, int | None]:
-    """Make a locked folder beside a place, with the descriptor that holds the lock."""
-    while True:
-        folder = place.with_name(f".{place.name}.{secrets.token_hex(8)}{UNFINISHED}")
-        try:
+@contextmanager
+def _workplace_beside(place: Path) -> Iterator[Path]:
+    """Make a locked folder beside a place, and remove it; a signal may come at any moment."""
+    folder: Path | None = None
+    lock: int | None = None
+    try:
+        while True:
+            folder = place.with_name(f".{place.name}.{secrets.token_hex(8)}{UNFINISHED}")
             folder.mkdir(mode=0o700)
             # Before it is locked another process takes it for remains, and may remove it.
             with suppress(BlockingIOError, FileNotFoundError):
                 lock = lock_folder(folder)
                 if folder.exists():
-                    return folder, lock
+                    break
                 if lock is not None:
                     os.close(lock)
-        except BaseException:  # a signal, too
+                    lock = None
+        yield folder
+    finally:
+        try:
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+        except BaseException:  # a signal, after which no other one disturbs for a while
             shutil.rmtree(folder, ignore_errors=True)
             raise
+        finally:
+            if lock is not None:
+                os.close(lock)
 
 
 def remove_unfinished(place: Path, own: Path | None = None) -> None:

@@ -55,7 +55,7 @@ def _fault(
         not len(starts)
         or starts[0] != 0
         or starts[-1] != len(members)
-        or (np.diff(starts) < 1).any()
+        or (np.diff(starts.astype(np.int64)) < 1).any()  # differences without a sign never are
     ):
         return f"{STARTS} must rise from 0 to {len(members)}, the number of {MEMBERS}"
     if len(members) and not (members.min() >= 0 and members.max() < len(isoforms)):

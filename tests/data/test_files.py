@@ -256,3 +256,22 @@ def test_a_signal_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(KeyboardInterrupt), written_atomically(tmp_path / "out"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_signal_while_all_is_cleared_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = files.shutil.rmtree
+    calls = []
+
+    def interrupt_once(folder: Path, **options: bool) -> None:
+        calls.append(folder)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        remove(folder, **options)
+
+    monkeypatch.setattr(files.shutil, "rmtree", interrupt_once)
+    with pytest.raises(KeyboardInterrupt), written_atomically(tmp_path / "out") as path:
+        path.write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (tmp_path / "out").read_text() == "whole"

@@ -116,6 +116,8 @@ _CLASSES = NUM_GENES * 4
         (_set("starts", np.arange(3.0)), "starts and members must be whole numbers"),
         (_set("starts", np.arange(5)), "starts must rise from 0 to 48"),
         (_set("starts", np.zeros(0, int)), "starts must rise"),
+        (_set("starts", np.array([0, 40, 3, 48], np.uint64)), "starts must rise from 0 to 48"),
+        (_set("starts", np.array([0, 1 << 63, 48], np.uint64)), "starts must rise from 0 to 48"),
         (_set("members", np.full(48, 24)), "members must be positions in its 24 isoforms"),
         (_set("members", np.full(48, -1)), "members must be positions in its 24 isoforms"),
         (_set("weights", np.ones(3)), "weights must be a number for each of members"),
