@@ -133,7 +133,7 @@ def _write(
 ) -> ImportSummary:
     """Write the cells that lie in folders to a file."""
     if "" in cells:
-        classes, notes = read_bustools(cells[""], options.lengths)
+        classes, notes = read_bustools(cells[""], options.lengths or options.transcripts)
     else:
         classes, notes = read_salmon_classes(cells)
     if options.transcripts is not None:

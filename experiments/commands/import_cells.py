@@ -100,7 +100,7 @@ Transcripts = Annotated[
     typer.Option(
         metavar="FASTA",
         help="With --reads: transcripts that were indexed; the isoforms that a read fits are then "
-        "weighed by their sequences, not only by their lengths.",
+        "weighed by their sequences, not only by their lengths; stands for --lengths as well.",
     ),
 ]
 ReadLength = Annotated[

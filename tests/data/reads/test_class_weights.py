@@ -150,11 +150,14 @@ def test_import_weighs_by_sequences(tmp_path: Path) -> None:
     own = [bytes(rng.choice(list(b"ACGT"), size).astype(np.uint8)) for size in LENGTHS]
     own[0], own[1] = own[0][:100] + shared, own[1][:600] + shared
     fasta = write_fasta(tmp_path / "t.fa", dict(zip(ISOFORMS, own, strict=True)))
+    (folder / "q" / "transcript_lengths.txt").unlink()  # the sequences tell lengths as well
+    own_lengths = [len(sequence) for sequence in own]
     out = tmp_path / "cells.h5ad"
     summary = import_reads([folder], out, options=ReadOptions(2, transcripts=fasta, read_length=50))
     assert "for fragments of 200 (sd 12) bases" in summary.notes[0]
     adata = anndata.read_h5ad(out)
     assert adata.uns["exvae_import"]["transcripts"] == "t.fa"
+    assert adata.var["length"].tolist() == own_lengths
     built = build_classes(own, FragmentModel(200.0, np.std(np.arange(180, 221)), 50))
     number = [tuple(row.indices) for row in built.members].index((0, 1))
     expected = built.probabilities[:, [number]].toarray()[:2, 0]
