@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -43,7 +44,7 @@ class Members:
     """
 
     def __init__(self, trainer: Trainer) -> None:
-        self._trainer = trainer
+        self._trainer = weakref.proxy(trainer)  # models are freed as soon as nobody needs them
         self.ensemble: Ensemble | None = getattr(trainer.modules["model"], "ensemble", None)
         self.epoch = 0
         self.training = False

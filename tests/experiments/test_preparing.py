@@ -213,7 +213,11 @@ def test_guides_need_no_pooling_and_take_arguments_with_defaults() -> None:
     ("data", "options", "message"),
     [
         ("cells", {"breadth": 2}, "there is no option breadth; choose one of .*dispersion"),
-        ("cells", {"model": "vae"}, "model is 'vae'; choose one of effective-reads, paper, scvi"),
+        (
+            "cells",
+            {"model": "vae"},
+            "model is 'vae'; choose one of effective-reads, reads, paper, scvi",
+        ),
         ("cells", {"model": "scvi", "dispersion": "gene"}, "SCVI: dispersion is 'gene'; choose"),
         ("cells", {"device": "tpu"}, "tpu"),
         ("cells", {"batch_key": "day"}, "day"),

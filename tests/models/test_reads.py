@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from exvae.data.read_batches import ReadTensors
 from exvae.data.reads.classes import ClassCounts
-from exvae.models.reads import ReadIsoforms
+from exvae.models.reads import RATES_PER_DIVISION, ReadIsoforms
 
 # Classes of the three isoforms, of which the first two share a gene, and a cell's reads in them.
 SETS = [[0, 1], [0, 2], [1]]
@@ -137,7 +137,7 @@ def test_expression_given_reads_is_their_rate(model: ReadIsoforms) -> None:
     latents = {name: own.sample() for name, own in posteriors.items()}
     torch.manual_seed(0)
     draws = model.draw_expression(latents, batches, reads)
-    assert draws.shape == (5, 2000, 3)
+    assert draws.shape == (RATES_PER_DIVISION, 2000, 3)
     rate = model.likelihood(latents, batches)
     shape = rate.inverse_dispersion[0, 0, 0] + 5
     scale = 1 / (rate.inverse_dispersion / rate.rate_mean + 1)[0, 0, 0]

@@ -82,7 +82,8 @@ def generated(fit: IsoformFit, seed: int, num_cells: int = CELLS) -> Cells:
     )
 
 
-@pytest.mark.parametrize("model", MODELS)
+# What the model of reads observes is drawn by itself, not given.
+@pytest.mark.parametrize("model", [name for name in MODELS if name != "reads"])
 def test_the_p_values_of_a_right_model_are_uniform(model: str) -> None:
     fit = truth(model=model)
     p_values = [

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from exvae.data.h5ad.reading import read_cells
 from exvae.experiments.checks import cell_readings, document_readings
 from exvae.experiments.checks.verdicts import Advice, Finding, Judge, Reading
 from exvae.experiments.isoforms.settings import EPOCHS
 from exvae.experiments.lda.fitting import LDAConfig, LDAFit, build
 from exvae.models import MODELS
+
+from ...small_data import draw_cells
 
 FEWER = Finding("fewer zeros", "some are missed", (Advice("dropout", "network"),))
 MORE = Finding("more zeros", "some are made up", step="count them")
@@ -116,7 +119,8 @@ def test_verdicts_have_room_above_a_panel(readings: dict[str, Reading]) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_advised_options_of_cell_models_exist(fit_cells, model: str) -> None:
     """A fit with the advice taken can be made, and the advice is not given again."""
-    fit = fit_cells(model=model, training={"epochs": 0}, latent_size=2)
+    cells = {"cells": read_cells(draw_cells())} if model == "reads" else {}
+    fit = fit_cells(model=model, training={"epochs": 0}, latent_size=2, **cells)
     findings = [f for r in cell_readings.READINGS.values() for f in (r.more, r.fewer)]
     every = {advice for finding in findings for advice in finding.advice}
     known = fit.options
@@ -130,7 +134,7 @@ def test_advised_options_of_cell_models_exist(fit_cells, model: str) -> None:
         taken = fit_cells("taken", training={"epochs": 0}, **{advice.option: advice.value})
         assert not advice.applies(taken.options)
     # Without dropout it is advised, where it was seen to help.
-    bare = fit_cells("bare", model=model, training={"epochs": 0}, dropout="none")
+    bare = fit_cells("bare", model=model, training={"epochs": 0}, dropout="none", **cells)
     helped = [advice for advice in every if advice.option == "dropout"]
     assert (
         sum(advice.applies(bare.options) for advice in helped)
@@ -138,6 +142,7 @@ def test_advised_options_of_cell_models_exist(fit_cells, model: str) -> None:
             "paper": 0,
             "scvi": 2,
             "effective-reads": 1,
+            "reads": 0,
         }[model]
     )
 

@@ -18,6 +18,8 @@ from exvae.experiments.isoforms.settings import IsoformConfig
 from exvae.experiments.lda import fitting as lda
 from exvae.models import MODELS
 
+from ...small_data import draw_cells
+
 TRAINING = TrainingConfig(epochs=1, batch_size=16, learning_rate=5e-3, device="cpu")
 
 
@@ -29,8 +31,9 @@ def folder(tmp_path_factory) -> Path:
     corpus = read_corpus(place / "corpus.npz")
     lda.fit(corpus, lda.LDAConfig(num_topics=3), TRAINING, place / "lda")
     simulate_isoforms(place / "cells.h5ad", 20, 12, 3, num_types=2, depth=240.0, seed=0)
-    cells = read_cells(place / "cells.h5ad")
+    draw_cells().write_h5ad(place / "reads.h5ad")
     for model in MODELS:
+        cells = read_cells(place / ("reads.h5ad" if model == "reads" else "cells.h5ad"))
         isoforms.fit(cells, IsoformConfig(model=model), TRAINING, place / model)
     return place
 
@@ -44,6 +47,7 @@ def folder(tmp_path_factory) -> Path:
         ("isoforms", "effective-reads", "cells.h5ad", "--latents", "prior"),
         ("isoforms", "paper", "cells.h5ad"),
         ("isoforms", "scvi", "cells.h5ad"),
+        ("isoforms", "reads", "reads.h5ad"),
     ],
 )
 def test_a_check_writes_a_picture_and_numbers(

@@ -142,6 +142,7 @@ def test_scvi_says_that_it_rounds(exvae, folder: Path, tmp_path: Path) -> None:
     notes = {
         model: exvae(*arguments, tmp_path / model, "--model", model).err.count("rounded")
         for model in MODELS
+        if model != "reads"  # these cells have no reads by class
     }
     assert notes == {"effective-reads": 0, "paper": 0, "scvi": 1}
 

@@ -39,17 +39,17 @@ def test_draws_of_latents_are_those_of_their_rows(load: Callable, kind: str) -> 
     whole = tensors.batch(POSITIONS)
     posteriors = loaded.guide.posteriors(whole.bootstraps, whole.offsets, whole.batches)
     covered = []
-    for rows, batch, samples in inference.draw_latents(
-        loaded.guide, tensors, POSITIONS, 3, block=SMALL
-    ):
+    for batch in inference.batches_of(tensors, POSITIONS, SMALL):
+        rows = slice(len(covered), len(covered) + len(batch.indices))
         own = tensors.batch(POSITIONS[rows])
         assert 1 <= len(own.indices) <= 2
-        assert_same(batch.indices, own.indices)
-        assert_same(batch.batches, own.batches)
-        assert_same(batch.bootstraps, own.bootstraps)
-        assert_same(batch.obs, own.obs)
-        assert len(samples) == 3
-        for latents in samples:
+        drawn = list(inference.draw_latents(loaded.guide, tensors, batch, 3))
+        assert len(drawn) == 3
+        for given, latents in drawn:
+            assert_same(given.indices, own.indices)
+            assert_same(given.batches, own.batches)
+            assert_same(given.bootstraps, own.bootstraps)
+            assert_same(given.obs, own.obs)
             for name, value in latents.items():
                 expected = posteriors[name].mean[rows]
                 torch.testing.assert_close(value, expected, rtol=2e-3, atol=2e-3)
@@ -64,9 +64,8 @@ def test_draws_of_latents_are_those_of_their_rows(load: Callable, kind: str) -> 
 def test_draws_of_latents_scatter_as_the_posterior(load: Callable, kind: str) -> None:
     loaded = load(kind)
     tensors, number = loaded.tensors, 600
-    ((_, batch, samples),) = inference.draw_latents(
-        loaded.guide, tensors, POSITIONS, number, block=WHOLE
-    )
+    (batch,) = inference.batches_of(tensors, POSITIONS, WHOLE)
+    samples = [own for _, own in inference.draw_latents(loaded.guide, tensors, batch, number)]
     posteriors = loaded.guide.posteriors(batch.bootstraps, batch.offsets, batch.batches)
     for name, posterior in posteriors.items():
         draws = torch.stack([latents[name] for latents in samples]).detach()

@@ -155,6 +155,7 @@ def test_narrow_intervals_are_told_where_they_are_written_and_drawn(
     cells.write_h5ad(tmp_path / "cells.h5ad")
     assert {model: len(list(notes_of_intervals(model))) for model in MODELS} == {
         "effective-reads": 0,
+        "reads": 0,
         "paper": 0,
         "scvi": 1,
     }
