@@ -9,7 +9,7 @@ import mmap
 
 # What the HDF5 library takes when it opens a file, and numba and LLVM for compiled loops, at most
 # (bytes).
-FOR_HDF5, FOR_COMPILED_LOOPS = 1 << 25, 1 << 27
+FOR_HDF5, FOR_COMPILED_LOOPS = 1 << 25, 1 << 28
 
 
 def require_memory(size: int) -> None:
