@@ -322,7 +322,7 @@ def summarise(bootstraps: Sequence[csr_matrix]) -> SparseSummary:
     for rows in blocks(num_cells, num_isoforms):
         size = (rows.stop - rows.start) * num_isoforms
         positives, mean, squares = np.zeros(size), np.zeros(size), np.zeros(size)
-        keys_and_values = [_entries(counts[rows]) for counts in bootstraps]
+        keys_and_values = [flat_entries(counts[rows]) for counts in bootstraps]
         for key, values in keys_and_values:
             positives[key] += 1
             mean[key] += values
@@ -336,7 +336,7 @@ def summarise(bootstraps: Sequence[csr_matrix]) -> SparseSummary:
     return SparseSummary.joined(parts)
 
 
-def _entries(matrix: csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+def flat_entries(matrix: csr_matrix) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the entries in the flat dense matrix, and their values in float64."""
     row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     return row * matrix.shape[1] + matrix.indices, matrix.data.astype(np.float64)

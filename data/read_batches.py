@@ -10,17 +10,17 @@ that a step of ``SVI`` on it follows, on average, the gradient of the likelihood
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
-from torch import Tensor, nn
+from torch import Tensor
 
 from .cell_batches import BatchSource, CellBatch
-from .cells import Cells
+from .cells import Cells, flat_entries
 from .errors import DataError
+from .evaluating import evaluating
 from .reads.classes import ClassCounts
 from .reads.division import divide_reads
 
@@ -113,7 +113,7 @@ class ReadTensors(BatchSource):
             anywhere = torch.randint_like(batches, model.num_batches)
             batches = torch.where(batches < 0, anywhere, batches)
         offsets = torch.arange(len(positions) + 1, device=self.device)
-        with _evaluating(model, guide):
+        with evaluating(model, guide):
             posteriors = guide.posteriors(
                 self._of_cells(self._expected, positions), offsets, batches
             )
@@ -163,19 +163,6 @@ class ReadTensors(BatchSource):
             own.copy_(state[name])
 
 
-@contextmanager
-def _evaluating(*modules: nn.Module) -> Iterator[None]:
-    """Set modules to evaluation, as they are when their posterior is asked for."""
-    modes = [module.training for module in modules]
-    for module in modules:
-        module.eval()
-    try:
-        yield
-    finally:
-        for module, mode in zip(modules, modes, strict=True):
-            module.train(mode)
-
-
 def _possible(classes: ClassCounts, num_isoforms: int) -> csr_matrix:
     """Mark the isoforms that the reads of each cell fit, shape (cells, isoforms)."""
     ones = np.ones(len(classes.members), np.float32)
@@ -188,14 +175,9 @@ def _possible(classes: ClassCounts, num_isoforms: int) -> csr_matrix:
 
 def _values_at(matrix: csr_matrix, places: csr_matrix) -> np.ndarray:
     """Give values of a matrix at the entries of another of its shape, 0 where it has none."""
-    own, wanted = _keys(matrix), _keys(places)
+    own, values = flat_entries(matrix)
+    wanted, _ = flat_entries(places)
     if not len(own):
         return np.zeros(len(wanted), np.float32)
     found = np.searchsorted(own, wanted).clip(max=len(own) - 1)
-    return np.where(own[found] == wanted, matrix.data[found], 0).astype(np.float32)
-
-
-def _keys(matrix: csr_matrix) -> np.ndarray:
-    """Places of the entries in the flat dense matrix, ascending, shape (entries,), int64."""
-    row = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
-    return row * matrix.shape[1] + matrix.indices
+    return np.where(own[found] == wanted, values[found], 0).astype(np.float32)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
@@ -16,13 +18,30 @@ _PLACE = "uns/reads"
 _REMEDY = "import the cells again (exvae isoforms import --reads)"
 
 
-def read_class_counts(file: CellParts, rows: slice) -> ClassCounts | None:
-    """Read the classes of some cells, of isoforms in the order of the file; None if it has none.
+class StoredClasses(NamedTuple):
+    """Classes of a file.
+
+    Attributes
+    ----------
+    starts, members, weights
+        As in :class:`~exvae.data.reads.classes.ClassCounts`, of the isoforms stored with them.
+    places
+        Position of each of these isoforms in the file, -1 for others, shape (isoforms,).
+    """
+
+    starts: np.ndarray
+    members: np.ndarray
+    weights: np.ndarray
+    places: np.ndarray
+
+
+def read_classes(file: CellParts) -> StoredClasses | None:
+    """Read and check the classes of a file; None if it has no reads.
 
     Raises
     ------
     DataError
-        If counts, classes and isoforms do not fit each other.
+        If classes and isoforms do not fit each other.
     """
     if not (file.has("obsm/reads") and file.has(f"{_PLACE}/{STARTS}")):
         return None
@@ -33,14 +52,23 @@ def read_class_counts(file: CellParts, rows: slice) -> ClassCounts | None:
     fault = _fault(starts, members, weights, isoforms)
     if fault:
         raise file.error(f"{_PLACE}: {fault}; {_REMEDY}")
-    counts = _counts(file, rows, len(starts) - 1)
-    classes = ClassCounts(
-        counts, starts.astype(np.int64), members.astype(np.int32), weights.astype(np.float64)
-    )
     places = pd.Index(file.isoforms).get_indexer(isoforms.astype(str))
-    if np.array_equal(places, np.arange(len(file.isoforms))):
+    own = (starts.astype(np.int64), members.astype(np.int32), weights.astype(np.float64))
+    return StoredClasses(*own, places)
+
+
+def read_class_counts(file: CellParts, stored: StoredClasses, rows: slice) -> ClassCounts:
+    """Read the reads of some cells by class, of isoforms in the order of the file.
+
+    Raises
+    ------
+    DataError
+        If the counts do not fit the classes, or are none.
+    """
+    classes = ClassCounts(_counts(file, rows, len(stored.starts) - 1), *stored[:3])
+    if np.array_equal(stored.places, np.arange(len(file.isoforms))):
         return classes
-    return classes.of_isoforms(places)
+    return classes.of_isoforms(stored.places)
 
 
 def _fault(

@@ -29,7 +29,7 @@ from ..centring import told_off_centre
 from ..errors import DataError, DataWarning
 from ..row_blocks import blocks
 from .agreement import first_disagreement
-from .class_counts import read_class_counts
+from .class_counts import StoredClasses, read_class_counts, read_classes
 from .opening import GIVE_CELLS, open_h5ad
 from .parts import CellParts
 
@@ -156,8 +156,13 @@ class CellFile(CellParts):
             effective_lengths=self._effective_lengths,
             source=str(self.path),
             lost_var=self._lost_var(),
-            reads=read_class_counts(self, rows),
+            reads=self._classes and read_class_counts(self, self._classes, rows),
         )
+
+    @cached_property
+    def _classes(self) -> StoredClasses | None:
+        """Classes of the reads, read once however many parts the cells are read in."""
+        return read_classes(self)
 
     def _lost_var(self) -> bool:
         """Tell whether an import made the cells and its columns of ``var`` are gone."""

@@ -12,6 +12,7 @@ from pyro.poutine.util import prune_subsample_sites
 from torch import Size, nn
 
 from ...data.errors import DataError
+from ...data.evaluating import evaluating
 from .datasets import Dataset
 from .user_code import told_in_one_line
 
@@ -29,28 +30,22 @@ def dry_run(model: nn.Module, guide: nn.Module, data: Dataset) -> None:
         If a class of a user fails, or the guide does not sample what the model has.
     """
     modules = (model, guide)
-    training = [module.training for module in modules]
     roles = {type(part): "" for own in modules for part in own.modules()}
     roles |= {type(model): "model", type(guide): "guide"}
     parts = [(role, cls) for cls, role in roles.items()]
-    try:
-        with (
-            told_in_one_line(parts, "on the first datapoints"),
-            pyro.get_param_store().scope(),
-            torch.random.fork_rng(),
-            poutine.block(),
-        ):
-            for module in modules:
-                module.eval()
-            batch = data.batch(np.arange(min(_DATAPOINTS, len(data))))
-            posterior = poutine.trace(guide).get_trace(*batch)
-            _check_sites(_shapes(poutine.trace(model).get_trace(*batch)), _shapes(posterior), guide)
-            joint = poutine.trace(poutine.replay(model, posterior)).get_trace(*batch)
-            for trace in (posterior, joint):
-                trace.compute_log_prob()
-    finally:
-        for module, mode in zip(modules, training, strict=True):
-            module.train(mode)
+    with (
+        evaluating(*modules),
+        told_in_one_line(parts, "on the first datapoints"),
+        pyro.get_param_store().scope(),
+        torch.random.fork_rng(),
+        poutine.block(),
+    ):
+        batch = data.batch(np.arange(min(_DATAPOINTS, len(data))))
+        posterior = poutine.trace(guide).get_trace(*batch)
+        _check_sites(_shapes(poutine.trace(model).get_trace(*batch)), _shapes(posterior), guide)
+        joint = poutine.trace(poutine.replay(model, posterior)).get_trace(*batch)
+        for trace in (posterior, joint):
+            trace.compute_log_prob()
 
 
 def _shapes(trace: poutine.Trace) -> dict[str, Size]:

@@ -26,6 +26,7 @@ from pyro.optim import PyroOptim
 from torch import nn
 
 from ...data.errors import DataWarning
+from ...data.evaluating import evaluating
 from ...data.progress import progress_bar
 from . import divergence, optimizers, training_state
 from .datasets import Dataset
@@ -217,15 +218,10 @@ class Trainer:
     @torch.no_grad()
     def _register_parameters(self) -> None:
         """Run model and guide once so that all their parameters exist; changes nothing else."""
-        training = [module.training for module in self.modules.values()]
-        with torch.random.fork_rng(), poutine.block():
-            for module in self.modules.values():
-                module.eval()
+        with evaluating(*self.modules.values()), torch.random.fork_rng(), poutine.block():
             batch = self.data.batch(np.arange(1))
             trace = poutine.trace(self.modules["guide"]).get_trace(*batch)
             poutine.replay(self.modules["model"], trace)(*batch)
-        for module, mode in zip(self.modules.values(), training, strict=True):
-            module.train(mode)
 
     @property
     def out_of_patience(self) -> bool:
@@ -240,14 +236,10 @@ class Trainer:
     def _progress_bar(self) -> tqdm:
         """Make one bar for all datapoints of all epochs."""
         size = len(self.data)
+        total = (self.config.epochs + self.members.num_epochs) * size
         done = (self.epoch + self.members.epoch) * size
-        return progress_bar(
-            (self.config.epochs + self.members.num_epochs) * size,
-            "training",
-            self.data.unit,
-            done=done + min(self.batches_done * self.config.batch_size, size),
-            shown=self.progress,
-        )
+        done += min(self.batches_done * self.config.batch_size, size)
+        return progress_bar(total, "training", self.data.unit, done=done, shown=self.progress)
 
     def _train_epoch(self, interrupted: Callable[[], int], bar: tqdm) -> None:
         size, batch_size = len(self.data), self.config.batch_size

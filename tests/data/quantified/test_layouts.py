@@ -296,7 +296,7 @@ def test_sheets_with_spaces_and_other_separators(text: str, tmp_path: Path) -> N
 
 def test_paths_of_a_sheet_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home, sheet = tmp_path / "home", tmp_path / "sheet.csv"
-    sample_kallisto(home / "root")
+    sample_kallisto(home / "cells")
     monkeypatch.setenv("HOME", str(home))
-    sheet.write_text("name,path\none,~/root/S0\n")
-    assert read_sheet(sheet) == {"one": home / "root" / "S0" / "kallisto"}
+    sheet.write_text("name,path\none,~/cells/S0\n")
+    assert read_sheet(sheet) == {"one": home / "cells" / "S0" / "kallisto"}

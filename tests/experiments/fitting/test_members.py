@@ -13,6 +13,7 @@ from exvae.experiments.fitting.training import Trainer, TrainingConfig
 from exvae.experiments.isoforms import fitting
 from exvae.experiments.isoforms.settings import IsoformConfig
 
+from ...comparisons import assert_same
 from ...small_data import draw_cells
 
 # 18 cells in minibatches of 8; two epochs of the model, then two of each member.
@@ -47,19 +48,6 @@ def killed_after(trainer: Trainer, steps: int) -> None:
     trainer.svi.step = counted
     with pytest.raises(Killed):
         trainer.train()
-
-
-def assert_same(left: object, right: object, path: str = "") -> None:
-    if path.endswith("/seconds"):
-        return
-    if isinstance(left, dict):
-        assert left.keys() == right.keys(), path
-        for key in left:
-            assert_same(left[key], right[key], f"{path}/{key}")
-    elif isinstance(left, torch.Tensor):
-        assert torch.equal(left, right), path
-    else:
-        assert left == right, path
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,8 @@ from exvae.experiments.fitting import fits
 from exvae.experiments.fitting.training import LossNotFinite, TrainingConfig, choose_device
 from exvae.experiments.lda import fitting
 
+from ...comparisons import assert_same
+
 
 @pytest.fixture
 def corpus_file(tmp_path: Path) -> Path:
@@ -47,25 +49,6 @@ def wait_for_epoch(folder: Path, epoch: int, process: subprocess.Popen) -> None:
         assert process.poll() is None, "training ended before it could be stopped"
         assert time.monotonic() < deadline, "training is too slow"
         time.sleep(0.01)
-
-
-def assert_same(left: object, right: object, path: str = "") -> None:
-    """Compare nested dictionaries and lists, tensors bit by bit; measured times are left out."""
-    if path.endswith("/seconds"):
-        return
-    assert type(left) is type(right), path
-    if isinstance(left, torch.Tensor):
-        assert torch.equal(left, right), path
-    elif isinstance(left, dict):
-        assert left.keys() == right.keys(), path
-        for key in left:
-            assert_same(left[key], right[key], f"{path}/{key}")
-    elif isinstance(left, list | tuple):
-        assert len(left) == len(right), path
-        for position, (one, other) in enumerate(zip(left, right, strict=True)):
-            assert_same(one, other, f"{path}/{position}")
-    else:
-        assert left == right, path
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])

@@ -23,6 +23,8 @@ from exvae.experiments.isoforms import fitting
 from exvae.experiments.isoforms.settings import IsoformConfig
 from exvae.models import MODELS
 
+from ...comparisons import assert_same
+
 # Of the cells that are simulated.
 CELLS, ISOFORMS = 30, 6
 # Where figures need no precision.
@@ -172,20 +174,6 @@ def test_training_never_sees_the_cells_held_out(
     metrics = [fits.read_metrics(tmp_path / name) for name in ("one", "other")]
     assert metrics[0]["loss_per_cell"].equals(metrics[1]["loss_per_cell"])
     assert not metrics[0]["held_out_loss_per_cell"].equals(metrics[1]["held_out_loss_per_cell"])
-
-
-def assert_same(left: object, right: object, path: str = "") -> None:
-    """Compare nested dictionaries, tensors bit by bit; measured times are left out."""
-    if path.endswith("/seconds"):
-        return
-    if isinstance(left, dict):
-        assert left.keys() == right.keys(), path
-        for key in left:
-            assert_same(left[key], right[key], f"{path}/{key}")
-    elif isinstance(left, torch.Tensor):
-        assert torch.equal(left, right), path
-    else:
-        assert left == right, path
 
 
 def test_a_fit_that_was_stopped_goes_on_exactly(folder: Path, tmp_path: Path) -> None:
