@@ -8,9 +8,9 @@ from functools import cache
 import numba
 import numpy as np
 
+from ..data import compiled_functions
+from ..data.compiled_functions import OPTIONS, inlined
 from ..data.compiled_loops import stamp_of
-from ..models.distributions import compiled
-from ..models.distributions.compiled import OPTIONS, inlined
 
 _INCREMENT = 0x9E3779B97F4A7C15
 _FACTORS = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
@@ -46,7 +46,7 @@ def draw_topic(evidence, likelihood, cumulative, share):
 @cache
 def gibbs_sweeps() -> Callable:
     """Compile the sweeps over documents, or load what was compiled from the same sources."""
-    stamp = stamp_of([compiled])
+    stamp = stamp_of([compiled_functions])
 
     @numba.njit(cache=True, **OPTIONS)
     def sweeps(words, offsets, likelihoods, prior, start, seeds, burn_in, thinning, counts):

@@ -19,9 +19,9 @@ from pyro.distributions import LogNormal, Normal, TorchDistribution
 from torch import Tensor, nn
 
 from ..data.genes import Genes
+from ..data.posteriors import SampledPosterior
 from .base import UniquelyNamedModule, chosen, require
 from .decoders import DECODERS
-from .distributions.posteriors import SampledPosterior
 from .distributions.statistics import StatisticsOfBootstraps
 
 if TYPE_CHECKING:

@@ -20,11 +20,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..data.bootstraps import BootstrapSummary
+from ..data.count_posterior import CountPosterior
+from ..data.posteriors import SampledPosterior
 from .base import require
 from .decoders import NetworkDecoder, inverse_softplus
 from .distributions.bootstrap_zinb import ERRORS, NOISES, BootstrapZINB
-from .distributions.count_posterior import CountPosterior
-from .distributions.posteriors import SampledPosterior
 from .scvi import RATES_PER_SAMPLE, ZeroInflatedCells
 
 if TYPE_CHECKING:

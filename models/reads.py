@@ -25,6 +25,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from .distributions.assigned_reads import AssignedReads
+from .distributions.negative_binomial import ZINB
 from .gene_rates import GeneRateCells
 
 # Draws of the rates for each division of the reads.
@@ -54,8 +55,8 @@ class ReadIsoforms(GeneRateCells):
     ) -> AssignedReads:
         """Distribution of n (reads), batch shape (..., cells, 1), event shape (isoforms,)."""
         mean, *of_genes = (part.unsqueeze(-2) for part in self.count_parameters(latents, batches))
-        totals, usage = self.genes.sums(mean), self.genes.shares(mean)
-        return AssignedReads(totals, *of_genes, usage, self.concentration, self.genes)
+        totals = ZINB(self.genes.sums(mean), *of_genes)
+        return AssignedReads(totals, self.genes.shares(mean), self.concentration, self.genes)
 
     def log_prob_of_counts(
         self, latents: dict[str, Tensor], batches: Tensor, counts: Tensor

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ...models.distributions.count_posterior import CountPosterior
-from ...models.distributions.posteriors import SampledPosterior
+from ...data.count_posterior import CountPosterior
+from ...data.posteriors import SampledPosterior
 
 # Levels of the central intervals whose coverage is measured, and level of the measured width.
 COVERAGES = (0.5, 0.8, 0.95)

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 from ...data.cell_batches import BatchSource, batch_source
 from ...data.cells import Cells
 from ...data.isoform_truth import IsoformTruth
-from ...models.distributions.posteriors import SampledPosterior
+from ...data.posteriors import SampledPosterior
 from ..fitting.errors import ArgumentError
 from . import inference
 from .calibration import EXPRESSED, Calibration

@@ -17,13 +17,13 @@ from torch import Tensor
 from ...data.cell_batches import BatchSource, CellBatch
 from ...data.errors import DataError
 from ...data.genes import Genes
+from ...data.posteriors import SampledPosterior
 from ...models.base import require
-from ...models.distributions.posteriors import SampledPosterior
 from . import inference
 
 if TYPE_CHECKING:
     from ...data.cells import Cells
-    from ...models.distributions.count_posterior import CountPosterior
+    from ...data.count_posterior import CountPosterior
     from .fitting import IsoformFit
 
 LEVELS = ("isoform", "gene")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..distributions.compiled import HALF_LOG_2_PI, exp, inlined, log, log1p
+from ...data.compiled_functions import HALF_LOG_2_PI, exp, inlined, log, log1p
 from .panels import NODES, Sums, sum_counts
 from .summand import Entry, log_density, prepare
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..distributions.count_posterior import CountPosterior
+from ...data.count_posterior import CountPosterior
 from .driver import Nodes, place_nodes
 from .summand import Rules
 

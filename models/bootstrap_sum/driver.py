@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ...data import compiled_functions, special_functions
 from ...data.compiled_loops import spread, stamp_of
-from ..distributions import compiled
 from ..distributions.negative_binomial import ZINB
 from . import blocks, panels, summand
 from .blocks import RESULTS
@@ -22,7 +22,7 @@ from .panels import FIELDS, gram_rule
 from .summand import Rules
 
 # All modules whose code or constants are compiled.
-_SOURCES = (compiled, summand, panels, blocks)
+_SOURCES = (compiled_functions, special_functions, summand, panels, blocks)
 
 
 def log_likelihood(parts: tuple[Tensor, ...], rules: Rules) -> Tensor:

@@ -16,7 +16,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ..distributions.compiled import OPTIONS, exp, inlined, log
+from ...data.compiled_functions import OPTIONS, exp, inlined, log
 from .summand import log_density, log_mass, mode_of_density, slope_and_curvature
 
 NODES = 16

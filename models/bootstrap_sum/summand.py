@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..distributions.compiled import (
+from ...data.compiled_functions import (
     HALF_LOG_2_PI,
     digamma_deficit,
     inlined,

@@ -6,12 +6,11 @@ import torch
 from pyro.distributions import TorchDistribution, constraints
 from torch import Tensor
 from torch.distributions.utils import lazy_property
-from torch.nn import functional
 
 from ...data.genes import Genes
-from ...data.random_draws import poisson, standard_gamma
 from .gamma_poisson import EffectiveReads, draw_rates, log_gamma_poisson
-from .gene_reads import GeneRates, draw_dirichlet, log_dirichlet_multinomial
+from .gene_reads import GeneRates, draw_dirichlet, draw_shares, log_dirichlet_multinomial
+from .negative_binomial import ZINB, zero_inflated
 
 
 class AssignedReads(TorchDistribution):
@@ -26,12 +25,9 @@ class AssignedReads(TorchDistribution):
 
     Parameters
     ----------
-    mean
-        mu > 0, mean rate of a gene that is on (reads), shape (..., genes).
-    inverse_dispersion
-        theta > 0; a rate's variance is mu^2 / theta, broadcasting with (..., genes).
-    dropout_logits
-        Logit of the probability that a gene is off, broadcasting with (..., genes).
+    totals
+        Distribution of the reads of genes: mean mu, inverse dispersion theta, and the probability
+        that a gene is off; batch shape (..., genes).
     usage
         pi > 0, mean share of each isoform in its gene, shape (..., isoforms).
     concentration
@@ -44,9 +40,10 @@ class AssignedReads(TorchDistribution):
     Examples
     --------
     >>> from exvae.data.genes import Genes
+    >>> from exvae.models.distributions.negative_binomial import ZINB
     >>> genes = Genes(torch.tensor([0, 0, 1]), 2)
     >>> one, usage = torch.ones(2), torch.tensor([0.5, 0.5, 1.0])
-    >>> reads = AssignedReads(4 * one, one, -50 * one, usage, one, genes)
+    >>> reads = AssignedReads(ZINB(4 * one, one, -50 * one), usage, one, genes)
     >>> reads.mean
     tensor([2., 2., 4.])
     >>> reads.log_prob(torch.tensor([1.0, 2.0, 5.0])).shape
@@ -54,9 +51,6 @@ class AssignedReads(TorchDistribution):
     """
 
     arg_constraints = {
-        "rate_mean": constraints.independent(constraints.positive, 1),
-        "inverse_dispersion": constraints.independent(constraints.positive, 1),
-        "dropout_logits": constraints.independent(constraints.real, 1),
         "usage": constraints.independent(constraints.positive, 1),
         "concentration": constraints.independent(constraints.positive, 1),
     }
@@ -64,19 +58,16 @@ class AssignedReads(TorchDistribution):
 
     def __init__(
         self,
-        mean: Tensor,
-        inverse_dispersion: Tensor,
-        dropout_logits: Tensor,
+        totals: ZINB,
         usage: Tensor,
         concentration: Tensor,
         genes: Genes,
         *,
         validate_args: bool | None = None,
     ) -> None:
-        parts = torch.broadcast_tensors(mean, inverse_dispersion, dropout_logits, concentration)
-        self.rate_mean, self.inverse_dispersion, self.dropout_logits, self.concentration = parts
-        self.genes = genes
-        batch_shape = self.rate_mean.shape[:-1]
+        self.totals, self.genes = totals, genes
+        self.concentration = concentration.expand(totals.batch_shape)
+        batch_shape = totals.batch_shape[:-1]
         self.usage = usage.expand(*batch_shape, len(genes.codes))
         super().__init__(batch_shape, self.usage.shape[-1:], validate_args=validate_args)
 
@@ -85,12 +76,9 @@ class AssignedReads(TorchDistribution):
     ) -> AssignedReads:
         """Repeat the distribution over a larger batch."""
         new = self._get_checked_instance(AssignedReads, _instance)
-        of_genes = (*batch_shape, self.genes.number)
-        names = ("rate_mean", "inverse_dispersion", "dropout_logits")
-        parts = [getattr(self, name).expand(of_genes) for name in names]
-        usage = self.usage.expand(*batch_shape, len(self.genes.codes))
-        own = (usage, self.concentration.expand(of_genes), self.genes)
-        AssignedReads.__init__(new, *parts, *own, validate_args=False)
+        totals = self.totals.expand(torch.Size([*batch_shape, self.genes.number]))
+        own = totals, self.usage, self.concentration, self.genes
+        AssignedReads.__init__(new, *own, validate_args=False)
         new._validate_args = self._validate_args
         return new
 
@@ -99,10 +87,9 @@ class AssignedReads(TorchDistribution):
         if self._validate_args:
             self._validate_sample(value)
         totals = self.genes.sums(value)
-        kept = functional.logsigmoid(-self.dropout_logits)
-        kept = kept + log_gamma_poisson(totals, self.rate_mean, self.inverse_dispersion)
-        at_zero = torch.logaddexp(kept, functional.logsigmoid(self.dropout_logits))
-        of_genes = torch.where(totals > 0, kept, at_zero).sum(-1)
+        mean, inverse_dispersion, dropout_logits = self.totals.parameters
+        kept = log_gamma_poisson(totals, mean, inverse_dispersion)
+        of_genes = zero_inflated(kept, totals, dropout_logits).sum(-1)
         if self.genes.alone:
             return of_genes
         division = log_dirichlet_multinomial(value, self.usage, self.concentration, self.genes)
@@ -114,13 +101,8 @@ class AssignedReads(TorchDistribution):
         Their shapes are (number, *batch_shape, genes) and (number, *batch_shape, isoforms).
         """
         totals = self.genes.sums(value)
-        rates, dropped = draw_rates(
-            self.rate_mean,
-            self.inverse_dispersion,
-            self.dropout_logits,
-            EffectiveReads(totals, torch.ones_like(totals)),
-            number,
-        )
+        reads = EffectiveReads(totals, torch.ones_like(totals))
+        rates, dropped = draw_rates(*self.totals.parameters, reads, number)
         shape = self._prior_shape + value
         usage = draw_dirichlet(shape.expand(number, *shape.shape), self.genes)
         return GeneRates(rates * (1 - dropped), usage)
@@ -128,25 +110,21 @@ class AssignedReads(TorchDistribution):
     @torch.no_grad()
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
         """Draw reads, whole numbers, shape sample_shape + batch_shape + (isoforms,)."""
-        shape = torch.Size(sample_shape) + self.rate_mean.shape
-        rates = standard_gamma(self.inverse_dispersion.expand(shape))
-        rates = rates * (self.rate_mean / self.inverse_dispersion)
-        rates = rates * torch.bernoulli(torch.sigmoid(-self.dropout_logits).expand(shape))
-        prior = self._prior_shape
+        totals, prior = self.totals.sample(sample_shape), self._prior_shape
         usage = draw_dirichlet(prior.expand(*sample_shape, *prior.shape), self.genes)
-        return poisson(self.genes.spread(rates) * usage)
+        shares = draw_shares(totals, usage, torch.ones_like(totals), self.genes)
+        return (self.genes.spread(totals) * shares).round()
 
     @lazy_property
     def mean(self) -> Tensor:
         """Mean (reads), shape batch_shape + (isoforms,)."""
-        mean = torch.sigmoid(-self.dropout_logits) * self.rate_mean
-        return self.genes.spread(mean) * self.usage
+        return self.genes.spread(self.totals.mean) * self.usage
 
     @property
     def variance(self) -> Tensor:
         """Variance (reads squared), shape batch_shape + (isoforms,)."""
-        kept = torch.sigmoid(-self.dropout_logits)
-        square = kept * self.rate_mean.square() * (1 + 1 / self.inverse_dispersion)
+        totals = self.totals
+        square = totals.variance - totals.mean + totals.mean.square()  # of the rate
         spread = self.genes.spread(1 / (self.concentration + 1))
         of_usage = self.usage.square() + self.usage * (1 - self.usage) * spread
         return self.mean + self.genes.spread(square) * of_usage - self.mean.square()

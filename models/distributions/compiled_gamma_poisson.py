@@ -10,16 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...data.compiled_loops import spread, stamp_of
-from . import compiled
-from .compiled import (
+from ...data import compiled_functions, special_functions
+from ...data.compiled_functions import (
     HALF_LOG_2_PI,
     log,
     log1p,
     stirling_of_any,
     stirling_remainder,
 )
-from .negative_binomial import log_negative_binomial, stirling_remainder_of_small
+from ...data.compiled_loops import spread, stamp_of
+from ...data.special_functions import stirling_remainder_of_small
+from .negative_binomial import log_negative_binomial
 
 
 class LogGammaPoisson(torch.autograd.Function):
@@ -57,9 +58,9 @@ class LogGammaPoisson(torch.autograd.Function):
 @cache
 def _compiled() -> Callable:
     """Compile the loop, or load what was compiled from the same sources."""
-    stamp = stamp_of([compiled])
+    stamp = stamp_of([compiled_functions, special_functions])
 
-    @numba.njit(cache=True, **compiled.OPTIONS)
+    @numba.njit(cache=True, **compiled_functions.OPTIONS)
     def loop(counts, means, dispersions, values, by_mean, by_dispersion):
         assert stamp
         for i in range(len(counts)):

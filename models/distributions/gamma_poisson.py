@@ -17,11 +17,12 @@ from torch.nn import functional
 from ...data.bootstraps import BootstrapMean
 from ...data.memory import FOR_COMPILED_LOOPS, require_memory
 from ...data.random_draws import poisson, standard_gamma
+from ...data.special_functions import stirling_remainder_of_small
 from .negative_binomial import (
     OfEntries,
     check_positive,
     log_negative_binomial,
-    stirling_remainder_of_small,
+    zero_inflated,
 )
 
 # Least reads whose error is independent that one effective read can stand for: two steps of the
@@ -150,10 +151,9 @@ class BootstrapGammaPoisson(OfEntries):
         :meth:`effective_reads`.
         """
         count, exposure = self.effective_reads(value)
-        kept = functional.logsigmoid(-self.dropout_logits)
-        kept = kept + log_gamma_poisson(count, self.rate_mean * exposure, self.inverse_dispersion)
-        at_zero = torch.logaddexp(kept, functional.logsigmoid(self.dropout_logits))
-        return torch.where(count > 0, kept + exposure.log(), at_zero)
+        kept = log_gamma_poisson(count, self.rate_mean * exposure, self.inverse_dispersion)
+        kept = kept + torch.where(count > 0, exposure.log(), 0.0)
+        return zero_inflated(kept, count, self.dropout_logits)
 
     def draw_rates(self, value: Tensor | BootstrapMean, number: int) -> Tensor:
         """Draw rates (reads) given bootstraps, zero where dropped, shape (number, *batch_shape).

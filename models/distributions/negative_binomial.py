@@ -17,33 +17,7 @@ from torch import Tensor
 from torch.distributions.utils import broadcast_all, lazy_property
 from torch.nn import functional
 
-# Of a polynomial in 1 / x that interpolates x times the remainder of Stirling's formula between
-# x = 1 and infinity at Chebyshev's points.
-REMAINDER = (-2.178683e-4, 5.809165e-4, 1.899909e-4, -2.829594e-3, 4.692553e-6, 0.08333327)
-
-
-def stirling_remainder(x: Tensor) -> Tensor:
-    """Remainder log Gamma(x) - [(x - 1/2) log x - x + log(2 pi) / 2], within 1e-7 for x >= 1."""
-    inverse = 1 / x
-    series = REMAINDER[0] * inverse
-    for coefficient in REMAINDER[1:]:
-        series = (series + coefficient) * inverse
-    return series
-
-
-def stirling_remainder_of_small(x: Tensor) -> Tensor:
-    """Extend :func:`stirling_remainder` to any x > 0 by the recurrence of Gamma."""
-    return stirling_remainder(x + 1) + (x + 0.5) * (1 / x).log1p() - 1
-
-
-def log_ratio(ratio: Tensor, difference: Tensor) -> Tensor:
-    """Logarithm of a ratio that is known twice, exact to rounding also where it is almost one.
-
-    ``difference`` is ratio - 1, from terms that have not been rounded yet.
-    """
-    # What rounding took from the ratio; where it is far from one that does not matter.
-    lost = difference - (ratio - 1)
-    return ratio.log() + torch.where((ratio - 1).abs() < 0.5, lost / ratio, 0.0)
+from ...data.special_functions import log_ratio, stirling_remainder, stirling_remainder_of_small
 
 
 def log_negative_binomial(
@@ -80,6 +54,13 @@ def log_negative_binomial(
     value = value - stirling_remainder_of_small(inverse_dispersion)
     value = value - 0.5 * (2 * math.pi * mean * (total / inverse_dispersion)).log() + 1
     return torch.where(u > 0, value, at_zero)
+
+
+def zero_inflated(log_prob: Tensor, u: Tensor, dropout_logits: Tensor) -> Tensor:
+    """Log probability (nats) of counts u that are set to zero with some probability."""
+    kept = functional.logsigmoid(-dropout_logits) + log_prob
+    at_zero = torch.logaddexp(kept, functional.logsigmoid(dropout_logits))
+    return torch.where(u > 0, kept, at_zero)
 
 
 class OfEntries(TorchDistribution):
@@ -146,10 +127,8 @@ class ZINB(OfEntries):
         """Log probability of counts in nats."""
         if self._validate_args:
             self._validate_sample(value)
-        kept = functional.logsigmoid(-self.dropout_logits)
-        kept = kept + log_negative_binomial(value, self.count_mean, self.inverse_dispersion)
-        dropped = functional.logsigmoid(self.dropout_logits)
-        return torch.where(value > 0, kept, torch.logaddexp(kept, dropped))
+        kept = log_negative_binomial(value, self.count_mean, self.inverse_dispersion)
+        return zero_inflated(kept, value, self.dropout_logits)
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
         """Draw counts, shape sample_shape + batch_shape."""

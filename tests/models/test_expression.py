@@ -14,7 +14,7 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from exvae.models.distributions.posteriors import SampledPosterior
+from exvae.data.posteriors import SampledPosterior
 from exvae.models.isoforms import EffectiveReadIsoforms
 from exvae.models.scvi import RATES_PER_SAMPLE
 

@@ -138,8 +138,8 @@ def test_expression_given_reads_is_their_rate(model: ReadIsoforms) -> None:
     torch.manual_seed(0)
     draws = model.draw_expression(latents, batches, reads)
     assert draws.shape == (RATES_PER_DIVISION, 2000, 3)
-    rate = model.likelihood(latents, batches)
+    rate = model.likelihood(latents, batches).totals
     shape = rate.inverse_dispersion[0, 0, 0] + 5
-    scale = 1 / (rate.inverse_dispersion / rate.rate_mean + 1)[0, 0, 0]
+    scale = 1 / (rate.inverse_dispersion / rate.count_mean + 1)[0, 0, 0]
     total = draws[..., :2].sum(-1).mean()
     assert float(total) == pytest.approx(float(shape * scale), rel=0.03)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from exvae.data.cell_batches import CellBatch
 from exvae.data.initial_values import ExpressionScales
-from exvae.models.distributions.posteriors import SampledPosterior
+from exvae.data.posteriors import SampledPosterior
 from exvae.models.scvi import DISPERSIONS, DROPOUTS, SCVI
 
 CELLS, ISOFORMS, BATCHES = 6, 4, 2

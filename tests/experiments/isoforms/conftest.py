@@ -19,10 +19,10 @@ from exvae.data.cell_batches import BatchSource
 from exvae.data.cells import Cells
 from exvae.data.h5ad.reading import read_cells
 from exvae.data.isoform_truth import IsoformTruth, read_truth
+from exvae.data.posteriors import SampledPosterior
 from exvae.experiments.fitting.training import TrainingConfig
 from exvae.experiments.isoforms import fitting
 from exvae.experiments.isoforms.settings import IsoformConfig
-from exvae.models.distributions.posteriors import SampledPosterior
 
 CELLS, ISOFORMS, BOOTSTRAPS = 30, 6, 5
 # Every kind of model: of effective reads, of latent counts, and of the rounded counts.

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from exvae.data.posteriors import SampledPosterior
 from exvae.experiments.isoforms.calibration import Calibration
-from exvae.models.distributions.posteriors import SampledPosterior
 
 CELLS, ISOFORMS, DRAWS = 160, 60, 300
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from exvae import models
+from exvae import data, models
 from exvae.data import compiled_loops
 from exvae.models.bootstrap_sum import driver
 from exvae.models.bootstrap_sum.summand import Rules
@@ -130,12 +130,12 @@ def test_nodes_sum_to_the_likelihood(rules: Rules, share: float) -> None:
 
 def test_all_that_is_compiled_is_in_the_stamp() -> None:
     """Compiled functions change with every module of theirs."""
-    folder = models.__path__[0]
+    folders = models.__path__[0], data.__path__[0]
     sources = {module.__name__.rpartition(".")[2] for module in driver._SOURCES}
     for module in driver._SOURCES:
-        assert module.__file__.startswith(folder)
+        assert module.__file__.startswith(folders)
         for value in vars(module).values():
             function = getattr(value, "py_func", None)
             name = function.__module__ if function else getattr(value, "__name__", "exvae.")
-            if name.startswith("exvae.models.bootstrap_sum."):
+            if name.startswith(("exvae.models.bootstrap_sum.", "exvae.data.")):
                 assert name.rpartition(".")[2] in sources

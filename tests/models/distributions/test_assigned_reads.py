@@ -11,6 +11,7 @@ from scipy import stats
 
 from exvae.data.genes import Genes
 from exvae.models.distributions.assigned_reads import AssignedReads
+from exvae.models.distributions.negative_binomial import ZINB
 
 GENES = Genes(torch.tensor([0, 0, 1]), 2)
 MEAN, THETA, OFF = [3.0, 1.5], [0.7, 4.0], [0.2, 0.05]
@@ -21,7 +22,8 @@ def distribution(dtype: torch.dtype = torch.float64) -> AssignedReads:
     mean, theta, off, usage, kappa = (
         torch.tensor(values, dtype=dtype) for values in (MEAN, THETA, OFF, USAGE, KAPPA)
     )
-    return AssignedReads(mean, theta, off.logit(), usage, kappa, GENES, validate_args=True)
+    totals = ZINB(mean, theta, off.logit(), validate_args=True)
+    return AssignedReads(totals, usage, kappa, GENES, validate_args=True)
 
 
 def log_prob(counts: tuple[int, ...]) -> float:
@@ -79,7 +81,8 @@ def test_genes_of_one_isoform_have_no_division() -> None:
     alone = Genes(torch.arange(2), 2)
     parts = [torch.tensor(values, dtype=torch.float64) for values in (MEAN, THETA, OFF)]
     kappa = torch.tensor(KAPPA, dtype=torch.float64)
-    reads = AssignedReads(*parts[:2], parts[2].logit(), torch.ones(2), kappa, alone)
+    totals = ZINB(*parts[:2], parts[2].logit())
+    reads = AssignedReads(totals, torch.ones(2), kappa, alone)
     found = reads.log_prob(torch.tensor([2.0, 0.0], dtype=torch.float64))
     expected = log_prob((0, 2, 0)) - stats.betabinom.logpmf(0, 2, 0.75, 1.75)
     assert float(found) == pytest.approx(expected, abs=1e-6)
@@ -96,11 +99,10 @@ def test_expanding_repeats() -> None:
     assert expanded.sample().shape == (4, 2, 3)
 
 
-@pytest.mark.parametrize("name", ["rate_mean", "inverse_dispersion", "usage", "concentration"])
+@pytest.mark.parametrize("name", ["usage", "concentration"])
 def test_parameters_must_be_positive(name: str) -> None:
-    order = ["rate_mean", "inverse_dispersion", "dropout_logits", "usage", "concentration"]
-    values = [MEAN, THETA, OFF, USAGE, KAPPA]
-    parts = {own: torch.tensor(value) for own, value in zip(order, values, strict=True)}
-    parts[name] = parts[name] * -1
+    parts = {"usage": torch.tensor(USAGE), "concentration": torch.tensor(KAPPA)}
+    parts[name] = -parts[name]
+    one = torch.ones(2)
     with pytest.raises(ValueError, match=name):
-        AssignedReads(*parts.values(), GENES, validate_args=True)
+        AssignedReads(ZINB(one, one, one), **parts, genes=GENES, validate_args=True)

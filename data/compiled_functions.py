@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from .negative_binomial import REMAINDER
+from .special_functions import REMAINDER
 
 # Nothing that undoes compensated differences; division by zero gives an infinity, as in numpy.
 OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "nsz"}, "nogil": True}

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma, gammaln
 
-from exvae.models.distributions import compiled
+from exvae.data import compiled_functions
 
 MANY = 20_001
 
@@ -17,7 +17,7 @@ MANY = 20_001
 def in_loop(function: Callable, x: NDArray) -> NDArray:
     """Apply a function in a loop into which it is inlined and that is vectorised."""
 
-    @numba.njit(**compiled.OPTIONS)
+    @numba.njit(**compiled_functions.OPTIONS)
     def loop(x):
         result = np.empty_like(x)
         for i in range(len(x)):
@@ -43,22 +43,22 @@ def check(function: Callable, expected: NDArray, x: NDArray, **tolerance: float)
 
 def test_log() -> None:
     x = np.concatenate([np.geomspace(1e-300, 1e300, MANY), np.linspace(0.5, 2.0, MANY)])
-    check(compiled.log, np.log(x), x, rtol=1e-13, atol=1e-15)
+    check(compiled_functions.log, np.log(x), x, rtol=1e-13, atol=1e-15)
 
 
 def test_log1p() -> None:
     x = np.concatenate([np.geomspace(1e-30, 1e30, MANY), -np.geomspace(1e-30, 0.9999, MANY)])
-    check(compiled.log1p, np.log1p(x), x, rtol=1e-13)
+    check(compiled_functions.log1p, np.log1p(x), x, rtol=1e-13)
 
 
 def test_exp() -> None:
     x = np.linspace(-708.0, 708.0, MANY)
-    check(compiled.exp, np.exp(x), x, rtol=1e-9)
+    check(compiled_functions.exp, np.exp(x), x, rtol=1e-9)
 
 
 def test_exp_is_finite_and_positive_beyond() -> None:
     x = np.array([-np.inf, -1e30, 1e30, np.inf])
-    check(compiled.exp, np.exp(np.clip(x, -708.0, 708.0)), x, rtol=1e-9)
+    check(compiled_functions.exp, np.exp(np.clip(x, -708.0, 708.0)), x, rtol=1e-9)
 
 
 def stirling_remainder(x: NDArray) -> NDArray:
@@ -78,14 +78,14 @@ def digamma_deficit(x: NDArray) -> NDArray:
 
 def test_remainder_of_stirlings_formula() -> None:
     x = np.geomspace(1.0, 1e12, MANY)
-    check(compiled.stirling_remainder, stirling_remainder(x), 1 / x, atol=1e-7)
+    check(compiled_functions.stirling_remainder, stirling_remainder(x), 1 / x, atol=1e-7)
     x = np.geomspace(1e-6, 1e9, MANY)
-    check(part(compiled.stirling_of_any, 0), stirling_remainder(x), x, atol=1e-7)
+    check(part(compiled_functions.stirling_of_any, 0), stirling_remainder(x), x, atol=1e-7)
 
 
 def test_logarithm_less_digamma() -> None:
     """Also to a share of it: it is multiplied by the number itself."""
     x = np.geomspace(1.0, 1e12, MANY)
-    check(compiled.digamma_deficit, digamma_deficit(x), 1 / x, rtol=1e-6)
+    check(compiled_functions.digamma_deficit, digamma_deficit(x), 1 / x, rtol=1e-6)
     x = np.geomspace(1e-6, 1e9, MANY)
-    check(part(compiled.stirling_of_any, 1), digamma_deficit(x), x, rtol=1e-6)
+    check(part(compiled_functions.stirling_of_any, 1), digamma_deficit(x), x, rtol=1e-6)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from exvae.data.bootstraps import BootstrapSummary
-from exvae.models.distributions.count_posterior import CountPosterior
+from exvae.data.count_posterior import CountPosterior
 
 SUMMARIES = [
     (2, 0, 0.0, 0.0),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from exvae.models.distributions.posteriors import SampledPosterior
+from exvae.data.posteriors import SampledPosterior
 
 
 def test_quantiles_are_those_of_the_draws() -> None:
