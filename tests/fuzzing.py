@@ -1,7 +1,8 @@
 """Small real files with random damage, given to their readers.
 
 A reader either reads what it is given or raises a DataError: never another exception, a crash or a
-wait. ``python -m tests.fuzzing NUMBER [TARGET ...]`` from the root of the repository tries many.
+wait. ``python -m tests.fuzzing FIRST:END [TARGET ...]`` from the root of the repository tries the
+inputs of many seeds.
 """
 
 from __future__ import annotations
@@ -341,16 +342,16 @@ def _work(module: str) -> None:
 def _main(arguments: list[str]) -> Any:
     if arguments[0] == "--worker":
         return _work(arguments[1])
-    number, wanted = int(arguments[0]), set(arguments[1:])
+    seeds, wanted = range(*map(int, arguments[0].split(":"))), set(arguments[1:])
     for module in MODULES:
         names = [name for name in _targets_of(module) if not wanted or name in wanted]
         with Worker(module) as attempt:
             for name in names:
-                counts, found = faults(attempt, [name], range(number))
+                counts, found = faults(attempt, [name], seeds)
                 print(f"{name}: {counts[READ]} read, {counts[REFUSED]} refused", flush=True)
-                for outcome, seeds in found.items():
-                    shown = [seed for _, seed in seeds[:5]]
-                    print(f"    {len(seeds)} {outcome}, seeds {shown}", flush=True)
+                for outcome, tries in found.items():
+                    shown = [seed for _, seed in tries[:5]]
+                    print(f"    {len(tries)} {outcome}, seeds {shown}", flush=True)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,29 @@ def make_data(folder: Path) -> None:
         if ended.status:
             raise RuntimeError(f"{command} failed: {ended.told} {ended.noise}")
     make_cells(folder / "quantified", 60, isoforms=200)
+    make_classes(folder / "bus", 400, isoforms=200)
+
+
+def make_classes(folder: Path, cells: int, isoforms: int) -> None:
+    """Write reads by class as kallisto bus and bustools count do; every class is a pair or one."""
+    import numpy as np
+    from scipy.io import mmwrite
+    from scipy.sparse import csr_matrix
+
+    generator = np.random.default_rng(0)
+    folder.mkdir()
+    names = [f"transcript_{number}" for number in range(isoforms)]
+    (folder / "transcripts.txt").write_text("".join(f"{name}\n" for name in names))
+    lengths = zip(names, generator.integers(300, 5000, isoforms), strict=True)
+    table = "".join(f"{name} {length}\n" for name, length in lengths)
+    (folder / "transcript_lengths.txt").write_text(table)
+    members = [f"{number}" for number in range(isoforms)]
+    members += [f"{number},{number + 1}" for number in range(0, isoforms, 2)]
+    lines = (f"{number}\t{own}\n" for number, own in enumerate(members))
+    (folder / "matrix.ec").write_text("".join(lines))
+    (folder / "matrix.cells").write_text("".join(f"cell_{cell}\n" for cell in range(cells)))
+    shares = generator.dirichlet(np.full(len(members), 0.1))
+    mmwrite(folder / "matrix.mtx", csr_matrix(generator.multinomial(5000, shares, size=cells)))
 
 
 def jobs(data: Path) -> list[Job]:
@@ -66,6 +89,7 @@ def jobs(data: Path) -> list[Job]:
     topics = ["lda", "fit", data / "corpus.npz", "--topics", 4]
     commands = {
         "import": ["isoforms", "import", data / "quantified"],
+        "import, reads": ["isoforms", "import", "--reads", data / "bus", "--bootstraps", 10],
         "export": ["isoforms", "export", data / "fit", cells],
         "filter": ["isoforms", "filter", cells, "--min-cells", 2],
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ...data.files import require_folder, unchanged
+from ...models import MODELS
 from ..isoforms import settings
 from .options import (
     CellsFile,
@@ -44,7 +45,7 @@ def fit(
     out: NewFit,
     model: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Model: effective-reads, paper, scvi or module:Class."),
+        typer.Option(metavar="NAME", help=f"Model: {', '.join(MODELS)} or module:Class."),
     ] = settings.IsoformConfig.model,
     guide: Annotated[
         str | None,

@@ -10,6 +10,10 @@ from pathlib import Path
 import anndata
 import numpy as np
 import pytest
+import typer
+
+from exvae.experiments import cli
+from exvae.models import MODELS
 
 from ...small_data import write_data
 
@@ -204,3 +208,10 @@ def test_likelihoods_without_a_cdf_are_told(exvae) -> None:
     assert len(result.err.splitlines()) == 1
     assert "model Student: its likelihood StudentT has no cdf" in result.err
     assert result.err.rstrip().endswith("write the method log_prob_of_counts")
+
+
+def test_help_names_every_model() -> None:
+    command = typer.main.get_command(cli.app).commands["isoforms"].commands["fit"]
+    (model,) = (option for option in command.params if option.name == "model")
+    assert model.help == f"Model: {', '.join(MODELS)} or module:Class."
+    assert "reads" in model.help
