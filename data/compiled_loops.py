@@ -50,6 +50,15 @@ def _threads(number: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(number, thread_name_prefix="exvae")
 
 
+def is_traced() -> bool:
+    """Tell whether operations are recorded, which compiled loops would escape."""
+    return (
+        torch.jit.is_tracing()
+        or torch.compiler.is_compiling()
+        or torch._C._functorch.peek_interpreter_stack() is not None
+    )
+
+
 def stamp_of(modules: Iterable[ModuleType]) -> str:
     """Digest of the source files of modules.
 

@@ -1,4 +1,4 @@
-"""Gibbs sampling of the topics of words, as a compiled loop on the CPU."""
+"""Topics of words as compiled loops on the CPU: the collapsed fixed point, and Gibbs sampling."""
 
 from __future__ import annotations
 
@@ -41,6 +41,39 @@ def draw_topic(evidence, likelihood, cumulative, share):
     while k < len(evidence) - 1 and cumulative[k] <= total:
         k += 1
     return k
+
+
+@cache
+def collapsed_fixed_point() -> Callable:
+    """Compile the fixed point of documents, or load what was compiled."""
+    # Sums over topics in any order are vectorised.
+    options = OPTIONS | {"fastmath": OPTIONS["fastmath"] | {"reassoc", "arcp"}}
+
+    @numba.njit(cache=True, **options)
+    def fixed_point(words, offsets, likelihoods, prior, steps, concentration, responsibilities):
+        """Update ``concentration``, (documents, topics), and fill ``responsibilities``."""
+        topics, one = range(len(prior)), prior.dtype.type(1)
+        sums = np.empty_like(prior)
+        for d in range(len(concentration)):
+            evidence = concentration[d]
+            responsibilities[offsets[d] : offsets[d + 1]] = 0
+            for _ in range(steps):
+                sums[:] = prior
+                for j in range(offsets[d], offsets[d + 1]):
+                    own, likelihood = responsibilities[j], likelihoods[words[j]]
+                    total = one - one
+                    for k in topics:
+                        product = (evidence[k] - own[k]) * likelihood[k]
+                        own[k] = product
+                        total += product
+                    scale = one / total
+                    for k in topics:
+                        share = own[k] * scale
+                        own[k] = share
+                        sums[k] += share
+                evidence[:] = sums
+
+    return fixed_point
 
 
 @cache

@@ -27,9 +27,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..data.compiled_loops import is_traced, spread
+from ..data.memory import FOR_COMPILED_LOOPS, require_memory
 from .sets import pool
 
 UPDATES = ("collapsed", "mean-field")
+# Documents that a thread works on before it takes more.
+_CHUNK = 32
 
 
 class LocalPosterior(NamedTuple):
@@ -72,7 +76,24 @@ def refine(
     """
     if update not in UPDATES:
         raise ValueError(f"update is {update!r}; choose one of {', '.join(UPDATES)}")
-    weights = functional.embedding(words, topic_words.T.contiguous())
+    likelihoods = topic_words.T.contiguous()
+    given = concentration, prior, likelihoods, words, offsets, steps
+    if update == "collapsed" and concentration.is_cpu and not is_traced():
+        return _refine_compiled(*given)
+    return _refine_by_tensors(*given, update)
+
+
+def _refine_by_tensors(
+    concentration: Tensor,
+    prior: Tensor,
+    likelihoods: Tensor,
+    words: Tensor,
+    offsets: Tensor,
+    steps: int,
+    update: str,
+) -> LocalPosterior:
+    """Run a fixed point for all documents at once; likelihoods are (vocabulary, topics)."""
+    likelihoods = functional.embedding(words, likelihoods)
     positions = torch.arange(len(words), device=words.device)
     lengths = offsets.diff()
     responsibilities = None
@@ -83,7 +104,37 @@ def refine(
             evidence = concentration.repeat_interleave(lengths, 0)
             if responsibilities is not None:
                 evidence -= responsibilities
-        responsibilities = evidence.mul_(weights)
+        responsibilities = evidence.mul_(likelihoods)
         responsibilities /= responsibilities.sum(-1, keepdim=True)
         concentration = prior + pool(responsibilities, positions, offsets, "sum")
+    return LocalPosterior(concentration, responsibilities)
+
+
+def _refine_compiled(
+    concentration: Tensor,
+    prior: Tensor,
+    likelihoods: Tensor,
+    words: Tensor,
+    offsets: Tensor,
+    steps: int,
+) -> LocalPosterior:
+    """Run the collapsed fixed point in compiled loops; likelihoods are (vocabulary, topics)."""
+    if len(words) and not 0 <= int(words.min()) <= int(words.max()) < len(likelihoods):
+        raise IndexError(f"a word's index is outside the vocabulary of {len(likelihoods)} words")
+    require_memory(FOR_COMPILED_LOOPS)
+    from .compiled_topics import collapsed_fixed_point  # loads numba
+
+    concentration = concentration.detach().clone(memory_format=torch.contiguous_format)
+    responsibilities = concentration.new_empty(len(words), len(prior))
+    inputs = words.numpy(), offsets.numpy(), likelihoods.detach().numpy(), prior.detach().numpy()
+    found, filled = concentration.numpy(), responsibilities.numpy()
+    loop = collapsed_fixed_point()
+
+    def work(own: slice) -> None:
+        bounds = inputs[1][own.start : own.stop + 1]
+        part = slice(bounds[0], bounds[-1])
+        given = inputs[0][part], bounds - bounds[0], *inputs[2:], steps
+        loop(*given, found[own], filled[part])
+
+    spread(work, len(concentration), _CHUNK)
     return LocalPosterior(concentration, responsibilities)

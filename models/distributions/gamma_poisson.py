@@ -15,6 +15,7 @@ from torch.distributions.utils import broadcast_all, lazy_property
 from torch.nn import functional
 
 from ...data.bootstraps import BootstrapMean
+from ...data.compiled_loops import is_traced
 from ...data.memory import FOR_COMPILED_LOOPS, require_memory
 from ...data.random_draws import poisson, standard_gamma
 from ...data.special_functions import stirling_remainder_of_small
@@ -245,15 +246,6 @@ def refuse_learning(*dispersions: Tensor) -> None:
             "an overdispersion requires a gradient, but the quasi-likelihood rises without bound "
             "in it; measure it from the bootstraps"
         )
-
-
-def is_traced() -> bool:
-    """Tell whether operations are recorded, which compiled loops would escape."""
-    return (
-        torch.jit.is_tracing()
-        or torch.compiler.is_compiling()
-        or torch._C._functorch.peek_interpreter_stack() is not None
-    )
 
 
 def log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -> Tensor:

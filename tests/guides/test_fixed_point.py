@@ -10,6 +10,7 @@ import torch
 from scipy.special import digamma, gammaln
 from torch import Tensor
 
+from exvae.guides import fixed_point
 from exvae.guides.fixed_point import UPDATES, refine
 
 PRIOR = torch.tensor([0.3, 1.1, 0.6], dtype=torch.float64)
@@ -118,6 +119,21 @@ def test_every_word_counts_once(update: str, dtype: torch.dtype) -> None:
     torch.testing.assert_close(local.concentration.sum(-1), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_compiled_loops_and_tensors_agree(dtype: torch.dtype, monkeypatch) -> None:
+    torch.manual_seed(0)
+    lengths = torch.randint(1, 30, (100,))
+    offsets = torch.cat([torch.tensor([0]), lengths.cumsum(0)])
+    words = torch.randint(50, (int(lengths.sum()),))
+    topic_words, prior = topics_of(7, 50).to(dtype), torch.rand(7, dtype=dtype)
+    start = prior + 5 * torch.rand(100, 7, dtype=dtype)
+    compiled = refine(start, prior, topic_words, words, offsets, steps=6)
+    monkeypatch.setattr(fixed_point, "is_traced", lambda: True)
+    by_tensors = refine(start, prior, topic_words, words, offsets, steps=6)
+    for found, expected in zip(compiled, by_tensors, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
 @every_update
 def test_the_order_of_words_does_not_matter(update: str) -> None:
     topic_words = topics_of(3, 6)
@@ -141,3 +157,10 @@ def test_what_is_given_is_left_as_it_was(update: str) -> None:
 def test_an_unknown_update_is_an_error() -> None:
     with pytest.raises(ValueError, match="'gibbs'.*collapsed, mean-field"):
         refine(PRIOR.expand(4, 3), PRIOR, topics_of(3, 6), WORDS, OFFSETS, steps=1, update="gibbs")
+
+
+@pytest.mark.parametrize("word", [-1, 6])
+def test_words_outside_the_vocabulary_are_an_error(word: int) -> None:
+    words, offsets = torch.tensor([0, word]), torch.tensor([0, 2])
+    with pytest.raises(IndexError, match="outside the vocabulary of 6 words"):
+        refine(PRIOR.expand(1, 3), PRIOR, topics_of(3, 6), words, offsets, steps=1)
