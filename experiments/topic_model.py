@@ -6,6 +6,7 @@ import inspect
 import os
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ class TopicModel(TopicResults):
     def train(
         self,
         max_epochs: int | None = None,
-        batch_size: int = 128,
+        batch_size: int | None = None,
         learning_rate: float = 5e-3,
         *,
         seed: int = 0,
@@ -110,7 +111,7 @@ class TopicModel(TopicResults):
         max_epochs
             Passes over the documents; by default 30, or as many as take 300 steps.
         batch_size
-            Documents in a minibatch.
+            Documents in a minibatch; by default 128, and up to 512 in large corpora.
         learning_rate
             Learning rate of Adam.
         seed
@@ -130,22 +131,21 @@ class TopicModel(TopicResults):
         >>> exvae.TopicModel(corpus, topics=2).train(max_epochs=3, progress=False)
         TopicModel of 2 topics: 40 documents, a vocabulary of 20, trained for 3 epochs
         """
-        whole_number("batch_size", batch_size)
+        if batch_size is not None:
+            batch_size = whole_number("batch_size", batch_size)
+        if max_epochs is not None:
+            max_epochs = whole_number("max_epochs", max_epochs)
         number_between("learning_rate", learning_rate, 0.0)
         whole_number("seed", seed, 0)
         whole_number("patience", patience, 0)
         number_between("test_fraction", test_fraction, 0.0, 1.0)
         number_between("val_fraction", val_fraction, 0.0, 1.0 - test_fraction)
-        if max_epochs is None:
-            max_epochs = settings.default_epochs(
-                self._own_corpus(), batch_size, seed, test_fraction, val_fraction
-            )
-        epochs = whole_number("max_epochs", max_epochs)
+        split = fitting.SplitConfig(seed, test_fraction, val_fraction)
+        documents = settings.num_training_documents(self._own_corpus(), **asdict(split))
+        size, epochs = settings.schedule_of(documents, batch_size, max_epochs)
         epochs += self._state["progress"]["epoch"] if self._state else 0
-        training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
-        return self._train(
-            training, fitting.SplitConfig(seed, test_fraction, val_fraction), progress
-        )
+        training = TrainingConfig(epochs, size, learning_rate, seed, device, patience)
+        return self._train(training, split, progress)
 
     def _train(
         self, training: TrainingConfig, split: fitting.SplitConfig, progress: bool

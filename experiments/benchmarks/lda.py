@@ -265,7 +265,7 @@ def parse_arguments() -> argparse.Namespace:
         "--quick", action="store_true", help="without scvi-tools, which takes far longer"
     )
     parser.add_argument("--threads", type=int, default=2, help="for every method")
-    parser.add_argument("--epochs", type=int, default=30, help="of exvae")
+    parser.add_argument("--epochs", type=int, help="of exvae; by default its own")
     parser.add_argument("--scvi-epochs", type=int, default=100, help="of scvi-tools")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="of exvae")
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder to write")
@@ -308,7 +308,8 @@ def benchmark(arguments: argparse.Namespace) -> int:
     """Run every method and seed, and report; 1 if a method has failed."""
     passed_on = [
         *("--topics", str(arguments.topics), "--threads", str(arguments.threads)),
-        *("--epochs", str(arguments.epochs), "--scvi-epochs", str(arguments.scvi_epochs)),
+        *([] if arguments.epochs is None else ["--epochs", str(arguments.epochs)]),
+        *("--scvi-epochs", str(arguments.scvi_epochs)),
         *("--device", arguments.device, "--documents", str(arguments.documents)),
     ]
     methods = [name for name in arguments.methods if not (arguments.quick and name == "scvi")]

@@ -21,8 +21,8 @@ from exvae.data.corpora import Corpus
 from exvae.experiments.fitting.datasets import Subset
 from exvae.experiments.fitting.training import Trainer, TrainingConfig
 from exvae.experiments.lda import completion, fitting
+from exvae.experiments.lda.settings import schedule_of
 
-EXVAE_BATCH_SIZE = 128
 EXVAE_LEARNING_RATE = 5e-3
 # Points of the curve of exvae for each epoch.
 EXVAE_POINTS = 4
@@ -60,7 +60,7 @@ class Task:
     num_topics: int
     seed: int
     threads: int
-    epochs: int
+    epochs: int | None
     scvi_epochs: int
     device: str
 
@@ -125,15 +125,14 @@ def make_exvae(task: Task) -> Method:
             checkpoint()
             return {}
 
-        batches = -(-corpus.num_documents // EXVAE_BATCH_SIZE)
+        size, epochs = schedule_of(corpus.num_documents, epochs=task.epochs)
+        batches = -(-corpus.num_documents // size)
         documents = _WatchedDocuments(
             fitting.subset(corpus, np.arange(corpus.num_documents), device),
             every=max(1, round(batches / EXVAE_POINTS)),
             checkpoint=checkpoint,
         )
-        training = TrainingConfig(
-            task.epochs, EXVAE_BATCH_SIZE, EXVAE_LEARNING_RATE, task.seed, task.device
-        )
+        training = TrainingConfig(epochs, size, EXVAE_LEARNING_RATE, task.seed, task.device)
         Trainer(model, guide, documents, training, monitor=monitor).train()
 
     def infer(corpus: Corpus, steps: int) -> np.ndarray:

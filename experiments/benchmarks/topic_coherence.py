@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--topics", type=int, default=20)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--epochs", type=int, default=30, help="of exvae")
+    parser.add_argument("--epochs", type=int, help="of exvae; by default its own")
     parser.add_argument("--threads", type=int, default=1)
     methods = ["exvae", "sklearn-online", "tomotopy"]
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=methods)

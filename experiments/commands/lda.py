@@ -119,7 +119,12 @@ def fit(
             min=1, help="Passes over the data. [default: 30, or as many as take 300 steps]"
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Documents per step.")] = 128,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Documents per step. [default: 128, and up to 512 in large corpora]"
+        ),
+    ] = None,
     learning_rate: LearningRate = 5e-3,
     patience: Annotated[
         int,
@@ -145,7 +150,7 @@ def fit(
     from ..fitting import fits
     from ..fitting.training import TrainingConfig
     from ..lda import fitting
-    from ..lda.settings import default_epochs
+    from ..lda.settings import num_training_documents, schedule_of
 
     config = fitting.LDAConfig(topics, guide, pooling, parse_settings(set_, ("guide", "pooling")))
     split = fitting.SplitConfig(seed, test_fraction, val_fraction)
@@ -161,9 +166,11 @@ def fit(
             tokens=tokens,
             **words,
         )
-    if epochs is None:
-        epochs = default_epochs(documents, batch_size, **asdict(split))
-    training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
+    number = num_training_documents(documents, **asdict(split))
+    schedule = schedule_of(number, batch_size, epochs)
+    training = TrainingConfig(
+        schedule.epochs, schedule.batch_size, learning_rate, seed, device, patience
+    )
     result = fitting.fit(documents, config, training, out, split=split, resume=resume)
     report_fit(out, asdict(result), fits.read_metrics(out), _draw_fit(out, device), as_json=json)
 
