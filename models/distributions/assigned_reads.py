@@ -111,7 +111,7 @@ class AssignedReads(TorchDistribution):
     def draw_rates(self, value: Tensor, number: int) -> GeneRates:
         """Draw rates of genes and usage of isoforms given reads, shape (..., isoforms).
 
-        Their shapes are (number, *batch_shape, genes) and (number, *batch_shape, isoforms).
+        Their shapes are (number, ..., genes) and (number, ..., isoforms).
         """
         totals = self.genes.sums(value)
         rates, dropped = draw_rates(

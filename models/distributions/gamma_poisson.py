@@ -156,7 +156,7 @@ class BootstrapGammaPoisson(OfEntries):
         return torch.where(count > 0, kept + exposure.log(), at_zero)
 
     def draw_rates(self, value: Tensor | BootstrapMean, number: int) -> Tensor:
-        """Draw rates (reads) given bootstraps, zero where dropped, shape (number, *batch_shape).
+        """Draw rates (reads) given bootstraps, zero where dropped, shape (number, ...).
 
         ``value`` as for :meth:`effective_reads`.
         """
