@@ -15,12 +15,19 @@ from .tutorials import FILES, FOLDER, cells_of, run
 
 OF_A_TUTORIAL = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 MOST_CHARACTERS_OF_A_LINE = 100
+HEADER = """file_format: mystnb
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+"""
 
 
 @OF_A_TUTORIAL
 def test_a_tutorial_is_a_notebook_with_words_between_its_cells(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert text.startswith("---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n\n# ")
+    header, _, body = text.removeprefix("---\n").partition("---\n\n")
+    assert header == HEADER and body.startswith("# ")
     cells = cells_of(path)
     assert len(cells) == text.count("```{code-cell}") >= 5
     for cell in cells:
