@@ -60,7 +60,6 @@ nb_output_stderr = "remove"  # progress bars; warnings are errors in the tests o
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
-autodoc_default_options = {"show-inheritance": True}
 python_maximum_signature_line_length = 88
 napoleon_google_docstring = False
 napoleon_use_rtype = False
@@ -71,6 +70,7 @@ html_theme = "furo"
 html_title = f"exvae {release}"
 html_css_files = ["site.css"]
 html_theme_options = {"navigation_with_keys": True}
+html_show_copyright = False
 html_show_sphinx = False
 
 # MathJax comes with the site, so that formulas need no network.

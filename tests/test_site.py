@@ -197,6 +197,15 @@ def test_every_public_class_and_function_has_an_entry(pages: dict[Path, Page]) -
 
 @pytest.mark.slow
 @pytest.mark.docs
+def test_names_in_the_text_lead_to_the_reference(site: Path, pages: dict[Path, Page]) -> None:
+    links = {link for _, link in pages[site / "models.html"].links}
+    assert "reference/models.html#exvae.models.lda.LDA" in links
+    links = {link for _, link in pages[site / "notebook.html"].links}
+    assert "reference/generated/exvae.load.html#exvae.load" in links
+
+
+@pytest.mark.slow
+@pytest.mark.docs
 @pytest.mark.parametrize("tutorial", FILES, ids=lambda path: path.stem)
 def test_tutorials_show_what_their_cells_gave(site: Path, tutorial: Path) -> None:
     text = (site / "tutorials" / f"{tutorial.stem}.html").read_text("utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,19 @@ def pages() -> dict[str, str]:
             obj=command, ctx=own, name=name, call_prefix="exvae", indent=0 if grouped else 1
         )
         if grouped:
-            written[name] = text
+            written[name] = with_whole_sentences(text, name, command)
         else:
             written[OTHERS] += text
     return written
+
+
+def with_whole_sentences(text: str, group: str, command: Any) -> str:
+    """Give the list of a group's commands links, and whole sentences where it cuts them off."""
+    for name, own in command.commands.items():
+        sentence = own.help.splitlines()[0]
+        item = f"* [`{name}`](#exvae-{group}-{name}): {sentence}"
+        text = re.sub(rf"^\* `{name}`: .*$", lambda _, item=item: item, text, flags=re.MULTILINE)
+    return text
 
 
 def write(app: Any) -> None:
