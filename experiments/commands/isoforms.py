@@ -44,7 +44,9 @@ def fit(
     out: NewFit,
     model: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Model: effective-reads, reads, paper, scvi or module:Class."),
+        typer.Option(
+            metavar="NAME", help="Model: effective-reads, reads, paper, scvi or module:Class."
+        ),
     ] = settings.IsoformConfig.model,
     guide: Annotated[
         str | None,
