@@ -18,7 +18,7 @@ from exvae.experiments import cli
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 # Pages that the build of the site writes.
-WRITTEN = ("_build", "reference/commands", "reference/generated")
+WRITTEN = ("_build/", "reference/commands/", "reference/generated/")
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     *sorted(

@@ -80,6 +80,21 @@ def test_every_command_is_in_the_reference(monkeypatch: pytest.MonkeyPatch) -> N
     assert sorted(linked) == sorted(pages)
 
 
+def test_every_page_is_in_a_table_of_contents() -> None:
+    written = ("_build/", "reference/commands/", "reference/generated/")
+    pages = {path.relative_to(DOCS).with_suffix("").as_posix() for path in DOCS.rglob("*.md")}
+    pages = {page for page in pages if not page.startswith(written)}
+    listed = []
+    for page in pages:
+        text = (DOCS / f"{page}.md").read_text("utf-8")
+        for tree in re.findall(r"^```\{toctree\}\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+            names = re.findall(r"^[\w/]+$", tree, re.MULTILINE)
+            listed += [(Path(page).parent / name).as_posix() for name in names]
+    assert len(listed) == len(set(listed))
+    commands = {name for name in listed if name.startswith("reference/commands/")}
+    assert pages - {"index"} == set(listed) - commands
+
+
 def test_the_version_to_cite_is_the_package_s() -> None:
     version = re.search(r"^version = (.+)$", (ROOT / "setup.cfg").read_text("utf-8"), re.M)[1]
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
