@@ -10,7 +10,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 # Threads that spin for long while they wait slow down every other process on the same cores.
 export GOMP_SPINCOUNT := 10000
 
-.PHONY: demo test test-all bench lint clean
+.PHONY: demo test test-all bench docs lint clean
 
 demo: $(VENV)/demo-ready
 	$(BIN)/exvae demo --out demo
@@ -18,7 +18,7 @@ demo: $(VENV)/demo-ready
 test: $(VENV)/test-ready lint
 	$(PYTEST)
 
-test-all: $(VENV)/peers-ready lint
+test-all: $(VENV)/peers-ready $(VENV)/docs-ready lint
 	$(PYTEST) -m "slow or not slow"
 
 bench: $(VENV)/peers-ready
@@ -29,12 +29,16 @@ bench: $(VENV)/peers-ready
 	$(BIN)/python experiments/benchmarks/symsim.py
 	$(BIN)/python experiments/benchmarks/isoform_simulation.py
 
+docs: $(VENV)/docs-ready
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
 lint: $(VENV)/test-ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis demo results
+	rm -rf docs/_build docs/reference/commands docs/reference/generated
 
 $(VENV)/demo-ready: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed" if sys.version_info < (3, 10) else 0)'
@@ -48,4 +52,8 @@ $(VENV)/test-ready: $(VENV)/demo-ready
 
 $(VENV)/peers-ready: $(VENV)/test-ready
 	$(PIP) -e '.[test,peers]'
+	touch $@
+
+$(VENV)/docs-ready: $(VENV)/demo-ready
+	$(PIP) -e '.[docs]'
 	touch $@

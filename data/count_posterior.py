@@ -90,7 +90,7 @@ class CountPosterior:
         return below.clamp(max=1.0), up_to.clamp(max=1.0)
 
     def sample(self, number: int) -> Tensor:
-        """Draw counts (reads), shape (number, *batch_shape)."""
+        """Draw counts (reads), shape (number,) + batch_shape."""
         shape = (number, self.batch_shape.numel())
         return self._at(torch.rand(shape, dtype=torch.float64, device=self.u.device))
 
@@ -112,14 +112,14 @@ class CountPosterior:
         Returns
         -------
         Tensor
-            Shape batch_shape, or (quantiles, *batch_shape) for several.
+            Shape batch_shape, or (quantiles,) + batch_shape for several.
         """
         levels = probabilities(q).to(self.u.device)
         found = self._at(levels.reshape(-1, 1).expand(-1, self.batch_shape.numel()))
         return found.view(levels.shape + self.batch_shape)
 
     def _at(self, levels: Tensor) -> Tensor:
-        """Find counts at probabilities of shape (n, entries), shape (n, *batch_shape)."""
+        """Find counts at probabilities of shape (n, entries), shape (n,) + batch_shape."""
         ends, reached, last = self._cumulative_at_ends()
         first = torch.cat([last.new_zeros(1), last[:-1] + 1])
         # Of all entries one after another: entry e runs from e to e + 1.

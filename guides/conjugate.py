@@ -18,7 +18,7 @@ DEAD_SHARE = 0.4
 class TopicPosterior(nn.Module):
     """q(phi_k) = Dirichlet(lambda_k), trained by stochastic natural-gradient steps.
 
-    With expected word counts n_kw of a minibatch of B among D documents, a step is
+    With expected word counts n_kw of a minibatch of B among D documents, a step is::
 
         lambda <- (1 - rho_t) lambda + rho_t (beta + D / B n),    rho_t = (t + tau)^(-kappa)
 

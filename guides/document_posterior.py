@@ -1,7 +1,7 @@
 """Posterior of the topic proportions of documents, by collapsed Gibbs sampling.
 
 Given the topics phi, words are assigned to topics one at a time with theta integrated out
-(Griffiths & Steyvers, 2004):
+(Griffiths & Steyvers, 2004)::
 
     p(z_dj = k | other words) ∝ (alpha_k + n_dk without word j) phi_{k,w_dj}
     theta_d | z               ~ Dirichlet(alpha + n_d)

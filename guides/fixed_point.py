@@ -1,16 +1,16 @@
 """Coordinate ascent on the topic proportions of documents, the conjugate part of LDA inference.
 
 Every word of a document belongs to topic k with responsibility r. The responsibilities add up to
-the concentration of q(theta_d):
+the concentration of q(theta_d)::
 
     concentration_dk = alpha_k + sum_j r_djk
 
 ``collapsed`` integrates theta out and judges each word by the other words of its document
-(zeroth-order collapsed variational Bayes; Asuncion, Welling, Smyth & Teh, 2009, equation 11):
+(zeroth-order collapsed variational Bayes; Asuncion, Welling, Smyth & Teh, 2009, equation 11)::
 
     r_djk ∝ (concentration_dk - r_djk) E[phi_k,w]
 
-``mean-field`` is the factorised bound (Blei, Ng & Jordan, 2003, equation 16):
+``mean-field`` is the factorised bound (Blei, Ng & Jordan, 2003, equation 16)::
 
     r_djk ∝ exp(E[log theta_dk]) E[phi_k,w]
 

@@ -1,7 +1,9 @@
 """Guides of latent Dirichlet allocation: q(phi) by conjugacy, q(theta_d) amortised.
 
-q(phi_k)   = Dirichlet(lambda_k)          natural-gradient steps inside ``svi.step``
-q(theta_d) = Dirichlet(network(words_d))  pathwise gradients (Jankowiak & Obermeyer, 2018)
+::
+
+    q(phi_k)   = Dirichlet(lambda_k)          natural-gradient steps inside ``svi.step``
+    q(theta_d) = Dirichlet(network(words_d))  pathwise gradients (Jankowiak & Obermeyer, 2018)
 
 A subclass may encode the words in another way (``encode``), or give q(theta_d) another family
 (``document_topics`` and ``mean_topics``); docs/variants.md has an example.

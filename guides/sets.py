@@ -1,6 +1,6 @@
 """Permutation-invariant encoder of sets, used by every exchangeable guide.
 
-A datapoint is a set X = {x_1, ..., x_n} of any size n >= 1. The encoder is
+A datapoint is a set X = {x_1, ..., x_n} of any size n >= 1. The encoder is::
 
     Phi(X) = h(norm(g(f(x_1), ..., f(x_n))), log n)
 

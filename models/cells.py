@@ -1,8 +1,10 @@
 """Base class of models of cells: a latent state and library size, decoded to expression.
 
-z_n  ~ Normal(0, I)                              state of cell n
-l_n  ~ LogNormal(mean and sd of its batch)       library size (reads)
-x_n  ~ likelihood(z_n, l_n, s_n)                 observations of its isoforms; s_n its batch
+::
+
+    z_n  ~ Normal(0, I)                              state of cell n
+    l_n  ~ LogNormal(mean and sd of its batch)       library size (reads)
+    x_n  ~ likelihood(z_n, l_n, s_n)                 observations of its isoforms; s_n its batch
 
 A model of your own subclasses :class:`CellModel`; docs/models.md lists the methods to write.
 """

@@ -1,9 +1,11 @@
 """Models of isoforms in which a gene has a rate, and its isoforms have shares of it.
 
-z_n  ~ Normal(0, I), l_n ~ LogNormal             as in :mod:`exvae.models.scvi`
-t_nj ~ Gamma(mean l_n F_mu(z_n, s_n), theta_j)   rate of gene j; F_mu sums f_mu over its isoforms
-       or 0 with probability f_h(z_n, s_n)       if the gene is off
-p_nj ~ Dirichlet(kappa_j f_mu / F_mu)            usage of its isoforms g
+::
+
+    z_n  ~ Normal(0, I), l_n ~ LogNormal             as in exvae.models.scvi
+    t_nj ~ Gamma(mean l_n F_mu(z_n, s_n), theta_j)   rate of gene j; F_mu: sum of its isoforms' f_mu
+           or 0 with probability f_h(z_n, s_n)       if the gene is off
+    p_nj ~ Dirichlet(kappa_j f_mu / F_mu)            usage of its isoforms g
 """
 
 from __future__ import annotations

@@ -2,14 +2,16 @@
 
 This model goes beyond Chan, Spence & Song.
 
-z_n, l_n, t_nj, p_nj                             as in :mod:`exvae.models.gene_rates`
-e_nj ~ phi'_j Poisson(t_nj / phi'_j)             the quantifier's estimate of the gene
-e_ng = e_nj times the shares of effective reads  its split, one effective read for phi'_sj reads
-x_ngb likewise around e_ng, with phi for phi'    bootstraps x_ng1, ..., x_ngB of the isoform
-y_ng                                             expression, the result:
-       T_nj ~ Gamma(mean t_nj, variance c (phi_j - 1) t_nj), times
-       q_nj ~ Dirichlet(T_nj p_nj / (c (phi_sj - 1)) + 1 / isoforms of j)
-c    ~ Beta(1/2, 1/4)                            share of the ambiguity that all cells share
+::
+
+    z_n, l_n, t_nj, p_nj                             as in exvae.models.gene_rates
+    e_nj ~ phi'_j Poisson(t_nj / phi'_j)             the quantifier's estimate of the gene
+    e_ng = e_nj times the shares of effective reads  its split, one effective read for phi'_sj reads
+    x_ngb likewise around e_ng, with phi for phi'    bootstraps x_ng1, ..., x_ngB of the isoform
+    y_ng                                             expression, the result:
+           T_nj ~ Gamma(mean t_nj, variance c (phi_j - 1) t_nj), times
+           q_nj ~ Dirichlet(T_nj p_nj / (c (phi_sj - 1)) + 1 / isoforms of j)
+    c    ~ Beta(1/2, 1/4)                            share of the ambiguity that all cells share
 
 Bootstraps repeat the drawing of reads. They are therefore estimates of a rate, not of a count.
 

@@ -1,8 +1,10 @@
 """Latent Dirichlet allocation (Chan, Spence & Song, appendix A; Blei, Ng & Jordan, 2003).
 
-theta_d ~ Dirichlet(alpha)            topic proportions of document d
-phi_k   ~ Dirichlet(beta)             word probabilities of topic k
-w_dj    ~ Categorical(theta_d phi)    word j of document d, its topic z_dj summed out
+::
+
+    theta_d ~ Dirichlet(alpha)            topic proportions of document d
+    phi_k   ~ Dirichlet(beta)             word probabilities of topic k
+    w_dj    ~ Categorical(theta_d phi)    word j of document d, its topic z_dj summed out
 """
 
 from __future__ import annotations

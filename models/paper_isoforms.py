@@ -1,8 +1,11 @@
 """The paper's bootstrap model of isoforms (Chan, Spence & Song, section 4).
 
-z_n, l_n, y_ng, u_ng as in :mod:`exvae.models.scvi`; u is now latent too
-a_n     ~ Normal(0, I)                           quality of cell n's quantification
-x_ng1.. ~ noise of scale f_sigma(a_n, s_n) around u_ng, each zero with probability f_h'(a_n, s_n)
+::
+
+    z_n, l_n, y_ng, u_ng as in exvae.models.scvi; u is now latent too
+    a_n     ~ Normal(0, I)                           quality of cell n's quantification
+    x_ng1.. ~ noise of scale f_sigma(a_n, s_n) around u_ng, each zero with probability
+              f_h'(a_n, s_n)
 
 The bootstraps x of one isoform in one cell share u, so they are exchangeable and not independent;
 the likelihood sums u out. :class:`~exvae.models.distributions.bootstrap_zinb.BootstrapZINB`

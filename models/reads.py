@@ -1,18 +1,20 @@
 """The model of the reads themselves; it goes beyond Chan, Spence & Song.
 
-z_n, l_n, t_nj, p_nj                             as in :mod:`exvae.models.gene_rates`
-n_ng ~ Poisson(t_nj p_ng)                        reads of isoform g of gene j
-X_nc                                             reads of class c: each fits the isoforms in c
-lambda_ng = t_nj p_ng                            expression, the result
+::
+
+    z_n, l_n, t_nj, p_nj                             as in exvae.models.gene_rates
+    n_ng ~ Poisson(t_nj p_ng)                        reads of isoform g of gene j
+    X_nc                                             reads of class c: each fits the isoforms in c
+    lambda_ng = t_nj p_ng                            expression, the result
 
 A read tells its class c, the set of isoforms that it fits, and not its isoform. Given the rates it
 is of isoform g in c with probability lambda_ng w_cg / sum_h lambda_nh w_ch; w_cg is the share of
 g's reads that fall into c, the inverse of its effective length times a factor of the class. The
-likelihood of the classes is exact,
+likelihood of the classes is exact::
 
-    X_nc ~ Poisson(sum_g lambda_ng w_cg),
+    X_nc ~ Poisson(sum_g lambda_ng w_cg)
 
-so nothing is assumed of errors that cells share, unlike in :mod:`exvae.models.isoforms`: how a
+So nothing is assumed of errors that cells share, unlike in :mod:`exvae.models.isoforms`: how a
 gene's ambiguous reads are divided is learned from all cells.
 
 The site ``reads`` is n, the reads of each isoform. Which read is of which isoform is drawn anew

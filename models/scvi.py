@@ -1,8 +1,10 @@
 """scVI (Lopez et al., 2018; Chan, Spence & Song, appendix B), of isoforms.
 
-z_n, l_n as in :mod:`exvae.models.cells`
-y_ng ~ NB(l_n f_mu(z_n, s_n), theta_g)           transcripts of isoform g, captured and sequenced
-u_ng = y_ng, or 0 with probability f_h(z_n, s_n)
+::
+
+    z_n, l_n as in exvae.models.cells
+    y_ng ~ NB(l_n f_mu(z_n, s_n), theta_g)       transcripts of isoform g, captured and sequenced
+    u_ng = y_ng, or 0 with probability f_h(z_n, s_n)
 
 The inverse dispersion theta says how far y is from a Poisson: Var[y] = mu + mu^2 / theta.
 """

@@ -98,7 +98,7 @@ class AssignedReads(TorchDistribution):
     def draw_rates(self, value: Tensor, number: int) -> GeneRates:
         """Draw rates of genes and usage of isoforms given reads, shape (..., isoforms).
 
-        Their shapes are (number, *batch_shape, genes) and (number, *batch_shape, isoforms).
+        Their shapes are (number, ..., genes) and (number, ..., isoforms).
         """
         totals = self.genes.sums(value)
         reads = EffectiveReads(totals, torch.ones_like(totals))

@@ -157,7 +157,7 @@ class BootstrapGammaPoisson(OfEntries):
         return zero_inflated(kept, count, self.dropout_logits)
 
     def draw_rates(self, value: Tensor | BootstrapMean, number: int) -> Tensor:
-        """Draw rates (reads) given bootstraps, zero where dropped, shape (number, *batch_shape).
+        """Draw rates (reads) given bootstraps, zero where dropped, shape (number, ...).
 
         ``value`` as for :meth:`effective_reads`.
         """

@@ -174,8 +174,8 @@ class BootstrapGeneReads(TorchDistribution):
     def draw_rates(self, value: Tensor | BootstrapMean, number: int) -> GeneRates:
         """Draw rates of genes and usage of isoforms given bootstraps.
 
-        ``value`` as for :meth:`log_prob`; shapes (number, *batch_shape, genes) and (number,
-        *batch_shape, isoforms).
+        ``value`` as for :meth:`log_prob`; shapes (number, ..., genes) and (number, ...,
+        isoforms).
         """
         statistics = self._statistics(value)
         totals = self.totals.draw_rates(self._sums(statistics), number)
