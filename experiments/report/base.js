@@ -12,7 +12,13 @@ const dotOf = (place) => ({ color: DOTS[place % DOTS.length], symbol: SYMBOLS[pl
 const barOf = (place) => ({
   color: BARS[place % BARS.length],
   line: { color: "#ffffff", width: 1 },
-  pattern: { shape: PATTERNS[place % PATTERNS.length], size: 6, solidity: 0.25, fgcolor: "#ffffff" },
+  pattern: {
+    shape: PATTERNS[place % PATTERNS.length],
+    size: 6,
+    solidity: 0.2,
+    bgcolor: BARS[place % BARS.length],
+    fgcolor: "#ffffff",
+  },
 });
 
 // Plotly reads some tags in texts; a name is shown as it is.
@@ -86,6 +92,7 @@ function axis(title, more = {}) {
     title: { text: title, font: { size: 12 } },
     gridcolor: "#e3e3e3",
     zeroline: false,
+    exponentformat: "power",
     automargin: true,
     fixedrange: TOUCH,
     ...more,
@@ -93,7 +100,9 @@ function axis(title, more = {}) {
 }
 
 function draw(id, traces, layout, label) {
-  byId(id).setAttribute("aria-label", label);
+  const place = byId(id);
+  place.setAttribute("aria-label", label);
+  place.style.height = `${layout.height}px`; // a change of the width keeps it
   const shared = {
     font: { family: "system-ui, sans-serif", size: 12, color: "#1a1a1a" },
     paper_bgcolor: "#ffffff",
@@ -104,7 +113,7 @@ function draw(id, traces, layout, label) {
     showlegend: false,
   };
   const options = { displayModeBar: false, responsive: true };
-  return Plotly.react(byId(id), traces, { ...shared, ...layout }, options);
+  return Plotly.react(place, traces, { ...shared, ...layout }, options);
 }
 
 function addOption(select, value, text) {

@@ -15,7 +15,7 @@ from .cell_values import Posteriors, cells_to_show, posteriors_of
 from .check_curves import panels_of
 from .columns import ALL_CELLS, Columns, columns_of
 from .contents import Contents, counted, number
-from .describing import curves_of, facts_of, progress_of
+from .describing import curves_of, facts_of, named_guide, progress_of
 from .encoding import logarithmic_codes, rounded
 from .genes import ChosenGenes, choose_genes, normalised_estimates
 from .maps import map_of
@@ -81,11 +81,12 @@ def contents_of_cells(
     data = fit.config["data"]
     sizes = f"{counted(len(fit.isoforms), 'isoform')} of {counted(len(fit.gene_names), 'gene')}"
     more = {"genes": len(fit.gene_names)}
+    config = named_guide(fit.config, fit.guide)
     contents = Contents(
         kind="isoforms",
         title="Isoform expression of single cells",
         summary=f"Fitted to {counted(data['cells'], 'cell')} with {sizes}. {progress_of(history)}",
-        facts=facts_of(fit.config, fit.options, more),
+        facts=facts_of(config, fit.options, more),
         numbers={"training": curves_of(history)},
     )
     if cells is None:

@@ -20,7 +20,10 @@ function showTraining(curves) {
     showlegend: true,
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
     margin: { l: 60, r: 15, t: 40, b: 45 },
-    xaxis: axis("epoch", { anchor: axes.length > 1 ? `y${axes.length}` : "y" }),
+    xaxis: axis("epoch", {
+      anchor: axes.length > 1 ? `y${axes.length}` : "y",
+      ...(Math.max(...curves.flatMap((curve) => curve.x)) <= 10 ? { dtick: 1 } : {}),
+    }),
   };
   axes.forEach((title, row) => {
     const size = 1 / axes.length;
@@ -43,6 +46,12 @@ function showChecks(panels) {
   showPanel(panels[0]);
 }
 
+// A logarithmic axis, with decades alone where there are several.
+function logarithmic(values) {
+  const known = sorted(values.filter((value) => value > 0));
+  return known.length && known.at(-1) / known[0] > 30 ? { type: "log", dtick: 1 } : { type: "log" };
+}
+
 function showPanel(panel) {
   const band = { type: "scatter", mode: "lines", line: { width: 0 }, hoverinfo: "skip" };
   const blue = "#0072B2";
@@ -52,14 +61,14 @@ function showPanel(panel) {
     { type: "scatter", mode: "lines", x: panel.x, y: panel.middle, name: "generated, median", line: { color: blue } },
     { type: "scatter", mode: "markers", x: panel.x, y: panel.observed, name: "data", marker: { color: "#D55E00", size: 7 } },
   ];
-  const kind = (which) => (panel.logarithmic.includes(which) ? { type: "log" } : {});
+  const kind = (which, values) => (panel.logarithmic.includes(which) ? logarithmic(values) : {});
   const layout = {
     height: 340,
     showlegend: true,
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
     margin: { l: 60, r: 15, t: 40, b: 45 },
-    xaxis: axis(panel.axes[0], kind("x")),
-    yaxis: axis(panel.axes[1], kind("y")),
+    xaxis: axis(panel.axes[0], kind("x", panel.x)),
+    yaxis: axis(panel.axes[1], kind("y", [...panel.observed, ...panel.middle])),
   };
   draw("check-plot", traces, layout, `${panel.title}: ${panel.verdict}`);
   const rows = panel.x.map((x, place) => [

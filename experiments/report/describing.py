@@ -58,9 +58,15 @@ def facts_of(
     return {heading: rows for heading, rows in tables.items() if rows}
 
 
+def named_guide(config: Mapping[str, Any], guide: object) -> dict[str, Any]:
+    """Content of ``config.json`` with the class of the guide where the model chose it."""
+    model = {**config["model"], "guide": config["model"]["guide"] or type(guide).__name__}
+    return {**config, "model": model}
+
+
 def _written(value: Any) -> str:
     """Write a value of a configuration."""
-    if value is None or value in ("", [], [""]):
+    if value is None or value in ("", [], (), [""]):
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"

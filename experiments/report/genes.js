@@ -147,12 +147,12 @@ function showIsoforms(page) {
   const names = order.map((place) => page.cells.names[shown[place]]);
   const codes = order.map((place) => page.group.codes[shown[place]]);
   const height = 130;
-  const total = own.length * height + 90;
+  const total = own.length * height + 70;
   const layout = {
     height: total,
     showlegend: true,
     legend: { orientation: "h", y: 1 + 8 / total, yanchor: "bottom", x: 0 },
-    margin: { l: 60, r: 15, t: 40, b: 50 },
+    margin: { l: 60, r: 15, t: 40, b: 30 },
     xaxis: axis("", { ...ticksOfGroups(page.group, codes), anchor: own.length > 1 ? `y${own.length}` : "y", showgrid: false }),
     annotations: [],
   };
@@ -213,7 +213,7 @@ function isoformTraces(row, place, names, codes, group) {
     marker: { size: 5, symbol: "x-thin", line: { width: 1, color: "#000000" } },
     hoverinfo: "skip",
   };
-  return [estimate, interval];
+  return [interval, estimate];
 }
 
 // The name of each group below the middle of its cells.

@@ -80,7 +80,8 @@ def _rows_of_check(contents: Contents) -> list[dict[str, Any]]:
             "observed": number(row.observed),
             "replicated": f"{number(row.replicated_mean)} ± {row.replicated_sd:.2g}",
             "level": row.level,
-            "verdict": row.verdict,
+            # The label tells the level already.
+            "verdict": row.verdict.removeprefix(row.level).lstrip(": "),
         }
         for row in table.itertuples()
     ]

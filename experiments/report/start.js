@@ -15,17 +15,19 @@ async function start() {
   if (numbers.topics) new TopicPage(numbers).start();
 }
 
-// On paper the tables on the fit are open, and figures have the width of the sheet.
-const SHEET = 660;
+// On paper the tables on the fit are open, and figures are shrunk to the width of the sheet.
+const SHEET = 670;
 let opened = [];
 window.addEventListener("beforeprint", () => {
   opened = [...document.querySelectorAll("details.printed:not([open])")];
   opened.forEach((own) => (own.open = true));
-  document.querySelectorAll(".js-plotly-plot").forEach((own) => Plotly.relayout(own, { width: SHEET }));
+  document.querySelectorAll(".js-plotly-plot").forEach((own) => {
+    own.style.zoom = Math.min(1, SHEET / own.offsetWidth);
+  });
 });
 window.addEventListener("afterprint", () => {
   opened.forEach((own) => (own.open = false));
-  document.querySelectorAll(".js-plotly-plot").forEach((own) => Plotly.relayout(own, { width: null, autosize: true }));
+  document.querySelectorAll(".js-plotly-plot").forEach((own) => (own.style.zoom = ""));
 });
 
 start().then(

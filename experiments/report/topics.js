@@ -1,4 +1,6 @@
 // Topics: their words, their prevalence by label, and documents.
+const MOST_TOPICS_OF_A_LEGEND = 30;
+
 class TopicPage {
   constructor(numbers) {
     this.topics = numbers.topics;
@@ -7,11 +9,17 @@ class TopicPage {
     this.prevalence = numbers.prevalence;
     if (this.documents) {
       this.proportions = linearRows(this.documents.proportions);
-      const levels = this.topics.map((own) => `topic ${own.topic}`);
-      const place = new Map(this.topics.map((own, order) => [own.topic, order]));
-      const codes = this.documents.dominant.map((topic) => place.get(topic));
-      this.documents.groups.push({ name: "dominant topic", levels, codes });
+      if (this.topics.length <= MOST_TOPICS_OF_A_LEGEND) this.documents.groups.push(this.dominant());
     }
+  }
+
+  dominant() {
+    const place = new Map(this.topics.map((own, order) => [own.topic, order]));
+    return {
+      name: "dominant topic",
+      levels: this.topics.map((own) => `topic ${own.topic}`),
+      codes: this.documents.dominant.map((topic) => place.get(topic)),
+    };
   }
 
   start() {
