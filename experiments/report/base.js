@@ -112,9 +112,23 @@ function draw(id, traces, layout, label) {
     dragmode: TOUCH ? false : "zoom",
     showlegend: false,
   };
-  const options = { displayModeBar: false, responsive: true };
-  return Plotly.react(place, traces, { ...shared, ...layout }, options);
+  drawn.set(place, () => Plotly.newPlot(place, traces, { ...shared, ...layout }, { displayModeBar: false }));
+  drawn.get(place)();
 }
+
+// Figures are drawn anew where the width changes: plotly's own resizing misplaces legends. They are
+// not while they are printed, as browsers then measure texts wrongly.
+const drawn = new Map();
+let width = window.innerWidth;
+let waiting = 0;
+window.addEventListener("resize", () => {
+  clearTimeout(waiting);
+  waiting = setTimeout(() => {
+    if (window.innerWidth === width || window.matchMedia("print").matches) return;
+    width = window.innerWidth;
+    drawn.forEach((again) => again());
+  }, 200);
+});
 
 function addOption(select, value, text) {
   const option = document.createElement("option");

@@ -21,13 +21,11 @@ let opened = [];
 window.addEventListener("beforeprint", () => {
   opened = [...document.querySelectorAll("details.printed:not([open])")];
   opened.forEach((own) => (own.open = true));
-  document.querySelectorAll(".js-plotly-plot").forEach((own) => {
-    own.style.zoom = Math.min(1, SHEET / own.offsetWidth);
-  });
+  for (const place of drawn.keys()) place.style.zoom = Math.min(1, SHEET / place.offsetWidth);
 });
 window.addEventListener("afterprint", () => {
   opened.forEach((own) => (own.open = false));
-  document.querySelectorAll(".js-plotly-plot").forEach((own) => (own.style.zoom = ""));
+  for (const place of drawn.keys()) place.style.zoom = "";
 });
 
 start().then(
