@@ -136,8 +136,7 @@ def _notes(
     if len(genes.left_out):
         notes.append(
             f"The page holds {number(len(genes.codes))} of {counted(number_of_genes, 'gene')}: "
-            "those asked for, then those whose estimates vary most between cells. Others come in "
-            "with the option --genes."
+            "those asked for (--genes), then those whose estimates vary most between cells."
         )
     sizes = [len(own) for own in genes.isoforms]
     if max(sizes, default=0) == MOST_ISOFORMS:

@@ -2,7 +2,7 @@
 function drawMap(points, colour, group, what) {
   const { names, map } = points;
   const grouped = colour.levels !== undefined;
-  const traces = grouped ? groupTraces(points, colour) : [numberTrace(points, colour)];
+  const traces = grouped ? groupTraces(points, colour) : numberTraces(points, colour);
   const layout = {
     height: Math.round(Math.min(560, Math.max(340, window.innerWidth * 0.8))),
     xaxis: axis(map.axes[0], { showgrid: false, showticklabels: false }),
@@ -32,32 +32,36 @@ function groupTraces({ names, map }, colour) {
   });
 }
 
-function numberTrace({ names, map }, colour) {
+function numberTraces({ names, map }, colour) {
   const known = sorted(colour.values);
   const scaled = colour.logarithmic ? Math.log1p : (value) => value;
   const low = known.length ? scaled(quantile(known, 0.01)) : 0;
   const high = known.length ? scaled(quantile(known, 0.99)) : 1;
   const rank = (place) => (Number.isFinite(colour.values[place]) ? colour.values[place] : -Infinity);
   const order = [...names.keys()].sort((a, b) => rank(a) - rank(b)); // the largest on top
+  const missing = order.filter((place) => !Number.isFinite(colour.values[place]));
+  const valued = order.slice(missing.length);
   const bar = { title: { text: plain(colour.unit || colour.name), side: "right" }, thickness: 14, len: 0.9 };
   if (colour.logarithmic) Object.assign(bar, ticksOf(low, high));
-  return {
+  const size = dotSize(names.length);
+  const dots = (places, marker) => ({
     type: "scatter",
     mode: "markers",
-    x: order.map((place) => map.x[place]),
-    y: order.map((place) => map.y[place]),
-    text: order.map((place) => `${plain(names[place])}<br>${written(colour.values[place])}`),
-    customdata: order,
+    x: places.map((place) => map.x[place]),
+    y: places.map((place) => map.y[place]),
+    text: places.map((place) => `${plain(names[place])}<br>${written(colour.values[place])}`),
+    customdata: places,
     hovertemplate: "%{text}<extra></extra>",
-    marker: {
-      size: dotSize(names.length),
-      color: order.map((place) => (Number.isFinite(colour.values[place]) ? scaled(colour.values[place]) : low)),
-      cmin: low,
-      cmax: high > low ? high : low + 1,
-      colorscale: colour.uncertain ? "Cividis" : "Viridis",
-      colorbar: bar,
-    },
-  };
+    marker: { size, ...marker },
+  });
+  const shown = dots(valued, {
+    color: valued.map((place) => scaled(colour.values[place])),
+    cmin: low,
+    cmax: high > low ? high : low + 1,
+    colorscale: colour.uncertain ? "Cividis" : "Viridis",
+    colorbar: bar,
+  });
+  return missing.length ? [dots(missing, { color: "#cccccc" }), shown] : [shown];
 }
 
 function ticksOf(low, high) {

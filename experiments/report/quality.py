@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ...data.errors import DataError
 from ..checks.cells import check_cells
 from ..checks.comparison import Check, Replication
@@ -78,8 +80,27 @@ def _held_out(fit: IsoformFit, cells: Cells) -> tuple[str, int]:
         return "all", cells.num_cells
 
 
-def measures_of_documents(fit: LDAFit, corpus: Corpus, seed: int) -> tuple[list[Fact], str]:
+def coherence_of_topics(fit: LDAFit, corpus: Corpus) -> np.ndarray:
+    """Coherence of the ten top words of each topic in all documents, shape (topics,)."""
+    words = tables.top_positions(fit, _TOP).numpy()
+    if words.shape[1] < 2:  # there are no pairs of words
+        return np.full(len(words), np.nan)
+    return coherence.coherence(corpus, words, measure="npmi_documents")
+
+
+def measures_of_documents(
+    fit: LDAFit, corpus: Corpus, scores: np.ndarray, seed: int
+) -> tuple[list[Fact], str]:
     """Measure a fit on its test documents, or on all documents of another corpus.
+
+    Parameters
+    ----------
+    fit, corpus
+        The fit, and documents in its vocabulary.
+    scores
+        Coherence of each topic, shape (topics,).
+    seed
+        Seed of all draws.
 
     Returns
     -------
@@ -90,10 +111,7 @@ def measures_of_documents(fit: LDAFit, corpus: Corpus, seed: int) -> tuple[list[
     """
     split = split_of(fit, corpus)
     measured = lda.evaluate(fit, corpus, split=split, seed=seed)
-    words = tables.top_positions(fit, _TOP).numpy()
-    if words.shape[1] > 1:
-        found = coherence.coherence(corpus, words, measure="npmi_documents")
-        measured["coherence"] = float(found.mean())
+    measured["coherence"] = float(scores.mean())
     named = "documents held out of training" if split == "test" else "documents"
     return _facts(measured), f"{number(measured['documents'])} {named}."
 

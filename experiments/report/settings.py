@@ -19,4 +19,4 @@ FEWEST_MAPPED = 10
 INTERVAL = (0.025, 0.975)
 TOP_WORDS, TOP_DOCUMENTS, WORDS_OF_A_DOCUMENT = 15, 10, 12
 # Values (cells x isoforms x draws) that one measure of quality may take.
-MOST_SCORED = 20_000_000
+MOST_SCORED = 10_000_000

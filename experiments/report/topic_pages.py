@@ -8,15 +8,22 @@ import numpy as np
 import pandas as pd
 
 from ..checks.documents import PANELS
-from ..lda import coherence, tables
+from ..lda import tables
 from .check_curves import panels_of
 from .columns import columns_of
 from .contents import Contents, counted, number
 from .describing import curves_of, facts_of, progress_of
 from .encoding import linear_codes, rounded
 from .maps import map_of
-from .quality import check_of_documents, measures_of_documents
-from .settings import MOST_CELLS, TOP_DOCUMENTS, TOP_WORDS, WORDS_OF_A_DOCUMENT
+from .quality import check_of_documents, coherence_of_topics, measures_of_documents
+from .settings import (
+    MOST_BYTES,
+    MOST_CELLS,
+    MOST_GROUPS,
+    TOP_DOCUMENTS,
+    TOP_WORDS,
+    WORDS_OF_A_DOCUMENT,
+)
 
 if TYPE_CHECKING:
     from ...data.corpora import Corpus
@@ -45,12 +52,14 @@ def contents_of_topics(
     data = fit.config["data"]
     topics = counted(fit.config["model"]["num_topics"], "topic")
     sizes = f"{counted(data['documents'], 'document')} of {counted(data['tokens'], 'word')}"
+    topics_alone = np.full(fit.config["model"]["num_topics"], np.nan)
+    scores = topics_alone if corpus is None else coherence_of_topics(fit, corpus)
     contents = Contents(
         kind="lda",
         title="Topics of a corpus",
         summary=f"{topics}, fitted to {sizes}. {progress_of(history)}",
         facts=facts_of(fit.config, fit.options, {}),
-        numbers={"training": curves_of(history), "topics": _topics(fit, corpus)},
+        numbers={"training": curves_of(history), "topics": _topics(fit, scores)},
     )
     if corpus is None:
         contents.notes.append(
@@ -58,14 +67,20 @@ def contents_of_topics(
             "documents."
         )
         return contents
-    contents.quality, contents.quality_scope = measures_of_documents(fit, corpus, seed)
+    contents.quality, contents.quality_scope = measures_of_documents(fit, corpus, scores, seed)
     contents.check = check_of_documents(fit, corpus, replicates, seed)
     table = tables.topic_table(fit, corpus, steps=_STEPS)
-    positions = _positions(corpus, seed)
+    most = min(MOST_CELLS, MOST_BYTES // (2 * len(scores)))
+    positions = _positions(corpus, most, seed)
     if len(positions) < corpus.num_documents:
         contents.notes.append(
             f"The map shows {number(len(positions))} of {number(corpus.num_documents)} documents, "
             "chosen at random. All other figures are of all documents."
+        )
+    number_of_labels = table["label"].nunique() if "label" in table else 0
+    if number_of_labels > MOST_GROUPS:
+        contents.notes.append(
+            f"Prevalence is shown for the {MOST_GROUPS} most frequent of {number_of_labels} labels."
         )
     contents.numbers |= {
         "check": panels_of(contents.check, PANELS),
@@ -76,21 +91,17 @@ def contents_of_topics(
     return contents
 
 
-def _positions(corpus: Corpus, seed: int) -> np.ndarray:
+def _positions(corpus: Corpus, most: int, seed: int) -> np.ndarray:
     """Positions of the documents of the map, shape (documents,), ascending; all have words."""
     known = np.flatnonzero(corpus.lengths > 0)
-    if len(known) <= MOST_CELLS:
+    if len(known) <= most:
         return known
-    return np.sort(np.random.default_rng(seed).choice(known, MOST_CELLS, replace=False))
+    return np.sort(np.random.default_rng(seed).choice(known, most, replace=False))
 
 
-def _topics(fit: LDAFit, corpus: Corpus | None) -> list[dict[str, Any]]:
-    """Words and share of each topic, and its coherence where documents are known."""
+def _topics(fit: LDAFit, scores: np.ndarray) -> list[dict[str, Any]]:
+    """Words and share of each topic, and its coherence; ``scores`` has shape (topics,)."""
     words = tables.top_words(fit, TOP_WORDS)
-    places = tables.top_positions(fit, 10).numpy()
-    scores = np.full(len(places), np.nan)
-    if corpus is not None and places.shape[1] > 1:
-        scores = coherence.coherence(corpus, places, measure="npmi_documents")
     return [
         {
             "topic": int(topic),
@@ -131,18 +142,17 @@ def _documents(
 
 def _top_documents(fit: LDAFit, table: pd.DataFrame, corpus: Corpus) -> list[dict[str, Any]]:
     """Documents with the largest proportion of each topic, and their first words."""
-    found = tables.top_documents(table, tables.topic_columns(fit), TOP_DOCUMENTS)
-    order = np.argsort(-table[tables.topic_columns(fit)].to_numpy(), axis=0, kind="stable")
+    by_position = table.set_axis(np.arange(len(table)))
+    found = tables.top_documents(by_position, tables.topic_columns(fit), TOP_DOCUMENTS)
     rows = []
     for row in found.itertuples():
-        position = order[row.rank - 1, row.topic]
-        start, end = corpus.offsets[position], corpus.offsets[position + 1]
+        start, end = corpus.offsets[row.document], corpus.offsets[row.document + 1]
         words = corpus.vocabulary[corpus.words[start:end][:WORDS_OF_A_DOCUMENT]]
         more = " …" if end - start > WORDS_OF_A_DOCUMENT else ""
         rows.append(
             {
                 "topic": int(row.topic),
-                "document": str(row.document),
+                "document": str(table.index[row.document]),
                 "proportion": rounded([row.proportion])[0],
                 "label": str(getattr(row, "label", "")),
                 "words": " ".join(words.tolist()) + more,
@@ -152,11 +162,12 @@ def _top_documents(fit: LDAFit, table: pd.DataFrame, corpus: Corpus) -> list[dic
 
 
 def _prevalence(fit: LDAFit, table: pd.DataFrame) -> dict[str, Any] | None:
-    """Mean proportions of the documents of each label; None without labels."""
+    """Mean proportions of the documents of the most frequent labels; None without labels."""
     if "label" not in table or not (table["label"] != "").any():
         return None
     columns = tables.topic_columns(fit)
     found = tables.prevalence(table, columns)
+    found = found.nlargest(MOST_GROUPS, "documents").sort_index()
     return {
         "labels": found.index.astype(str).tolist(),
         "documents": found["documents"].astype(int).tolist(),

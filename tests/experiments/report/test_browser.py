@@ -142,6 +142,8 @@ def test_the_map_is_coloured_by_what_is_chosen(opened) -> None:
     assert [len(own["x"]) for own in groups] == adata.obs["cell_type"].value_counts()[
         ["type0", END]
     ].tolist()[:: 1 if groups[0]["name"] == "type0" else -1]
+    legend = browser.find_elements("css selector", "#map .legendtext")
+    assert sorted(own.text for own in legend) == sorted(["type0", END])
     choose(browser, "map-colour", IMAGE)
     (shown,) = traces(browser, "map")
     np.testing.assert_allclose(

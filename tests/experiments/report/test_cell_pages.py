@@ -15,7 +15,9 @@ from exvae.experiments.report.settings import (
     MOST_BYTES,
     MOST_CELLS,
 )
+from exvae.models import MODELS
 
+from ...small_data import draw_cells
 from .conftest import SCRIPT, Page, decoded, packed_text
 
 MOST_BYTES_OF_A_PAGE = 10_000_000
@@ -185,14 +187,25 @@ def test_pages_of_most_cells_are_small(cells_page: Page) -> None:
     assert size + others < MOST_BYTES_OF_A_PAGE
 
 
-def test_a_model_of_one_count_without_genes(cells_page: Page) -> None:
+@pytest.mark.parametrize("name", MODELS)
+def test_pages_of_every_model(name: str) -> None:
+    model = IsoformModel(draw_cells(), model=name, latent_size=3).train(1, progress=False)
+    fit, cells = model._trained(), model._own_cells()
+    contents = contents_of_cells(fit, model.history, cells, {}, CellOptions(replicates=2))
+    found = decoded(contents.numbers["expression"]["mean"])[:8]
+    shown = [own["name"] for own in contents.numbers["genes"]["shown"]]
+    expected = model.get_expression(level="gene", library_size=1e4)[shown].to_numpy().T
+    np.testing.assert_allclose(found, expected, rtol=ROUGH, atol=1e-4 * expected.max())
+    assert len(contents.check.statistics) == len(contents.check.verdicts) > 4
+
+
+def test_a_model_without_genes(cells_page: Page) -> None:
     adata = cells_page.model._adata.copy()
     del adata.var["gene"]
     model = IsoformModel(adata, model="scvi", latent_size=2).train(1, progress=False)
-    options = CellOptions(replicates=2)
     fit, cells = model._trained(), model._own_cells()
-    contents = contents_of_cells(fit, model.history, cells, {}, options)
-    assert len(contents.numbers["genes"]["shown"]) == 24 - len(
-        contents.numbers["genes"]["left_out"]
-    )
+    contents = contents_of_cells(fit, model.history, cells, {}, CellOptions(replicates=0))
+    genes = contents.numbers["genes"]
+    assert len(genes["shown"]) + len(genes["left_out"]) == 24
+    assert all(own["isoforms"] == [own["name"]] for own in genes["shown"])
     assert contents.numbers["cells"]["map"]["method"] == "principal components of the cell state"

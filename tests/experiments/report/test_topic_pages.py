@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,11 +71,14 @@ def test_quality_is_that_of_the_model(topics_page: Page) -> None:
 def test_documents_beyond_the_most_are_left_out_of_the_map(
     topics_page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(topic_pages, "MOST_CELLS", 12)
+    monkeypatch.setattr(topic_pages, "MOST_BYTES", 2 * 3 * 12)
+    monkeypatch.setattr(topic_pages, "MOST_GROUPS", 1)
     model = topics_page.model
     contents = contents_of_topics(model.fitted, model.history, model.corpus, 0, 0)
     assert len(contents.numbers["documents"]["names"]) == 12
     assert any("12 of 40 documents" in note for note in contents.notes)
+    assert any("1 most frequent of 2 labels" in note for note in contents.notes)
+    assert len(contents.numbers["prevalence"]["labels"]) == 1
     assert contents.check is None
 
 
@@ -85,8 +89,6 @@ def test_a_page_without_documents_shows_words(topics_page: Page) -> None:
 
 
 def test_documents_without_labels(topics_page: Page) -> None:
-    from dataclasses import replace
-
     model = topics_page.model
     corpus = replace(model.corpus, labels=None, names=None)
     contents = contents_of_topics(model.fitted, model.history, corpus, 0, 0)
