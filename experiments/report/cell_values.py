@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from ...data.genes import Genes
 from ...data.progress import progress_bar
 from ...models.distributions.posteriors import SampledPosterior
 from ..isoforms.expression import Scale, draw_expression
@@ -70,14 +71,14 @@ def posteriors_of(
     """
     torch.manual_seed(seed)
     scale = Scale(library_size=LIBRARY_SIZE)
-    of_genes = torch.as_tensor(genes.codes, device=fit.device)
+    members, own_genes = _members(fit, genes)
     of_isoforms = torch.as_tensor(genes.columns, device=fit.device)
     parts: list[list[np.ndarray]] = []
     with progress_bar(len(positions), "expression", delay=1.0) as bar:
         for rows, draws in draw_expression(fit, fit.source(cells), positions, num_samples):
             reads = scale.apply(draws, fit.model.genes)
-            sums = fit.model.genes.sums(reads)
-            features = torch.cat([sums[..., of_genes], reads[..., of_isoforms]], -1)
+            sums = own_genes.sums(reads[..., members])
+            features = torch.cat([sums, reads[..., of_isoforms]], -1)
             own = shown[(shown >= rows.start) & (shown < rows.stop)] - rows.start
             posterior = SampledPosterior(features)
             some = SampledPosterior(features[:, torch.as_tensor(own, device=fit.device)])
@@ -86,6 +87,15 @@ def posteriors_of(
             parts.append([values.cpu().numpy() for values in summary])
             bar.update(rows.stop - rows.start)
     return Posteriors(*(np.concatenate(own).T for own in zip(*parts, strict=True)))
+
+
+def _members(fit: IsoformFit, genes: ChosenGenes) -> tuple[torch.Tensor, Genes]:
+    """Positions of all isoforms of the genes, shape (members,), and the gene of each."""
+    places = np.full(len(fit.gene_names), -1)
+    places[genes.codes] = np.arange(len(genes.codes))
+    codes = torch.as_tensor(places, device=fit.device)[fit.model.gene_codes]
+    members = (codes >= 0).nonzero().squeeze(-1)
+    return members, Genes(codes[members], len(genes.codes))
 
 
 def cells_to_show(groups: pd.Series, seed: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from ..isoforms.settings import LIKELIHOOD_SAMPLES
 from ..lda import coherence, tables
 from ..lda import fitting as lda
 from .contents import Fact, number
-from .settings import MOST_SCORED
+from .settings import MOST_CHECKED, MOST_SCORED
 
 if TYPE_CHECKING:
     from ...data.cells import Cells
@@ -134,10 +134,11 @@ def _facts(measured: Mapping[str, Any]) -> list[Fact]:
 
 
 def check_of_cells(fit: IsoformFit, cells: Cells, replicates: int, seed: int) -> Check | None:
-    """Check cells, as ``exvae isoforms check`` does; None without replicates."""
+    """Check cells as ``exvae isoforms check --max-cells 500``; None without replicates."""
     if not replicates:
         return None
-    return check_cells(fit, cells, replication=Replication("posterior", replicates, seed))
+    replication = Replication("posterior", replicates, seed)
+    return check_cells(fit, cells, replication=replication, max_cells=MOST_CHECKED)
 
 
 def check_of_documents(fit: LDAFit, corpus: Corpus, replicates: int, seed: int) -> Check | None:

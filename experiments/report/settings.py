@@ -20,3 +20,5 @@ INTERVAL = (0.025, 0.975)
 TOP_WORDS, TOP_DOCUMENTS, WORDS_OF_A_DOCUMENT = 15, 10, 12
 # Values (cells x isoforms x draws) that one measure of quality may take.
 MOST_SCORED = 10_000_000
+# Cells that are checked; of more as many are drawn at random.
+MOST_CHECKED = 500
