@@ -63,7 +63,8 @@ class CellPage {
   // Exact names come first, then names that begin with the text, then names that hold it.
   search(text) {
     const asked = text.trim().toLowerCase();
-    if (!asked) return;
+    if (!asked || asked === this.asked) return; // Enter changes the field and submits the form
+    this.asked = asked;
     const names = [...this.known.keys()];
     const name =
       names.find((own) => own === asked) ??
@@ -87,6 +88,7 @@ class CellPage {
     this.gene = place;
     const gene = this.genes[place];
     byId("gene").value = isoform === null ? gene.symbol || gene.name : gene.isoforms[isoform];
+    this.asked = byId("gene").value.toLowerCase();
     this.menu.querySelectorAll("option[data-feature]").forEach((own) => own.remove());
     this.features().forEach(([name, feature], row) => {
       for (const kind of ["mean", "spread"]) {

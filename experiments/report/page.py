@@ -20,6 +20,7 @@ _FOLDER = Path(__file__).parent
 # In the order in which they are run.
 _SCRIPTS = ("base.js", "tables.js", "curves.js", "maps.js", "genes.js", "topics.js", "start.js")
 _NEEDED = ("plotly", "jinja2")
+_ROUNDING = 1e-9
 
 
 def require_libraries() -> None:
@@ -69,6 +70,12 @@ def page_of(contents: Contents) -> str:
     )
 
 
+def _spread(row: Any) -> str:
+    """Write the standard deviation of replicates; 0 where it is rounding alone."""
+    known = row.replicated_sd > _ROUNDING * abs(row.replicated_mean)
+    return f"{row.replicated_sd:.2g}" if known else "0"
+
+
 def _rows_of_check(contents: Contents) -> list[dict[str, Any]]:
     """Statistics of the check, a row for each."""
     if contents.check is None:
@@ -78,7 +85,7 @@ def _rows_of_check(contents: Contents) -> list[dict[str, Any]]:
         {
             "statistic": row.statistic,
             "observed": number(row.observed),
-            "replicated": f"{number(row.replicated_mean)} ± {row.replicated_sd:.2g}",
+            "replicated": f"{number(row.replicated_mean)} ± {_spread(row)}",
             "level": row.level,
             # The label tells the level already.
             "verdict": row.verdict.removeprefix(row.level).lstrip(": "),
