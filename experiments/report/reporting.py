@@ -10,6 +10,7 @@ from anndata import AnnData
 
 from ...data.arguments import listed, whole_number
 from ...data.corpora import Corpus
+from ...data.corpus_formats import read_corpus
 from ...data.errors import DataError
 from ...data.files import require_folder, require_regular
 from ...data.h5ad.reading import open_cells
@@ -82,13 +83,16 @@ def report(
     genes = listed("genes", genes, "['ENSG00000115414']")
     if isinstance(model, str | Path):
         model = load(model, trust=trust)
+    options = CellOptions(genes, groupby, replicates, whole_number("seed", seed, 0))
     if isinstance(model, TopicModel):
-        if genes or groupby is not None:
-            raise DataError("genes and groupby are for cells, and the model is of topics")
-        contents = _of_topics(model, data, replicates, seed)
+        contents = _of_topics(model, data, options)
     else:
-        options = CellOptions(genes, groupby, replicates, whole_number("seed", seed, 0))
         contents = _of_cells(model, data, options)
+    return _written(contents, path)
+
+
+def _written(contents: Contents, path: Path) -> dict[str, Any]:
+    """Write a page and tell its size."""
     written = {"out": str(path), "bytes": write_page(contents, path)}
     found = contents.numbers.get("genes")
     if found is None:
@@ -106,16 +110,16 @@ def check_arguments(path: Path, replicates: int) -> None:
 
 
 def _of_topics(
-    model: TopicModel, data: Corpus | str | Path | None, replicates: int, seed: int
+    model: TopicModel, data: Corpus | str | Path | None, options: CellOptions
 ) -> Contents:
-    from ...data.corpus_formats import read_corpus
-
+    if options.genes or options.groupby is not None:
+        raise DataError("genes and groupby are for cells, and the model is of topics")
     if isinstance(data, str | Path):
         data = read_corpus(data, tokenizer=model.fitted.tokenizer)
     corpus = None
     if data is not None or model.corpus is not None:
         corpus = model._documents(data)
-    return contents_of_topics(model.fitted, model.history, corpus, replicates, seed)
+    return contents_of_topics(model.fitted, model.history, corpus, options.replicates, options.seed)
 
 
 def _of_cells(
