@@ -14,6 +14,7 @@ _PLACES = {
     "prepare": "experiments.preparing",
     "read_corpus": "data.corpus_formats",
     "read_quantified": "experiments.quantified",
+    "report": "experiments.report.reporting",
 }
 _MODULES = {"pl": "experiments.pl"}
 

@@ -26,6 +26,7 @@ from .commands import (
     lda,
     simulate_isoforms,
 )
+from .commands import report as html_report
 from .commands.failures import failure_of
 from .commands.options import Fit
 from .commands.reports import report
@@ -49,6 +50,7 @@ isoforms.app.command("de")(group_differences.expression)
 app.add_typer(isoforms.app, name="isoforms")
 app.command("demo")(demo.demo)
 app.command("figures")(figures.figures)
+app.command("report")(html_report.report)
 
 
 @app.command()

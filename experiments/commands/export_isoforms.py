@@ -10,10 +10,9 @@ import typer
 from typer.core import TyperCommand
 
 from ...data.errors import DataError
-from ...data.files import reading
 from ..isoforms import settings
 from .isoforms import Samples
-from .options import CellsFile, Device, Fit, Json, Seed, Trust
+from .options import CellsFile, Device, Fit, Json, Seed, Trust, names_in
 from .reports import report, tell
 
 
@@ -110,7 +109,7 @@ def export(
         transform_batch=transform_batch,
         new_batches=new_batches,
         draws=draws,
-        genes=None if genes is None else _names(genes),
+        genes=None if genes is None else names_in(genes),
         bootstraps=not no_bootstraps,
     )
     tell(notes_of_intervals(loaded.config["model"]["model"]))
@@ -124,8 +123,3 @@ def _library_size(value: str) -> float | str:
         return float(value)
     except ValueError:
         raise DataError(f"--library-size is {value}; give a positive number or tpm") from None
-
-
-def _names(path: Path) -> list[str]:
-    with reading(path, "no such file", "give a text file with names of genes"):
-        return path.read_text(encoding="utf-8").split()

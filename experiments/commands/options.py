@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ...data.errors import DataError
+from ...data.files import reading
 
 # Checked before anything heavy is imported, so that errors come at once.
 
@@ -46,6 +47,18 @@ def existing_corpus(path: Path) -> Path:
     if not os.path.exists(path):
         raise DataError(f"{path}: no such file or folder; check the path")
     return path
+
+
+def names_in(path: Path) -> list[str]:
+    """Read names of genes, one a line or by spaces.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read.
+    """
+    with reading(path, "no such file", "give a text file with names of genes"):
+        return path.read_text(encoding="utf-8").split()
 
 
 Fit = Annotated[Path, typer.Argument(metavar="FIT", help="Folder of a fit.", callback=existing_fit)]

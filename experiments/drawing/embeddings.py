@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +22,10 @@ _COLOURS = ("viridis", "cividis")
 # Most isoforms in rows of one and of two, and sizes of axes (inches) in rows of one, two and three.
 _MOST_ROWS = (3, 8)
 _PAIR_SIZES = ((4.5, 3.3), (3.6, 2.7), (3.3, 2.6))
+# Neighbours of UMAP, and perplexity of t-SNE.
+_NEIGHBOURS, _PERPLEXITY = 15, 30.0
+# Cells from which on UMAP searches approximately.
+_MANY = 4096
 
 
 class Embedding(NamedTuple):
@@ -65,6 +71,48 @@ def embed(states: np.ndarray, name: str) -> Embedding:
         for number, share in enumerate(shares, start=1)
     )
     return Embedding(components, (first, second))
+
+
+def map_to_plane(states: np.ndarray) -> tuple[str, np.ndarray]:
+    """Map states to a plane, by UMAP where umap-learn is installed and otherwise by t-SNE.
+
+    Parameters
+    ----------
+    states
+        Shape (cells, dimensions).
+
+    Returns
+    -------
+    name
+        ``UMAP`` or ``t-SNE``.
+    places
+        Shape (cells, 2).
+    """
+    if find_spec("umap"):
+        with warnings.catch_warnings():
+            # It warns at import, too, of optional packages that are missing.
+            warnings.simplefilter("ignore")
+            import umap
+
+            number = min(_NEIGHBOURS, len(states) - 1)
+            neighbours = _neighbours(states, number)
+            mapper = umap.UMAP(n_neighbors=number, random_state=0, precomputed_knn=neighbours)
+            return "UMAP", mapper.fit_transform(states)
+    from sklearn.manifold import TSNE
+
+    perplexity = min(_PERPLEXITY, (len(states) - 1) / 3)
+    places = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(states)
+    return "t-SNE", places
+
+
+def _neighbours(states: np.ndarray, number: int) -> tuple[np.ndarray | None, ...]:
+    """Give UMAP the nearest neighbours of many cells: its own search takes five times as long."""
+    if len(states) < _MANY:  # it searches exactly
+        return None, None, None
+    from sklearn.neighbors import NearestNeighbors
+
+    distances, indices = NearestNeighbors(n_neighbors=number).fit(states).kneighbors(states)
+    return indices, distances, None
 
 
 def draw_states(

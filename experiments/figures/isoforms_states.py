@@ -7,14 +7,12 @@ the map.
 
 from __future__ import annotations
 
-import warnings
-from importlib.util import find_spec
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from ...data.cells import Cells
+from ..drawing.embeddings import map_to_plane
 from ..drawing.style import PALETTE, label, new_figure, show_legends, style_of
 from ..isoforms import inference
 from ..isoforms.evaluation import rand_index
@@ -45,7 +43,7 @@ def measure(workshop: Workshop) -> pd.DataFrame:
             values = {_INDEX: rand_index(own, types), _PURITY: purity(own, types)}
             table = pd.DataFrame({"statistic": list(values), "value": list(values.values())})
             if seed == workshop.seed:
-                kind, places = mapped(own)
+                kind, places = map_to_plane(own)
                 # A CSV would turn names that are numbers into numbers.
                 names = np.char.add("type ", types)
                 cells = pd.DataFrame(
@@ -81,23 +79,6 @@ def purity(states: np.ndarray, types: np.ndarray) -> float:
     number = min(_NEIGHBOURS, len(states) - 1)
     neighbours = NearestNeighbors(n_neighbors=number).fit(states).kneighbors(return_distance=False)
     return float(np.mean(types[neighbours] == types[:, np.newaxis]))
-
-
-def mapped(states: np.ndarray) -> tuple[str, np.ndarray]:
-    """Map states, shape (cells, dimensions), to a plane: kind of map, and places, (cells, 2)."""
-    if find_spec("umap"):
-        with warnings.catch_warnings():
-            # It warns at import, too, of optional packages that are missing.
-            warnings.simplefilter("ignore")
-            import umap
-
-            neighbours = min(_NEIGHBOURS, len(states) - 1)
-            return "UMAP", umap.UMAP(n_neighbors=neighbours, random_state=0).fit_transform(states)
-    from sklearn.manifold import TSNE
-
-    perplexity = min(30.0, (len(states) - 1) / 3)
-    places = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(states)
-    return "t-SNE", places
 
 
 def draw(table: pd.DataFrame) -> Figure:

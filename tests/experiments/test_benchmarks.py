@@ -32,6 +32,7 @@ COMMANDS = {
         *("--cells", "6", "--isoforms", "40", "--bootstraps", "4", "--read", "2", "--steps", "1")
     ],
     "likelihood_stress.py": ["--points", "2", "--gradients", "1"],
+    "report.py": ["--cells", "30"],
     "reliability.py": ["--kills", "3", "--others", "1"],
     "symsim.py": ["--cells", "40", "--genes", "30"],
     "isoform_simulation.py": ["--cells", "10", "--isoforms", "30", "--bootstraps", "2"],
@@ -128,6 +129,14 @@ def test_the_cost_of_an_experiment(tmp_path: Path) -> None:
     kept = anndata.read_h5ad(tmp_path / "filtered.h5ad")
     assert f"{kept.n_vars} isoforms left" in printed
     assert sum(name.startswith("infRep") for name in kept.layers) == 2
+
+
+def test_the_cost_of_a_report(tmp_path: Path) -> None:
+    path = tmp_path / "cells.h5ad"
+    simulate_isoforms(path, 24, 12, 4, num_types=2, depth=240.0, seed=0)
+    printed = run("report.py", str(path))
+    assert "30 cells of 12 isoforms, a page of 2." in printed
+    assert re.search(r"report: \d+ s of computing, of which draws take \d+ s", printed)
 
 
 def test_the_cost_of_a_check(tmp_path: Path) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from exvae.experiments.drawing import embeddings
 from exvae.experiments.drawing.embeddings import (
     draw_states,
     draw_values,
     embed,
+    map_to_plane,
     principal_components,
 )
 from exvae.experiments.drawing.style import new_figure
@@ -22,6 +25,22 @@ def test_principal_components() -> None:
     np.testing.assert_allclose(shares, variances[:2] / variances.sum())
     flat, _ = principal_components(states[:, :1])
     np.testing.assert_array_equal(flat[:, 1], 0.0)
+
+
+@pytest.mark.parametrize("name", ["UMAP", "t-SNE"])
+def test_maps_keep_groups_together(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name == "UMAP":
+        pytest.importorskip("umap", exc_type=ImportError)
+    else:
+        monkeypatch.setattr(embeddings, "find_spec", lambda module: None)
+    states = np.random.default_rng(0).normal(size=(60, 5)) * 0.1
+    states[:30] += 9.0
+    method, places = map_to_plane(states)
+    assert method == name
+    assert places.shape == (60, 2)
+    centres = places[:30].mean(0), places[30:].mean(0)
+    nearer = [np.linalg.norm(places - own, axis=1) for own in centres]
+    np.testing.assert_array_equal(nearer[0] < nearer[1], np.arange(60) < 30)
 
 
 def test_states_are_coloured_by_group_on_any_axes() -> None:

@@ -1,0 +1,122 @@
+"""Posterior of chosen genes and isoforms in every cell, from one pass over its draws."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from ...data.genes import Genes
+from ...data.progress import progress_bar
+from ...models.distributions.posteriors import SampledPosterior
+from ..isoforms.expression import Scale, draw_expression
+from ..isoforms.settings import LIBRARY_SIZE, POSTERIOR_SAMPLES
+from .genes import ChosenGenes
+from .settings import CELLS_WITH_INTERVALS, INTERVAL
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ...data.cells import Cells
+    from ..isoforms.fitting import IsoformFit
+
+
+class Posteriors(NamedTuple):
+    """Posterior of expression (reads of 10 000) of features: genes, and then isoforms.
+
+    Attributes
+    ----------
+    mean, sd
+        Shape (features, cells).
+    low, high
+        Ends of the 95 % intervals in some of the cells, shape (features, some cells).
+    """
+
+    mean: np.ndarray
+    sd: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+@torch.no_grad()
+def posteriors_of(
+    fit: IsoformFit,
+    cells: Cells,
+    positions: np.ndarray,
+    genes: ChosenGenes,
+    shown: np.ndarray,
+    *,
+    num_samples: int = POSTERIOR_SAMPLES,
+    seed: int = 0,
+) -> Posteriors:
+    """Summarise the same draws that ``get_expression(library_size=1e4)`` summarises.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    cells
+        Cells that conform to it.
+    positions
+        Positions of the cells of the page, shape (cells,).
+    genes
+        Genes and isoforms of the page.
+    shown
+        Positions among these of the cells with intervals, shape (some cells,), ascending.
+    num_samples
+        Number of draws of the latent variables.
+    seed
+        Seed of the draws.
+    """
+    torch.manual_seed(seed)
+    scale = Scale(library_size=LIBRARY_SIZE)
+    members, own_genes = _members(fit, genes)
+    of_isoforms = torch.as_tensor(genes.columns, device=fit.device)
+    parts: list[list[np.ndarray]] = []
+    with progress_bar(len(positions), "expression", delay=1.0) as bar:
+        for rows, draws in draw_expression(fit, fit.source(cells), positions, num_samples):
+            reads = scale.apply(draws, fit.model.genes)
+            sums = own_genes.sums(reads[..., members])
+            features = torch.cat([sums, reads[..., of_isoforms]], -1)
+            own = shown[(shown >= rows.start) & (shown < rows.stop)] - rows.start
+            posterior = SampledPosterior(features)
+            some = SampledPosterior(features[:, torch.as_tensor(own, device=fit.device)])
+            ends = (some.quantile(level) for level in INTERVAL)
+            summary = (posterior.mean, posterior.variance.sqrt(), *ends)
+            parts.append([values.cpu().numpy() for values in summary])
+            bar.update(rows.stop - rows.start)
+    return Posteriors(*(np.concatenate(own).T for own in zip(*parts, strict=True)))
+
+
+def _members(fit: IsoformFit, genes: ChosenGenes) -> tuple[torch.Tensor, Genes]:
+    """Positions of all isoforms of the genes, shape (members,), and the gene of each."""
+    places = np.full(len(fit.gene_names), -1)
+    places[genes.codes] = np.arange(len(genes.codes))
+    codes = torch.as_tensor(places, device=fit.device)[fit.model.gene_codes]
+    members = (codes >= 0).nonzero().squeeze(-1)
+    return members, Genes(codes[members], len(genes.codes))
+
+
+def cells_to_show(groups: pd.Series, seed: int) -> np.ndarray:
+    """Choose cells whose intervals are drawn, as many of each group as there are.
+
+    Parameters
+    ----------
+    groups
+        Group of each cell, categorical, shape (cells,).
+    seed
+        Seed of the choice.
+
+    Returns
+    -------
+    numpy.ndarray
+        Ascending positions, shape (some cells,).
+    """
+    if len(groups) <= CELLS_WITH_INTERVALS:
+        return np.arange(len(groups))
+    shuffled = np.random.default_rng(seed).permutation(len(groups))
+    # The first of each group, the second of each group, and so on.
+    turn = groups.iloc[shuffled].groupby(groups.iloc[shuffled], observed=True).cumcount()
+    order = np.argsort(turn.to_numpy(), kind="stable")
+    return np.sort(shuffled[order[:CELLS_WITH_INTERVALS]])
