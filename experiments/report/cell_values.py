@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from ...data.genes import Genes
+from ...data.posteriors import SampledPosterior
 from ...data.progress import progress_bar
-from ...models.distributions.posteriors import SampledPosterior
 from ..isoforms.expression import Scale, draw_expression
 from ..isoforms.settings import LIBRARY_SIZE, POSTERIOR_SAMPLES
 from .genes import ChosenGenes
