@@ -26,11 +26,22 @@ from .distributions.statistics import StatisticsOfBootstraps
 
 if TYPE_CHECKING:
     from ..data.initial_values import InitialValues
+    from .distributions.rate_posterior import CommonError, RatePosterior
 
 # Least mean (reads): the softmax of an isoform that is never seen underflows float32.
 _LEAST_MEAN = 1e-5
 # Learning-rate multiplier of per-isoform parameters, which have far to go.
 _ISOFORM_LEARNING = 5.0
+# Methods whose replacement changes the posterior of expression.
+_DRAWING = {
+    "likelihood",
+    "expression",
+    "draw_expression",
+    "draw_own_expression",
+    "draw_rates",
+    "draw_common_error",
+    "add_common_error",
+}
 
 
 class CellModel(UniquelyNamedModule):
@@ -294,6 +305,33 @@ class CellModel(UniquelyNamedModule):
         By default there are none. The shape is (draws, ..., isoforms).
         """
         return reads
+
+    def rate_posterior(
+        self, latents: dict[str, Tensor], batches: Tensor, obs: Tensor
+    ) -> RatePosterior | None:
+        """Posterior of gene rates and usage given latent variables and observations, if known.
+
+        Optional: a model that has it is exported in a fraction of the time. It must be the
+        distribution of :meth:`draw_own_expression`, and with :meth:`common_error` the one of
+        :meth:`draw_expression`. By default there is none.
+        """
+        return None
+
+    def common_error(self) -> CommonError | None:
+        """Errors that all cells share, added to :meth:`rate_posterior`; by default none."""
+        return None
+
+    def has_rate_posterior(self) -> bool:
+        """Whether :meth:`rate_posterior` is known and agrees with the methods that draw.
+
+        It does not if a subclass, or this object, has its own method to draw and no new posterior.
+        """
+        for place in type(self).__mro__:
+            if "rate_posterior" in vars(place):
+                return place is not CellModel and not vars(self).keys() & _DRAWING
+            if vars(place).keys() & _DRAWING:
+                return False
+        return False
 
     def decode_mean(self, latents: dict[str, Tensor], batches: Tensor) -> Tensor:
         """Mean expression l f_mu (reads), shape (..., cells, isoforms)."""

@@ -23,6 +23,7 @@ from .gamma_poisson import (
     log_gamma_poisson,
     refuse_learning,
 )
+from .rate_posterior import RatePosterior
 
 # Added to Dirichlet parameters, so that tiny ones have gradients too.
 _ADDED_SHAPE = 1e-6
@@ -181,6 +182,15 @@ class BootstrapGeneReads(TorchDistribution):
         totals = self.totals.draw_rates(self._sums(statistics), number)
         shape = self._prior_shape + self._divided(statistics)
         return GeneRates(totals, draw_dirichlet(shape.expand(number, *shape.shape), self.genes))
+
+    def rate_posterior(self, value: Tensor | BootstrapMean) -> RatePosterior:
+        """Posterior of rates and usage given bootstraps, batch_shape + (genes,) and (isoforms,).
+
+        ``value`` as for :meth:`log_prob`.
+        """
+        statistics = self._statistics(value)
+        of_genes = self.totals.rate_posterior(self._sums(statistics))
+        return RatePosterior(*of_genes, self._prior_shape + self._divided(statistics))
 
     def log_prob_of_whole(self, counts: Tensor) -> Tensor:
         """Log probability (nats) of estimates that are rounded to whole counts.

@@ -7,6 +7,9 @@ from pyro.distributions import Normal
 from torch import Tensor
 
 from exvae.models.cells import CellModel
+from exvae.models.isoforms import EffectiveReadIsoforms
+from exvae.models.paper_isoforms import BootstrapIsoforms
+from exvae.models.scvi import SCVI
 
 
 class NormalIsoforms(CellModel):
@@ -48,3 +51,24 @@ def test_expression_is_the_mean_given_the_latent_variables() -> None:
     torch.testing.assert_close(posterior.draws, torch.stack(means))
     torch.testing.assert_close(of_genes.mean.sum(), torch.tensor(45.0), rtol=1e-3, atol=0)
     assert of_genes.mean.shape == (1, 2)
+
+
+def test_a_posterior_of_rates_counts_unless_a_subclass_draws_otherwise() -> None:
+    class Drawn(EffectiveReadIsoforms):
+        def draw_expression(self, latents, batches, obs):
+            return super().draw_expression(latents, batches, obs)
+
+    class Known(Drawn):
+        def rate_posterior(self, latents, batches, obs):
+            return super().rate_posterior(latents, batches, obs)
+
+    class Prior(EffectiveReadIsoforms):
+        def z_prior(self):
+            return super().z_prior()
+
+    kinds = [EffectiveReadIsoforms, Drawn, Known, Prior, SCVI, BootstrapIsoforms]
+    found = [kind(3).has_rate_posterior() for kind in kinds]
+    assert found == [True, False, True, True, False, False]
+    model = EffectiveReadIsoforms(3)
+    model.draw_expression = lambda latents, batches, obs: obs
+    assert not model.has_rate_posterior()
