@@ -28,6 +28,7 @@ from .distributions.statistics import StatisticsOfBootstraps
 
 if TYPE_CHECKING:
     from ..data.initial_values import InitialValues
+    from ..data.rate_posterior import CommonError, RatePosterior
 
 # Least mean (reads): the softmax of an isoform that is never seen underflows float32.
 _LEAST_MEAN = 1e-5
@@ -296,6 +297,21 @@ class CellModel(UniquelyNamedModule):
         By default there are none. The shape is (draws, ..., isoforms).
         """
         return reads
+
+    def rate_posterior(
+        self, latents: dict[str, Tensor], batches: Tensor, obs: Tensor
+    ) -> RatePosterior | None:
+        """Posterior of gene rates and usage given latent variables and observations, if known.
+
+        Optional: a model that has it is exported in a fraction of the time. It must be the
+        distribution of :meth:`draw_own_expression`, and with :meth:`common_error` the one of
+        :meth:`draw_expression`. By default there is none.
+        """
+        return None
+
+    def common_error(self) -> CommonError | None:
+        """Errors that all cells share, added to :meth:`rate_posterior`; by default none."""
+        return None
 
     def decode_mean(self, latents: dict[str, Tensor], batches: Tensor) -> Tensor:
         """Mean expression l f_mu (reads), shape (..., cells, isoforms)."""

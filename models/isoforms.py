@@ -41,6 +41,7 @@ from torch import Tensor
 
 from ..data.bootstraps import BootstrapMean
 from ..data.random_draws import standard_gamma
+from ..data.rate_posterior import CommonError, RatePosterior
 from .distributions.gamma_poisson import LEAST_DISPERSION, BootstrapGammaPoisson
 from .distributions.gene_reads import BootstrapGeneReads, Division, GeneRates, draw_dirichlet
 from .gene_rates import GeneRateCells
@@ -125,6 +126,19 @@ class EffectiveReadIsoforms(GeneRateCells):
         """Draw t (reads) and p given number and mean of bootstraps, (draws, cells, 1, ...)."""
         statistics = BootstrapMean.unstacked(obs.unsqueeze(-3))
         return self.likelihood(latents, batches).draw_rates(statistics, RATES_PER_SAMPLE)
+
+    def rate_posterior(
+        self, latents: dict[str, Tensor], batches: Tensor, obs: Tensor
+    ) -> RatePosterior:
+        """Posterior of t (reads) and p given number and mean of bootstraps, of cells."""
+        statistics = BootstrapMean.unstacked(obs.unsqueeze(-3))
+        found = self.likelihood(latents, batches).rate_posterior(statistics)
+        return RatePosterior(*(part.squeeze(-2) for part in found))
+
+    def common_error(self) -> CommonError:
+        """Distribution of c, and the ambiguities (reads) of the totals and the split of genes."""
+        dispersions = self.total_dispersion, self.division_dispersion
+        return CommonError(self.common_share_prior(), *map(_ambiguity, dispersions))
 
     def add_common_error(self, reads: Tensor) -> Tensor:
         """Draw y (reads) around t p (reads), with a share c for each draw.

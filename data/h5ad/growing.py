@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,12 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix, get_index_dtype
 
 # R has no other filter.
-_COMPRESSION: dict[str, Any] = {"compression": "gzip", "compression_opts": 9}
+_COMPRESSION: dict[str, Any] = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
+# Level and strategy of zlib. Fractions whose bytes are put apart are like filtered signals: with
+# the strategy for these, level 4 makes smaller files than level 9 with the default strategy of
+# HDF5, in a tenth of the time. Places are increasing whole numbers, for which it is the reverse.
+_OF_FRACTIONS, _OF_PLACES = (4, zlib.Z_FILTERED), (9, zlib.Z_DEFAULT_STRATEGY)
+_MEMORY_LEVEL = 9
 # Values in a chunk. Large chunks compress better; each dataset holds one in memory.
 _CHUNK = 1 << 16
 
@@ -24,16 +30,13 @@ def encode(place: h5py.Group | h5py.Dataset, kind: str, version: str, **attribut
 class _Values:
     """A one-dimensional dataset that is written in whole chunks, as each is compressed once."""
 
-    def __init__(
-        self, group: h5py.Group, name: str, dtype: npt.DTypeLike, shuffle: bool, chunk: int
-    ) -> None:
+    def __init__(self, group: h5py.Group, name: str, dtype: npt.DTypeLike, chunk: int) -> None:
         self.dataset = group.create_dataset(
             name,
             shape=(0,),
             maxshape=(None,),
             chunks=(chunk,),
             dtype=dtype,
-            shuffle=shuffle,
             **_COMPRESSION,
         )
         self._chunk = chunk
@@ -55,9 +58,21 @@ class _Values:
         values = np.concatenate(self._waiting)
         start = len(self.dataset)
         self.dataset.resize(start + number, axis=0)
-        self.dataset[start:] = values[:number]
+        for first in range(0, number, self._chunk):
+            own = values[first : min(first + self._chunk, number)].astype(self.dataset.dtype)
+            self.dataset.id.write_direct_chunk((start + first,), _compressed(own, self._chunk))
         self._waiting = [values[number:]]
         self._number -= number
+
+
+def _compressed(values: np.ndarray, size: int) -> bytes:
+    """Compress a chunk of ``size`` values as HDF5's filters do, zeros at its end."""
+    chunk = np.zeros(size, values.dtype)
+    chunk[: len(values)] = values
+    planes = chunk.view(np.uint8).reshape(size, -1).T.tobytes()
+    level, strategy = _OF_FRACTIONS if values.dtype.kind == "f" else _OF_PLACES
+    deflate = zlib.compressobj(level, zlib.DEFLATED, zlib.MAX_WBITS, _MEMORY_LEVEL, strategy)
+    return deflate.compress(planes) + deflate.flush()
 
 
 class SparseLayers:
@@ -71,9 +86,6 @@ class SparseLayers:
         The group that will hold the matrices.
     shape
         Rows, an upper bound, and columns.
-    shuffle
-        Whether bytes are shuffled before they are compressed. Rounded fractions gain from it;
-        estimates, which are mostly whole numbers, lose.
     chunk
         Values in a chunk of the file.
     """
@@ -83,14 +95,13 @@ class SparseLayers:
         parent: h5py.Group,
         shape: tuple[int, int],
         *,
-        shuffle: bool = True,
         chunk: int = _CHUNK,
     ) -> None:
         self._parent = parent
         self._num_columns = shape[1]
         # scipy wants both in one type.
         self._type_of_places = get_index_dtype(maxval=shape[0] * shape[1])
-        self._shuffle, self._chunk = shuffle, chunk
+        self._chunk = chunk
         self._values: dict[str, _Values] = {}
         self._indices: _Values | None = None
         self._sizes: list[np.ndarray] = []
@@ -112,10 +123,10 @@ class SparseLayers:
         for name, own in values.items():
             if name not in self._values:
                 group = self._parent.create_group(name)
-                self._values[name] = _Values(group, "data", own.dtype, self._shuffle, self._chunk)
+                self._values[name] = _Values(group, "data", own.dtype, self._chunk)
                 if self._indices is None:
                     kind = self._type_of_places
-                    self._indices = _Values(group, "indices", kind, True, self._chunk)
+                    self._indices = _Values(group, "indices", kind, self._chunk)
             self._values[name].extend(own)
         self._indices.extend(indices.astype(self._type_of_places, copy=False))
         self._sizes.append(sizes)
@@ -162,9 +173,7 @@ class GrowingMatrix:
             self._extend_dense(rows)
             return
         if self._sparse is None:
-            self._sparse = SparseLayers(
-                self._parent, (self._num_rows, rows.shape[1]), shuffle=False
-            )
+            self._sparse = SparseLayers(self._parent, (self._num_rows, rows.shape[1]))
         self._sparse.extend(np.diff(rows.indptr), rows.indices, {self._name: rows.data})
 
     def finish(self) -> None:
@@ -181,7 +190,6 @@ class GrowingMatrix:
                 maxshape=(None, num_columns),
                 chunks=(max(1, _CHUNK // num_columns), num_columns),
                 dtype=rows.dtype,
-                shuffle=True,
                 **_COMPRESSION,
             )
             encode(dataset, "array", "0.2.0")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -21,12 +21,17 @@ from torch import Tensor
 from ...data.genes import Genes
 from .expression import Scale, layers_of_scaled, spaced_draws
 
+if TYPE_CHECKING:
+    from .draws.stratified_expression import StratifiedExpression
+
 # An entry is zero unless it exceeds so many reads with this probability.
 NEGLIGIBLE_READS, IMPROBABLE = 1.0, 0.05
 # Finest steps of values (reads), and of values on log scale.
 _FINEST, _FINEST_LOG1P = 1 / 8, 1 / 16
 
 EXPRESSION, NORMALISED = "expression", "expression_normalised"
+# Ends of the names of layers of both.
+_MOMENTS = ("", "_sd", "_log1p")
 
 
 class CompactLayers(NamedTuple):
@@ -90,29 +95,95 @@ def compact_layers(
     """
     chosen = slice(None) if columns is None else torch.from_numpy(columns).to(draws.device)
     layers: dict[str, Tensor] = {}
-    steps: dict[str, Tensor] = {}
     likely = []
     for name, scale in scales.items():
         scaled = scale.apply(draws, genes)[..., chosen]
         likely.append((scaled > NEGLIGIBLE_READS).to(scaled.dtype).mean(0) >= IMPROBABLE)
-        levels = quantiles if name == EXPRESSION else ()
-        own = dict(layers_of_scaled(scaled, name, levels))
+        layers |= dict(layers_of_scaled(scaled, name, quantiles if name == EXPRESSION else ()))
         if name == EXPRESSION:
             kept = spaced_draws(scaled, num_replicates) if num_replicates else ()
             replicates = {f"infRep{number + 1}": draw for number, draw in enumerate(kept)}
-        layers |= own
-        steps |= {key: _step(key, name, own, len(draws)) for key in own}
-    steps |= dict.fromkeys(replicates, steps[EXPRESSION])
     layers |= replicates
     keep = torch.stack(likely).any(0)
-    values = {key: _rounded(own[keep], steps[key][keep]) for key, own in layers.items()}
+    sizes, indices = keep.sum(-1), keep.nonzero()[:, 1].to(torch.int32)
+    values = {key: own[keep] for key, own in layers.items()}
+    rounded = _rounded(values, quantiles, len(draws))
+    return CompactLayers(sizes.cpu().numpy(), indices.cpu().numpy(), rounded)
+
+
+def stratified_layers(
+    stratified: StratifiedExpression,
+    scales: Mapping[str, Scale],
+    quantiles: Sequence[float],
+    num_draws: int,
+    *,
+    columns: np.ndarray | None = None,
+    num_replicates: int = 0,
+) -> CompactLayers:
+    """Summarise stratified draws of expression as :func:`compact_layers` does independent ones.
+
+    Parameters
+    ----------
+    stratified
+        The draws.
+    scales, quantiles, columns, num_replicates
+        As for :func:`compact_layers`.
+    num_draws
+        Number of independent draws whose Monte Carlo error tells how values are rounded.
+    """
+    from .draws.compiled_expression import Wanted  # loads numba
+
+    normalised = scales[NORMALISED]
+    lengths, levels = normalised.effective_lengths, sorted(quantiles)
+    of_genes = normalised.level == "gene"
+    number = stratified.genes.number if of_genes else len(stratified.genes.codes)
+    places = np.arange(number) if columns is None else columns
+    column = np.full(number, -1, np.int32)
+    column[places] = np.arange(len(places))
+    wanted = Wanted(
+        columns=column,
+        of_genes=of_genes,
+        weights=np.empty(0, np.float32) if lengths is None else 1 / lengths.float().numpy(),
+        library_size=float(normalised.library_size),
+        levels=np.array(levels, float),
+        replicates=np.arange(num_replicates) * stratified.num_draws // max(1, num_replicates),
+        threshold=NEGLIGIBLE_READS,
+        probability=IMPROBABLE,
+    )
+    sizes, indices, found = stratified.summaries(wanted)
+    of_scales = [f"{name}{kind}" for name in (EXPRESSION, NORMALISED) for kind in _MOMENTS]
+    of_levels = [f"{EXPRESSION}_q{level:g}" for level in levels]
+    draws = [f"infRep{replicate + 1}" for replicate in range(num_replicates)]
+    values = dict(zip([*of_scales, *of_levels, *draws], torch.from_numpy(found).T, strict=True))
+    names = _names(quantiles, num_replicates)
+    return CompactLayers(
+        sizes, indices, _rounded({name: values[name] for name in names}, quantiles, num_draws)
+    )
+
+
+def _names(quantiles: Sequence[float], num_replicates: int) -> list[str]:
+    """Names of layers in the order in which they are written."""
+    return [
+        *(f"{EXPRESSION}{kind}" for kind in _MOMENTS),
+        *(f"{EXPRESSION}_q{level:g}" for level in quantiles),
+        *(f"{NORMALISED}{kind}" for kind in _MOMENTS),
+        *(f"infRep{replicate + 1}" for replicate in range(num_replicates)),
+    ]
+
+
+def _rounded(
+    values: Mapping[str, Tensor], quantiles: Sequence[float], num_draws: int
+) -> dict[str, np.ndarray]:
+    """Round the entries of layers to steps that follow from the error of so many draws."""
+    rounded = {}
+    for key, own in values.items():
+        name = NORMALISED if key.startswith(NORMALISED) else EXPRESSION
+        steps = _step(name if key.startswith("infRep") else key, name, values, num_draws)
+        rounded[key] = ((own / steps).round() * steps).float()
     ordered = [f"{EXPRESSION}_q{level:g}" for level in sorted(quantiles)]
     for lower, upper in pairwise(ordered):  # steps differ, so rounding could change the order
-        values[upper] = torch.maximum(values[lower], values[upper])
-    sizes, indices = keep.sum(-1), keep.nonzero()[:, 1].to(torch.int32)
-    return CompactLayers(
-        sizes.cpu().numpy(), indices.cpu().numpy(), {k: v.cpu().numpy() for k, v in values.items()}
-    )
+        rounded[upper] = torch.maximum(rounded[lower], rounded[upper])
+    return {key: own.cpu().numpy() for key, own in rounded.items()}
 
 
 def _step(layer: str, name: str, own: Mapping[str, Tensor], num_draws: int) -> Tensor:
@@ -133,7 +204,3 @@ def _quantile_error(level: float) -> float:
     normal = torch.distributions.Normal(0.0, 1.0)
     density = float(normal.log_prob(normal.icdf(torch.tensor(level))).exp())
     return math.sqrt(level * (1 - level)) / density
-
-
-def _rounded(values: Tensor, steps: Tensor) -> Tensor:
-    return ((values / steps).round() * steps).float()

@@ -17,6 +17,7 @@ from ...data.h5ad.new_files import NewFile
 from ...data.h5ad.reading import DRAWS, CellFile
 from ...data.progress import progress_bar
 from ...models.base import require
+from ...models.scvi import RATES_PER_SAMPLE
 from ..fitting.errors import ArgumentError
 from . import inference
 from .compact_layers import (
@@ -26,16 +27,20 @@ from .compact_layers import (
     NORMALISED,
     CompactLayers,
     compact_layers,
+    stratified_layers,
 )
 from .export_columns import ExportColumns
 from .expression import LEVELS, Scale, draw_expression, scale_of
 from .fitting import IsoformFit
 from .settings import LIBRARY_SIZE, POSTERIOR_SAMPLES, QUANTILES
+from .stratified import can_stratify, stratified_expression
 
 # Values in a chunk of a layer of expression.
 _CHUNK = 1 << 18
 # Entries (cells x isoforms) that are read at once.
 READ = 1 << 19
+# The same of posteriors of rates in closed form, which take little.
+_BLOCK_OF_RATES = 1 << 18
 # Parts of a file that are as they were if the columns are those of the cells.
 _OF_COLUMNS = ("varm", "varp", "raw")
 
@@ -129,7 +134,7 @@ def compact_blocks(
     cells: Cells,
     options: ExportOptions,
     columns: np.ndarray | None = None,
-    block: int = inference.POSTERIOR_BLOCK,
+    block: int | None = None,
 ) -> Iterator[CompactLayers]:
     """Make the layers of expression of cells, some cells at a time.
 
@@ -144,24 +149,29 @@ def compact_blocks(
     columns
         Positions of isoforms or genes to which the layers are limited; None takes all.
     block
-        Entries (cells x isoforms) whose posteriors are held at once.
+        Entries (cells x isoforms) whose posteriors are held at once; by default those of
+        :func:`block_of`.
     """
+    samples = options.all_samples
+    scales, code = options.scales(cells), options.code_of_batch(fit)
+    limits = {"columns": columns, "num_replicates": options.draws}
+    source, everything = fit.source(cells), np.arange(cells.num_cells)
+    block = block or block_of(fit)
+    if can_stratify(fit):
+        number = samples * RATES_PER_SAMPLE
+        for batch in inference.batches_of(source, everything, block):
+            stratified = stratified_expression(fit, source, batch, samples, transform_batch=code)
+            yield stratified_layers(stratified, scales, options.quantiles, number, **limits)
+        return
     for _, draws in draw_expression(
-        fit,
-        fit.source(cells),
-        np.arange(cells.num_cells),
-        options.all_samples,
-        transform_batch=options.code_of_batch(fit),
-        block=block,
+        fit, source, everything, samples, transform_batch=code, block=block
     ):
-        yield compact_layers(
-            draws,
-            fit.model.genes,
-            options.scales(cells),
-            options.quantiles,
-            columns=columns,
-            num_replicates=options.draws,
-        )
+        yield compact_layers(draws, fit.model.genes, scales, options.quantiles, **limits)
+
+
+def block_of(fit: IsoformFit) -> int:
+    """Entries (cells x isoforms) whose posteriors are held at once."""
+    return _BLOCK_OF_RATES if can_stratify(fit) else inference.POSTERIOR_BLOCK
 
 
 class ExportWriter:

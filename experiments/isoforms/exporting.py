@@ -19,8 +19,7 @@ from ...data.files import (
 from ...data.h5ad.conversion import require_zarr, write_csv, write_zarr
 from ...data.h5ad.new_files import NewFile
 from ...data.h5ad.reading import open_cells
-from . import inference
-from .export_writing import READ, ExportOptions, ExportWriter
+from .export_writing import READ, ExportOptions, ExportWriter, block_of
 from .fitting import IsoformFit
 
 
@@ -31,7 +30,7 @@ def export(
     *,
     csv: Path | None = None,
     part: int = READ,
-    block: int = inference.POSTERIOR_BLOCK,
+    block: int | None = None,
     **options: object,
 ) -> dict[str, object]:
     """Write cells with their states and expression, some cells in memory at a time.
@@ -56,7 +55,8 @@ def export(
     csv
         A new folder for a copy in CSV and MatrixMarket files.
     part, block
-        Entries (cells x isoforms) that are read at once, and whose posteriors are held at once.
+        Entries (cells x isoforms) read, and whose posteriors are held at once; by default as
+        many as suit the model.
     **options
         See :class:`ExportOptions`.
 
@@ -78,7 +78,7 @@ def export(
         _complete(out, csv) as temporary,
         unchanged(sources),
     ):
-        writer = ExportWriter(fit, file, chosen, part, block)
+        writer = ExportWriter(fit, file, chosen, part, block or block_of(fit))
         writer.check()
         # HDF5 1.10, of 2016, has an index of chunks that takes less space.
         with NewFile(temporary, libver=("v110", "latest")) as new:

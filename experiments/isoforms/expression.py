@@ -20,6 +20,7 @@ from ...data.genes import Genes
 from ...data.posteriors import SampledPosterior
 from ...models.base import require
 from . import inference
+from .stratified import can_stratify, conversion, stratified_expression
 
 if TYPE_CHECKING:
     from ...data.cells import Cells
@@ -157,17 +158,24 @@ def draw_expression(
     start = 0
     for batch in inference.batches_of(source, positions, block):
         rows = slice(start, start + len(batch.indices))
-        yield (
-            rows,
-            torch.cat(
-                [
-                    _draw(fit, source, assumed, number, transform_batch, common_error)
-                    for assumed, number in inference.assumed_batches(
-                        batch, fit.model.num_batches, num_samples
-                    )
-                ]
-            ),
-        )
+        if can_stratify(fit):
+            stratified = stratified_expression(
+                fit,
+                source,
+                batch,
+                num_samples,
+                transform_batch=transform_batch,
+                common_error=common_error,
+            )
+            yield rows, stratified.draws()
+        else:
+            parts = [
+                _draw(fit, source, assumed, number, transform_batch, common_error)
+                for assumed, number in inference.assumed_batches(
+                    batch, fit.model.num_batches, num_samples
+                )
+            ]
+            yield rows, torch.cat(parts)
         start = rows.stop
 
 
@@ -186,9 +194,7 @@ def _draw(
     for own, latents in inference.draw_latents(fit.guide, source, batch, num_samples):
         drawn = draw(latents, own.batches, own.obs)
         if transform_batch is not None:
-            there = torch.full_like(own.batches, transform_batch)
-            means = (model.decode_mean(latents, batches) for batches in (there, own.batches))
-            drawn = drawn * (next(means) / next(means))
+            drawn = drawn * conversion(model, latents, own.batches, transform_batch)
         draws.append(drawn)
     return torch.cat(draws)
 
@@ -214,11 +220,15 @@ def posteriors_of_expression(
     start = 0
     for batch in inference.batches_of(source, positions, block):
         rows = slice(start, start + len(batch.indices))
-        parts = [
-            fit.model.expression([latents], own.batches, own.obs)
-            for own, latents in inference.draw_latents(fit.guide, source, batch, num_samples)
-        ]
-        yield rows, type(parts[0]).mixture(parts)
+        if can_stratify(fit):
+            stratified = stratified_expression(fit, source, batch, num_samples)
+            yield rows, SampledPosterior(stratified.draws())
+        else:
+            parts = [
+                fit.model.expression([latents], own.batches, own.obs)
+                for own, latents in inference.draw_latents(fit.guide, source, batch, num_samples)
+            ]
+            yield rows, type(parts[0]).mixture(parts)
         start = rows.stop
 
 

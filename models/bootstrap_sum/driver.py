@@ -15,10 +15,11 @@ from torch.nn import functional
 
 from ...data import compiled_functions, special_functions
 from ...data.compiled_loops import spread, stamp_of
+from ...data.quadrature import gram_rule
 from ..distributions.negative_binomial import ZINB
 from . import blocks, panels, summand
 from .blocks import RESULTS
-from .panels import FIELDS, gram_rule
+from .panels import FIELDS, LONGEST, NODES
 from .summand import Rules
 
 # All modules whose code or constants are compiled.
@@ -65,7 +66,7 @@ class _LogSum(torch.autograd.Function):
     def forward(ctx, rules: Rules, *parts: Tensor) -> Tensor:
         device, shape, inputs = parts[0].device, parts[0].shape, _arrays(parts)
         results = np.empty((RESULTS, len(inputs[0])), inputs[0].dtype)
-        loop, rule, nothing = _compiled(), gram_rule(), np.empty((FIELDS, 0))
+        loop, rule, nothing = _compiled(), gram_rule(NODES, LONGEST), np.empty((FIELDS, 0))
 
         def work(own: slice) -> None:
             chosen = tuple(part[own] for part in inputs)
@@ -110,7 +111,7 @@ def place_nodes(parts: tuple[Tensor, ...], rules: Rules, *, share: float) -> Nod
         raise ValueError("a parameter or a statistic of bootstraps is not finite")
     mean, dispersion, dropout, scale, _, _, m, centre, squares = (part.double() for part in parts)
     inputs = _arrays((mean, dispersion, dropout, scale, m, centre, squares))
-    loop, rule = _compiled(), gram_rule()
+    loop, rule = _compiled(), gram_rule(NODES, LONGEST)
 
     def place(own: slice) -> np.ndarray:
         chosen = tuple(part[own] for part in inputs)

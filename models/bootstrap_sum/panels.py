@@ -9,12 +9,10 @@ negligible. Loops over nodes are without branches, so that compilers vectorise t
 
 from __future__ import annotations
 
-from functools import cache
 from typing import NamedTuple
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 from ...data.compiled_functions import OPTIONS, exp, inlined, log
 from .summand import log_density, log_mass, mode_of_density, slope_and_curvature
@@ -26,7 +24,7 @@ COUNT, WEIGHT, MASS, DENSITY, SLOPE, SQUARES = range(0, 6 * NODES, NODES)
 FIELDS = 5
 
 # Panels of more counts than this have the nodes of an integral (Gauss-Legendre).
-_LONGEST = 512
+LONGEST = 512
 # The first panel is of the lowest counts where the mode is below.
 _LOW = 0.75 * NODES
 # By how many nats the summand may fall along a panel.
@@ -68,26 +66,6 @@ class _Ends(NamedTuple):
     above: float
     term_lowest: float
     term_above: float
-
-
-@cache
-def gram_rule() -> NDArray[np.float64]:
-    """Nodes and weights of panels as shares of their length, shape (2, lengths, NODES).
-
-    From the recurrence of Gram's polynomials (Gautschi 2004, table 1.2: discrete Chebyshev).
-    """
-    rule = np.empty((2, _LONGEST + 2, NODES))
-    for length in range(_LONGEST + 2):
-        if length <= NODES:
-            count, most = np.arange(NODES), max(length, 1)
-            rule[:, length] = (np.minimum(count, most - 1) + 0.5) / most, (count < length) / most
-            continue
-        k = np.arange(1, NODES)
-        finite = 0.0 if length > _LONGEST else (k / length) ** 2
-        beside = np.sqrt(k**2 * (1 - finite) / (4 * (4 * k**2 - 1)))
-        nodes, vectors = np.linalg.eigh(np.diag(beside, -1) + np.diag(beside, 1))
-        rule[:, length] = 0.5 + nodes, vectors[0] ** 2
-    return rule
 
 
 @inlined
@@ -194,7 +172,7 @@ def _next_panel(ends, modes, sums, share, entry):
 @inlined
 def _evaluate(first, length, rule, entry, room):
     """Evaluate the nodes of a panel."""
-    row = np.int64(min(length, _LONGEST + 1.0))
+    row = np.int64(min(length, LONGEST + 1.0))
     for k in range(NODES):
         u = first - 0.5 + length * rule[0, row, k]
         log_above, per_above = log(1 + u), 1 / (1 + u)

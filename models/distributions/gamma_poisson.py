@@ -167,6 +167,16 @@ class BootstrapGammaPoisson(OfEntries):
         )
         return rates * (1 - dropped)
 
+    def rate_posterior(self, value: Tensor | BootstrapMean) -> tuple[Tensor, Tensor, Tensor]:
+        """Shape and scale (reads) of the rate's gamma posterior, and the probability of no dropout.
+
+        Each of shape batch_shape; ``value`` as for :meth:`effective_reads`.
+        """
+        reads = self.effective_reads(value)
+        dropped = dropped_probability(*self.parameters[:3], reads)
+        scale = 1 / (self.inverse_dispersion / self.rate_mean + reads.exposure)
+        return self.inverse_dispersion + reads.count, scale, 1 - dropped
+
     def log_prob_of_bin(self, k: Tensor) -> Tensor:
         """Log probability in nats that the estimate, rounded, is k.
 
@@ -292,9 +302,16 @@ def draw_rates(
         Rates, and 1 where dropped and 0 elsewhere, each of shape (number, ...).
     """
     shape = torch.broadcast_shapes(mean.shape, reads.count.shape)
-    kept = -inverse_dispersion * (mean * reads.exposure / inverse_dispersion).log1p()
-    dropped = torch.sigmoid(dropout_logits - kept) * (reads.count == 0)
+    dropped = dropped_probability(mean, inverse_dispersion, dropout_logits, reads)
     dropped = torch.bernoulli(dropped.expand(number, *shape))
     concentration = (inverse_dispersion + reads.count).expand(number, *shape)
     gamma = standard_gamma(concentration)
     return gamma / (inverse_dispersion / mean + (1 - dropped) * reads.exposure), dropped
+
+
+def dropped_probability(
+    mean: Tensor, inverse_dispersion: Tensor, dropout_logits: Tensor, reads: EffectiveReads
+) -> Tensor:
+    """Probability that a rate was dropped, given counts; arguments as for :func:`draw_rates`."""
+    kept = -inverse_dispersion * (mean * reads.exposure / inverse_dispersion).log1p()
+    return torch.sigmoid(dropout_logits - kept) * (reads.count == 0)

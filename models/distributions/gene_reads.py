@@ -17,6 +17,7 @@ from torch.distributions.utils import lazy_property
 from ...data.bootstraps import BootstrapMean
 from ...data.genes import Genes
 from ...data.random_draws import divide, standard_gamma
+from ...data.rate_posterior import RatePosterior
 from .gamma_poisson import (
     BootstrapGammaPoisson,
     draw_around,
@@ -181,6 +182,15 @@ class BootstrapGeneReads(TorchDistribution):
         totals = self.totals.draw_rates(self._sums(statistics), number)
         shape = self._prior_shape + self._divided(statistics)
         return GeneRates(totals, draw_dirichlet(shape.expand(number, *shape.shape), self.genes))
+
+    def rate_posterior(self, value: Tensor | BootstrapMean) -> RatePosterior:
+        """Posterior of rates and usage given bootstraps, batch_shape + (genes,) and (isoforms,).
+
+        ``value`` as for :meth:`log_prob`.
+        """
+        statistics = self._statistics(value)
+        of_genes = self.totals.rate_posterior(self._sums(statistics))
+        return RatePosterior(*of_genes, self._prior_shape + self._divided(statistics))
 
     def log_prob_of_whole(self, counts: Tensor) -> Tensor:
         """Log probability (nats) of estimates that are rounded to whole counts.

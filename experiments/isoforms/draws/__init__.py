@@ -1,0 +1,1 @@
+"""Stratified draws of expression from posteriors in closed form, in compiled loops."""
