@@ -25,6 +25,7 @@ from .commands import (
     isoforms,
     lda,
     simulate_isoforms,
+    torchrun,
 )
 from .commands.failures import failure_of
 from .commands.options import Fit
@@ -72,6 +73,7 @@ def main() -> None:
     # likelihood take four times as long.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
+        torchrun.silence_others()
         with standard_streams():
             _run()
     except KeyboardInterrupt as error:  # before signals are heeded
@@ -82,6 +84,7 @@ def _run() -> NoReturn:
     """Run a command and exit."""
     try:
         with _warnings_of_one_line(), stoppable():
+            torchrun.require_shared(sys.argv[1:])
             status = app(standalone_mode=False)
             if status == 130:  # some versions of typer turn an interrupt into this
                 raise KeyboardInterrupt
@@ -113,6 +116,8 @@ def _warnings_of_one_line() -> Iterator[None]:
 def _end(error: BaseException) -> NoReturn:
     """Tell an error in one line and exit; raise it if it is a fault of the package itself."""
     failure = failure_of(error)
+    if not torchrun.may_tell():
+        sys.exit(1 if failure is None else failure.status)
     if failure is None:
         raise error
     if failure.message:

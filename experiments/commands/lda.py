@@ -144,6 +144,7 @@ def fit(
     from ...data.corpus_formats import read_corpus
     from ..fitting import fits
     from ..fitting.training import TrainingConfig
+    from ..fitting.workers import joined
     from ..lda import fitting
     from ..lda.settings import default_epochs
 
@@ -164,8 +165,11 @@ def fit(
     if epochs is None:
         epochs = default_epochs(documents, batch_size, **asdict(split))
     training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
-    result = fitting.fit(documents, config, training, out, split=split, resume=resume)
-    report_fit(out, asdict(result), fits.read_metrics(out), _draw_fit(out, device), as_json=json)
+    with joined(out) as processes:
+        result = fitting.fit(documents, config, training, out, split=split, resume=resume)
+    if processes.first:
+        pictures = _draw_fit(out, device)
+        report_fit(out, asdict(result), fits.read_metrics(out), pictures, as_json=json)
 
 
 def _draw_fit(fit: Path, device: str) -> list[Path]:
