@@ -30,7 +30,7 @@ class LossNotFinite(RuntimeError):
     """The loss or a parameter is NaN or infinite; the checkpoint before it is kept."""
 
 
-class ProcessEnded(RuntimeError):
+class ProcessEnded(Exception):  # Pyro would append the shapes of a trace to a RuntimeError
     """Another process of this fit has ended; the checkpoint before it is kept."""
 
 
