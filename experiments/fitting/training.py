@@ -179,7 +179,9 @@ class Trainer:
             pyro.set_rng_seed(self.config.seed)
             self._register_parameters()
             if resume or state is not None:
-                self.load_state(self.workers.same(lambda: state or read_checkpoint(self.folder)))
+                known = state is not None
+                begun = self.workers.same(lambda: state if known else read_checkpoint(self.folder))
+                self.load_state(begun)
             else:
                 self.save()  # a fit that cannot be saved should fail now, not after hours
             try:

@@ -120,9 +120,12 @@ def command(corpus_file: Path, out: Path, *options: str) -> list[str]:
 
 
 def wait_for_epoch(folder: Path, process: subprocess.Popen) -> None:
-    """Wait until an epoch is in the metrics, while the process runs."""
+    """Wait until an epoch is in the checkpoint, while the process runs.
+
+    The row of an epoch is written before its checkpoint, so that two rows tell of one.
+    """
     deadline = time.monotonic() + 120
-    while not len(fits.read_metrics(folder)):
+    while len(fits.read_metrics(folder)) < 2:
         assert process.poll() is None, "training ended before it could be stopped"
         assert time.monotonic() < deadline, "training is too slow"
         time.sleep(0.01)
