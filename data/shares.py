@@ -29,6 +29,9 @@ class Share(Protocol):
     def summed(self, values: Tensor) -> Tensor:
         """See :func:`summed`."""
 
+    def same(self, values: Tensor) -> Tensor:
+        """See :func:`same`."""
+
     def gathered(self, values: Tensor, axis: int) -> tuple[Tensor, slice]:
         """See :func:`gathered`."""
 
@@ -83,6 +86,14 @@ def drawing(axis: int = 0, *, elements: int | None = None) -> Iterator[None]:
 def summed(values: Tensor) -> Tensor:
     """Add up sums over the datapoints of each process, of any shape, to those of the minibatch."""
     return values if _current is None else _current.summed(values)
+
+
+def same(values: Tensor) -> Tensor:
+    """Give all processes the values of the first one, for draws that are common to all datapoints.
+
+    Generators have the same state, unless a class of a user draws in its own way.
+    """
+    return values if _current is None else _current.same(values)
 
 
 def total(number: int) -> int:

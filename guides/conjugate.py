@@ -134,7 +134,7 @@ class TopicPosterior(nn.Module):
         dead, living = self.dead(prior), held >= DEAD_SHARE * held.mean()
         number = min(len(dead), int(living.sum()))
         emptied, large = dead[:number], held.argsort()[len(held) - number :]
-        share = torch.rand_like(self.concentration[large])
+        share = shares.same(torch.rand_like(self.concentration[large]))
         self.concentration[emptied] = self.concentration[large] * share
         self.concentration[large] *= 1.0 - share
         return torch.cat([emptied, large])

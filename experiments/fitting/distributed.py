@@ -197,7 +197,15 @@ class Processes(Alone):
 
 
 class _Share:
-    """The share of a process in a minibatch, see :class:`exvae.data.shares.Share`."""
+    """The share of a process in a minibatch, see :class:`exvae.data.shares.Share`.
+
+    Parameters
+    ----------
+    processes
+        The processes.
+    total
+        Datapoints of the minibatch, at least one for each process.
+    """
 
     def __init__(self, processes: Processes, total: int) -> None:
         self.processes, self.total = processes, total
@@ -210,6 +218,9 @@ class _Share:
 
     def summed(self, values: Tensor) -> Tensor:
         return self.processes.sum(values.clone())
+
+    def same(self, values: Tensor) -> Tensor:
+        return self.processes.sum(values if self.processes.first else torch.zeros_like(values))
 
     def gathered(self, values: Tensor, axis: int) -> tuple[Tensor, slice]:
         rows = self._rows(values.shape[axis], True)

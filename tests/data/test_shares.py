@@ -28,6 +28,9 @@ class SecondHalf:
     def summed(self, values: Tensor) -> Tensor:
         return 3 * values
 
+    def same(self, values: Tensor) -> Tensor:
+        return 2 * values
+
     def gathered(self, values: Tensor, axis: int) -> tuple[Tensor, slice]:
         return torch.cat([2 * values, values], axis), slice(2, 4)
 
@@ -39,6 +42,7 @@ def test_alone_nothing_changes() -> None:
     torch.manual_seed(0)
     assert torch.equal(drawn, torch.rand(4))
     assert shares.summed(values) is values
+    assert shares.same(values) is values
     assert shares.total(2) == 2
     whole, own = shares.gathered(values, 1)
     assert whole is values
@@ -50,6 +54,7 @@ def test_a_share_asks_the_others() -> None:
     share, values = SecondHalf(), torch.tensor([1.0, 5.0])
     with shares.using(share):
         assert shares.summed(values).tolist() == [3, 15]
+        assert shares.same(values).tolist() == [2, 10]
         assert shares.total(2) == 4
         whole, own = shares.gathered(values)
         with shares.drawing(1, elements=7):

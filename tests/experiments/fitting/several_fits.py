@@ -26,8 +26,9 @@ from exvae.experiments.lda import fitting as lda
 # Jobs that can compute in float64, in which sums in another order agree to many digits.
 EXACT = ("effective-reads", "scvi", "lda", "fixed-length")
 JOBS = (*EXACT, "paper", "reads")
-# Topic models that soon learn alpha, after a warm-up in which topics are split.
-_TOPICS = {"warm_up": 22, "learn_topic_concentration": True}
+# Topic models that learn alpha and beta in the second of two epochs of 22 steps, after a warm-up
+# in which dead topics are looked for once.
+_TOPICS = {"warm_up": 24, "learn_topic_concentration": True}
 
 
 def fit(name: str, folder: Path, epochs: int, *, cells: Path, resume: bool = False) -> None:
@@ -41,7 +42,7 @@ def fit(name: str, folder: Path, epochs: int, *, cells: Path, resume: bool = Fal
         with workers.joined(folder):
             if name in ("lda", "fixed-length"):
                 guide = "exchangeable" if name == "lda" else name
-                training = TrainingConfig(epochs, 33, 5e-3, device="cpu")
+                training = TrainingConfig(epochs, 11, 5e-3, device="cpu")
                 config = lda.LDAConfig(4, guide, options=_TOPICS)
                 lda.fit(corpus(), config, training, folder, resume=resume)
             else:
