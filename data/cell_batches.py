@@ -13,6 +13,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
+from . import shares
 from .bootstraps import BootstrapMean, BootstrapSummary
 from .cells import Cells, require_reads
 from .corpora import offsets_of
@@ -223,7 +224,9 @@ class CellTensors(BatchSource):
         if num_bootstraps is None:
             return owner, number
         # Sorted by cell and, within a cell, at random; the first of each cell are taken.
-        order = np.lexsort((torch.rand(len(owner)).numpy(), owner))
+        with shares.drawing(elements=len(owner)):
+            draws = torch.rand(len(owner)).numpy()
+        order = np.lexsort((draws, owner))
         return owner[number < num_bootstraps], number[order][number < num_bootstraps]
 
     def _gathered(self, positions: np.ndarray, numbers: np.ndarray) -> np.ndarray:

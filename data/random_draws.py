@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import shares
+
 # Draws per generator; the result does not depend on the number of threads.
 _CHUNK = 1 << 16
 
@@ -36,19 +38,24 @@ def _drawn_by_numpy(
     parameter: Tensor, draw: Callable[[np.random.Generator, np.ndarray], np.ndarray]
 ) -> Tensor:
     """Draw a value for each value of a parameter, chunk by chunk, in its shape and type."""
-    parameters = parameter.detach().contiguous().flatten().numpy()
+    whole, own = shares.of_draws(parameter.detach())
+    parameters = whole.contiguous().flatten().numpy()
     drawn = np.empty_like(parameters)
+    wanted = np.zeros(whole.shape, bool)
+    wanted[own] = True
+    wanted = wanted.ravel()
     seed = int(torch.randint(1 << 62, ()))
 
     def fill(start: int) -> None:
-        own = slice(start, start + _CHUNK)
-        generator = np.random.Generator(np.random.SFC64([seed, start]))
-        drawn[own] = draw(generator, parameters[own])
+        chunk = slice(start, start + _CHUNK)
+        if wanted[chunk].any():
+            generator = np.random.Generator(np.random.SFC64([seed, start]))
+            drawn[chunk] = draw(generator, parameters[chunk])
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         for _ in pool.map(fill, range(0, len(parameters), _CHUNK)):
             pass  # raises the error of a thread
-    return torch.from_numpy(drawn).view_as(parameter)
+    return torch.from_numpy(drawn).view_as(whole)[own]
 
 
 def divide(effective: Tensor, usage: Tensor, owner: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from . import shares
 from .cell_batches import BatchSource, CellBatch
 from .cells import Cells, flat_entries
 from .errors import DataError
@@ -110,26 +111,35 @@ class ReadTensors(BatchSource):
         model, guide = self.pair
         if batches is None:
             batches = torch.from_numpy(self.cells.batches[positions]).to(self.device)
-            anywhere = torch.randint_like(batches, model.num_batches)
+            with shares.drawing():
+                anywhere = torch.randint_like(batches, model.num_batches)
             batches = torch.where(batches < 0, anywhere, batches)
         offsets = torch.arange(len(positions) + 1, device=self.device)
         with evaluating(model, guide):
             posteriors = guide.posteriors(
                 self._of_cells(self._expected, positions), offsets, batches
             )
-            latents = {name: posterior.sample() for name, posterior in posteriors.items()}
+            with shares.drawing():
+                latents = {name: posterior.sample() for name, posterior in posteriors.items()}
             drawn = self._of_cells(self._drawn, positions)
-            rates = model.draw_rates(latents, batches, drawn, 1)[0]
+            with shares.drawing(1):
+                rates = model.draw_rates(latents, batches, drawn, 1)[0]
         drawn, expected = divide_reads(self.classes, positions, rates)
         self._keep(positions, drawn.cpu().numpy(), expected.cpu().numpy())
 
     def _keep(self, positions: np.ndarray, drawn: np.ndarray, expected: np.ndarray) -> None:
         """Keep divisions of cells, and average their expectations over the last sweeps."""
+        # Every process keeps the divisions of all cells, as any may have a cell next time.
+        whole, own = shares.gathered(torch.from_numpy(positions))
+        positions = whole.numpy()
         rows, places = self._entries(positions)
-        columns = self._indices[places]
+        here = slice(*np.searchsorted(rows, [own.start, own.stop]))
+        cells, isoforms = rows[here] - own.start, self._indices[places[here]]
+        found = np.stack([drawn[cells, isoforms], expected[cells, isoforms]])
+        drawn, expected = shares.gathered(torch.from_numpy(found), 1)[0].numpy()
         share = 1 / np.minimum(self._sweeps[positions] + 1, _MEMORY)
-        self._drawn[places] = drawn[rows, columns]
-        change = expected[rows, columns] - self._expected[places]
+        self._drawn[places] = drawn
+        change = expected - self._expected[places]
         self._expected[places] += share[rows].astype(np.float32) * change
         self._sweeps[positions] += 1
 

@@ -25,6 +25,7 @@ from .commands import (
     isoforms,
     lda,
     simulate_isoforms,
+    torchrun,
 )
 from .commands import report as html_report
 from .commands.failures import failure_of
@@ -74,6 +75,7 @@ def main() -> None:
     # likelihood take four times as long.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
+        torchrun.silence_others()
         with standard_streams():
             _run()
     except KeyboardInterrupt as error:  # before signals are heeded
@@ -84,6 +86,7 @@ def _run() -> NoReturn:
     """Run a command and exit."""
     try:
         with _warnings_of_one_line(), stoppable():
+            torchrun.require_shared(sys.argv[1:])
             status = app(standalone_mode=False)
             if status == 130:  # some versions of typer turn an interrupt into this
                 raise KeyboardInterrupt
@@ -115,6 +118,8 @@ def _warnings_of_one_line() -> Iterator[None]:
 def _end(error: BaseException) -> NoReturn:
     """Tell an error in one line and exit; raise it if it is a fault of the package itself."""
     failure = failure_of(error)
+    if not torchrun.may_tell():
+        sys.exit(1 if failure is None else failure.status)
     if failure is None:
         raise error
     if failure.message:

@@ -12,8 +12,8 @@ import numpy as np
 from ..data.corpora import Corpus
 from ..data.errors import DataWarning
 from .fitting.datasets import Subset
+from .fitting.devices import choose_device
 from .fitting.errors import ArgumentError
-from .fitting.training import choose_device
 
 if TYPE_CHECKING:
     import torch

@@ -16,6 +16,7 @@ from pyro.distributions import LogNormal, Normal, TorchDistribution
 from torch import Tensor
 from torch.nn import functional
 
+from ..data import shares
 from ..models.cells import CellModel
 from ..models.decoders import inverse_softplus
 from .base import Guide
@@ -155,7 +156,8 @@ class CellGuide(Guide):
         one_hot = functional.one_hot(batches, self.model.num_batches).to(values.dtype)
         # Hide an isoform in all vectors of a cell at once: other vectors would reveal it.
         kept = values.new_ones(len(batches), self.model.num_isoforms)
-        kept = functional.dropout(kept, self.input_dropout, self.training)
+        with shares.drawing():
+            kept = functional.dropout(kept, self.input_dropout, self.training)
         of_cells = torch.cat([kept, one_hot], -1)
         of_elements = of_cells.repeat_interleave(offsets.diff(), 0, output_size=len(values))
         of_elements[:, : self.model.num_isoforms] *= values

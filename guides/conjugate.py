@@ -6,6 +6,7 @@ import torch
 from pyro.distributions import Dirichlet
 from torch import Tensor, nn
 
+from ..data import shares
 from .fixed_point import LocalPosterior
 from .sets import pool
 
@@ -106,6 +107,7 @@ class TopicPosterior(nn.Module):
         step_size = self.step_size(least)
         counts = responsibilities.new_zeros(self.concentration.T.shape)
         counts.index_add_(0, words, responsibilities)
+        counts = shares.summed(counts)
         self.concentration.mul_(1.0 - step_size).add_(prior * step_size)
         self.concentration.add_(counts.T, alpha=step_size * scale)
         self.steps += 1
@@ -132,7 +134,7 @@ class TopicPosterior(nn.Module):
         dead, living = self.dead(prior), held >= DEAD_SHARE * held.mean()
         number = min(len(dead), int(living.sum()))
         emptied, large = dead[:number], held.argsort()[len(held) - number :]
-        share = torch.rand_like(self.concentration[large])
+        share = shares.same(torch.rand_like(self.concentration[large]))
         self.concentration[emptied] = self.concentration[large] * share
         self.concentration[large] *= 1.0 - share
         return torch.cat([emptied, large])
@@ -200,6 +202,8 @@ def document_concentration_fixed_point(
         gained = (present * ((alpha + expected_if_present).digamma() - alpha.digamma())).sum(0)
         total = alpha.sum()
         possible = ((total + lengths).digamma() - total.digamma()).sum()
+        sums = shares.summed(torch.cat([gained, possible[None]]))
+        gained, possible = sums[:-1], sums[-1]
         alpha = (alpha * gained / possible).clamp(min=1e-3)
         if symmetric:
             alpha = alpha.mean().expand_as(alpha)

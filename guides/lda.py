@@ -18,6 +18,7 @@ import torch
 from pyro.distributions import Dirichlet, TorchDistribution
 from torch import Tensor, nn
 
+from ..data import shares
 from ..models.base import require
 from ..models.lda import LDA
 from .base import Guide
@@ -231,7 +232,7 @@ class LDAGuide(Guide):
             concentration = self.random_concentration(offsets)
             steps = self.warm_up_refinement_steps
         local = self.refined(concentration, words, offsets, steps)
-        scale = num_documents / (len(offsets) - 1)
+        scale = num_documents / shares.total(len(offsets) - 1)
         least = 0.0 if warming_up else min(1.0 / scale, LARGEST_LEAST_STEP)
         if separating:
             least = LARGEST_LEAST_STEP
@@ -283,7 +284,9 @@ class LDAGuide(Guide):
     def random_concentration(self, offsets: Tensor) -> Tensor:
         """Random concentration that separates the topics, shape (documents, topics)."""
         alpha = self.model.document_concentration
-        noise = torch.randn(len(offsets) - 1, len(alpha), dtype=alpha.dtype, device=alpha.device)
+        shape = len(offsets) - 1, len(alpha)
+        with shares.drawing():
+            noise = torch.randn(shape, dtype=alpha.dtype, device=alpha.device)
         return alpha + offsets.diff().unsqueeze(-1) * noise.softmax(-1)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import shares
 from ..compiled_loops import spread
 from .classes import ClassCounts
 
@@ -40,7 +41,8 @@ def divide_reads(
         (cells, isoforms), float32. Draws are seeded by torch's generator, cell by cell.
     """
     # Draws are the same on any number of threads.
-    seeds = torch.randint(1 << 32, (len(positions),)).numpy()
+    with shares.drawing():
+        seeds = torch.randint(1 << 32, (len(positions),)).numpy()
     given = rates.detach().cpu().contiguous().numpy()
     drawn, expected = np.zeros((2, *given.shape), np.float32)
     counts = classes.counts

@@ -10,7 +10,12 @@ import typer
 
 from ...data.errors import DataError
 from ...data.stopping import Stopped
-from ..fitting.errors import ArgumentError, LossNotFinite, TrainingInterrupted
+from ..fitting.errors import (
+    ArgumentError,
+    LossNotFinite,
+    ProcessEnded,
+    TrainingInterrupted,
+)
 
 # What the surroundings refuse, such as a full disk.
 _SURROUNDINGS = {
@@ -50,7 +55,7 @@ def failure_of(error: BaseException) -> Failure | None:
         return Failure("interrupted", 128 + signal.SIGINT)
     if isinstance(error, ArgumentError):
         return Failure(error.on_command_line, 2)
-    if isinstance(error, DataError | LossNotFinite):
+    if isinstance(error, DataError | LossNotFinite | ProcessEnded):
         return Failure(str(error), 2 if isinstance(error, DataError) else 1)
     if isinstance(error, BrokenPipeError):
         return Failure("", 1)  # as click, which meets most of them

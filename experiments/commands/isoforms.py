@@ -102,6 +102,7 @@ def fit(
     """Fit an isoform model; draw the training and the cells."""
     from ...data.h5ad.reading import read_cells
     from ..fitting.training import TrainingConfig
+    from ..fitting.workers import joined
     from ..isoforms import fitting
     from ..isoforms.notes import notes_of_cells
 
@@ -113,16 +114,18 @@ def fit(
         data = read_cells(cells, batch_key)
     groups = _groups(data, label or batch_key)
     tell(notes_of_cells(data, fitting.class_of_model(config)))
-    result = fitting.fit(
-        data,
-        config,
-        training,
-        out,
-        train_fraction=train_fraction,
-        batch_key=batch_key,
-        resume=resume,
-    )
-    _report_fit(out, data, groups, asdict(result), device, as_json=json)
+    with joined(out) as processes:
+        result = fitting.fit(
+            data,
+            config,
+            training,
+            out,
+            train_fraction=train_fraction,
+            batch_key=batch_key,
+            resume=resume,
+        )
+    if processes.first:
+        _report_fit(out, data, groups, asdict(result), device, as_json=json)
 
 
 def _report_fit(

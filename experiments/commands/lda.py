@@ -149,6 +149,7 @@ def fit(
     from ...data.corpus_formats import read_corpus
     from ..fitting import fits
     from ..fitting.training import TrainingConfig
+    from ..fitting.workers import joined
     from ..lda import fitting
     from ..lda.settings import num_training_documents, schedule_of
 
@@ -171,8 +172,11 @@ def fit(
     training = TrainingConfig(
         schedule.epochs, schedule.batch_size, learning_rate, seed, device, patience
     )
-    result = fitting.fit(documents, config, training, out, split=split, resume=resume)
-    report_fit(out, asdict(result), fits.read_metrics(out), _draw_fit(out, device), as_json=json)
+    with joined(out) as processes:
+        result = fitting.fit(documents, config, training, out, split=split, resume=resume)
+    if processes.first:
+        pictures = _draw_fit(out, device)
+        report_fit(out, asdict(result), fits.read_metrics(out), pictures, as_json=json)
 
 
 def _draw_fit(fit: Path, device: str) -> list[Path]:

@@ -16,7 +16,8 @@ from ...data.corpora import Corpus, halve, select_split, split_corpus
 from ...data.simulators.documents import SimulatedCorpus, simulate_corpus
 from ...guides.lda import LDAGuide
 from ..fitting import fits
-from ..fitting.training import Trainer, TrainingConfig, choose_device
+from ..fitting.devices import choose_device
+from ..fitting.training import Trainer, TrainingConfig
 from ..lda import fitting
 from ..lda.completion import batches, completion_perplexity
 from .workshop import Workshop

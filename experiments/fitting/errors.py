@@ -30,6 +30,10 @@ class LossNotFinite(RuntimeError):
     """The loss or a parameter is NaN or infinite; the checkpoint before it is kept."""
 
 
+class ProcessEnded(Exception):  # Pyro would append the shapes of a trace to a RuntimeError
+    """Another process of this fit has ended; the checkpoint before it is kept."""
+
+
 class ArgumentError(DataError):
     """An argument that cannot be used; the message begins with its name.
 

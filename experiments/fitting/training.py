@@ -28,10 +28,10 @@ from torch import nn
 from ...data.errors import DataWarning
 from ...data.evaluating import evaluating
 from ...data.progress import progress_bar
-from . import divergence, optimizers, training_state
+from . import divergence, optimizers, training_state, workers
 from .datasets import Dataset
 from .dry_run import dry_run
-from .errors import ArgumentError, LossNotFinite, TrainingInterrupted
+from .errors import LossNotFinite, TrainingInterrupted
 from .fits import (
     CHECKPOINT,
     read_checkpoint,
@@ -83,17 +83,6 @@ class TrainingResult:
     seconds: float
 
 
-def choose_device(name: str) -> torch.device:
-    """Turn ``auto``, ``cpu`` or ``cuda`` into a device; DataError if it is not available."""
-    if name not in ("auto", "cpu", "cuda"):
-        raise ArgumentError(f"device is {name!r}; choose one of auto, cpu, cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ArgumentError("device is cuda, but torch sees no CUDA device; choose cpu or auto")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
 class Trainer:
     """Trains a model and a guide, both already on the device, and saves their fit.
 
@@ -143,16 +132,18 @@ class Trainer:
         self.modules = {"model": model, "guide": guide}
         self.data = data
         self.config = config
-        self.folder = folder
+        self.workers = workers.current()
+        self.folder = folder if self.workers.first else None
         self.monitor = monitor
         self.score = score
         self.callbacks = callbacks
-        self.progress = progress
+        self.progress = progress and self.workers.first
         self.metrics: list[dict[str, float]] = []
         self.optimizer = optimizer or optimizers.optimizer(model, guide, config.learning_rate)
         self.loaded_optimizer: dict[str, Any] = {}
         self._new_optimizer = copy.deepcopy(self.optimizer)
-        self.svi = SVI(model, guide, self.optimizer, elbo or TraceMeanField_ELBO())
+        svi = SVI(model, guide, self.optimizer, elbo or TraceMeanField_ELBO())
+        self.svi = self.workers.sharing(svi)
         self.epoch = 0
         self.batches_done = 0
         self.epoch_loss = 0.0
@@ -183,11 +174,14 @@ class Trainer:
         importlib.import_module("torch._dynamo")
 
         # Pyro's parameter store is global; in its own scope this run leaves nothing behind.
-        with pyro.get_param_store().scope(), interruptible() as interrupted:
+        with pyro.get_param_store().scope(), interruptible() as received:
+            interrupted = self.workers.agreed(received)
             pyro.set_rng_seed(self.config.seed)
             self._register_parameters()
             if resume or state is not None:
-                self.load_state(read_checkpoint(self.folder) if state is None else state)
+                known = state is not None
+                begun = self.workers.same(lambda: state if known else read_checkpoint(self.folder))
+                self.load_state(begun)
             else:
                 self.save()  # a fit that cannot be saved should fail now, not after hours
             try:
@@ -249,6 +243,7 @@ class Trainer:
         bar.set_description(f"{self._place}{number}", refresh=False)
         for module in self.modules.values():
             module.train()
+        self.workers.begin_epoch(self.modules)
         started = time.perf_counter()
         first = self.batches_done * batch_size
         for start in range(first, size, batch_size):
@@ -282,7 +277,7 @@ class Trainer:
 
     def _step(self, positions: np.ndarray) -> float:
         try:
-            loss = self.svi.step(*self.data.minibatch(positions))
+            loss = self.workers.step(self.svi, self.data, positions)
         except ValueError as error:
             # Parameters that are not finite, or extreme, fail the distributions' checks before the
             # loss is computed. What fails from the beginning is no matter of learning.
@@ -348,7 +343,7 @@ class Trainer:
             "seconds": self.seconds,
             self._loss_name: self.epoch_loss / size,
             f"{self.data.unit}_per_second": per_second,
-            **self._monitored(),
+            **self.workers.same(self._monitored),
         }
         if name := divergence.loss_not_finite(row):
             raise self._diverged(f"{name} became {row[name]}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from numbers import Integral
 from pathlib import Path
@@ -25,12 +26,13 @@ from ...models import MODELS
 from ...models.base import require
 from ...models.cells import CellModel
 from ...models.decoders import DECODERS
-from ..fitting import fits
+from ..fitting import fits, workers
 from ..fitting.classes import construct, distribute, find_class, name_of
 from ..fitting.constructors import check_options, defaults_of, options_of
 from ..fitting.datasets import Subset
+from ..fitting.devices import choose_device
 from ..fitting.errors import ArgumentError
-from ..fitting.training import Trainer, TrainingConfig, TrainingResult, choose_device
+from ..fitting.training import Trainer, TrainingConfig, TrainingResult
 from ..fitting.user_code import told_in_one_line
 from .monitor import Monitor
 from .settings import IsoformConfig
@@ -267,11 +269,14 @@ def fit(
     DataError
         If the folder holds another fit, or the cells lack data that the model needs.
     """
-    fits.check_folder(folder, resume=resume)
+    first = workers.current().first
+    if first:
+        fits.check_folder(folder, resume=resume)
     trainer, fitted = set_up(
         cells, config, training, folder, train_fraction=train_fraction, batch_key=batch_key
     )
-    with fits.begun(folder, fitted.config, fitted.vocabularies, resume=resume):
+    begun = fits.begun(folder, fitted.config, fitted.vocabularies, resume=resume)
+    with begun if first else nullcontext():
         return trainer.train(resume=resume)
 
 

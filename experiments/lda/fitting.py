@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ from ...guides import LDA_GUIDES
 from ...guides.lda import LDAGuide
 from ...guides.sets import POOLINGS, Pooling
 from ...models.lda import LDA
-from ..fitting import fits
+from ..fitting import fits, workers
 from ..fitting.classes import construct, distribute, find_class, name_of
 from ..fitting.constructors import defaults_of, options_of
 from ..fitting.datasets import Subset
+from ..fitting.devices import choose_device
 from ..fitting.errors import ArgumentError
-from ..fitting.training import Trainer, TrainingConfig, TrainingResult, choose_device
+from ..fitting.training import Trainer, TrainingConfig, TrainingResult
 from .completion import INFERENCE_BATCH, Monitor, batches, infer, perplexity
 
 # Fields of LDAConfig that may be classes.
@@ -164,9 +166,12 @@ def fit(
     DataError
         If the folder holds another fit or the corpus has no document to train on.
     """
-    fits.check_folder(folder, resume=resume)
+    first = workers.current().first
+    if first:
+        fits.check_folder(folder, resume=resume)
     trainer, fitted = set_up(corpus, config, training, split=split, folder=folder)
-    with fits.begun(folder, fitted.config, vocabularies(fitted), resume=resume):
+    begun = fits.begun(folder, fitted.config, vocabularies(fitted), resume=resume)
+    with begun if first else nullcontext():
         return trainer.train(resume=resume)
 
 

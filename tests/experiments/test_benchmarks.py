@@ -27,6 +27,10 @@ COMMANDS = {
         *("--min-cells", "2", "--export-cells", "2"),
     ],
     "isoform_check.py": [],
+    "distributed.py": [
+        *("--repeats", "1", "--epochs", "2", "--cells", "30", "--isoforms", "30", "--batch", "8"),
+        *("--documents", "60", "--topics", "3", "--vocabulary", "50", "--words", "20"),
+    ],
     "isoform_import.py": ["--cells", "6", "--repeats", "1"],
     "isoform_training.py": [
         *("--cells", "6", "--isoforms", "40", "--bootstraps", "4", "--read", "2", "--steps", "1")
@@ -171,6 +175,17 @@ def test_the_cost_of_a_training_step() -> None:
     for name in ("effective reads", "paper's model"):
         found = re.search(rf"^{name} +(\d+\.\d+) s per step", printed, re.MULTILINE)
         assert float(found.group(1)) > 0
+
+
+@pytest.mark.slow
+def test_the_time_of_several_processes() -> None:
+    found = re.findall(
+        r"^(.*), \d+ .*: (\d+\.\d+) s per epoch in 1 process, (\d+\.\d+) s in 2; (\d+\.\d+) x",
+        run("distributed.py"),
+        re.MULTILINE,
+    )
+    assert len(found) == 2
+    assert all(float(ratio) > 0 for *_, ratio in found)
 
 
 def test_the_cost_of_simulated_cells() -> None:

@@ -18,7 +18,7 @@ from exvae.data.corpus_formats import read_corpus
 from exvae.data.errors import DataError
 from exvae.data.simulators.documents import simulate_corpus
 from exvae.experiments.fitting import fits
-from exvae.experiments.fitting.training import LossNotFinite, TrainingConfig, choose_device
+from exvae.experiments.fitting.training import LossNotFinite, TrainingConfig
 from exvae.experiments.lda import fitting
 
 from ...comparisons import assert_same
@@ -159,13 +159,3 @@ def test_no_temporary_file_is_left(corpus_file: Path, tmp_path: Path) -> None:
         "metrics.csv",
         "vocabulary.txt",
     ]
-
-
-def test_devices() -> None:
-    assert choose_device("cpu").type == "cpu"
-    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-    with pytest.raises(DataError, match="auto, cpu, cuda"):
-        choose_device("tpu")
-    if not torch.cuda.is_available():
-        with pytest.raises(DataError, match="no CUDA device"):
-            choose_device("cuda")

@@ -1,0 +1,57 @@
+"""Commands under torchrun: what they share, and who talks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from exvae.experiments.commands import torchrun
+from exvae.experiments.fitting.errors import ArgumentError
+
+TOLD = {
+    "WORLD_SIZE": "2",
+    "LOCAL_RANK": "0",
+    "LOCAL_WORLD_SIZE": "2",
+    "MASTER_ADDR": "localhost",
+    "MASTER_PORT": "1",
+}
+
+
+@pytest.fixture
+def under_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**TOLD, "RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["isoforms", "fit", "x"], ["lda", "fit"], ["info", "--help"]]
+)
+def test_fits_are_shared(arguments: list[str], under_torchrun: None) -> None:
+    torchrun.require_shared(arguments)
+
+
+def test_other_commands_are_refused(under_torchrun: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ArgumentError, match="started 2 processes, but only isoforms fit and lda"):
+        torchrun.require_shared(["isoforms", "export", "FIT"])
+    monkeypatch.delenv("RANK")
+    torchrun.require_shared(["isoforms", "export", "FIT"])
+
+
+def test_one_process_tells_its_errors() -> None:
+    assert torchrun.may_tell()
+
+
+@pytest.mark.parametrize(("rank", "lines"), [("0", 1), ("1", 0)])
+def test_only_the_first_process_talks(rank: str, lines: int) -> None:
+    finished = subprocess.run(
+        [sys.executable, "-m", "exvae", "info", "--help"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **TOLD, "RANK": rank},
+    )
+    assert finished.returncode == 0
+    assert bool(finished.stdout) == bool(lines)
+    assert not finished.stderr
