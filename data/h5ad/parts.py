@@ -206,6 +206,10 @@ class CellParts:
             self._matrices[place] = matrix
         return self._matrices[place]
 
+    def layout(self, place: str) -> StoredRows | ReplicateRows:
+        """Give a matrix for its layout; DataError if there is none of this shape."""
+        return self._matrix(place)
+
     def read_rows(
         self, place: str, rows: slice, num_columns: int | None = None
     ) -> csr_matrix | np.ndarray:

@@ -55,6 +55,14 @@ CellsFile = Annotated[
         metavar="CELLS.h5ad", help="Cells, from exvae isoforms import.", callback=existing_cells
     ),
 ]
+Backed = Annotated[
+    bool | None,
+    typer.Option(
+        "--backed/--in-memory",
+        help="Leave the cells on disk, or read all into memory; by default those stay on disk that "
+        "do not fit.",
+    ),
+]
 NewFit = Annotated[Path, typer.Option(metavar="FIT", help="Folder to write.")]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Device to compute on.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all random draws.")]

@@ -245,6 +245,7 @@ class Trainer:
         size, batch_size = len(self.data), self.config.batch_size
         epoch = self.epoch + self.members.epoch
         order = np.random.default_rng((self.config.seed, epoch)).permutation(size)
+        order = self.data.arranged(order)
         number = "" if self.members.training else f"/{self.config.epochs}"
         bar.set_description(f"{self._place}{number}", refresh=False)
         for module in self.modules.values():
