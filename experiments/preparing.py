@@ -114,9 +114,14 @@ def _require_data(data: Any, topics: int | None) -> None:
     if not isinstance(data, AnnData | Corpus | str | Path):
         name = type(data).__name__
         raise ArgumentError(f"data is of type {name}; give an AnnData, a Corpus or a path")
-    if topics is None and isinstance(data, str | Path) and Path(data).suffix != ".h5ad":
+    if (
+        topics is None
+        and isinstance(data, str | Path)
+        and Path(data).suffix not in (".h5ad", ".zarr")
+    ):
         raise ArgumentError(
-            f"topics is missing: {data} is no .h5ad of cells; give topics=, the number of topics"
+            f"topics is missing: {data} is no .h5ad or .zarr of cells; give topics=, the number of "
+            "topics"
         )
 
 

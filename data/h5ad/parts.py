@@ -154,7 +154,7 @@ class CellParts:
         stored = self.file.get(name, {})
         if isinstance(stored, h5py.Dataset) and stored.shape is None:
             return {}  # None, as anndata stores it
-        if not isinstance(stored, h5py.Group | dict):
+        if not hasattr(stored, "keys"):
             raise self.error(f"{name} is no group of elements; the file is damaged, write it again")
         return stored
 

@@ -32,6 +32,7 @@ from .class_counts import StoredClasses, read_class_counts, read_classes
 from .gate import Gate
 from .opening import GIVE_CELLS, open_h5ad
 from .parts import CellParts
+from .zarr_stores import is_zarr, open_zarr
 
 if TYPE_CHECKING:
     import h5py
@@ -46,12 +47,12 @@ _FEW = 0.2
 
 
 def read_cells(source: str | Path | AnnData, batch_key: str | None = None) -> Cells:
-    """Read cells from an ``.h5ad``, or take them from memory.
+    """Read cells from an ``.h5ad`` or a zarr store, or take them from memory.
 
     Parameters
     ----------
     source
-        The file, or its content as an AnnData.
+        The file or zarr store, or its content as an AnnData.
     batch_key
         Column of ``obs`` with the batch of each cell; None puts all cells in one.
 
@@ -67,13 +68,16 @@ def read_cells(source: str | Path | AnnData, batch_key: str | None = None) -> Ce
 
 @contextmanager
 def open_cells(source: str | Path | AnnData, remedy: str = GIVE_CELLS) -> Iterator[CellFile]:
-    """Open an ``.h5ad``, or an AnnData as if it were one, and check its structure.
+    """Open an ``.h5ad`` or a zarr store, or an AnnData as if it were one; check its structure.
 
     Raises
     ------
     DataError
         If there is no such file (the message then ends with the ``remedy``), or it is damaged.
     """
+    if isinstance(source, str | Path) and is_zarr(Path(source)):
+        yield _cell_file(Path(source), open_zarr(Path(source)))
+        return
     if isinstance(source, str | Path):
         with open_h5ad(Path(source), remedy) as file:
             yield _cell_file(Path(source), file)
