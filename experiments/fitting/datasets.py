@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from numbers import Integral
 from typing import Any, Protocol
 
@@ -32,8 +32,16 @@ class Dataset(Protocol):
     def size(self, positions: np.ndarray) -> int:
         """Count the elements of the datapoints at positions, shape (datapoints,)."""
 
-    def arranged(self, order: np.ndarray) -> np.ndarray:
-        """Give an order for training that suits the data, from a random order, (datapoints,)."""
+
+def training_order(data: Dataset, seed: Sequence[int]) -> np.ndarray:
+    """Give the order of the datapoints in an epoch of this seed, shape (datapoints,).
+
+    It is random. Data on disk have a method ``arranged``, which puts together what they read at
+    once.
+    """
+    order = np.random.default_rng(seed).permutation(len(data))
+    arranged = getattr(data, "arranged", None)
+    return order if arranged is None else arranged(order)
 
 
 class Subset:
