@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .cell_tables import CellTable
 from .errors import DataError
-from .h5ad.reading import open_cells, read_cells
+from .h5ad.reading import file_of, open_cells, read_cells
 from .memory import available_memory
 from .stored_cells import StoredCells, column_wise, size_in_memory, store_cells
 
@@ -43,19 +43,10 @@ def get_cells(
             if backed:
                 raise DataError("adata is in memory; give the path of its file, or backed=False")
             return read_cells(source, batch_key)
-        _require_own_rows(source)
-        source, backed = Path(source.filename), backed is None or backed
+        source, backed = file_of(source), backed is None or backed
     if backed is None:
         backed = not fits_in_memory(Path(source))
     return store_cells(Path(source), batch_key) if backed else read_cells(source, batch_key)
-
-
-def _require_own_rows(adata: AnnData) -> None:
-    """Require all cells of the file of a backed AnnData."""
-    if adata.is_view:
-        raise DataError(
-            "adata is a part of a file; give all of it, or read the part into memory (to_memory())"
-        )
 
 
 def fits_in_memory(path: Path) -> bool:

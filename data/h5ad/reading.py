@@ -75,6 +75,8 @@ def open_cells(source: str | Path | AnnData, remedy: str = GIVE_CELLS) -> Iterat
     DataError
         If there is no such file (the message then ends with the ``remedy``), or it is damaged.
     """
+    if not isinstance(source, str | Path) and source.isbacked:
+        source = file_of(source)
     if isinstance(source, str | Path) and is_zarr(Path(source)):
         yield _cell_file(Path(source), open_zarr(Path(source)))
         return
@@ -89,6 +91,15 @@ def open_cells(source: str | Path | AnnData, remedy: str = GIVE_CELLS) -> Iterat
     with h5py.File("adata", "w", driver="core", backing_store=False) as file:
         write_elem(file, "/", _storable(source))
         yield _cell_file(Path("adata"), file)
+
+
+def file_of(adata: AnnData) -> Path:
+    """Give the file of a backed AnnData; DataError if it is but a part of it."""
+    if adata.is_view:
+        raise DataError(
+            "adata is a part of a file; give all of it, or read the part into memory (to_memory())"
+        )
+    return Path(adata.filename)
 
 
 def _cell_file(path: Path, file: h5py.File) -> CellFile:

@@ -158,6 +158,8 @@ def test_models_take_files_and_backed_cells(path: Path) -> None:
         latent.append(model.train(2, progress=False).get_latent_representation())
     np.testing.assert_array_equal(latent[0], latent[1])
     np.testing.assert_array_equal(latent[0], latent[2])
+    model.annotate(backed)
+    np.testing.assert_array_equal(backed.obsm["X_exvae"], latent[0])
     with pytest.raises(DataError, match="adata is a part of a file"):
         exvae.IsoformModel(backed[:10])
     backed.file.close()
