@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +14,8 @@ from torch import Tensor, nn
 
 from . import shares
 from .bootstraps import BootstrapMean, BootstrapSummary
-from .cells import Cells, require_reads
+from .cell_matrices import CellMatrices
+from .cell_tables import CellTable
 from .corpora import offsets_of
 from .memory import FOR_COMPILED_LOOPS, require_memory
 
@@ -67,14 +67,18 @@ class BatchSource(ABC):
 
     Attributes
     ----------
-    estimates
-        One estimate of the counts (reads), shape (cells, isoforms).
+    matrices
+        Names of the matrices of cells that are read, see :data:`~.cell_matrices.MATRICES`.
+    estimated_from
+        Names of those from which :meth:`estimates_of` makes estimates.
     """
 
-    estimates: csr_matrix
+    matrices: tuple[str, ...]
+    estimated_from: tuple[str, ...] = ("counts",)
 
-    def __init__(self, cells: Cells, device: torch.device | str = "cpu") -> None:
+    def __init__(self, cells: CellTable, device: torch.device | str = "cpu") -> None:
         self.cells = cells
+        self.reader = cells.reader(self.matrices)
         self.device = torch.device(device)
         self.pair: tuple[nn.Module, nn.Module] | None = None
 
@@ -105,6 +109,27 @@ class BatchSource(ABC):
             self.cells.num_cells if num_cells is None else num_cells,
             observed,
         )
+
+    def arranged(self, positions: np.ndarray) -> np.ndarray:
+        """Give the order in which to gather cells at positions; both have shape (cells,).
+
+        Cells on disk are read in blocks; those in memory are left in their order.
+        """
+        return self.reader.arranged(positions)
+
+    @abstractmethod
+    def estimates_of(self, positions: np.ndarray, matrices: CellMatrices) -> csr_matrix:
+        """Give one estimate of the counts (reads), shape (cells, isoforms).
+
+        ``matrices`` are those of the cells at ``positions``, shape (cells,).
+        """
+
+    def estimates(self, positions: np.ndarray) -> csr_matrix:
+        """Give one estimate of the counts (reads) of cells at positions, shape (cells,).
+
+        Shape (cells, isoforms).
+        """
+        return self.estimates_of(positions, self.reader.take(positions))
 
     def follow(self, model: nn.Module, guide: nn.Module) -> None:
         """Let observations that are drawn depend on this model and guide from now on."""
@@ -156,59 +181,66 @@ class CellTensors(BatchSource):
         ``estimates``: the mean of all bootstraps (reads); ``bootstrap_mean`` or
         ``bootstrap_summary``: their statistics, stacked, see :mod:`exvae.data.bootstraps`.
 
-    Attributes
-    ----------
-    estimates
-        Mean of the bootstraps (reads), shape (cells, isoforms).
-
     Raises
     ------
     DataError
         If a cell has no bootstraps.
     """
 
+    estimated_from = ("summary",)
+
     def __init__(
         self,
-        cells: Cells,
+        cells: CellTable,
         device: torch.device | str = "cpu",
         observes: str = "bootstrap_mean",
     ) -> None:
-        super().__init__(cells, device)
         cells.require_bootstraps()
+        self.matrices = ("summary", "bootstraps") if cells.num_layers else ("summary",)
+        super().__init__(cells, device)
         self.observed = {
             "estimates": self._mean,
             "bootstrap_mean": self._number_and_mean,
             "bootstrap_summary": self._summary,
         }[observes]
-        self.estimates = cells.mean_bootstraps
-        require_reads(cells.source, cells.names, self.estimates, "its bootstraps")
-        self.read = cells.bootstraps or (self.estimates,)
+        cells.require_reads(cells.sizes("summary"), "its bootstraps")
+        self.num_read = max(1, cells.num_layers)
+
+    def estimates_of(self, positions: np.ndarray, matrices: CellMatrices) -> csr_matrix:
+        """Give the mean of the bootstraps (reads), shape (cells, isoforms)."""
+        return self.cells.estimates_of(positions, matrices)
 
     def _gather(
         self, positions: np.ndarray, num_bootstraps: int | None = None
     ) -> tuple[Tensor, np.ndarray, Tensor]:
         owner, number = self._chosen(positions, num_bootstraps)
+        matrices = self.reader.take(positions)
+        estimates = self.estimates_of(positions, matrices)
+        read = matrices.bootstraps or (estimates,)
         return (
-            torch.from_numpy(self._gathered(positions[owner], number)).to(self.device),
+            torch.from_numpy(_gathered(read, owner, number)).to(self.device),
             np.bincount(owner, minlength=len(positions)),
-            self.observed(positions),
+            self.observed(positions, matrices, estimates),
         )
 
-    def _mean(self, positions: np.ndarray) -> Tensor:
-        return self._dense(self.estimates[positions])
+    def _mean(self, positions: np.ndarray, matrices: CellMatrices, estimates: csr_matrix) -> Tensor:
+        return self._dense(estimates)
 
-    def _number_and_mean(self, positions: np.ndarray) -> Tensor:
-        mean = self._mean(positions)
+    def _number_and_mean(
+        self, positions: np.ndarray, matrices: CellMatrices, estimates: csr_matrix
+    ) -> Tensor:
+        mean = self._dense(estimates)
         return BootstrapMean(self._number(positions, mean), mean).stacked()
 
-    def _summary(self, positions: np.ndarray) -> Tensor:
-        positives, mean, squares = (self._dense(matrix[positions]) for matrix in self._of_positives)
+    def _summary(
+        self, positions: np.ndarray, matrices: CellMatrices, estimates: csr_matrix
+    ) -> Tensor:
+        positives, mean, squares = (
+            self._dense(matrices.summary.matrix(name, self.cells.num_isoforms))
+            for name in ("positives", "mean", "sum_of_squares")
+        )
         zeros = self._number(positions, mean) - positives
         return BootstrapSummary(zeros, positives, mean, squares).stacked()
-
-    @cached_property
-    def _of_positives(self) -> list[csr_matrix]:
-        return self.cells.statistics(["positives", "mean", "sum_of_squares"])
 
     def _number(self, positions: np.ndarray, like: Tensor) -> Tensor:
         """Give the number of bootstraps of cells, shape (cells, 1)."""
@@ -218,7 +250,7 @@ class CellTensors(BatchSource):
         self, positions: np.ndarray, num_bootstraps: int | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Choose what is read: for each bootstrap the cell of the minibatch and its number."""
-        sizes = np.minimum(self.cells.num_bootstraps[positions], len(self.read))
+        sizes = np.minimum(self.cells.num_bootstraps[positions], self.num_read)
         owner = np.repeat(np.arange(len(positions)), sizes)
         number = np.arange(len(owner)) - (sizes.cumsum() - sizes)[owner]
         if num_bootstraps is None:
@@ -229,13 +261,19 @@ class CellTensors(BatchSource):
         order = np.lexsort((draws, owner))
         return owner[number < num_bootstraps], number[order][number < num_bootstraps]
 
-    def _gathered(self, positions: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-        """Gather bootstraps of these numbers of the cells at these positions."""
-        gathered = np.empty((len(positions), self.cells.num_isoforms), np.float32)
-        for number in np.unique(numbers):
-            chosen = np.flatnonzero(numbers == number)
-            gathered[chosen] = self.read[number][positions[chosen]].toarray()
-        return gathered
+
+def _gathered(
+    bootstraps: Sequence[csr_matrix], owner: np.ndarray, numbers: np.ndarray
+) -> np.ndarray:
+    """Gather bootstraps of these numbers of the cells in these rows, both of shape (elements,).
+
+    Shape (elements, isoforms).
+    """
+    gathered = np.empty((len(owner), bootstraps[0].shape[1]), np.float32)
+    for number in np.unique(numbers):
+        chosen = np.flatnonzero(numbers == number)
+        gathered[chosen] = bootstraps[number][owner[chosen]].toarray()
+    return gathered
 
 
 class CountTensors(BatchSource):
@@ -250,31 +288,33 @@ class CountTensors(BatchSource):
     device
         Device of the minibatches.
 
-    Attributes
-    ----------
-    estimates
-        The rounded counts (reads), shape (cells, isoforms).
-
     Raises
     ------
     DataError
         If a cell has no reads left once they are rounded.
     """
 
-    def __init__(self, cells: Cells, device: torch.device | str = "cpu") -> None:
+    matrices = ("counts",)
+
+    def __init__(self, cells: CellTable, device: torch.device | str = "cpu") -> None:
         super().__init__(cells, device)
-        self.estimates = rounded(cells.counts)
-        require_reads(cells.source, cells.names, self.estimates, "X after rounding")
+        cells.require_reads(cells.sizes("rounded"), "X after rounding")
+
+    def estimates_of(self, positions: np.ndarray, matrices: CellMatrices) -> csr_matrix:
+        """Give the rounded counts (reads), shape (cells, isoforms)."""
+        return rounded(matrices.counts)
 
     def _gather(
         self, positions: np.ndarray, num_bootstraps: int | None = None
     ) -> tuple[Tensor, np.ndarray, Tensor]:
         # One vector for each cell, whatever the number of bootstraps.
-        counts = self._dense(self.estimates[positions])
+        counts = self._dense(self.estimates(positions))
         return counts, np.ones(len(positions), np.int64), counts
 
 
-def batch_source(cells: Cells, observes: str, device: torch.device | str = "cpu") -> BatchSource:
+def batch_source(
+    cells: CellTable, observes: str, device: torch.device | str = "cpu"
+) -> BatchSource:
     """Prepare cells for a model.
 
     Parameters

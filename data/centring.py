@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-    from .cells import SparseSummary
+    from .cell_matrices import SparseSummary
 
 # Share of reads that may be displaced, see `allowed_offset`. Among 1740 cells quantified without
 # kallisto --bias the worst has 0.0006 with 20 bootstraps and 0.02 with 5, at most about half of the
@@ -64,9 +64,35 @@ def told_off_centre(
     num_bootstraps, names
         Number of bootstraps and name of each cell, shape (cells,).
     """
-    displaced, ratio = _displaced(counts, summary, num_bootstraps)
-    off = ~is_centred(displaced, num_bootstraps)
-    still = _are_the_same(summary, num_bootstraps)
+    centring = Centring()
+    centring.add(counts, summary, num_bootstraps)
+    return centring.told(names)
+
+
+class Centring:
+    """Measures how far bootstraps lie from the counts, some cells at a time."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[np.ndarray, ...]] = []
+
+    def add(self, counts: csr_matrix, summary: SparseSummary, num_bootstraps: np.ndarray) -> None:
+        """Take the next cells; arguments as for :func:`told_off_centre`."""
+        displaced, ratio = _displaced(counts, summary, num_bootstraps)
+        still = _are_the_same(summary, num_bootstraps)
+        self._parts.append((displaced, ratio, ~is_centred(displaced, num_bootstraps), still))
+
+    def told(self, names: np.ndarray) -> str | None:
+        """Describe the cells, of these names, shape (cells,), as :func:`told_off_centre`."""
+        if not self._parts:
+            return None
+        displaced, ratio, off, still = map(np.concatenate, zip(*self._parts, strict=True))
+        return _told(displaced, ratio, off, still, names)
+
+
+def _told(
+    displaced: np.ndarray, ratio: np.ndarray, off: np.ndarray, still: np.ndarray, names: np.ndarray
+) -> str | None:
+    """Describe cells by measures of each, shape (cells,)."""
     start = "in {} of {} cells, {}, the bootstraps"
     if still.mean() > _MANY:
         where = start.format(still.sum(), len(still), f"the first {names[still.argmax()]}")

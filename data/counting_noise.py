@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .cells import Cells
+from .cell_tables import CellTable
 
 # Cells that are looked at, the first of all: a transformation is of all cells.
 _CELLS = 1000
@@ -21,13 +21,14 @@ _LEAST_MEAN, _LARGEST_SHARE = 2.0, 0.5
 _LEAST_ENTRIES, _LEAST_RATIO = 20, 0.1
 
 
-def told_too_steady(cells: Cells) -> str | None:
+def told_too_steady(cells: CellTable) -> str | None:
     """Tell by how much bootstraps vary less than counts; None if they vary enough."""
-    if cells.summary is None:
+    if not cells.has_summary:
         return None
-    summary, number = cells.summary, cells.num_bootstraps[:_CELLS]
-    rows = np.repeat(np.arange(len(number)), np.diff(summary.indptr[: len(number) + 1]))
-    values = (own[: len(rows)].astype(np.float64) for own in summary[2:])
+    number = cells.num_bootstraps[:_CELLS]
+    summary = cells.reader(("summary",)).take(np.arange(len(number))).summary
+    rows = np.repeat(np.arange(len(number)), np.diff(summary.indptr))
+    values = (own.astype(np.float64) for own in summary[2:])
     positives, positive_mean, squares = values
     mean = positives * positive_mean / number[rows]
     # Stored sums of squares are centred at the mean of the positive bootstraps, not of all.

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .cells import Cells
-from .row_blocks import blocks
+from .cell_matrices import CellMatrices, SparseSummary
+from .cell_tables import CellTable
 
 # Entries (cells x isoforms) per block.
 _BLOCK = 1 << 20
@@ -45,7 +45,7 @@ class InferentialDispersions(NamedTuple):
 
 
 def inferential_dispersions(
-    cells: Cells, positions: np.ndarray, genes: np.ndarray, *, block_size: int = _BLOCK
+    cells: CellTable, positions: np.ndarray, genes: np.ndarray, *, block_size: int = _BLOCK
 ) -> InferentialDispersions:
     """Measure overdispersion over the cells that have several bootstraps.
 
@@ -66,33 +66,36 @@ def inferential_dispersions(
     num_genes = genes.max() + 1
     # One more read, with the variance of a count, avoids division by zero.
     sums = np.ones((4, num_genes))
-    if num_genes == len(genes):
-        sums[:2, genes] += _variances_of_isoforms(cells, positions)
-    else:
-        numbers = np.minimum(cells.num_bootstraps, len(cells.bootstraps))
-        chosen = np.sort(positions[numbers[positions] > 1])
-        for block in blocks(len(chosen), cells.num_isoforms, block_size):
-            sums += _variances_of_genes(cells, chosen[block], numbers[chosen[block]], genes)
+    single = num_genes == len(genes)
+    numbers = cells.num_bootstraps
+    if not single:
+        numbers = np.minimum(numbers, cells.num_layers)
+    chosen = positions[numbers[positions] > 1]
+    read = ("summary",) if single else ("bootstraps",)
+    for block, matrices in cells.blocks(read, chosen, block_size):
+        if single:
+            sums[:2, genes] += _variances_of_isoforms(matrices.summary, numbers[block], len(genes))
+        else:
+            sums += _variances_of_genes(matrices, numbers[block], genes)
     totals, mean, divisions, counts = torch.tensor(sums, dtype=torch.float32)
     totals, divisions = totals / mean, divisions / counts
     return InferentialDispersions(totals.clamp(min=1.0), divisions.clamp(min=1.0))
 
 
-def _variances_of_isoforms(cells: Cells, positions: np.ndarray) -> np.ndarray:
+def _variances_of_isoforms(summary: SparseSummary, numbers: np.ndarray, size: int) -> np.ndarray:
     """Sum variance and mean of the bootstraps, zeros included, over cells, (2, isoforms)."""
-    chosen = positions[cells.num_bootstraps[positions] > 1]
-    positives, sums, squares = cells.statistics(["positives", "sum", "sum_of_squares"], chosen)
-    number = np.repeat(cells.num_bootstraps[chosen], np.diff(positives.indptr))
-    means = sums.data / number
+    positives, sums = summary.positives, summary.positives * summary.mean
+    number = np.repeat(numbers, np.diff(summary.indptr))
+    means = sums / number
     # Stored sums of squares are centred at the mean of the positive bootstraps, not of all.
-    squares = squares.data + sums.data * (sums.data / positives.data - means)
-    isoform, size = positives.indices, cells.num_isoforms
+    squares = summary.sum_of_squares + sums * (sums / positives - means)
+    isoform = summary.indices
     variances = np.bincount(isoform, squares / (number - 1), size)
     return np.stack([variances, np.bincount(isoform, means, size)])
 
 
 def _variances_of_genes(
-    cells: Cells, positions: np.ndarray, numbers: np.ndarray, genes: np.ndarray
+    matrices: CellMatrices, numbers: np.ndarray, genes: np.ndarray
 ) -> np.ndarray:
     """Sum numerators and denominators of both overdispersions over cells, shape (4, genes).
 
@@ -100,12 +103,12 @@ def _variances_of_genes(
     share of the gene's, and the variance that a multinomial of the gene's reads would have.
     """
     num_genes = genes.max() + 1
-    of_isoforms, of_genes = (len(positions), len(genes)), (len(positions), num_genes)
+    of_isoforms, of_genes = (len(numbers), len(genes)), (len(numbers), num_genes)
     total, total_square = np.zeros(of_genes), np.zeros(of_genes)
     own, own_square, product = (np.zeros(of_isoforms) for _ in range(3))
     for number in range(numbers.max()):
         # Rows of cells that have fewer bootstraps are empty.
-        reads = cells.bootstraps[number][positions].tocoo()
+        reads = matrices.bootstraps[number].tocoo()
         row, isoform, values = reads.row, reads.col, reads.data.astype(np.float64)
         of_gene = np.bincount(row * num_genes + genes[isoform], values, total.size)
         of_gene = of_gene.reshape(of_genes)

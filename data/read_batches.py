@@ -19,7 +19,9 @@ from torch import Tensor
 
 from . import shares
 from .cell_batches import BatchSource, CellBatch
-from .cells import Cells, flat_entries
+from .cell_matrices import CellMatrices
+from .cell_tables import CellTable
+from .cells import flat_entries
 from .errors import DataError
 from .evaluating import evaluating
 from .reads.classes import ClassCounts
@@ -39,6 +41,7 @@ class ReadTensors(BatchSource):
     """Cells from which minibatches for models of reads are gathered on a device.
 
     The guide reads the expected division, a set of one vector; the model observes the drawn one.
+    Sweeps begin from the quantifier's estimates.
 
     Parameters
     ----------
@@ -47,28 +50,30 @@ class ReadTensors(BatchSource):
     device
         Device of the minibatches.
 
-    Attributes
-    ----------
-    estimates
-        The quantifier's estimates (reads), shape (cells, isoforms), from which sweeps begin.
-
     Raises
     ------
     DataError
         If a cell has no reads by class.
     """
 
-    def __init__(self, cells: Cells, device: torch.device | str = "cpu") -> None:
+    matrices = ("counts",)
+
+    def __init__(self, cells: CellTable, device: torch.device | str = "cpu") -> None:
         super().__init__(cells, device)
         cells.require_class_counts()
-        self.classes: ClassCounts = cells.reads
-        self.estimates = cells.counts
+        # Reads and their division stay in memory, as every sweep changes the division.
+        matrices = cells.read(("counts", "reads"))
+        self.classes: ClassCounts = matrices.reads
         begin = _possible(self.classes, cells.num_isoforms)
         self._indptr, self._indices = begin.indptr, begin.indices
         # Reads of the isoforms that a cell's reads fit: as drawn, and as expected.
-        self._drawn = _values_at(self.estimates, begin)
+        self._drawn = _values_at(matrices.counts, begin)
         self._expected = self._drawn.copy()
         self._sweeps = np.zeros(cells.num_cells, np.int64)
+
+    def estimates_of(self, positions: np.ndarray, matrices: CellMatrices) -> csr_matrix:
+        """Give the quantifier's estimates (reads), shape (cells, isoforms)."""
+        return matrices.counts
 
     def training_options(self, num_bootstraps: int | None) -> dict[str, Any]:
         """Options of :meth:`batch` for a training step, which follows one sweep."""

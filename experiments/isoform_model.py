@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from anndata import AnnData
 
-from ..data.cells import Cells
+from ..data.any_cells import get_cells
+from ..data.cell_tables import CellTable
 from ..data.errors import DataWarning
-from ..data.h5ad.reading import read_cells
 from ..data.isoform_truth import read_truth
 from .checks.cells import check_cells
 from .checks.comparison import Check, Replication
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class IsoformModel(ExpressionMethods, GroupMethods):
-    """A model of isoform expression for cells in memory.
+    """A model of isoform expression for cells in memory or on disk.
 
     Parameters
     ----------
@@ -41,6 +41,8 @@ class IsoformModel(ExpressionMethods, GroupMethods):
         or the path of their ``.h5ad``; ``var["gene"]`` names the gene of each isoform.
     batch_key
         Column of ``obs`` with the batch of a cell.
+    backed
+        Whether the cells of a file stay on disk; by default those that do not fit in memory do.
     **options
         ``model``, ``guide``, ``pooling``, ``decoder``: a registered name, ``module:Class`` or a
         class; ``encoder_bootstraps``; and keyword arguments of the constructors, such as
@@ -67,9 +69,14 @@ class IsoformModel(ExpressionMethods, GroupMethods):
     """
 
     def __init__(
-        self, adata: AnnData | str | Path, *, batch_key: str | None = None, **options: Any
+        self,
+        adata: AnnData | str | Path,
+        *,
+        batch_key: str | None = None,
+        backed: bool | None = None,
+        **options: Any,
     ) -> None:
-        self._cells: Cells | None = read_cells(adata, batch_key)
+        self._cells: CellTable | None = get_cells(adata, batch_key, backed=backed)
         self._adata: AnnData | None = adata if isinstance(adata, AnnData) else None
         self._batch_key = batch_key
         self._config = config_with(IsoformConfig, options)
@@ -296,5 +303,5 @@ class IsoformModel(ExpressionMethods, GroupMethods):
         model._state = fits.read_checkpoint(folder)
         model._metrics = fits.read_metrics(folder).to_dict("records")
         model._adata = adata if isinstance(adata, AnnData) else None
-        model._cells = None if adata is None else read_cells(adata, model._batch_key)
+        model._cells = None if adata is None else get_cells(adata, model._batch_key)
         return model

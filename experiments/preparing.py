@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from torch import nn
 
+    from ..data.cell_tables import CellTable
+
 
 def prepare(
     data: AnnData | Corpus | str | Path,
     *,
     topics: int | None = None,
     batch_key: str | None = None,
+    backed: bool | None = None,
     device: str = "auto",
     **options: Any,
 ) -> tuple[Subset, nn.Module, nn.Module]:
@@ -40,6 +43,8 @@ def prepare(
         Number of topics, for documents; 20 by default for a corpus in memory.
     batch_key
         Column of ``obs`` with the batch of a cell.
+    backed
+        Whether cells of a file stay on disk; by default those that do not fit in memory do.
     device
         ``auto`` (CUDA if there is one), ``cpu`` or ``cuda``.
     **options
@@ -70,21 +75,21 @@ def prepare(
     >>> svi = SVI(model, guide, exvae.optimizer(model, guide, 5e-3), TraceMeanField_ELBO())
     >>> losses = [svi.step(*batch) for batch in data.batches(32)]
     """
+    from ..data.any_cells import get_cells
+
     chosen = choose_device(device)
     _require_data(data, topics)
     if topics is not None or isinstance(data, Corpus):
         return _prepare_documents(data, 20 if topics is None else topics, chosen, options)
-    return _prepare_cells(data, batch_key, chosen, options)
+    return _prepare_cells(get_cells(data, batch_key, backed=backed), chosen, options)
 
 
 def _prepare_cells(
-    data: AnnData | str | Path, batch_key: str | None, device: torch.device, options: dict[str, Any]
+    cells: CellTable, device: torch.device, options: dict[str, Any]
 ) -> tuple[Subset, nn.Module, nn.Module]:
-    from ..data.h5ad.reading import read_cells
     from .isoforms import fitting
     from .isoforms.notes import notes_of_cells
 
-    cells = read_cells(data, batch_key)
     config = config_with(fitting.IsoformConfig, options)
     for note in notes_of_cells(cells, fitting.class_of_model(config)):
         warnings.warn(note, DataWarning, stacklevel=3)
@@ -109,9 +114,14 @@ def _require_data(data: Any, topics: int | None) -> None:
     if not isinstance(data, AnnData | Corpus | str | Path):
         name = type(data).__name__
         raise ArgumentError(f"data is of type {name}; give an AnnData, a Corpus or a path")
-    if topics is None and isinstance(data, str | Path) and Path(data).suffix != ".h5ad":
+    if (
+        topics is None
+        and isinstance(data, str | Path)
+        and Path(data).suffix not in (".h5ad", ".zarr")
+    ):
         raise ArgumentError(
-            f"topics is missing: {data} is no .h5ad of cells; give topics=, the number of topics"
+            f"topics is missing: {data} is no .h5ad or .zarr of cells; give topics=, the number of "
+            "topics"
         )
 
 

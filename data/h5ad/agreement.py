@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from ..cells import SparseSummary
+from ..cell_matrices import SparseSummary
 
 # Relative difference of sums that rounding may explain.
 _ROUNDING = 1e-3

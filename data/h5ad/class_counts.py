@@ -52,7 +52,7 @@ def read_classes(file: CellParts) -> StoredClasses | None:
     fault = _fault(starts, members, weights, isoforms)
     if fault:
         raise file.error(f"{_PLACE}: {fault}; {_REMEDY}")
-    places = pd.Index(file.isoforms).get_indexer(isoforms.astype(str))
+    places = pd.Index(file.isoforms).get_indexer([str(name) for name in isoforms])
     own = (starts.astype(np.int64), members.astype(np.int32), weights.astype(np.float64))
     return StoredClasses(*own, places)
 

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import h5py
 import pandas as pd
 from scipy.io import mmwrite
 from scipy.sparse import csr_matrix
-
-from ..errors import DataError
-
-
-def require_zarr(out: Path) -> None:
-    """Raise a DataError unless the package zarr is installed."""
-    try:
-        importlib.import_module("zarr")
-    except ImportError as error:
-        raise DataError(
-            f"{out}: needs the package zarr; pip install 'exvae[zarr]', or write an .h5ad"
-        ) from error
 
 
 def write_zarr(source: Path, out: Path) -> None:

@@ -27,7 +27,7 @@ Stored = h5py.Group | h5py.Dataset
 
 def read_element(stored: Stored) -> Any:
     """Read an element as anndata does, after its attributes are made those that anndata writes."""
-    if _is_plain(stored):
+    if not isinstance(stored, Stored) or _is_plain(stored):  # anndata writes every zarr store
         return _read(stored)
     # The file is not ours to change: its copy in memory is.
     with h5py.File("element", "w", driver="core", backing_store=False) as memory:
@@ -122,7 +122,7 @@ def copy_element(
 
 def is_element(name: str, stored: object) -> bool:
     """Tell whether a member of a group is data; libraries for Java and MATLAB add types."""
-    return name != "__DATA_TYPES__" and isinstance(stored, Stored)
+    return name != "__DATA_TYPES__" and hasattr(stored, "attrs")
 
 
 def _storable(value: Any) -> Any:

@@ -154,7 +154,7 @@ class CellParts:
         stored = self.file.get(name, {})
         if isinstance(stored, h5py.Dataset) and stored.shape is None:
             return {}  # None, as anndata stores it
-        if not isinstance(stored, h5py.Group | dict):
+        if not hasattr(stored, "keys"):
             raise self.error(f"{name} is no group of elements; the file is damaged, write it again")
         return stored
 
@@ -205,6 +205,10 @@ class CellParts:
                 raise self.error(f"{place} is no matrix of numbers, cells by {what}; put counts")
             self._matrices[place] = matrix
         return self._matrices[place]
+
+    def layout(self, place: str) -> StoredRows | ReplicateRows:
+        """Give a matrix for its layout; DataError if there is none of this shape."""
+        return self._matrix(place)
 
     def read_rows(
         self, place: str, rows: slice, num_columns: int | None = None

@@ -14,24 +14,25 @@ Whoever reads cells opens them here, so that one place checks their structure.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
-from ..cells import STATISTICS, Cells, SparseSummary, require_reads, summarise
-from ..centring import told_off_centre
+from ..cell_matrices import MATRICES, CellMatrices
+from ..cells import STATISTICS, Cells, SparseSummary, summarise
 from ..errors import DataError, DataWarning
 from ..row_blocks import blocks
-from .agreement import first_disagreement
 from .class_counts import StoredClasses, read_class_counts, read_classes
+from .gate import Gate
 from .opening import GIVE_CELLS, open_h5ad
 from .parts import CellParts
+from .zarr_stores import is_zarr, open_zarr
 
 if TYPE_CHECKING:
     import h5py
@@ -39,21 +40,19 @@ if TYPE_CHECKING:
 
 # What uns["exvae"]["inferential_replicates"] says of layers infRep that are no bootstraps.
 DRAWS = "posterior draws"
-# Transcripts per million sum to a million, but for rounding.
-_MILLION, _TOLERANCE = 1e6, 1e-4
-# Cells that do not have the same number of reads by chance.
-_SEVERAL = 5
+# Entries (cells x isoforms) of statistics that are dense at once.
+_BLOCK = 1 << 20
 # Share of isoforms without a gene, as spike-ins are, that is no surprise.
 _FEW = 0.2
 
 
 def read_cells(source: str | Path | AnnData, batch_key: str | None = None) -> Cells:
-    """Read cells from an ``.h5ad``, or take them from memory.
+    """Read cells from an ``.h5ad`` or a zarr store, or take them from memory.
 
     Parameters
     ----------
     source
-        The file, or its content as an AnnData.
+        The file or zarr store, or its content as an AnnData.
     batch_key
         Column of ``obs`` with the batch of each cell; None puts all cells in one.
 
@@ -69,13 +68,18 @@ def read_cells(source: str | Path | AnnData, batch_key: str | None = None) -> Ce
 
 @contextmanager
 def open_cells(source: str | Path | AnnData, remedy: str = GIVE_CELLS) -> Iterator[CellFile]:
-    """Open an ``.h5ad``, or an AnnData as if it were one, and check its structure.
+    """Open an ``.h5ad`` or a zarr store, or an AnnData as if it were one; check its structure.
 
     Raises
     ------
     DataError
         If there is no such file (the message then ends with the ``remedy``), or it is damaged.
     """
+    if not isinstance(source, str | Path) and source.isbacked:
+        source = file_of(source)
+    if isinstance(source, str | Path) and is_zarr(Path(source)):
+        yield _cell_file(Path(source), open_zarr(Path(source)))
+        return
     if isinstance(source, str | Path):
         with open_h5ad(Path(source), remedy) as file:
             yield _cell_file(Path(source), file)
@@ -87,6 +91,15 @@ def open_cells(source: str | Path | AnnData, remedy: str = GIVE_CELLS) -> Iterat
     with h5py.File("adata", "w", driver="core", backing_store=False) as file:
         write_elem(file, "/", _storable(source))
         yield _cell_file(Path("adata"), file)
+
+
+def file_of(adata: AnnData) -> Path:
+    """Give the file of a backed AnnData; DataError if it is but a part of it."""
+    if adata.is_view:
+        raise DataError(
+            "adata is a part of a file; give all of it, or read the part into memory (to_memory())"
+        )
+    return Path(adata.filename)
 
 
 def _cell_file(path: Path, file: h5py.File) -> CellFile:
@@ -116,7 +129,8 @@ class CellFile(CellParts):
     See :class:`~.parts.CellParts` for its parameters and attributes.
     """
 
-    _told_off_centre = False
+    # Whether a warning told that the bootstraps do not scatter around the counts.
+    told_off_centre = False
 
     def read(self, batch_key: str | None = None, rows: slice | None = None) -> Cells:
         """Read and check some cells, a slice with start and stop; by default all.
@@ -127,37 +141,61 @@ class CellFile(CellParts):
             See :func:`read_cells`.
         """
         rows = slice(0, len(self.names)) if rows is None else rows
+        facts = self.facts(batch_key, rows)
+        matrices = self.matrices(rows)
+        gate = Gate(self)
+        gate.add(rows, matrices)
+        gate.finish()
+        return Cells(**facts, **{name: getattr(matrices, name) for name in MATRICES})
+
+    def facts(self, batch_key: str | None = None, rows: slice | None = None) -> dict[str, Any]:
+        """Give the attributes of a :class:`~exvae.data.cell_tables.CellTable` of some cells."""
+        rows = slice(0, len(self.names)) if rows is None else rows
         batches, batch_names = self._batches(batch_key)
-        counts = self._counts("X", "X", rows)
-        if not counts.nnz and self.has("raw/X"):
-            raise self.error("X is empty, and raw.X holds numbers; put the counts (reads) in X")
-        self._warn_of_equal_depths(counts)
-        require_reads(str(self.path), self.names[rows], counts, "X")
-        bootstraps = self._bootstraps(rows)
-        summary = None
-        if self.has_statistics:
-            summary = self._summary(rows)
-            self._require_agreement(bootstraps, summary, rows)
-        elif bootstraps:
-            summary = summarise(bootstraps)
-        if summary is not None:
-            self._warn_off_centre(counts, summary, rows)
-        return Cells(
-            names=self.names[rows],
-            isoforms=self.isoforms,
-            genes=self._genes(),
-            counts=counts,
-            bootstraps=bootstraps,
-            summary=summary,
-            num_bootstraps=self.num_bootstraps[rows],
-            obs=self.obs.iloc[rows],
-            batches=batches[rows],
-            batch_names=batch_names,
-            effective_lengths=self._effective_lengths,
-            source=str(self.path),
-            lost_var=self._lost_var(),
-            reads=self._classes and read_class_counts(self, self._classes, rows),
-        )
+        return {
+            "names": self.names[rows],
+            "isoforms": self.isoforms,
+            "genes": self._genes(),
+            "num_bootstraps": self.num_bootstraps[rows],
+            "obs": self.obs.iloc[rows],
+            "batches": batches[rows],
+            "batch_names": batch_names,
+            "effective_lengths": self._effective_lengths,
+            "source": str(self.path),
+            "lost_var": self._lost_var(),
+        }
+
+    def matrices(self, rows: slice, names: Sequence[str] = MATRICES) -> CellMatrices:
+        """Read matrices of some cells, and check each by itself.
+
+        Raises
+        ------
+        DataError
+            If a matrix holds anything but counts or statistics of bootstraps.
+        """
+        counts, bootstraps, summary, reads = None, (), None, None
+        if "counts" in names:
+            counts = self._counts("X", "X", rows)
+        if "bootstraps" in names or ("summary" in names and not self.has_statistics):
+            bootstraps = self._bootstraps(rows)
+        if "summary" in names:
+            if self.has_statistics:
+                summary = self._summary(rows)
+            elif bootstraps:
+                summary = summarise(bootstraps)
+        if "reads" in names and self.has_reads:
+            reads = read_class_counts(self, self._classes, rows)
+        return CellMatrices(counts, bootstraps if "bootstraps" in names else (), summary, reads)
+
+    @property
+    def has_summary(self) -> bool:
+        """Whether the file holds statistics of bootstraps, or bootstraps."""
+        return self.has_statistics or bool(self.bootstraps)
+
+    @property
+    def has_reads(self) -> bool:
+        """Whether the file holds reads by class."""
+        return self._classes is not None
 
     @cached_property
     def _classes(self) -> StoredClasses | None:
@@ -185,18 +223,6 @@ class CellFile(CellParts):
                 stacklevel=4,
             )
         return np.where(missing, self.isoforms, names)
-
-    def _warn_of_equal_depths(self, counts: csr_matrix) -> None:
-        """Warn if all of several cells have the same number of reads, as after normalisation."""
-        depths = np.asarray(counts.sum(1)).ravel()
-        if len(depths) < _SEVERAL or np.ptp(depths) > _TOLERANCE * depths.max():
-            return
-        warnings.warn(
-            f"{self.path}: X sums to {depths[0]:.6g} in every cell, as after normalisation, which "
-            "makes intervals wrong; X and the bootstraps must be estimated counts (reads)",
-            DataWarning,
-            stacklevel=4,
-        )
 
     @cached_property
     def _effective_lengths(self) -> np.ndarray | None:
@@ -237,18 +263,11 @@ class CellFile(CellParts):
                 "hold estimated counts (reads), which are neither negative nor missing"
             )
         counts.eliminate_zeros()
-        # One cell alone may have a million reads by chance.
-        whole = counts.shape == self.shape
-        if whole and np.allclose(counts.sum(1), _MILLION, rtol=_TOLERANCE):
-            raise self.error(
-                f"{name} sums to a million in every cell, so it holds transcripts per million "
-                "and no counts; put estimated counts (reads) there"
-            )
         return counts
 
     def _bootstraps(self, rows: slice) -> tuple[csr_matrix, ...]:
         """Read the bootstraps in the file; no cell may have more than ``n_bootstraps``."""
-        if self.bootstraps and self._holds_draws():
+        if self.bootstraps and self._holds_draws:
             raise self.error(
                 "its layers infRep are draws from the posterior of a fit, and no bootstraps of the "
                 "quantifier; give the cells that were fitted"
@@ -270,25 +289,7 @@ class CellFile(CellParts):
             bootstraps.append(counts)
         return tuple(bootstraps)
 
-    def _require_agreement(
-        self, bootstraps: tuple[csr_matrix, ...], summary: SparseSummary, rows: slice
-    ) -> None:
-        """Require that statistics are those of the bootstraps, where the file has all of them."""
-        number = first_disagreement(bootstraps, summary, self.num_bootstraps[rows])
-        if number is not None:
-            raise self.error(
-                f"the layers infRep of cell {self.names[rows][number]} do not have the statistics "
-                f"in {', '.join(STATISTICS)}, as if one of both were of another cell; import the "
-                "cells again, or remove the layers of statistics, which are then computed"
-            )
-
-    def _warn_off_centre(self, counts: csr_matrix, summary: SparseSummary, rows: slice) -> None:
-        """Warn once if the bootstraps of many cells do not scatter around their counts."""
-        told = told_off_centre(counts, summary, self.num_bootstraps[rows], self.names[rows])
-        if told and not self._told_off_centre:
-            self._told_off_centre = True
-            warnings.warn(f"{self.path}: {told}", DataWarning, stacklevel=4)
-
+    @cached_property
     def _holds_draws(self) -> bool:
         """Whether the layers of bootstraps hold what ``export --draws`` wrote."""
         place = "uns/exvae/inferential_replicates"
@@ -325,25 +326,68 @@ class CellFile(CellParts):
     def _summary(self, cells: slice) -> SparseSummary:
         """Read the sufficient statistics, block by block of cells."""
         parts = []
-        for block in blocks(cells.stop - cells.start, len(self.isoforms)):
+        for block in blocks(cells.stop - cells.start, len(self.isoforms), _BLOCK):
             rows = slice(cells.start + block.start, cells.start + block.stop)
-            read = (self.read_rows(f"layers/{name}", rows) for name in STATISTICS)
-            mean, zeros, squares = map(dense_rows, read)
-            positives = self.num_bootstraps[rows, None] - zeros
-            wrong = (positives < 0) | (zeros < 0) | ~(mean >= 0) | ~(squares >= 0)
-            wrong |= ((positives > 0) != (mean > 0)) | np.isinf(mean) | np.isinf(squares)
-            if wrong.any():
-                cell, isoform = np.argwhere(wrong)[0]
-                raise self.error(
-                    f"{', '.join(STATISTICS)} are {mean[cell, isoform]:g}, "
-                    f"{zeros[cell, isoform]:g}, {squares[cell, isoform]:g} for "
-                    f"{self.isoforms[isoform]} in cell {self.names[rows][cell]}, which has "
-                    f"{self.num_bootstraps[rows][cell]} bootstraps; import the cells again"
-                )
-            cell, isoform = np.nonzero(positives)
-            statistics = (array[cell, isoform] for array in (positives, mean, squares))
-            parts.append(SparseSummary.of_entries(cell, isoform, len(positives), statistics))
+            mean, zeros, squares = (self.read_rows(f"layers/{name}", rows) for name in STATISTICS)
+            parts.append(
+                sparse_statistics(mean, zeros, squares, self.num_bootstraps[rows])
+                or self._dense_statistics(mean, zeros, squares, rows)
+            )
         return SparseSummary.joined(parts)
+
+    def _dense_statistics(self, *read: csr_matrix | np.ndarray | slice) -> SparseSummary:
+        """Check every entry of mean, zeros and squares, (cells, isoforms), of some cells."""
+        *read, rows = read
+        mean, zeros, squares = map(dense_rows, read)
+        positives = self.num_bootstraps[rows, None] - zeros
+        wrong = (positives < 0) | (zeros < 0) | ~(mean >= 0) | ~(squares >= 0)
+        wrong |= ((positives > 0) != (mean > 0)) | np.isinf(mean) | np.isinf(squares)
+        if wrong.any():
+            cell, isoform = np.argwhere(wrong)[0]
+            raise self.error(
+                f"{', '.join(STATISTICS)} are {mean[cell, isoform]:g}, "
+                f"{zeros[cell, isoform]:g}, {squares[cell, isoform]:g} for "
+                f"{self.isoforms[isoform]} in cell {self.names[rows][cell]}, which has "
+                f"{self.num_bootstraps[rows][cell]} bootstraps; import the cells again"
+            )
+        cell, isoform = np.nonzero(positives)
+        statistics = (array[cell, isoform] for array in (positives, mean, squares))
+        return SparseSummary.of_entries(cell, isoform, len(positives), statistics)
+
+
+def sparse_statistics(
+    mean: csr_matrix | np.ndarray,
+    zeros: csr_matrix | np.ndarray,
+    squares: csr_matrix | np.ndarray,
+    num_bootstraps: np.ndarray,
+) -> SparseSummary | None:
+    """Summarise statistics that are stored as an import stores them, and right.
+
+    Parameters
+    ----------
+    mean, zeros, squares
+        Statistics of bootstraps, shape (cells, isoforms); an import stores the second densely.
+    num_bootstraps
+        Number of bootstraps of each cell, shape (cells,).
+
+    Returns
+    -------
+    SparseSummary or None
+        None if they are stored otherwise or wrong: then every entry must be looked at.
+    """
+    stored = isinstance(zeros, np.ndarray) and zeros.dtype.kind == "i"
+    if not stored or isinstance(mean, np.ndarray) or isinstance(squares, np.ndarray):
+        return None
+    cell = np.repeat(np.arange(mean.shape[0]), np.diff(mean.indptr))
+    positives = num_bootstraps[cell] - zeros[cell, mean.indices]
+    own = squares.toarray()[cell, mean.indices]
+    finite = np.isfinite(mean.data).all() and np.isfinite(squares.data).all()
+    right = (positives > 0) & (mean.data > 0) & (own >= 0) & (positives <= num_bootstraps[cell])
+    inside = np.count_nonzero(zeros != num_bootstraps[:, None]) == len(positives)
+    inside = inside and np.count_nonzero(own) == np.count_nonzero(squares.data)
+    if not (finite and right.all() and inside):
+        return None
+    return SparseSummary.of_entries(cell, mean.indices, mean.shape[0], (positives, mean.data, own))
 
 
 def dense_rows(rows: csr_matrix | np.ndarray) -> np.ndarray:

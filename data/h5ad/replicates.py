@@ -48,6 +48,9 @@ class ReplicateRows:
     def __init__(self, stored: h5py.Dataset, number: int) -> None:
         self._stored, self._number = stored, number
         self.shape = stored.shape[:2]
+        self.by_rows = True
+        self.num_entries = stored.shape[0] * stored.shape[1]
+        self.chunk = float((stored.chunks or (0,))[0])
 
     def __getitem__(self, rows: slice) -> csr_matrix:
         """Read some rows, shape (rows, isoforms), float32."""

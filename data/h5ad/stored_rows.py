@@ -73,6 +73,8 @@ class StoredRows:
             raise ValueError("no numbers")
         if self._format:
             self._indptr = self._checked_indptr()
+            # Names take HDF5 a while to find.
+            self._indices, self._values = stored["indices"], stored["data"]
 
     def _checked_indptr(self) -> np.ndarray:
         """Read and check where rows, or columns, begin, shape (rows + 1,), int64."""
@@ -99,6 +101,24 @@ class StoredRows:
             raise DamagedMatrix(f"indptr has rows longer than {num_columns}")
         return indptr
 
+    @property
+    def by_rows(self) -> bool:
+        """Whether some rows can be read without the others."""
+        return self._format != "csc"
+
+    @property
+    def num_entries(self) -> int:
+        """Number of stored values."""
+        return int(self._indptr[-1]) if self._format else self.shape[0] * self.shape[1]
+
+    @property
+    def chunk(self) -> float:
+        """Number of rows that are read at once, on average; a fraction where rows are long."""
+        values = self._stored["data"] if self._format else self._stored
+        first = (getattr(values, "chunks", None) or (0,))[0]
+        rows = first * self.shape[0] / max(self.num_entries, 1) if self._format else first
+        return min(rows, self.shape[0])
+
     def __getitem__(self, rows: slice) -> csr_matrix | np.ndarray:
         """Read some rows, shape (rows, columns), sparse if the matrix is.
 
@@ -122,11 +142,11 @@ class StoredRows:
         start, stop = max(part.start, 0), max(part.stop, part.start)
         indptr = self._indptr[start : stop + 1]
         entries = slice(indptr[0], indptr[-1])
-        indices = _whole_numbers("indices", self._stored["indices"][entries])
+        indices = _whole_numbers("indices", self._indices[entries])
         size = self.shape[1 if kind is csr_matrix else 0]
         if indices.size and not 0 <= indices.min() <= indices.max() < size:
             raise DamagedMatrix(f"indices points outside the {size} that there are")
-        data = _standard(self._stored["data"][entries])
+        data = _standard(self._values[entries])
         lengths = (len(indptr) - 1, self.shape[1]) if kind is csr_matrix else self.shape
         matrix = kind((data, indices, indptr - indptr[0]), lengths)
         matrix.sum_duplicates()

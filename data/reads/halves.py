@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_matrix, vstack
 
+from ..cell_tables import CellTable
 from ..cells import Cells, summarise
 from ..compiled_loops import spread_in_order
 from ..errors import DataError
@@ -34,7 +35,7 @@ class Halves(NamedTuple):
     held_out: ClassCounts
 
 
-def halve_reads(cells: Cells, positions: np.ndarray, seed: int) -> Halves:
+def halve_reads(cells: CellTable, positions: np.ndarray, seed: int) -> Halves:
     """Divide the reads of cells at random in two halves, each read into one.
 
     Of an odd number of reads the first half has one more. Its estimates and bootstraps are made
@@ -56,28 +57,32 @@ def halve_reads(cells: Cells, positions: np.ndarray, seed: int) -> Halves:
         If a cell has no reads by class, or all have a single one.
     """
     cells.require_class_counts("leave out completion")
-    names, whole = cells.names[positions], cells.reads.counts[positions]
+    given = cells.read(("reads",)).reads
+    names, whole = cells.names[positions], given.counts[positions]
     first = _first_half(whole, names, seed)
     second = whole - first
     second.eliminate_zeros()
     if not second.nnz:
         raise DataError(f"{cells.source}: no cell has two reads by class, which completion halves")
-    reads = replace(cells.reads, counts=first)
+    reads = replace(given, counts=first)
     number = int(cells.num_bootstraps.max(initial=0))
     estimates, *bootstraps = _estimates(reads, names, cells.num_isoforms, number, seed)
-    observed = replace(
-        cells,
-        names=names,
+    facts = {
+        **cells.facts,
+        "names": names,
+        "num_bootstraps": np.full(len(positions), number),
+        "obs": cells.obs.iloc[positions],
+        "batches": cells.batches[positions],
+        "source": f"{cells.source}, half of the reads",
+    }
+    observed = Cells(
+        **facts,
         counts=estimates,
-        bootstraps=tuple(bootstraps[: len(cells.bootstraps)]),
+        bootstraps=tuple(bootstraps[: cells.num_layers]),
         summary=summarise(bootstraps) if number else None,
-        num_bootstraps=np.full(len(positions), number),
-        obs=cells.obs.iloc[positions],
-        batches=cells.batches[positions],
-        source=f"{cells.source}, half of the reads",
         reads=reads,
     )
-    return Halves(observed, replace(cells.reads, counts=second))
+    return Halves(observed, replace(given, counts=second))
 
 
 def _first_half(whole: csr_matrix, names: np.ndarray, seed: int) -> csr_matrix:

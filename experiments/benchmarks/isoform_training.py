@@ -23,7 +23,7 @@ from torch import Tensor
 
 from exvae.data.bootstraps import BootstrapMean, BootstrapSummary
 from exvae.data.cell_batches import CellBatch
-from exvae.data.initial_values import expression_scales
+from exvae.data.initial_values import Totals, expression_scales
 from exvae.data.overdispersion import InferentialDispersions
 from exvae.guides.cells import CellGuide
 from exvae.guides.paper_isoforms import PaperGuide
@@ -73,9 +73,10 @@ def paper(num_isoforms: int) -> tuple[CellModel, CellGuide]:
 def values_of(drawn: Tensor) -> SimpleNamespace:
     """Measure what models start from; bootstraps (reads) of (cells, isoforms, bootstraps)."""
     cells, isoforms, _ = drawn.shape
+    totals = Totals.of([csr_matrix(drawn.mean(-1).numpy())])
     ones = torch.ones(-(-isoforms // ISOFORMS_OF_A_GENE))
     return SimpleNamespace(
-        expression=expression_scales(csr_matrix(drawn.mean(-1).numpy()), np.zeros(cells, int), 1),
+        expression=expression_scales(totals, np.zeros(cells, int), 1),
         overdispersion=lambda codes: InferentialDispersions(ones, 5 * ones),
         noise_variances=lambda relative: drawn.var(-1).mean(0),
     )

@@ -93,7 +93,7 @@ def fit_scvi_tools(plan: dict[str, Any] | None = None, **options) -> Callable:
     training = {"train_size": 1.0, "batch_size": BATCH_SIZE, "plan_kwargs": plan}
 
     def fit(cells: Cells, positions: np.ndarray, epochs: int, seed: int) -> tuple[Any, Any]:
-        counts = CountTensors(cells).estimates[positions].toarray()
+        counts = CountTensors(cells).estimates(positions).toarray()
         model = scvi_tools.fit_scvi(
             counts, epochs, seed, training=training, use_observed_lib_size=False, **options
         )

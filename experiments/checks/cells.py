@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...data.bootstraps import BootstrapSummary
 from ...data.cell_batches import CellBatch, batch_source
-from ...data.cells import Cells
+from ...data.cell_tables import CellTable
 from ..drawing.panels import Curve, Panel
 from ..isoforms.evaluation import chosen_positions
 from ..isoforms.fitting import IsoformFit
@@ -145,7 +145,7 @@ class CellStatistics:
 
 def check_cells(
     fit: IsoformFit,
-    cells: Cells,
+    cells: CellTable,
     *,
     subset: str = "all",
     replication: Replication = Replication(),  # noqa: B008  (immutable)
@@ -201,7 +201,7 @@ def _scope(checked: int, available: int, num_replicates: int) -> str:
 
 def _blocks(
     fit: IsoformFit,
-    cells: Cells,
+    cells: CellTable,
     positions: np.ndarray,
     has_bootstraps: bool,
     replication: Replication,

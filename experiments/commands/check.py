@@ -12,7 +12,8 @@ from ...data.errors import DataError
 from ...data.files import require_folder
 from ..checks.settings import MAX_CELLS, REPLICATES
 from .corpora import CorpusPath, DropUnknown, Id, Label, Text, Vocabulary, read_for
-from .options import CellsFile, Device, Fit, Json, Seed, Trust
+from .isoforms import read
+from .options import Backed, CellsFile, Device, Fit, Json, Seed, Trust
 from .reports import report
 
 if TYPE_CHECKING:
@@ -94,11 +95,11 @@ def check_cells(
     ] = MAX_CELLS,
     seed: Seed = 0,
     device: Device = "auto",
+    backed: Backed = None,
     trust: Trust = False,
     json: Json = False,
 ) -> None:
     """Compare cells with cells that the fit generates: zeros, variances and library sizes."""
-    from ...data.h5ad.reading import read_cells
     from ..checks import cells as checks
     from ..checks.comparison import Replication
     from ..isoforms import fitting as isoforms
@@ -107,7 +108,7 @@ def check_cells(
     loaded = isoforms.load(fit, device, trust=trust)
     check = checks.check_cells(
         loaded,
-        read_cells(cells, loaded.batch_key),
+        read(cells, loaded.batch_key, backed),
         subset=subset,
         replication=Replication(latents, replicates, seed),
         max_cells=max_cells,

@@ -10,13 +10,14 @@ import typer
 
 from ...data.files import require_folder, written_atomically
 from ..isoforms.settings import EXPRESSION_THRESHOLD, USAGE_THRESHOLD
-from .options import CellsFile, Fit, Json, Trust
+from .isoforms import read
+from .options import Backed, CellsFile, Fit, Json, Trust
 from .reports import report
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ...data.cells import Cells
+    from ...data.cell_tables import CellTable
 
 # Expected share of false discoveries among the findings that the report counts.
 _FALSE_DISCOVERIES = 0.05
@@ -48,6 +49,7 @@ def usage(
     threshold: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Least difference of usage that counts.")
     ] = USAGE_THRESHOLD,
+    backed: Backed = None,
     trust: Trust = False,
     json: Json = False,
 ) -> None:
@@ -57,7 +59,7 @@ def usage(
 
     require_folder(out)
     grouping = Grouping(groupby, reference, replicate_key, as_options=True)
-    data = _conformed(fit, cells, trust)
+    data = _conformed(fit, cells, backed, trust)
     table, share_changed = differential_usage(data, grouping, threshold)
     _write(table, out)
     genes = table.drop_duplicates("gene")
@@ -87,6 +89,7 @@ def expression(
     threshold: Annotated[
         float, typer.Option(min=0.0, help="Least absolute log2 fold change that counts.")
     ] = EXPRESSION_THRESHOLD,
+    backed: Backed = None,
     trust: Trust = False,
     json: Json = False,
 ) -> None:
@@ -96,7 +99,7 @@ def expression(
 
     require_folder(out)
     grouping = Grouping(groupby, reference, replicate_key, as_options=True)
-    data = _conformed(fit, cells, trust)
+    data = _conformed(fit, cells, backed, trust)
     table = differential_expression(data, grouping, level, threshold)
     _write(table, out)
     found = table[table["expected_fdr"] <= _FALSE_DISCOVERIES]
@@ -114,16 +117,15 @@ def expression(
     )
 
 
-def _conformed(fit: Path, cells: Path, trust: bool) -> Cells:
+def _conformed(fit: Path, cells: Path, backed: bool | None, trust: bool) -> CellTable:
     """Read cells with the isoforms of a fit."""
-    from ...data.h5ad.reading import read_cells
     from ..isoforms import fitting
 
     loaded = fitting.load(fit, "cpu", trust=trust)
-    return loaded.conform(read_cells(cells, loaded.batch_key))
+    return loaded.conform(read(cells, loaded.batch_key, backed))
 
 
-def _num_groups(cells: Cells, column: str) -> int:
+def _num_groups(cells: CellTable, column: str) -> int:
     return cells.obs[column].nunique()
 
 

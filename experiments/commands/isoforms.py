@@ -13,6 +13,7 @@ from ...data.files import require_folder, unchanged
 from ...models import MODELS
 from ..isoforms import settings
 from .options import (
+    Backed,
     CellsFile,
     Device,
     Epochs,
@@ -32,7 +33,7 @@ from .reports import report, report_fit, tell
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ...data.cells import Cells
+    from ...data.cell_tables import CellTable
 
 app = typer.Typer(help="Isoform expression of cells from bootstraps.", no_args_is_help=True)
 
@@ -96,11 +97,11 @@ def fit(
     ] = 0,
     seed: Seed = 0,
     device: Device = "auto",
+    backed: Backed = None,
     resume: Resume = False,
     json: Json = False,
 ) -> None:
     """Fit an isoform model; draw the training and the cells."""
-    from ...data.h5ad.reading import read_cells
     from ..fitting.training import TrainingConfig
     from ..fitting.workers import joined
     from ..isoforms import fitting
@@ -111,7 +112,7 @@ def fit(
     config = settings.IsoformConfig(model, guide, pooling, decoder, options, encoder_bootstraps)
     training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
     with unchanged([cells]):
-        data = read_cells(cells, batch_key)
+        data = read(cells, batch_key, backed)
     groups = _groups(data, label or batch_key)
     tell(notes_of_cells(data, fitting.class_of_model(config)))
     with joined(out) as processes:
@@ -130,7 +131,7 @@ def fit(
 
 def _report_fit(
     folder: Path,
-    cells: Cells,
+    cells: CellTable,
     groups: pd.Series | None,
     result: dict[str, object],
     device: str,
@@ -156,7 +157,16 @@ def _report_fit(
     report_fit(folder, result, metrics, pictures, as_json=as_json)
 
 
-def _groups(cells: Cells, column: str | None):
+def read(cells: Path, batch_key: str | None, backed: bool | None) -> CellTable:
+    """Read cells into memory, or leave them on disk and tell so."""
+    from ...data.any_cells import get_cells, told_storage
+
+    data = get_cells(cells, batch_key, backed=backed)
+    tell(filter(None, [told_storage(data)]))
+    return data
+
+
+def _groups(cells: CellTable, column: str | None):
     """Values of the column that colours cells; DataError if there is no such column."""
     if column is None:
         return None
@@ -192,6 +202,7 @@ def evaluate(
     ] = False,
     seed: Seed = 0,
     device: Device = "auto",
+    backed: Backed = None,
     trust: Trust = False,
     json: Json = False,
 ) -> None:
@@ -200,12 +211,11 @@ def evaluate(
     The loss of effective reads is a quasi-likelihood and compares only fits of that model;
     nll_point_estimates compares all models, and so does --completion, which needs no truth.
     """
-    from ...data.h5ad.reading import read_cells
     from ...data.isoform_truth import read_truth
     from ..isoforms import evaluation, fitting
 
     loaded = fitting.load(fit, device, trust=trust)
-    data = read_cells(cells, loaded.batch_key)
+    data = read(cells, loaded.batch_key, backed)
     known = None if truth is None else read_truth(truth, data)
     measured = evaluation.evaluate(
         loaded,

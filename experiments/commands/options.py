@@ -26,9 +26,13 @@ def existing_fit(folder: Path) -> Path:
 
 
 def existing_cells(path: Path) -> Path:
-    """Return a path; DataError if it is no HDF5 file."""
+    """Return a path; DataError if it is neither an HDF5 file nor a zarr store."""
     from ...data.h5ad.opening import open_h5ad
+    from ...data.h5ad.zarr_stores import is_zarr, open_zarr
 
+    if is_zarr(path):
+        open_zarr(path)
+        return path
     with open_h5ad(path):
         return path
 
@@ -65,7 +69,17 @@ Fit = Annotated[Path, typer.Argument(metavar="FIT", help="Folder of a fit.", cal
 CellsFile = Annotated[
     Path,
     typer.Argument(
-        metavar="CELLS.h5ad", help="Cells, from exvae isoforms import.", callback=existing_cells
+        metavar="CELLS.h5ad",
+        help="Cells, from exvae isoforms import; or a .zarr store.",
+        callback=existing_cells,
+    ),
+]
+Backed = Annotated[
+    bool | None,
+    typer.Option(
+        "--backed/--in-memory",
+        help="Leave the cells on disk, or read all into memory; by default those stay on disk that "
+        "do not fit.",
     ),
 ]
 NewFit = Annotated[Path, typer.Option(metavar="FIT", help="Folder to write.")]

@@ -43,7 +43,8 @@ def measure(workshop: Workshop) -> pd.DataFrame:
         entries = len(positions) * known.cells.num_isoforms
         rows.append((model, seed, -total / entries))
         if model == SCVI and scvi_tools.is_installed():
-            counts = CountTensors(known.cells).estimates
+            everything = np.arange(known.cells.num_cells)
+            counts = CountTensors(known.cells).estimates(everything)
             loss = scvi_tools.loss_of_held_out(
                 counts.toarray(), positions, epochs, seed, num_samples
             )

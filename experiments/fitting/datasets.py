@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from numbers import Integral
 from typing import Any, Protocol
 
@@ -31,6 +31,17 @@ class Dataset(Protocol):
 
     def size(self, positions: np.ndarray) -> int:
         """Count the elements of the datapoints at positions, shape (datapoints,)."""
+
+
+def training_order(data: Dataset, seed: Sequence[int]) -> np.ndarray:
+    """Give the order of the datapoints in an epoch of this seed, shape (datapoints,).
+
+    It is random. Data on disk have a method ``arranged``, which puts together what they read at
+    once.
+    """
+    order = np.random.default_rng(seed).permutation(len(data))
+    arranged = getattr(data, "arranged", None)
+    return order if arranged is None else arranged(order)
 
 
 class Subset:
@@ -90,6 +101,17 @@ class Subset:
         """Count the elements of the datapoints at positions, shape (datapoints,)."""
         return len(positions) if self.sizes is None else int(self.sizes[positions].sum())
 
+    def arranged(self, order: np.ndarray) -> np.ndarray:
+        """Give an order for training that suits the source, from a random order, (datapoints,).
+
+        Only sources on disk change it.
+        """
+        arrange = getattr(self.source, "arranged", None)
+        if arrange is None:
+            return order
+        taken = order if self.resampled is None else self.resampled[order]
+        return order[arrange(self.positions[taken])]
+
     def state_dict(self) -> dict[str, torch.Tensor]:
         """Give all that training changes in the source, empty for most."""
         return getattr(self.source, "state_dict", dict)()
@@ -108,7 +130,7 @@ class Subset:
         """
         if not isinstance(size, Integral) or size < 1:
             raise ArgumentError(f"size is {size!r}; give a whole number of at least 1")
-        order = torch.randperm(len(self)).numpy()
+        order = self.arranged(torch.randperm(len(self)).numpy())
         starts = range(0, len(self), size)
         return (self.minibatch(order[start : start + size]) for start in starts)
 

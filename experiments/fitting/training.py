@@ -29,7 +29,7 @@ from ...data.errors import DataWarning
 from ...data.evaluating import evaluating
 from ...data.progress import progress_bar
 from . import divergence, optimizers, training_state, workers
-from .datasets import Dataset
+from .datasets import Dataset, training_order
 from .dry_run import dry_run
 from .errors import LossNotFinite, TrainingInterrupted
 from .fits import (
@@ -238,7 +238,7 @@ class Trainer:
     def _train_epoch(self, interrupted: Callable[[], int], bar: tqdm) -> None:
         size, batch_size = len(self.data), self.config.batch_size
         epoch = self.epoch + self.members.epoch
-        order = np.random.default_rng((self.config.seed, epoch)).permutation(size)
+        order = training_order(self.data, (self.config.seed, epoch))
         number = "" if self.members.training else f"/{self.config.epochs}"
         bar.set_description(f"{self._place}{number}", refresh=False)
         for module in self.modules.values():

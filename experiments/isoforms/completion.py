@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from ...data.cells import Cells
+from ...data.cell_tables import CellTable
 from ...data.isoform_truth import IsoformTruth
 from ...data.reads.classes import ClassCounts
 from ...data.reads.halves import Halves, halve_reads
@@ -83,7 +83,7 @@ class Completion:
 
 def score_completion(
     fit: IsoformFit,
-    cells: Cells,
+    cells: CellTable,
     positions: np.ndarray,
     *,
     truth: IsoformTruth | None = None,
@@ -192,7 +192,7 @@ def _log_prob(classes: ClassCounts, place: int, shares: np.ndarray) -> float:
 
 
 def _expected_shares(
-    fit: IsoformFit, cells: Cells, num_samples: int, block: int
+    fit: IsoformFit, cells: CellTable, num_samples: int, block: int
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Posterior mean of the isoforms' shares of a cell's expression, some cells at a time."""
     scale = Scale(library_size=1.0)

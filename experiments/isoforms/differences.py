@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ...data.cells import Cells
+from ...data.cell_tables import CellTable
 from ...data.errors import DataError
 from ...models.base import require
 from .effect_prior import expected_false
@@ -33,7 +33,7 @@ _EXPRESSION_COLUMNS = (
 
 
 def differential_expression(
-    cells: Cells,
+    cells: CellTable,
     grouping: Grouping,
     level: str = "isoform",
     threshold: float = EXPRESSION_THRESHOLD,
@@ -92,7 +92,7 @@ class UsageTable(NamedTuple):
 
 
 def differential_usage(
-    cells: Cells, grouping: Grouping, threshold: float = USAGE_THRESHOLD
+    cells: CellTable, grouping: Grouping, threshold: float = USAGE_THRESHOLD
 ) -> UsageTable:
     """Compare isoforms' shares of their gene's reads between groups of cells.
 

@@ -9,7 +9,7 @@ import torch
 from scipy.sparse import csr_matrix
 
 from ...data.cell_batches import BatchSource, batch_source
-from ...data.cells import Cells
+from ...data.cell_tables import CellTable
 from ...data.isoform_truth import IsoformTruth
 from ...data.posteriors import SampledPosterior
 from ..fitting.errors import ArgumentError
@@ -24,7 +24,7 @@ from .settings import LIBRARY_SIZE, LIKELIHOOD_SAMPLES, POSTERIOR_SAMPLES, SUBSE
 _STARTS = 20
 
 
-def chosen_positions(fit: IsoformFit, cells: Cells, subset: str) -> np.ndarray:
+def chosen_positions(fit: IsoformFit, cells: CellTable, subset: str) -> np.ndarray:
     """Positions of the cells of a subset of the fit, shape (cells,), in the order of the file.
 
     Raises
@@ -53,7 +53,7 @@ def _use_all(problem: str) -> ArgumentError:
 
 def evaluate(
     fit: IsoformFit,
-    cells: Cells,
+    cells: CellTable,
     *,
     subset: str = "all",
     truth: IsoformTruth | None = None,
@@ -132,7 +132,7 @@ def evaluate(
 @torch.no_grad()
 def compare(
     fit: IsoformFit,
-    cells: Cells,
+    cells: CellTable,
     positions: np.ndarray,
     truth: IsoformTruth,
     num_samples: int,
@@ -152,21 +152,29 @@ def compare(
         agreement of k-means on the mean states with the true types.
     """
     source = fit.source(cells)
-    estimates = cells.counts if cells.summary is None else cells.mean_bootstraps
+    estimated_from = ("counts", "summary") if cells.has_summary else ("counts",)
+    errors = {name: SquaredErrors() for name in ("quantifier", "bootstraps")}
+    reader = cells.reader(estimated_from)
     calibration = Calibration()
     posteriors = posteriors_of_expression(fit, source, positions, num_samples, block=block)
     for rows, posterior in posteriors:
         expected = torch.as_tensor(truth.expected[rows], dtype=torch.float32, device=fit.device)
-        expressed = estimates[positions[rows]].toarray() > EXPRESSED
+        matrices = reader.take(positions[rows])
+        estimates = matrices.counts
+        errors["quantifier"].add(estimates, truth.expected[rows])
+        if cells.has_summary:
+            estimates = cells.estimates_of(positions[rows], matrices)
+            errors["bootstraps"].add(estimates, truth.expected[rows])
+        expressed = estimates.toarray() > EXPRESSED
         calibration.add(posterior, expected, torch.as_tensor(expressed, device=fit.device))
     states = inference.mean_states(fit.guide, source, positions)
     measured = {
         **calibration.figures(),
         **compare_scales(fit, source, positions, truth, num_samples, block=block),
-        "rmse_log1p_quantifier": _rmse_log1p(cells.counts[positions], truth.expected),
+        "rmse_log1p_quantifier": errors["quantifier"].root_mean(),
     }
-    if cells.summary is not None:
-        measured["rmse_log1p_bootstraps"] = _rmse_log1p(estimates[positions], truth.expected)
+    if cells.has_summary:
+        measured["rmse_log1p_bootstraps"] = errors["bootstraps"].root_mean()
     return {**measured, "adjusted_rand_index": rand_index(states, truth.cell_types)}
 
 
@@ -191,10 +199,11 @@ def compare_scales(
     """
     scales = {"genes": Scale("gene"), "normalised": Scale(library_size=LIBRARY_SIZE)}
     calibrations = {name: Calibration() for name in scales}
-    genes, estimates = fit.model.genes, source.estimates[positions]
+    genes = fit.model.genes
     for rows, draws in draw_expression(fit, source, positions, num_samples, block=block):
         expected = torch.as_tensor(truth.expected[rows], dtype=torch.float32, device=fit.device)
-        reads = torch.as_tensor(estimates[rows].toarray(), device=fit.device)
+        estimates = source.estimates(positions[rows])
+        reads = torch.as_tensor(estimates.toarray(), device=fit.device)
         for name, scale in scales.items():
             of_level = genes.sums(reads) if scale.level == "gene" else reads
             posterior = SampledPosterior(scale.apply(draws, genes))
@@ -209,10 +218,21 @@ def compare_scales(
     }
 
 
-def _rmse_log1p(estimates: csr_matrix, expected: np.ndarray) -> float:
-    """Root mean squared error on log1p scale of estimates (reads), shape (cells, isoforms)."""
-    error = np.log1p(estimates.toarray()) - np.log1p(expected)
-    return float(np.sqrt(np.mean(error**2)))
+class SquaredErrors:
+    """Squared errors of estimates on log1p scale, summed over cells."""
+
+    def __init__(self) -> None:
+        self._sum, self._number = 0.0, 0
+
+    def add(self, estimates: csr_matrix, expected: np.ndarray) -> None:
+        """Take estimates (reads) and true values, both of shape (cells, isoforms)."""
+        error = np.log1p(estimates.toarray()) - np.log1p(expected)
+        self._sum += float(np.square(error, dtype=np.float64).sum())
+        self._number += error.size
+
+    def root_mean(self) -> float:
+        """Give the root of the mean."""
+        return float(np.sqrt(self._sum / self._number))
 
 
 def rand_index(states: np.ndarray, types: np.ndarray) -> float:

@@ -16,9 +16,10 @@ from ...data.files import (
     unchanged,
     written_atomically,
 )
-from ...data.h5ad.conversion import require_zarr, write_csv, write_zarr
+from ...data.h5ad.conversion import write_csv, write_zarr
 from ...data.h5ad.new_files import NewFile
 from ...data.h5ad.reading import open_cells
+from ...data.h5ad.zarr_stores import require_zarr
 from .export_writing import READ, ExportOptions, ExportWriter, block_of
 from .fitting import IsoformFit
 

@@ -29,7 +29,7 @@ import pandas as pd
 from scipy.sparse import csr_matrix, vstack
 from scipy.stats import t as student
 
-from ...data.cells import Cells
+from ...data.cell_tables import CellTable
 from ...data.errors import DataError
 from .gene_blocks import bootstraps, gene_columns, mean_bootstraps, sum_genes
 from .groups import Comparison, comparisons
@@ -113,7 +113,7 @@ class Part(NamedTuple):
 
 
 def expression_differences(
-    cells: Cells,
+    cells: CellTable,
     groups: np.ndarray,
     reference: str | None,
     level: str = "isoform",
@@ -149,11 +149,11 @@ def expression_differences(
     units = [Units.of(pair, factors, replicates) for pair in pairs]
     of_groups = vstack([csr_matrix(side.mean(0)) for each in units for side in each[:2]])
     parts: list[list[pd.DataFrame]] = [[] for _ in pairs]
-    for columns, genes in gene_columns(cells):
-        names, codes = _features(cells, columns, genes, level)
+    for held, columns, genes in gene_columns(cells):
+        names, codes = _features(held, columns, genes, level)
         scaled = partial(_at_level, genes=genes, level=level, factors=factors)
-        values = scaled(mean_bootstraps(cells, columns))
-        drawn = np.stack([of_groups @ scaled(own) for own in bootstraps(cells, columns)])
+        values = scaled(mean_bootstraps(held, columns))
+        drawn = np.stack([of_groups @ scaled(own) for own in bootstraps(held, columns)])
         drawn = drawn.reshape(len(drawn), len(pairs), 2, -1)
         for number, (pair, unit) in enumerate(zip(pairs, units, strict=True)):
             named = names.assign(group=pair.group, reference=pair.reference)
@@ -165,9 +165,11 @@ def expression_differences(
     return pd.concat(tables, ignore_index=True)
 
 
-def _factors(cells: Cells) -> np.ndarray:
+def _factors(cells: CellTable) -> np.ndarray:
     """Factors that normalise the reads of each cell, shape (cells,)."""
-    depths = np.asarray(cells.mean_bootstraps.sum(1)).ravel().astype(np.float64)
+    cells.require_bootstraps()
+    means = (cells.estimates_of(*block) for block in cells.blocks(("summary",)))
+    depths = np.concatenate([np.asarray(own.sum(1)).ravel() for own in means]).astype(np.float64)
     if not (depths > 0).all():
         name = cells.names[depths <= 0][0]
         raise DataError(f"{cells.source}: cell {name} has no reads in its bootstraps; leave it out")
@@ -190,7 +192,7 @@ def _means_of(chosen: np.ndarray, replicates: np.ndarray | None) -> csr_matrix:
 
 
 def _features(
-    cells: Cells, columns: np.ndarray, genes: np.ndarray, level: str
+    cells: CellTable, columns: np.ndarray, genes: np.ndarray, level: str
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Names of the isoforms at positions, or of their genes, and the gene of each, from 0 on."""
     named = cells.isoforms if cells.genes is None else cells.genes

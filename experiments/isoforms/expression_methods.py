@@ -11,7 +11,7 @@ import pandas as pd
 from anndata import AnnData
 from torch import Tensor
 
-from ...data.cells import Cells
+from ...data.cell_tables import CellTable
 from ...data.errors import DataError
 from . import annotating, exporting, inference
 from .export_writing import ExportOptions
@@ -249,7 +249,7 @@ class ExpressionMethods(FittedModel):
 
 def _gathered(
     summaries: Iterable[Iterable[tuple[str, Tensor]]],
-    cells: Cells,
+    cells: CellTable,
     features: pd.DataFrame,
     columns: np.ndarray,
     *,

@@ -12,9 +12,9 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
-from ...data.cells import Cells
+from ...data.any_cells import get_cells
+from ...data.cell_tables import CellTable
 from ...data.errors import DataError
-from ...data.h5ad.reading import read_cells
 from ...data.progress import progress_bar
 from . import fitting
 from .expression import draw_expression
@@ -26,7 +26,7 @@ class FittedModel:
     A subclass sets the attributes ``_cells``, ``_adata``, ``_fit`` and ``_batch_key``.
     """
 
-    _cells: Cells | None
+    _cells: CellTable | None
     _adata: AnnData | None
     _fit: fitting.IsoformFit | None
     _batch_key: str | None
@@ -53,24 +53,24 @@ class FittedModel:
             raise DataError("the model is not trained; call its method train() first")
         return self._fit
 
-    def _own_cells(self) -> Cells:
+    def _own_cells(self) -> CellTable:
         if self._cells is None:
             raise DataError("the model was loaded without cells; give adata")
         if self._adata is not None:
             # Columns of obs and the order of the cells are those that the AnnData has now.
             if self._adata.obs_names.tolist() != self._cells.names.tolist():
-                self._cells = read_cells(self._adata, self._batch_key)
+                self._cells = get_cells(self._adata, self._batch_key)
             self._cells = replace(self._cells, obs=self._adata.obs)
         return self._cells
 
-    def _read(self, adata: AnnData | str | Path | None) -> Cells:
-        return self._own_cells() if adata is None else read_cells(adata, self._batch_key)
+    def _read(self, adata: AnnData | str | Path | None) -> CellTable:
+        return self._own_cells() if adata is None else get_cells(adata, self._batch_key)
 
-    def _conformed(self, adata: AnnData | str | Path | None, new_batches: str | None) -> Cells:
+    def _conformed(self, adata: AnnData | str | Path | None, new_batches: str | None) -> CellTable:
         return self._trained().conform(self._read(adata), new_batches)
 
     def _draws(
-        self, cells: Cells, num_samples: int, seed: int, transform_batch: str | None = None
+        self, cells: CellTable, num_samples: int, seed: int, transform_batch: str | None = None
     ) -> Iterator[torch.Tensor]:
         """Draw the expression of cells (reads), block by block, (draws, cells, isoforms)."""
         fit = self._trained()

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ...data.cell_batches import OBSERVATIONS, BatchSource, batch_source
-from ...data.cells import Cells
+from ...data.cell_tables import CellTable
 from ...data.errors import DataError
 from ...data.initial_values import InitialValues
 from ...guides import CELL_GUIDES
@@ -75,7 +75,7 @@ class IsoformFit:
         defaults = [defaults_of(type(part), given) for part, given in parts]
         return {**defaults[0], **defaults[1], **defaults[2], **chosen, **chosen["options"]}
 
-    def source(self, cells: Cells) -> BatchSource:
+    def source(self, cells: CellTable) -> BatchSource:
         """Prepare cells for the model, on its device."""
         source = batch_source(cells, self.model.observes, self.device)
         source.follow(self.model, self.guide)
@@ -86,7 +86,7 @@ class IsoformFit:
         """Names of the batches, in the order of their codes."""
         return self.config["data"]["batch_names"]
 
-    def conform(self, cells: Cells, new_batches: str | None = None) -> Cells:
+    def conform(self, cells: CellTable, new_batches: str | None = None) -> CellTable:
         """Select the isoforms of the fit and give cells its batch codes.
 
         Parameters
@@ -120,7 +120,7 @@ class IsoformFit:
         return self.batch_names.index(name)
 
 
-def genes_of(cells: Cells, config: IsoformConfig) -> np.ndarray:
+def genes_of(cells: CellTable, config: IsoformConfig) -> np.ndarray:
     """Names of the genes that group isoforms in a model, shape (isoforms,).
 
     Each isoform is a gene of its own if genes are not known, or if the model needs the covariance
@@ -202,13 +202,13 @@ def split_cells(num_cells: int, train_fraction: float, seed: int) -> tuple[np.nd
     return order[:num_train], order[num_train:]
 
 
-def check(cells: Cells, config: IsoformConfig) -> None:
+def check(cells: CellTable, config: IsoformConfig) -> None:
     """Raise a DataError unless model and guide can be built for the cells."""
     with torch.random.fork_rng(devices=[]):  # the seed of the training decides the first values
         _build_for(cells, config)
 
 
-def _build_for(cells: Cells, config: IsoformConfig) -> tuple[CellModel, CellGuide]:
+def _build_for(cells: CellTable, config: IsoformConfig) -> tuple[CellModel, CellGuide]:
     cells.require_shared_batches()
     number = config.encoder_bootstraps
     if not isinstance(number, Integral) or number < 0:
@@ -217,7 +217,7 @@ def _build_for(cells: Cells, config: IsoformConfig) -> tuple[CellModel, CellGuid
 
 
 def prepare(
-    cells: Cells, config: IsoformConfig, positions: np.ndarray, device: torch.device
+    cells: CellTable, config: IsoformConfig, positions: np.ndarray, device: torch.device
 ) -> tuple[Subset, CellModel, CellGuide]:
     """Build model and guide, initialise both from the training cells, and gather these.
 
@@ -250,7 +250,7 @@ def prepare(
 
 
 def fit(
-    cells: Cells,
+    cells: CellTable,
     config: IsoformConfig,
     training: TrainingConfig,
     folder: Path,
@@ -281,7 +281,7 @@ def fit(
 
 
 def set_up(
-    cells: Cells,
+    cells: CellTable,
     config: IsoformConfig,
     training: TrainingConfig,
     folder: Path | None = None,
@@ -332,7 +332,7 @@ def set_up(
 
 
 def _describe(
-    cells: Cells,
+    cells: CellTable,
     config: IsoformConfig,
     training: TrainingConfig,
     train_fraction: float,

@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ...data.cells import Cells
+from ...data.cell_tables import CellTable
 from .expression import Scale, draw_expression
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _INTERVAL = (0.025, 0.975)
 
 def group_means(
     fit: IsoformFit,
-    cells: Cells,
+    cells: CellTable,
     labels: np.ndarray,
     scale: Scale,
     num_samples: int,
@@ -82,7 +82,7 @@ def group_means(
 @torch.no_grad()
 def _draw_means(
     fit: IsoformFit,
-    cells: Cells,
+    cells: CellTable,
     labels: np.ndarray,
     names: np.ndarray,
     scale: Scale,

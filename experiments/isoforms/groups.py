@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...data.cells import Cells
+from ...data.cell_tables import CellTable
 from ...data.errors import DataError
 from ..fitting.errors import ArgumentError
 
@@ -57,7 +57,7 @@ class Comparison(NamedTuple):
     other: np.ndarray
 
 
-def labels_of(cells: Cells, grouping: Grouping, least: int = 2) -> np.ndarray:
+def labels_of(cells: CellTable, grouping: Grouping, least: int = 2) -> np.ndarray:
     """Find the group of each cell.
 
     Parameters
@@ -94,7 +94,7 @@ def labels_of(cells: Cells, grouping: Grouping, least: int = 2) -> np.ndarray:
     return labels
 
 
-def replicates_of(cells: Cells, grouping: Grouping) -> np.ndarray | None:
+def replicates_of(cells: CellTable, grouping: Grouping) -> np.ndarray | None:
     """Find the replicate of each cell, shape (cells,), strings; None if cells are replicates.
 
     Raises
@@ -129,7 +129,7 @@ def comparisons(labels: np.ndarray, reference: str | None) -> Iterator[Compariso
 
 
 def require_replicates(
-    cells: Cells, grouping: Grouping, labels: np.ndarray, replicates: np.ndarray | None
+    cells: CellTable, grouping: Grouping, labels: np.ndarray, replicates: np.ndarray | None
 ) -> None:
     """Require two replicates on both sides of every comparison.
 
@@ -161,11 +161,11 @@ def require_replicates(
                 )
 
 
-def require_bootstraps(cells: Cells) -> None:
+def require_bootstraps(cells: CellTable) -> None:
     """Require several bootstraps of every cell; DataError if there are fewer."""
-    if len(cells.bootstraps) < 2:
+    if cells.num_layers < 2:
         raise DataError(
-            f"{cells.source}: has {len(cells.bootstraps)} layers infRep1 ...; at least two "
+            f"{cells.source}: has {cells.num_layers} layers infRep1 ...; at least two "
             "bootstraps must be in the file to tell how sure the estimates are"
         )
     few = cells.num_bootstraps < 2
@@ -176,7 +176,7 @@ def require_bootstraps(cells: Cells) -> None:
         )
 
 
-def require_genes(cells: Cells) -> None:
+def require_genes(cells: CellTable) -> None:
     """Require genes of several isoforms; DataError if there are none."""
     if cells.genes is None:
         problem = f"{cells.source}: var has no column 'gene'; import the cells with"

@@ -39,6 +39,7 @@ class Monitor:
         self.guide = guide
         self.source = source
         self.positions = positions[:MONITORED_CELLS]
+        source.reader.keep(self.positions)
 
     def __call__(self) -> dict[str, float]:
         """Compute the loss (nats per cell); an empty dict if no cell is held out."""

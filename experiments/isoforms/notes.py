@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:  # pictures tell notes too, and need no torch
     from anndata import AnnData
 
-    from ...data.cells import Cells
+    from ...data.cell_tables import CellTable
     from ...models.cells import CellModel
 
 # Cells below which a model learns little of what cells share.
@@ -28,7 +28,7 @@ _LOST = (
 )
 
 
-def notes_of_cells(cells: Cells, model: type[CellModel]) -> Iterator[str]:
+def notes_of_cells(cells: CellTable, model: type[CellModel]) -> Iterator[str]:
     """Tell in a line each what a fit of a model to these cells suffers from."""
     from ...data.counting_noise import told_too_steady  # it imports torch
 
@@ -56,14 +56,24 @@ def notes_of_cells(cells: Cells, model: type[CellModel]) -> Iterator[str]:
     if model.independent_isoforms:
         if cells.lost_var:
             yield f"{cells.source}: {_LOST}"
-    elif cells.summary is not None or cells.reads is not None:  # else there will be an error
+    elif cells.has_summary or cells.has_reads:  # else there will be an error
         reason = _reason_for_no_genes(cells, model)
         if reason:
             yield f"{cells.source}: each isoform is taken as a gene of its own: {reason}"
-    if model.observes == "counts" and (cells.counts.data % 1).any():
-        most = cells.counts.data.max()
+    most = _largest_of_fractions(cells) if model.observes == "counts" else None
+    if most is not None:
         logs = f"; its values end at {most:.3g}: are they logarithms?" if most < LARGEST_LOG else ""
         yield f"{cells.source}: X holds fractions; scVI takes them rounded{logs}"
+
+
+def _largest_of_fractions(cells: CellTable) -> float | None:
+    """Give the largest count if some are fractions; None if all are whole."""
+    broken, most = False, 0.0
+    for _, matrices in cells.blocks(("counts",)):
+        values = matrices.counts.data
+        broken |= bool((values % 1).any())
+        most = max(most, float(values.max(initial=0.0)))
+    return most if broken else None
 
 
 def _are_measurements(names: Iterable[str]) -> bool:
@@ -74,7 +84,7 @@ def _are_measurements(names: Iterable[str]) -> bool:
         return False
 
 
-def _reason_for_no_genes(cells: Cells, model: type[CellModel]) -> str:
+def _reason_for_no_genes(cells: CellTable, model: type[CellModel]) -> str:
     """Tell why isoforms cannot be grouped by their gene; empty if they can."""
     if cells.lost_var:
         return _LOST

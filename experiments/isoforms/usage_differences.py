@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 from scipy.stats import t as student
 
-from ...data.cells import Cells
+from ...data.cell_tables import CellTable
 from .gene_blocks import GeneColumns, bootstraps, gene_columns, mean_bootstraps
 from .groups import Comparison, comparisons
 from .moderation import moderate
@@ -204,7 +204,7 @@ def _average(top: np.ndarray, information: np.ndarray) -> np.ndarray:
 
 
 def usage_differences(
-    cells: Cells,
+    cells: CellTable,
     groups: np.ndarray,
     reference: str | None,
     replicates: np.ndarray | None = None,
@@ -239,7 +239,7 @@ def usage_differences(
     parts = [
         table
         for block in gene_columns(cells, least_isoforms=2)
-        for table in _compare(cells, block, pairs, replicates)
+        for table in _compare(block, pairs, replicates)
     ]
     table = pd.concat(parts, ignore_index=True)
     if replicates is not None:
@@ -257,13 +257,12 @@ def usage_differences(
 
 
 def _compare(
-    cells: Cells,
     columns: GeneColumns,
     pairs: Sequence[Comparison],
     replicates: np.ndarray | None,
 ) -> Iterator[pd.DataFrame]:
     """Compare groups in the isoforms in some columns."""
-    chosen, genes = columns
+    cells, chosen, genes = columns
     mean = mean_bootstraps(cells, chosen)
     block = GeneBlock(mean, genes)
     # One dense bootstrap serves all comparisons.

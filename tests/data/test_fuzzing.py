@@ -87,7 +87,7 @@ def read_h5ad_with_reads(path: Path) -> None:
     if cells.reads is None:
         return
     source = ReadTensors(cells)
-    rates = torch.from_numpy(source.estimates.toarray() + 1.0)
+    rates = torch.from_numpy(source.estimates(np.arange(cells.num_cells)).toarray() + 1.0)
     drawn, expected = divide_reads(cells.reads, np.arange(cells.num_cells), rates)
     reads = torch.from_numpy(np.asarray(cells.reads.counts.sum(1))).ravel()
     for divided in (drawn, expected):

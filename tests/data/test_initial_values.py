@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from exvae.data.cells import Cells
-from exvae.data.initial_values import expression_scales, input_scales, noise_variances
+from exvae.data.initial_values import Totals, expression_scales, input_scales, noise_variances
 
 from .cell_table import ISOFORMS, NUMBERS, draw, table
 
@@ -16,7 +16,8 @@ def test_expression_scales() -> None:
     rng = np.random.default_rng(0)
     counts = rng.poisson(5.0, (6, 3)).astype(np.float32) + 1
     batches = np.array([0, 0, 0, 1, 1, 2])
-    scales = expression_scales(csr_matrix(counts), batches, 4)
+    blocks = [csr_matrix(counts[:2]), csr_matrix(counts[2:])]
+    scales = expression_scales(Totals.of(blocks), batches, 4)
     log_library = np.log(counts.sum(1))
     means = [log_library[:3].mean(), log_library[3:5].mean(), *[log_library.mean()] * 2]
     np.testing.assert_allclose(scales.log_library_mean, means, rtol=1e-6)
@@ -30,7 +31,8 @@ def test_input_scales() -> None:
     counts = rng.poisson(2.0, (5, 4)).astype(np.float32)
     counts[:, 0] += 1
     counts[3] *= 7  # as if it were sequenced more deeply
-    scales = input_scales(csr_matrix(counts))
+    blocks = [csr_matrix(counts[:2]), csr_matrix(counts[2:])]
+    scales = input_scales(Totals.of(blocks), blocks)
     library = counts.sum(1)
     assert scales.reads == np.median(library)
     scaled = counts / library[:, None] * np.median(library)
@@ -55,14 +57,14 @@ def test_noise_variances(read) -> None:
 
 def test_libraries_that_are_alike_have_a_spread() -> None:
     counts = csr_matrix(np.full((4, 3), 5.0))
-    scales = expression_scales(counts, np.array([0, 0, 1, 1]), 2)
+    scales = expression_scales(Totals.of([counts]), np.array([0, 0, 1, 1]), 2)
     np.testing.assert_allclose(scales.log_library_sd, 0.05)
     np.testing.assert_allclose(scales.log_library_mean, np.log(15.0), rtol=1e-6)
 
 
 def test_two_cells_are_enough_for_a_batch() -> None:
     counts = csr_matrix(np.array([[2.0], [8.0], [100.0], [300.0], [900.0]]))
-    scales = expression_scales(counts, np.array([0, 0, 1, 2, 2]), 3)
+    scales = expression_scales(Totals.of([counts]), np.array([0, 0, 1, 2, 2]), 3)
     logs = np.log([2.0, 8.0, 100.0, 300.0, 900.0])
     expected = [logs[:2].mean(), logs.mean(), logs[3:].mean()]
     np.testing.assert_allclose(scales.log_library_mean, expected, rtol=1e-6)
@@ -72,7 +74,7 @@ def test_two_cells_are_enough_for_a_batch() -> None:
 
 def test_an_isoform_never_seen_is_not_impossible() -> None:
     counts = csr_matrix(np.array([[3.0, 0.0], [4.0, 0.0]]))
-    fractions = expression_scales(counts, np.zeros(2, np.int64), 1).fractions
+    fractions = expression_scales(Totals.of([counts]), np.zeros(2, np.int64), 1).fractions
     np.testing.assert_allclose(fractions, [7.5 / 8, 0.5 / 8], rtol=1e-6)
 
 

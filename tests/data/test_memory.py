@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
+from exvae.data import memory
 from exvae.data.memory import FOR_COMPILED_LOOPS, require_memory
 
 resource = pytest.importorskip("resource")
@@ -56,3 +58,20 @@ def test_libraries_are_not_started_without_memory(
     assert done.returncode == 1
     assert "MiB are left" in done.stderr
     assert not (tmp_path / "new.h5ad").exists()
+
+
+def test_available_memory_is_bounded_by_limits(tmp_path: Path, monkeypatch) -> None:
+    free = memory.available_memory()
+    assert 0 < free < psutil.virtual_memory().total
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("1000\n")
+    monkeypatch.setattr(memory, "_GROUP", tmp_path)
+    assert memory.available_memory() > 10_000
+    (tmp_path / "memory.max").write_text("6000\n")
+    assert memory.available_memory() == 5000
+    (tmp_path / "memory.current").write_text("7000\n")
+    assert memory.available_memory() == 0
+    monkeypatch.setattr(memory, "_GROUP", tmp_path / "none")
+    limit = psutil.Process().memory_info().vms + (1 << 20)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+    assert memory.available_memory() <= 1 << 20

@@ -229,7 +229,11 @@ def test_guides_need_no_pooling_and_take_arguments_with_defaults() -> None:
         ("corpus", {"document_concentration": -1}, "document_concentration is -1; give a positive"),
         ("corpus", {"topic_concentration": 0}, "topic_concentration is 0; give a positive"),
         ("corpus", {"length": 9}, "there is no option length; it belongs to guide fixed-length$"),
-        ("corpus.npz", {}, "^topics is missing: corpus.npz is no .h5ad of cells; give topics="),
+        (
+            "corpus.npz",
+            {},
+            "^topics is missing: corpus.npz is no .h5ad or .zarr of cells; give topics=",
+        ),
         (np.ones((3, 4)), {}, "^data is of type ndarray; give an AnnData, a Corpus or a path"),
         ("cells", {"device": "cuda"}, "^device is cuda, but torch sees no CUDA"),
         ("cells", {"latent_size": "3"}, "latent_size is '3'; give a whole number, such as latent"),

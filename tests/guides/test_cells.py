@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from exvae.data.cell_batches import CellBatch
-from exvae.data.initial_values import ExpressionScales, input_scales
+from exvae.data.initial_values import ExpressionScales, Totals, input_scales
 from exvae.guides.cells import CellGuide
 from exvae.guides.sets import POOLINGS
 from exvae.models.scvi import DISPERSIONS, DROPOUTS, SCVI
@@ -104,7 +104,7 @@ def test_a_hidden_isoform_reads_as_its_mean() -> None:
     _, guide = build(input_dropout=0.5)
     batch = batch_of([1, 1, 1])
     counts = csr_matrix(batch.bootstraps.numpy())
-    guide.initialise(SimpleNamespace(inputs=input_scales(counts)))
+    guide.initialise(SimpleNamespace(inputs=input_scales(Totals.of([counts]), [counts])))
     centred = guide.centred(batch.bootstraps)
     torch.testing.assert_close(centred.mean(0), torch.zeros(ISOFORMS), atol=1e-5, rtol=0)
     read = guide.elements(centred, batch.offsets, batch.batches)[:, :ISOFORMS]
@@ -173,7 +173,8 @@ def test_vectors_are_read_at_one_depth() -> None:
     """The encoder reads log1p of the vectors scaled to the median reads of a cell, centred."""
     _, guide = build()
     counts = torch.poisson(torch.full((9, ISOFORMS), 12.0))
-    scales = input_scales(csr_matrix(counts.numpy()))
+    blocks = [csr_matrix(counts.numpy())]
+    scales = input_scales(Totals.of(blocks), blocks)
     # Ten thousand reads before anything is known of the cells.
     at_first = (counts / counts.sum(-1, keepdim=True) * 1e4).log1p()
     torch.testing.assert_close(guide.centred(counts), at_first)

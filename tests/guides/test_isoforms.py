@@ -15,7 +15,12 @@ from torch import Tensor
 from exvae.data.bootstraps import BootstrapMean
 from exvae.data.cell_batches import CellBatch
 from exvae.data.genes import Genes
-from exvae.data.initial_values import ExpressionScales, expression_scales, input_scales
+from exvae.data.initial_values import (
+    ExpressionScales,
+    Totals,
+    expression_scales,
+    input_scales,
+)
 from exvae.data.overdispersion import InferentialDispersions
 from exvae.guides.cells import CellGuide
 from exvae.models.distributions.gene_reads import draw_shares
@@ -106,10 +111,11 @@ def test_expression_of_ambiguous_isoforms_leans_on_other_cells() -> None:
     means = torch.stack([own.mean(0) for own in sets])
     model, guide = build(input_dropout=0.0)
     counts = csr_matrix(means.numpy())
+    totals = Totals.of([counts])
     measured = InferentialDispersions(torch.ones(4), dispersion)
     values = SimpleNamespace(
-        expression=expression_scales(counts, np.zeros(cells, np.int64), BATCHES),
-        inputs=input_scales(counts),
+        expression=expression_scales(totals, np.zeros(cells, np.int64), BATCHES),
+        inputs=input_scales(totals, [counts]),
         overdispersion=lambda codes: measured,
     )
     model.initialise(values)

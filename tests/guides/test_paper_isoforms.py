@@ -17,7 +17,7 @@ from torch.distributions import kl_divergence
 
 from exvae.data.bootstraps import BootstrapSummary
 from exvae.data.cell_batches import CellBatch
-from exvae.data.initial_values import ExpressionScales, input_scales
+from exvae.data.initial_values import ExpressionScales, Totals, input_scales
 from exvae.guides.paper_isoforms import PaperGuide
 from exvae.guides.sets import POOLINGS
 from exvae.models.paper_isoforms import BootstrapIsoforms
@@ -195,7 +195,7 @@ def test_what_the_model_generates_is_recovered() -> None:
     model, _ = build(error="shared", noise="relative")
     guide = PaperGuide(model, input_dropout=0.0)  # of five isoforms all are needed
     counts = csr_matrix(bootstraps.mean(-1).numpy())
-    guide.initialise(SimpleNamespace(inputs=input_scales(counts)))
+    guide.initialise(SimpleNamespace(inputs=input_scales(Totals.of([counts]), [counts])))
     svi = SVI(model, guide, ClippedAdam({"lr": 2e-2}), TraceMeanField_ELBO())
     losses = [svi.step(*batch) for _ in range(120)]
     assert np.mean(losses[-10:]) < losses[0]

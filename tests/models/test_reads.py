@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from pyro.distributions import Delta
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
+from exvae.data.cells import Cells
 from exvae.data.read_batches import ReadTensors
 from exvae.data.reads.classes import ClassCounts
 from exvae.models.reads import RATES_PER_DIVISION, ReadIsoforms
@@ -48,13 +49,18 @@ def swept(model: ReadIsoforms) -> ReadTensors:
     starts = np.cumsum([0, *map(len, SETS)])
     members = np.concatenate(SETS).astype(np.int32)
     counts = csr_matrix(np.tile(np.array(READS, np.int32), (CELLS, 1)))
-    cells = SimpleNamespace(
-        reads=ClassCounts(counts, starts, members, np.array(WEIGHTS)),
+    names = [f"cell{n}" for n in range(CELLS)]
+    cells = Cells(
+        names=np.array(names),
+        isoforms=np.array(["a", "b", "c"]),
+        genes=None,
         counts=csr_matrix(np.tile(np.float32([2, 2, 2]), (CELLS, 1))),
-        num_cells=CELLS,
-        num_isoforms=3,
+        bootstraps=(),
+        summary=None,
+        num_bootstraps=np.zeros(CELLS, np.int64),
+        obs=pd.DataFrame(index=names),
         batches=np.zeros(CELLS, np.int64),
-        require_class_counts=lambda: None,
+        reads=ClassCounts(counts, starts, members, np.array(WEIGHTS)),
     )
     source = ReadTensors(cells)
     source.follow(model, FixedLatents())

@@ -165,7 +165,7 @@ def test_some_cells_have_the_statistics_of_their_rows(tmp_path: Path, monkeypatc
     table(statistics=True).write_h5ad(path)
     whole = read_cells(path)
     # One cell at a time.
-    monkeypatch.setattr("exvae.data.h5ad.reading.blocks", lambda cells, isoforms: blocks(cells, 1))
+    monkeypatch.setattr("exvae.data.h5ad.reading.blocks", lambda cells, *_: blocks(cells, 1))
     with open_cells(path) as file:
         some = file.read(rows=slice(2, 6))
     for name in ("positives", "mean", "sum_of_squares"):

@@ -107,7 +107,8 @@ def test_cells_keep_what_is_theirs(cells: Cells) -> None:
 def test_as_many_bootstraps_are_kept() -> None:
     adata = draw_cells()
     cells = read_cells(adata)
-    sums = cells.statistics(["positives", "mean", "sum_of_squares"])
+    names = ("positives", "mean", "sum_of_squares")
+    sums = [cells.summary.matrix(name, cells.num_isoforms) for name in names]
     adata.layers["bootstrap_zeros"] = NUM_BOOTSTRAPS - sums[0].toarray()
     adata.layers["bootstrap_mean"], adata.layers["bootstrap_ss"] = sums[1:]
     adata.obs["n_bootstraps"] = NUM_BOOTSTRAPS

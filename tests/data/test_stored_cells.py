@@ -1,0 +1,158 @@
+"""Cells that stay on disk are those that would be read into memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pytest
+import torch
+
+from exvae.data.cell_batches import batch_source
+from exvae.data.cell_matrices import MATRICES
+from exvae.data.errors import DataError, DataWarning
+from exvae.data.h5ad.reading import read_cells
+from exvae.data.initial_values import InitialValues
+from exvae.data.stored_cells import StoredCells, store_cells
+
+from ..small_data import NUM_CELLS, draw_cells
+from .cell_table import KINDS, NUMBERS, table
+
+# Bytes of a window that holds all cells, and of one that holds a few.
+ALL, FEW = 1 << 28, 3000
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    draw_cells().write_h5ad(tmp_path / "cells.h5ad")
+    return tmp_path / "cells.h5ad"
+
+
+def same_matrices(one, other) -> None:
+    for name in ("counts", "reads"):
+        own, others = getattr(one, name), getattr(other, name)
+        own, others = (getattr(each, "counts", each) for each in (own, others))
+        np.testing.assert_array_equal(own.toarray(), others.toarray())
+    for own, others in zip(one.bootstraps, other.bootstraps, strict=True):
+        np.testing.assert_array_equal(own.toarray(), others.toarray())
+    for own, others in zip(one.summary, other.summary, strict=True):
+        np.testing.assert_array_equal(own, others)
+
+
+@pytest.mark.parametrize("window", [ALL, FEW])
+def test_matrices_are_those_of_cells_in_memory(path: Path, window: int) -> None:
+    cells, stored = read_cells(path, "batch"), store_cells(path, "batch", window)
+    positions = np.random.default_rng(0).permutation(NUM_CELLS)
+    reader = stored.reader(MATRICES)
+    for own in np.array_split(positions, 5):
+        same_matrices(cells.matrices.take(own), reader.take(own))
+    same_matrices(cells.matrices, stored.in_memory().matrices)
+    for name in ("names", "batches", "num_bootstraps", "genes"):
+        np.testing.assert_array_equal(getattr(cells, name), getattr(stored, name))
+    assert stored.fingerprint == cells.fingerprint
+    for name in ("rounded", "summary", "reads"):
+        np.testing.assert_array_equal(stored.sizes(name), cells.sizes(name))
+
+
+def test_isoforms_are_selected_by_name(path: Path) -> None:
+    cells, stored = read_cells(path), store_cells(path, window=FEW)
+    names = ["isoform7", "isoform2", "isoform20", "isoform3"]
+    chosen, of_stored = cells.selected(names), stored.selected(names)
+    same_matrices(chosen.matrices, of_stored.reader(MATRICES).take(np.arange(NUM_CELLS)))
+    assert of_stored.fingerprint == chosen.fingerprint != cells.fingerprint
+    np.testing.assert_array_equal(of_stored.sizes("summary"), chosen.sizes("summary"))
+    again = of_stored.selected(["isoform20", "isoform7"])
+    same_matrices(cells.selected(["isoform20", "isoform7"]).matrices, again.in_memory().matrices)
+    with pytest.raises(DataError, match="lacks 1 of the 2 isoforms"):
+        stored.selected(["isoform1", "another"])
+
+
+@pytest.mark.parametrize("observes", ["counts", "estimates", "bootstrap_mean", "bootstrap_summary"])
+def test_minibatches_are_those_of_cells_in_memory(path: Path, observes: str) -> None:
+    sources = [
+        batch_source(own, observes) for own in (read_cells(path), store_cells(path, None, FEW))
+    ]
+    for positions in np.array_split(np.random.default_rng(1).permutation(NUM_CELLS), 4):
+        found = []
+        for source in sources:
+            torch.manual_seed(0)
+            found.append(source.batch(positions, num_bootstraps=2))
+        for one, other in zip(*found, strict=True):
+            assert torch.equal(torch.as_tensor(one), torch.as_tensor(other))
+
+
+def test_start_values_are_those_of_cells_in_memory(path: Path) -> None:
+    positions, values = np.arange(3, NUM_CELLS), []
+    for cells in (read_cells(path, "batch"), store_cells(path, "batch", FEW)):
+        own = InitialValues(batch_source(cells, "bootstrap_mean"), positions)
+        genes = torch.from_numpy(np.unique(cells.genes, return_inverse=True)[1])
+        single = torch.arange(cells.num_isoforms)
+        values.append(
+            [
+                *own.expression,
+                *own.inputs,
+                *own.overdispersion(genes),
+                *own.overdispersion(single),
+                own.noise_variances(relative=True),
+            ]
+        )
+    for one, other in zip(*values, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_statistics_are_computed_where_the_file_has_none(tmp_path: Path) -> None:
+    for statistics in (False, True):
+        path = tmp_path / f"{statistics}.h5ad"
+        table(numbers=NUMBERS, statistics=statistics).write_h5ad(path)
+        stored, expected = store_cells(path, window=FEW), read_cells(path).summary
+        found = stored.reader(("summary",)).take(np.arange(len(NUMBERS))).summary
+        for own, others in zip(expected, found, strict=True):
+            np.testing.assert_array_equal(own, others)
+
+
+def test_faults_are_found_before_anything_is_asked_for(tmp_path: Path) -> None:
+    made = draw_cells()
+    made.layers["infRep2"][20, 3] = -1.0
+    made.write_h5ad(tmp_path / "cells.h5ad")
+    with pytest.raises(DataError, match="infRep2.* holds -1.0 in cell cell20"):
+        store_cells(tmp_path / "cells.h5ad")
+
+
+def test_cells_off_centre_are_told_as_of_cells_in_memory(tmp_path: Path) -> None:
+    made = draw_cells()
+    made.X = made.X * 3
+    made.write_h5ad(tmp_path / "cells.h5ad")
+    told = []
+    for read in (read_cells, store_cells):
+        with pytest.warns(DataWarning, match="are not centred on X") as warned:
+            read(tmp_path / "cells.h5ad")
+        told.append(str(warned[0].message))
+    assert told[0] == told[1]
+
+
+def test_a_matrix_stored_by_columns_is_refused(tmp_path: Path) -> None:
+    table(KINDS["CSC"]).write_h5ad(tmp_path / "cells.h5ad")
+    with pytest.raises(DataError, match=r"X is stored by columns \(CSC\)"):
+        store_cells(tmp_path / "cells.h5ad")
+
+
+def test_a_dense_file_is_read_by_rows(tmp_path: Path) -> None:
+    table(KINDS["dense"], numbers=NUMBERS).write_h5ad(tmp_path / "cells.h5ad")
+    stored = store_cells(tmp_path / "cells.h5ad", window=FEW)
+    assert stored.fingerprint == read_cells(tmp_path / "cells.h5ad").fingerprint
+
+
+def test_the_file_is_closed_with_the_cells(path: Path) -> None:
+    stored = store_cells(path)
+    file = stored.file.file
+    assert file
+    del stored
+    assert not file
+
+
+def test_cells_of_other_batches_are_recoded(path: Path) -> None:
+    stored = store_cells(path, "batch").recoded(["batch1", "batch0", "other"])
+    assert isinstance(stored, StoredCells)
+    expected = 1 - anndata.read_h5ad(path).obs["batch"].astype(str).str[-1].astype(int)
+    np.testing.assert_array_equal(stored.batches, expected)
