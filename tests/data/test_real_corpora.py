@@ -254,6 +254,8 @@ def pack(packing: str) -> bytes:
         *(("c.pkl", pickle.dumps(TEXTS, number), "is a pickle, .*from_counts")
           for number in range(2, 6)),
     ],
+    # A packed file holds the time, by which names of tests would differ between processes.
+    ids=lambda value: "content" if isinstance(value, bytes) else None,
 )  # fmt: skip
 def test_binary_files_are_named(name: str, content: bytes, told: str, tmp_path: Path) -> None:
     path = tmp_path / name
