@@ -27,6 +27,8 @@ COMMANDS = {
         *("--min-cells", "2", "--export-cells", "2"),
     ],
     "isoform_check.py": [],
+    "isoform_export.py": ["--epochs", "1"],
+    "cells_from_disk.py": ["--cells", "256", "--in-memory", "256", "--steps", "3"],
     "distributed.py": [
         *("--repeats", "1", "--epochs", "2", "--cells", "30", "--isoforms", "30", "--batch", "8"),
         *("--documents", "60", "--topics", "3", "--vocabulary", "50", "--words", "20"),
@@ -118,6 +120,7 @@ def test_memory_of_simulation() -> None:
     assert "fit" not in printed
 
 
+@pytest.mark.slow
 def test_the_import_as_cells_grow() -> None:
     printed = run("isoform_import.py")
     assert "6 cells" in printed
@@ -135,6 +138,7 @@ def test_the_cost_of_an_experiment(tmp_path: Path) -> None:
     assert sum(name.startswith("infRep") for name in kept.layers) == 2
 
 
+@pytest.mark.slow
 def test_the_cost_of_a_report(tmp_path: Path) -> None:
     path = tmp_path / "cells.h5ad"
     simulate_isoforms(path, 24, 12, 4, num_types=2, depth=240.0, seed=0)
@@ -143,6 +147,27 @@ def test_the_cost_of_a_report(tmp_path: Path) -> None:
     assert re.search(r"report: \d+ s of computing, of which draws take \d+ s", printed)
 
 
+@pytest.mark.slow
+def test_the_cost_of_an_export(tmp_path: Path) -> None:
+    path = tmp_path / "cells.h5ad"
+    simulate_isoforms(path, 24, 12, 4, num_types=2, depth=240.0, seed=0)
+    printed = run("isoform_export.py", str(path))
+    assert "export of 24 cells" in printed
+    assert re.search(r"^export / fit of \d+ epochs .*: \d+\.\d+$", printed, re.MULTILINE)
+    assert re.search(r"^draws, moments, quantiles +\d+\.\d+ s$", printed, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_the_cost_of_cells_on_disk() -> None:
+    printed = run("cells_from_disk.py")
+    assert "256 cells, " in printed
+    for where in ("disk", "memory"):
+        assert re.search(
+            rf"^  {where}: peak after .* cells per second [1-9]", printed, re.MULTILINE
+        )
+
+
+@pytest.mark.slow
 def test_the_cost_of_a_check(tmp_path: Path) -> None:
     path = tmp_path / "cells.h5ad"
     simulate_isoforms(path, 24, 12, 4, num_types=2, depth=240.0, seed=0)
