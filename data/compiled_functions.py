@@ -22,6 +22,23 @@ HALF_LOG_2_PI = 0.9189385332046727
 _DEFICIT = (-9.02543e-4, 1.988585e-3, 1.477235e-3, -8.714546e-3, 3.37247e-5, 0.08333286)
 
 
+# Step of the state of SplitMix64.
+SPLITMIX_STEP = 0x9E3779B97F4A7C15
+
+
+@inlined
+def mixed_bits(state):
+    """Give 64 random bits for a state of SplitMix64, uint64.
+
+    States follow one another by :data:`SPLITMIX_STEP`.
+
+    Steele, Lea & Flood, Proceedings of OOPSLA, 2014.
+    """
+    mixed = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
 @inlined
 def exp(x):
     """Exponential within 1e-9 of itself between -708 and 708; beyond, as at these."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from .compiled_functions import OPTIONS, inlined
+from .compiled_functions import OPTIONS, SPLITMIX_STEP, inlined, mixed_bits
 from .strata import FIRST_EXPONENT, LAST_EXPONENT, STEPS
 
 _LEAST, _MOST = np.float32(2.0**FIRST_EXPONENT), np.float32(2.0**LAST_EXPONENT * (1 - 2.0**-24))
@@ -38,17 +38,12 @@ def gamma_at(table, row, way, shape, stratum):
 
 @numba.njit(**OPTIONS)
 def random_bits(state):
-    """Advance a generator, and give 64 random bits (splitmix64).
+    """Advance a generator, and give 64 random bits.
 
     Its state is the first of ``state``, shape (states,), uint64.
-
-    Steele, Lea & Flood, Proceedings of OOPSLA, 2014.
     """
-    state[0] += np.uint64(0x9E3779B97F4A7C15)
-    bits = state[0]
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))
+    state[0] += np.uint64(SPLITMIX_STEP)
+    return mixed_bits(state[0])
 
 
 @numba.njit(**OPTIONS)

@@ -9,21 +9,16 @@ import numba
 import numpy as np
 
 from ..data import compiled_functions
-from ..data.compiled_functions import OPTIONS, inlined
+from ..data.compiled_functions import OPTIONS, SPLITMIX_STEP, inlined, mixed_bits
 from ..data.compiled_loops import stamp_of
 
-_INCREMENT = 0x9E3779B97F4A7C15
-_FACTORS = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 _TO_UNIT = 2.0**-53
 
 
 @inlined
 def uniform(state):
-    """Give a number in [0, 1) from a state of SplitMix64 (Steele, Lea & Flood, 2014)."""
-    mixed = (state ^ (state >> np.uint64(30))) * np.uint64(_FACTORS[0])
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(_FACTORS[1])
-    mixed = mixed ^ (mixed >> np.uint64(31))
-    return np.float64(mixed >> np.uint64(11)) * _TO_UNIT
+    """Give a number in [0, 1) from a state of SplitMix64."""
+    return np.float64(mixed_bits(state) >> np.uint64(11)) * _TO_UNIT
 
 
 @inlined
@@ -92,7 +87,7 @@ def gibbs_sweeps() -> Callable:
             state = np.uint64(seeds[d])
             own[:] = 0
             for j in range(offsets[d], offsets[d + 1]):
-                state += np.uint64(_INCREMENT)
+                state += np.uint64(SPLITMIX_STEP)
                 k = draw_topic(start[d], likelihoods[words[j]], cumulative, uniform(state))
                 assigned[j] = k
                 own[k] += 1
@@ -102,7 +97,7 @@ def gibbs_sweeps() -> Callable:
                     k = assigned[j]
                     own[k] -= 1
                     evidence[k] = prior[k] + own[k]
-                    state += np.uint64(_INCREMENT)
+                    state += np.uint64(SPLITMIX_STEP)
                     k = draw_topic(evidence, likelihoods[words[j]], cumulative, uniform(state))
                     assigned[j] = k
                     own[k] += 1
