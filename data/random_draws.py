@@ -1,4 +1,4 @@
-"""Gamma and Poisson draws on several threads, and multinomials of genes."""
+"""Gamma and Poisson draws on several threads, multinomials of genes, and choices at random."""
 
 from __future__ import annotations
 
@@ -32,6 +32,23 @@ def poisson(rate: Tensor) -> Tensor:
     if not rate.is_cpu:
         return torch.poisson(rate)
     return _drawn_by_numpy(rate, lambda generator, rates: generator.poisson(rates))
+
+
+def sample_positions(positions: np.ndarray, number: int, seed: int) -> np.ndarray:
+    """Choose some positions at random, in ascending order.
+
+    Parameters
+    ----------
+    positions
+        Ascending positions, shape (positions,).
+    number
+        Most positions that are chosen; fewer positions stay as they are.
+    seed
+        Seed of the choice.
+    """
+    if len(positions) <= number:
+        return positions
+    return np.sort(np.random.default_rng(seed).choice(positions, number, replace=False))
 
 
 def _drawn_by_numpy(

@@ -13,6 +13,7 @@ from torch import Tensor
 from ...data.bootstraps import BootstrapSummary
 from ...data.cell_batches import CellBatch, batch_source
 from ...data.cell_tables import CellTable
+from ...data.random_draws import sample_positions
 from ..drawing.panels import Curve, Panel
 from ..isoforms.evaluation import chosen_positions
 from ..isoforms.fitting import IsoformFit
@@ -175,7 +176,7 @@ def check_cells(
     """
     cells = fit.conform(cells)
     positions = chosen_positions(fit, cells, subset)
-    chosen = _sampled(positions, max_cells, replication.seed)
+    chosen = sample_positions(positions, max_cells, replication.seed)
     has_bootstraps = fit.model.observes in _BOOTSTRAPS
     torch.manual_seed(replication.seed)
     check = check_blocks(
@@ -185,13 +186,6 @@ def check_cells(
         Judge("cells", READINGS, fit.options | fit.config["training"]),
     )
     return replace(check, scope=_scope(len(chosen), len(positions), replication.num_replicates))
-
-
-def _sampled(positions: np.ndarray, number: int, seed: int) -> np.ndarray:
-    """Choose at most so many positions at random, shape (cells,)."""
-    if len(positions) <= number:
-        return positions
-    return np.sort(np.random.default_rng(seed).choice(positions, number, replace=False))
 
 
 def _scope(checked: int, available: int, num_replicates: int) -> str:

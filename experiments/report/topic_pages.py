@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ...data.random_draws import sample_positions
 from ..checks.documents import PANELS
 from ..lda import tables
 from .check_curves import panels_of
@@ -71,7 +72,7 @@ def contents_of_topics(
     contents.check = check_of_documents(fit, corpus, replicates, seed)
     table = tables.topic_table(fit, corpus, steps=_STEPS)
     most = min(MOST_CELLS, MOST_BYTES // (2 * len(scores)))
-    positions = _positions(corpus, most, seed)
+    positions = sample_positions(np.flatnonzero(corpus.lengths > 0), most, seed)
     if len(positions) < corpus.num_documents:
         contents.notes.append(
             f"The map shows {number(len(positions))} of {number(corpus.num_documents)} documents, "
@@ -89,14 +90,6 @@ def contents_of_topics(
         "prevalence": _prevalence(fit, table),
     }
     return contents
-
-
-def _positions(corpus: Corpus, most: int, seed: int) -> np.ndarray:
-    """Positions of the documents of the map, shape (documents,), ascending; all have words."""
-    known = np.flatnonzero(corpus.lengths > 0)
-    if len(known) <= most:
-        return known
-    return np.sort(np.random.default_rng(seed).choice(known, most, replace=False))
 
 
 def _topics(fit: LDAFit, scores: np.ndarray) -> list[dict[str, Any]]:
