@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ...data.cell_matrices import CellMatrices
+from ...data.random_draws import sample_positions
 from ..checks.cells import PANELS
 from ..isoforms import inference
 from .cell_values import Posteriors, cells_to_show, posteriors_of
@@ -25,7 +27,7 @@ from .settings import MOST_BYTES, MOST_CELLS, MOST_ISOFORMS
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-    from ...data.cells import Cells
+    from ...data.cell_tables import CellTable
     from ..isoforms.fitting import IsoformFit
 
 UNIT = "reads of 10\N{NO-BREAK SPACE}000"
@@ -56,7 +58,7 @@ class CellOptions:
 def contents_of_cells(
     fit: IsoformFit,
     history: pd.DataFrame,
-    cells: Cells | None,
+    cells: CellTable | None,
     symbols: Mapping[str, str],
     options: CellOptions,
 ) -> Contents:
@@ -96,9 +98,10 @@ def contents_of_cells(
         )
         return contents
     cells = fit.conform(cells)
-    positions = _positions(cells, options.seed)
+    positions = sample_positions(np.arange(cells.num_cells), MOST_CELLS, options.seed)
     columns = columns_of(cells.obs.iloc[positions], options.groupby, fit.batch_key)
-    estimates = normalised_estimates(cells, positions)
+    counts = _counts(cells, positions)
+    estimates = normalised_estimates(counts)
     shown = cells_to_show(next(iter(columns.groups.values())), options.seed)
     bytes_of_a_feature = 2 * len(positions) + 8 * len(shown)
     genes = choose_genes(fit, estimates, options.genes, MOST_BYTES // bytes_of_a_feature)
@@ -108,23 +111,25 @@ def contents_of_cells(
     contents.notes += _notes(cells, positions, genes, columns, len(fit.gene_names))
     contents.numbers |= {
         "check": panels_of(contents.check, PANELS),
-        "cells": _encoded_cells(fit, cells, positions, columns),
+        "cells": _encoded_cells(fit, cells, positions, counts, columns),
         "genes": _encoded_genes(fit, genes, symbols),
         "expression": _encoded_expression(posteriors, estimates, genes, fit, columns, shown),
     }
     return contents
 
 
-def _positions(cells: Cells, seed: int) -> np.ndarray:
-    """Positions of the cells of the page, shape (cells,), ascending."""
-    if cells.num_cells <= MOST_CELLS:
-        return np.arange(cells.num_cells)
-    chosen = np.random.default_rng(seed).choice(cells.num_cells, MOST_CELLS, replace=False)
-    return np.sort(chosen)
+def _counts(cells: CellTable, positions: np.ndarray) -> csr_matrix:
+    """Estimates (reads) of cells at ascending positions, shape (cells, isoforms)."""
+    parts = [matrices for _, matrices in cells.blocks(("counts",), positions)]
+    return CellMatrices.joined(parts).counts
 
 
 def _notes(
-    cells: Cells, positions: np.ndarray, genes: ChosenGenes, columns: Columns, number_of_genes: int
+    cells: CellTable,
+    positions: np.ndarray,
+    genes: ChosenGenes,
+    columns: Columns,
+    number_of_genes: int,
 ) -> list[str]:
     """Tell what the page leaves out."""
     notes = []
@@ -149,12 +154,16 @@ def _notes(
 
 
 def _encoded_cells(
-    fit: IsoformFit, cells: Cells, positions: np.ndarray, columns: Columns
+    fit: IsoformFit,
+    cells: CellTable,
+    positions: np.ndarray,
+    counts: csr_matrix,
+    columns: Columns,
 ) -> dict[str, Any]:
-    """Names, places, columns and uncertainty of the cells."""
+    """Names, places, columns, reads and uncertainty of the cells."""
     states = inference.states_of(fit.guide, fit.source(cells), positions)
     mapped = map_of(states.mean, "the cell state")
-    reads = np.asarray(cells.counts[positions].sum(1)).ravel()
+    reads = np.asarray(counts.sum(1)).ravel()
     encoded = columns.encoded()
     encoded["numbers"] += [
         {"name": "reads of the cell", "values": rounded(reads)},

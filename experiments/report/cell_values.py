@@ -18,7 +18,7 @@ from .settings import CELLS_WITH_INTERVALS, INTERVAL
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ...data.cells import Cells
+    from ...data.cell_tables import CellTable
     from ..isoforms.fitting import IsoformFit
 
 
@@ -42,7 +42,7 @@ class Posteriors(NamedTuple):
 @torch.no_grad()
 def posteriors_of(
     fit: IsoformFit,
-    cells: Cells,
+    cells: CellTable,
     positions: np.ndarray,
     genes: ChosenGenes,
     shown: np.ndarray,

@@ -14,7 +14,6 @@ from ..pl.choosing import nearest
 from .settings import MOST_ISOFORMS
 
 if TYPE_CHECKING:
-    from ...data.cells import Cells
     from ..isoforms.fitting import IsoformFit
 
 
@@ -41,9 +40,8 @@ class ChosenGenes(NamedTuple):
         return np.concatenate(self.isoforms)
 
 
-def normalised_estimates(cells: Cells, positions: np.ndarray) -> csr_matrix:
-    """Estimates of the quantifier (reads of 10 000), shape (positions, isoforms)."""
-    counts = cells.counts[positions]
+def normalised_estimates(counts: csr_matrix) -> csr_matrix:
+    """Normalise estimates (reads) to reads of 10 000, shape (cells, isoforms)."""
     totals = np.maximum(np.asarray(counts.sum(1)).ravel(), 1.0)
     return csr_matrix(diags_array(LIBRARY_SIZE / totals) @ counts)
 

@@ -19,7 +19,7 @@ from .contents import Fact, number
 from .settings import MOST_CHECKED, MOST_SCORED
 
 if TYPE_CHECKING:
-    from ...data.cells import Cells
+    from ...data.cell_tables import CellTable
     from ...data.corpora import Corpus
     from ..isoforms.fitting import IsoformFit
     from ..lda.fitting import LDAFit
@@ -53,7 +53,7 @@ _MEANINGS = {
 _TOP = 10
 
 
-def measures_of_cells(fit: IsoformFit, cells: Cells, seed: int) -> tuple[list[Fact], str]:
+def measures_of_cells(fit: IsoformFit, cells: CellTable, seed: int) -> tuple[list[Fact], str]:
     """Measure a fit on its held-out cells, or on all cells where none are.
 
     Returns
@@ -72,7 +72,7 @@ def measures_of_cells(fit: IsoformFit, cells: Cells, seed: int) -> tuple[list[Fa
     return _facts(measured), scope
 
 
-def _held_out(fit: IsoformFit, cells: Cells) -> tuple[str, int]:
+def _held_out(fit: IsoformFit, cells: CellTable) -> tuple[str, int]:
     """Subset to measure and its size: the held-out cells, if these are the cells of the fit."""
     try:
         return "held-out", len(evaluation.chosen_positions(fit, cells, "held-out"))
@@ -133,7 +133,7 @@ def _facts(measured: Mapping[str, Any]) -> list[Fact]:
     ]
 
 
-def check_of_cells(fit: IsoformFit, cells: Cells, replicates: int, seed: int) -> Check | None:
+def check_of_cells(fit: IsoformFit, cells: CellTable, replicates: int, seed: int) -> Check | None:
     """Check cells as ``exvae isoforms check --max-cells 500``; None without replicates."""
     if not replicates:
         return None

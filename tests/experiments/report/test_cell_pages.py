@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from exvae.data.stored_cells import store_cells
 from exvae.experiments.isoform_model import IsoformModel
 from exvae.experiments.report import cell_pages
 from exvae.experiments.report.cell_pages import CellOptions, contents_of_cells
@@ -139,6 +143,15 @@ def test_the_fit_is_described(cells_page: Page) -> None:
     for name, value in rows.items():
         assert f'<th scope="row">{name}</th><td>{value}</td>' in cells_page.html
     assert config["data"]["fingerprint"] not in cells_page.html
+
+
+def test_cells_on_disk_give_the_same_page(cells_page: Page, numbers: dict, tmp_path: Path) -> None:
+    cells_page.model._adata.write_h5ad(tmp_path / "cells.h5ad")
+    stored = store_cells(tmp_path / "cells.h5ad", "batch")
+    fit, history = cells_page.model._trained(), cells_page.model.history
+    symbols = {own["name"]: own["symbol"] for own in numbers["genes"]["shown"] if own["symbol"]}
+    found = contents_of_cells(fit, history, stored, symbols, CellOptions(replicates=3))
+    assert json.loads(json.dumps(found.numbers)) == numbers
 
 
 def test_readable_names_of_genes(numbers: dict) -> None:
