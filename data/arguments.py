@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -35,3 +35,17 @@ def listed(name: str, values: Any, example: str) -> list[Any]:
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise DataError(f"{name} is {values!r}; give a list, such as {example}")
     return list(values)
+
+
+def require(argument: str, value: object, choices: Iterable[object]) -> None:
+    """Raise ValueError unless an argument is one of its choices."""
+    if value not in choices:
+        raise ValueError(f"{argument} is {value!r}; choose one of {', '.join(map(str, choices))}")
+
+
+def chosen(value: str | type, registered: Mapping[str, type], argument: str) -> type:
+    """Look up a class by its name, or return a class as it is; ValueError for unknown names."""
+    if isinstance(value, type):
+        return value
+    require(argument, value, registered)
+    return registered[value]

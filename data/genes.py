@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -47,3 +48,8 @@ class Genes(NamedTuple):
     def shares(self, values: Tensor) -> Tensor:
         """Divide positive values of isoforms by the sum over their gene, both (..., isoforms)."""
         return values / self.spread(self.sums(values))
+
+
+def gene_codes_of(genes: Tensor | int) -> Tensor:
+    """Position of the gene of each isoform, shape (isoforms,); a number means distinct genes."""
+    return torch.arange(genes) if isinstance(genes, int) else genes

@@ -1,4 +1,4 @@
-"""Gamma and Poisson draws on several threads, multinomials of genes, and choices at random."""
+"""Gamma and Poisson draws on several threads, how genes divide, and choices at random."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 
 from . import shares
+from .genes import Genes
 
 # Draws per generator; the result does not depend on the number of threads.
 _CHUNK = 1 << 16
+# Least Dirichlet parameter in draws; gamma draws of a smaller one are zero.
+_LEAST_SHAPE = 1e-4
 
 
 def standard_gamma(concentration: Tensor) -> Tensor:
@@ -32,6 +35,13 @@ def poisson(rate: Tensor) -> Tensor:
     if not rate.is_cpu:
         return torch.poisson(rate)
     return _drawn_by_numpy(rate, lambda generator, rates: generator.poisson(rates))
+
+
+def sample_negative_binomial(mean: Tensor, inverse_dispersion: Tensor) -> Tensor:
+    """Draw counts (reads) of a negative binomial; the two have the shape of the result."""
+    # A rate of zero is drawn where theta is tiny; its Poisson is zero, as it should be.
+    rate = torch._standard_gamma(inverse_dispersion) * (mean / inverse_dispersion)
+    return torch.poisson(rate)
 
 
 def sample_positions(positions: np.ndarray, number: int, seed: int) -> np.ndarray:
@@ -108,3 +118,30 @@ def divide(effective: Tensor, usage: Tensor, owner: Tensor) -> Tensor:
     sums.view(-1).index_add_(0, place, alone)
     shares[several] = counts / sums.clamp(min=1.0)[owner]
     return shares
+
+
+def draw_dirichlet(shape: Tensor, genes: Genes) -> Tensor:
+    """Draw usage from one Dirichlet for each gene; parameters and draws (..., isoforms)."""
+    tiny = torch.finfo(shape.dtype).tiny
+    gamma = standard_gamma(shape.clamp(min=_LEAST_SHAPE)).clamp(min=tiny)
+    return genes.shares(gamma)
+
+
+def draw_shares(totals: Tensor, usage: Tensor, dispersion: Tensor, genes: Genes) -> Tensor:
+    """Draw shares of isoforms from multinomials of effective reads, shape (..., isoforms).
+
+    Parameters
+    ----------
+    totals
+        Reads of genes, shape (..., genes).
+    usage
+        Expected shares, shape (..., isoforms).
+    dispersion
+        Overdispersion, in reads per effective read, shape (..., genes).
+    genes
+        The gene of each isoform.
+    """
+    effective = (totals / dispersion).expand(*usage.shape[:-1], genes.number).reshape(-1, 1)
+    first = torch.arange(0, len(effective), genes.number, device=usage.device)
+    owner = first.unsqueeze(-1) + genes.codes
+    return divide(effective, usage.flatten(), owner.flatten()).view_as(usage)

@@ -32,3 +32,8 @@ def log_ratio(ratio: Tensor, difference: Tensor) -> Tensor:
     # What rounding took from the ratio; where it is far from one that does not matter.
     lost = difference - (ratio - 1)
     return ratio.log() + torch.where((ratio - 1).abs() < 0.5, lost / ratio, 0.0)
+
+
+def inverse_softplus(value: Tensor) -> Tensor:
+    """Solve softplus(x) = value for positive values."""
+    return value + (-(-value).expm1()).log()

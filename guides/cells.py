@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..data import shares
+from ..data.special_functions import inverse_softplus
 from ..models.cells import CellModel
-from ..models.decoders import inverse_softplus
 from .base import Guide
 from .sets import Pooling, SetEncoder, pool
 

@@ -19,7 +19,7 @@ from pyro.distributions import Dirichlet, TorchDistribution
 from torch import Tensor, nn
 
 from ..data import shares
-from ..models.base import require
+from ..data.arguments import require
 from ..models.lda import LDA
 from .base import Guide
 from .conjugate import (

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..models.base import chosen
+from ..data.arguments import chosen
 
 
 def multilayer_perceptron(sizes: Sequence[int]) -> nn.Sequential:

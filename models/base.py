@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyro
@@ -82,17 +81,3 @@ def _forget(root: str) -> None:
     store = pyro.get_param_store()
     for name in [name for name in store if name.startswith(f"{root}.")]:
         del store[name]
-
-
-def require(argument: str, value: object, choices: Iterable[object]) -> None:
-    """Raise ValueError unless an argument is one of its choices."""
-    if value not in choices:
-        raise ValueError(f"{argument} is {value!r}; choose one of {', '.join(map(str, choices))}")
-
-
-def chosen(value: str | type, registered: Mapping[str, type], argument: str) -> type:
-    """Look up a class by its name, or return a class as it is; ValueError for unknown names."""
-    if isinstance(value, type):
-        return value
-    require(argument, value, registered)
-    return registered[value]

@@ -20,9 +20,10 @@ import torch
 from pyro.distributions import LogNormal, Normal, TorchDistribution
 from torch import Tensor, nn
 
-from ..data.genes import Genes
+from ..data.arguments import chosen, require
+from ..data.genes import Genes, gene_codes_of
 from ..data.posteriors import SampledPosterior
-from .base import UniquelyNamedModule, chosen, require
+from .base import UniquelyNamedModule
 from .decoders import DECODERS
 from .distributions.statistics import StatisticsOfBootstraps
 
@@ -338,8 +339,3 @@ class CellModel(UniquelyNamedModule):
         """
         decoded = self.decoder(z.squeeze(-2), batches).split(list(self.heads.values()), -1)
         return dict(zip(self.heads, decoded, strict=True))
-
-
-def gene_codes_of(genes: Tensor | int) -> Tensor:
-    """Position of the gene of each isoform, shape (isoforms,); a number means distinct genes."""
-    return torch.arange(genes) if isinstance(genes, int) else genes

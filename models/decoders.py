@@ -8,11 +8,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-def inverse_softplus(value: Tensor) -> Tensor:
-    """Solve softplus(x) = value for positive values."""
-    return value + (-(-value).expm1()).log()
-
-
 class NetworkDecoder(nn.Module):
     """Hidden layers that read a latent variable and the batch of a cell, and a linear layer.
 

@@ -40,10 +40,10 @@ from pyro.distributions import Beta, TorchDistribution
 from torch import Tensor
 
 from ..data.bootstraps import BootstrapMean
-from ..data.random_draws import standard_gamma
+from ..data.random_draws import draw_dirichlet, standard_gamma
 from ..data.rate_posterior import CommonError, RatePosterior
 from .distributions.gamma_poisson import LEAST_DISPERSION, BootstrapGammaPoisson
-from .distributions.gene_reads import BootstrapGeneReads, Division, GeneRates, draw_dirichlet
+from .distributions.gene_reads import BootstrapGeneReads, Division, GeneRates
 from .gene_rates import GeneRateCells
 from .scvi import RATES_PER_SAMPLE
 

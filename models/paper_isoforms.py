@@ -22,11 +22,12 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.nn import functional
 
+from ..data.arguments import require
 from ..data.bootstraps import BootstrapSummary
 from ..data.count_posterior import CountPosterior
 from ..data.posteriors import SampledPosterior
-from .base import require
-from .decoders import NetworkDecoder, inverse_softplus
+from ..data.special_functions import inverse_softplus
+from .decoders import NetworkDecoder
 from .distributions.bootstrap_zinb import ERRORS, NOISES, BootstrapZINB
 from .scvi import RATES_PER_SAMPLE, ZeroInflatedCells
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .base import require
-from .cells import CellModel, gene_codes_of
+from ..data.arguments import require
+from ..data.genes import gene_codes_of
+from .cells import CellModel
 from .distributions.gamma_poisson import EffectiveReads, draw_rates
 from .distributions.negative_binomial import ZINB
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from ...data.arguments import require
 from ...data.cell_tables import CellTable
 from ...data.errors import DataError
-from ...models.base import require
 from .effect_prior import expected_false
 from .expression import LEVELS
 from .expression_differences import expression_differences

@@ -11,12 +11,12 @@ import h5py
 import numpy as np
 import torch
 
+from ...data.arguments import require
 from ...data.cells import STATISTICS, Cells
 from ...data.h5ad.growing import GrowingMatrix, SparseLayers, encode
 from ...data.h5ad.new_files import NewFile
 from ...data.h5ad.reading import DRAWS, CellFile
 from ...data.progress import progress_bar
-from ...models.base import require
 from ...models.scvi import RATES_PER_SAMPLE
 from ..fitting.errors import ArgumentError
 from . import inference

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...data.arguments import require
 from ...data.cell_batches import BatchSource, CellBatch
 from ...data.errors import DataError
 from ...data.genes import Genes
 from ...data.posteriors import SampledPosterior
-from ...models.base import require
 from . import inference
 from .stratified import can_stratify, conversion, stratified_expression
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ...data.arguments import require
 from ...data.cell_batches import OBSERVATIONS, BatchSource, batch_source
 from ...data.cell_tables import CellTable
 from ...data.errors import DataError
@@ -23,7 +24,6 @@ from ...guides.base import Guide
 from ...guides.cells import CellGuide
 from ...guides.sets import POOLINGS, Pooling
 from ...models import MODELS
-from ...models.base import require
 from ...models.cells import CellModel
 from ...models.decoders import DECODERS
 from ..fitting import fits, workers

@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.distributions.utils import lazy_property
 
 from ...data.genes import Genes
+from ...data.random_draws import draw_dirichlet, draw_shares
 from .gamma_poisson import EffectiveReads, draw_rates, log_gamma_poisson
-from .gene_reads import GeneRates, draw_dirichlet, draw_shares, log_dirichlet_multinomial
+from .gene_reads import GeneRates, log_dirichlet_multinomial
 from .negative_binomial import ZINB, zero_inflated
 
 

@@ -7,9 +7,9 @@ from pyro.distributions import constraints
 from torch import Tensor
 from torch.distributions.utils import broadcast_all, lazy_property
 
+from ...data.arguments import require
 from ...data.bootstraps import BootstrapSummary
 from ...data.count_posterior import CountPosterior
-from ..base import require
 from ..bootstrap_sum.counts import count_posterior, log_bin_mass, moments
 from ..bootstrap_sum.driver import grid_log_likelihood, log_likelihood
 from ..bootstrap_sum.summand import Rules

@@ -16,7 +16,7 @@ from torch.distributions.utils import lazy_property
 
 from ...data.bootstraps import BootstrapMean
 from ...data.genes import Genes
-from ...data.random_draws import divide, standard_gamma
+from ...data.random_draws import divide, draw_dirichlet, draw_shares
 from ...data.rate_posterior import RatePosterior
 from .gamma_poisson import (
     BootstrapGammaPoisson,
@@ -27,8 +27,6 @@ from .gamma_poisson import (
 
 # Added to Dirichlet parameters, so that tiny ones have gradients too.
 _ADDED_SHAPE = 1e-6
-# Least Dirichlet parameter in draws; gamma draws of a smaller one are zero.
-_LEAST_SHAPE = 1e-4
 # Tolerated rounding of the sum of usage over a gene.
 _USAGE_TOLERANCE = 1e-3
 # Least effective reads of a gene that can be split.
@@ -319,30 +317,3 @@ def log_dirichlet_multinomial(
     concentration = genes.sums(shape)  # includes the added shapes, so that the parts agree
     parts = log_gamma_poisson(count, genes.spread(mean / concentration) * shape, shape)
     return genes.sums(parts) - log_gamma_poisson(total, mean, concentration)
-
-
-def draw_dirichlet(shape: Tensor, genes: Genes) -> Tensor:
-    """Draw usage from one Dirichlet for each gene; parameters and draws (..., isoforms)."""
-    tiny = torch.finfo(shape.dtype).tiny
-    gamma = standard_gamma(shape.clamp(min=_LEAST_SHAPE)).clamp(min=tiny)
-    return genes.shares(gamma)
-
-
-def draw_shares(totals: Tensor, usage: Tensor, dispersion: Tensor, genes: Genes) -> Tensor:
-    """Draw shares of isoforms from multinomials of effective reads, shape (..., isoforms).
-
-    Parameters
-    ----------
-    totals
-        Reads of genes, shape (..., genes).
-    usage
-        Expected shares, shape (..., isoforms).
-    dispersion
-        Overdispersion, in reads per effective read, shape (..., genes).
-    genes
-        The gene of each isoform.
-    """
-    effective = (totals / dispersion).expand(*usage.shape[:-1], genes.number).reshape(-1, 1)
-    first = torch.arange(0, len(effective), genes.number, device=usage.device)
-    owner = first.unsqueeze(-1) + genes.codes
-    return divide(effective, usage.flatten(), owner.flatten()).view_as(usage)

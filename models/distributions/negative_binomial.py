@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.distributions.utils import broadcast_all, lazy_property
 from torch.nn import functional
 
+from ...data.random_draws import sample_negative_binomial
 from ...data.special_functions import log_ratio, stirling_remainder, stirling_remainder_of_small
 
 
@@ -151,13 +152,6 @@ class ZINB(OfEntries):
         dropped = torch.sigmoid(self.dropout_logits)
         extra = 1 / self.inverse_dispersion + dropped
         return kept * self.count_mean * (1 + self.count_mean * extra)
-
-
-def sample_negative_binomial(mean: Tensor, inverse_dispersion: Tensor) -> Tensor:
-    """Draw counts (reads) of a negative binomial; the two have the shape of the result."""
-    # A rate of zero is drawn where theta is tiny; its Poisson is zero, as it should be.
-    rate = torch._standard_gamma(inverse_dispersion) * (mean / inverse_dispersion)
-    return torch.poisson(rate)
 
 
 def check_positive(name: str, value: Tensor) -> None:

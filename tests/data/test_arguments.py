@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from exvae.data.arguments import listed, number_between, whole_number
+from exvae.data.arguments import chosen, listed, number_between, require, whole_number
 from exvae.data.errors import DataError
+from exvae.models.decoders import DECODERS, LinearDecoder
 
 
 @pytest.mark.parametrize("value", [1, 7, np.int64(7)])
@@ -35,3 +36,11 @@ def test_lists_are_no_single_values(value: Any) -> None:
     assert listed("seeds", range(2), "[0, 1]") == [0, 1]
     with pytest.raises(DataError, match=r"^seeds is .*; give a list, such as \[0, 1\]$"):
         listed("seeds", value, "[0, 1]")
+
+
+def test_choices_are_named() -> None:
+    assert chosen("linear", DECODERS, "decoder") is LinearDecoder
+    assert chosen(LinearDecoder, {}, "decoder") is LinearDecoder
+    with pytest.raises(ValueError, match="decoder is 'deep'; choose one of network, linear"):
+        chosen("deep", DECODERS, "decoder")
+    require("level", "gene", ("isoform", "gene"))

@@ -22,8 +22,8 @@ from exvae.data.initial_values import (
     input_scales,
 )
 from exvae.data.overdispersion import InferentialDispersions
+from exvae.data.random_draws import draw_shares
 from exvae.guides.cells import CellGuide
-from exvae.models.distributions.gene_reads import draw_shares
 from exvae.models.isoforms import EffectiveReadIsoforms
 
 ISOFORMS, BATCHES = 5, 2

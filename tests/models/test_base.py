@@ -15,8 +15,6 @@ from pyro.infer import SVI, TraceMeanField_ELBO
 
 from exvae.data.simulators.documents import simulate_corpus
 from exvae.guides.lda import ExchangeableGuide
-from exvae.models.base import chosen, require
-from exvae.models.decoders import DECODERS, LinearDecoder
 from exvae.models.lda import LDA
 
 BATCH = simulate_corpus(20, 3, 30, 10).corpus.batch(torch.arange(20))
@@ -85,14 +83,6 @@ def test_a_copied_guide_shares_its_model_unless_that_is_copied_too() -> None:
     assert other_model is not model
     for name, value in guide.state_dict().items():
         assert torch.equal(other_guide.state_dict()[name], value)
-
-
-def test_choices_are_named() -> None:
-    assert chosen("linear", DECODERS, "decoder") is LinearDecoder
-    assert chosen(LinearDecoder, {}, "decoder") is LinearDecoder
-    with pytest.raises(ValueError, match="decoder is 'deep'; choose one of network, linear"):
-        chosen("deep", DECODERS, "decoder")
-    require("level", "gene", ("isoform", "gene"))
 
 
 def test_a_loaded_parameter_store_of_another_process_is_not_ignored() -> None:

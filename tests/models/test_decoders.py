@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from exvae.models.decoders import LinearDecoder, NetworkDecoder, inverse_softplus
+from exvae.models.decoders import LinearDecoder, NetworkDecoder
 
 BATCHES = 2
 
@@ -57,10 +55,3 @@ def test_without_hidden_layers_batches_are_offsets(decoder: nn.Module) -> None:
     offsets = decoder.state_dict()["batches.0.weight"][batches]
     expected = latent @ decoder.output.weight.T + decoder.output.bias + offsets
     torch.testing.assert_close(decoder(latent, batches), expected)
-
-
-def test_inverse_softplus() -> None:
-    values = torch.tensor([1e-3, 0.1, 1.0, 30.0, 300.0])
-    found = torch.nn.functional.softplus(inverse_softplus(values))
-    torch.testing.assert_close(found, values, rtol=1e-4, atol=1e-6)
-    assert math.isclose(float(inverse_softplus(torch.tensor(math.log(2.0)))), 0.0, abs_tol=1e-6)

@@ -15,13 +15,13 @@ from scipy.sparse import csr_matrix
 from exvae.data.bootstraps import BootstrapSummary
 from exvae.data.cell_batches import batch_source
 from exvae.data.cells import Cells, summarise
+from exvae.data.special_functions import inverse_softplus
 from exvae.experiments.checks import cells as checks
 from exvae.experiments.checks.cells import CellStatistics, check_cells, summary_of
 from exvae.experiments.checks.comparison import Replication
 from exvae.experiments.isoforms.fitting import IsoformFit, build, split_cells
 from exvae.experiments.isoforms.settings import IsoformConfig
 from exvae.models import MODELS
-from exvae.models.decoders import inverse_softplus
 
 CELLS, ISOFORMS, BOOTSTRAPS = 40, 30, 6
 # The paper's noise grows with the count, and a part of it is the same in all bootstraps.

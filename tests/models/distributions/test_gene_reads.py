@@ -13,12 +13,11 @@ from torch import Tensor
 
 from exvae.data.bootstraps import BootstrapMean
 from exvae.data.genes import Genes
+from exvae.data.random_draws import draw_dirichlet, draw_shares
 from exvae.models.distributions.gamma_poisson import BootstrapGammaPoisson
 from exvae.models.distributions.gene_reads import (
     BootstrapGeneReads,
     Division,
-    draw_dirichlet,
-    draw_shares,
     log_dirichlet_multinomial,
 )
 
