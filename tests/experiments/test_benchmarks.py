@@ -44,6 +44,7 @@ COMMANDS = {
     "isoform_simulation.py": ["--cells", "10", "--isoforms", "30", "--bootstraps", "2"],
     "isoform_usage.py": ["--methods", "exvae", "t-test", "chi-squared"],
     "isoform_expression.py": ["--methods", "exvae", "swish", "wilcoxon", "t-test"],
+    "isoform_groups.py": ["--cells-per-group", "8", "--epochs", "3"],
     "scvi_agreement.py": [
         *("--cells", "30", "--isoforms", "24", "--epochs", "1", "--long", "1"),
         *("--samples", "2", "--seeds", "0"),
@@ -251,6 +252,15 @@ def test_the_comparison_of_differential_expression(tmp_path: Path) -> None:
     assert null > real > 0
     printed = run("isoform_expression.py", "--shuffled", "--", str(path))
     assert printed.count("false findings among 400 isoforms") == 4
+
+
+def test_intervals_of_group_means(tmp_path: Path) -> None:
+    path = tmp_path / "cells.h5ad"
+    simulate_isoforms(path, 40, 24, 4, num_types=2, depth=240.0, seed=0)
+    printed = run("isoform_groups.py", str(path))
+    shares = re.findall(r"16 cells, (isoform|gene)s: (\d+\.\d)% of \d+ intervals", printed)
+    assert [level for level, _ in shares] == ["isoform", "gene"]
+    assert min(float(share) for _, share in shares) > 70
 
 
 def test_the_comparison_of_cell_states(tmp_path: Path) -> None:
