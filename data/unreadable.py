@@ -5,17 +5,12 @@ Every process that reads cells loads this module, so that it loads neither torch
 
 from __future__ import annotations
 
-import mmap
 import os
-import re
 import stat
-import struct
-from functools import lru_cache
 from pathlib import Path
 
 from .errors import DataError
 
-_HEAP = re.compile(rb"GCOL\x01\0\0\0(?s:.{8})")
 # First bytes of small text files that stand for large ones, and the command that fetches these.
 POINTERS = {
     b"version https://git-lfs": "git lfs pull",
@@ -31,42 +26,6 @@ def require_regular(path: Path) -> None:
         return  # told by whoever opens it
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise DataError(f"{path}: is a pipe or a device and no file; write it to a file first")
-
-
-def require_finite_heaps(path: Path) -> None:
-    """Raise a DataError if the HDF5 library would read a damaged heap of texts forever.
-
-    The library walks the objects of a heap by their sizes, and an object of size zero stops it. A
-    heap begins with ``GCOL``, its version and its size; each object with its number, a count,
-    four unused bytes and its size (eight bytes, as every file of today has it).
-    """
-    found = os.stat(path)
-    if found.st_size and not _heaps_end(path, found.st_size, found.st_mtime_ns, found.st_ino):
-        raise DataError(f"{path}: the file is damaged (a heap of texts); write it again")
-
-
-@lru_cache(maxsize=256)
-def _heaps_end(path: Path, size: int, changed: int, inode: int) -> bool:
-    """Tell whether all heaps of a file end; once for each state, as commands open a file twice."""
-    with (
-        open(path, "rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-    ):
-        return all(_ends(content, heap.start()) for heap in _HEAP.finditer(content))
-
-
-def _ends(content: mmap.mmap, start: int) -> bool:
-    """Tell whether a walk over the heap that starts at a byte of a file gets to its end."""
-    (size,) = struct.unpack_from("<Q", content, start + 8)
-    place, end = start + 16, min(start + size, len(content))
-    while place + 16 <= end:
-        number, _, _, length = struct.unpack_from("<HHIQ", content, place)
-        # The free space, number zero, counts its header; texts fill multiples of eight bytes.
-        step = length if number == 0 else (16 + (length + 7) // 8 * 8) % (1 << 64)
-        if step == 0:
-            return False
-        place += step
-    return True
 
 
 def known_reason(path: Path, error: Exception, again: str) -> str | None:

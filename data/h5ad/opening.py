@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
+from ..heaps import require_finite_heaps
 from ..memory import FOR_HDF5, require_memory
-from ..unreadable import known_reason, require_finite_heaps, require_regular
+from ..unreadable import known_reason, require_regular
 from .other_kinds import other_kind
 
 if TYPE_CHECKING:

@@ -22,8 +22,9 @@ import numpy as np
 
 from ..errors import DataError
 from ..files import reading
+from ..heaps import require_finite_heaps
 from ..memory import FOR_HDF5, require_memory
-from ..unreadable import known_reason, require_finite_heaps, require_regular
+from ..unreadable import known_reason, require_regular
 from .quantifications import AGAIN
 
 if TYPE_CHECKING:
@@ -141,7 +142,9 @@ def open_h5(path: Path) -> Iterator[h5py.File]:
     """Open an HDF5 file, packed or not, and turn failures into a DataError that names it."""
     with reading_cell(path):
         if path.suffix == ".gz":
-            source = BytesIO(content_of(path))
+            content = content_of(path)
+            require_finite_heaps(path, content)
+            source = BytesIO(content)
         else:
             require_finite_heaps(path)
             source = path

@@ -81,6 +81,7 @@ def test_nothing_is_lost_whatever_ends_a_command() -> None:
     assert re.search(r"missing file takes \d\.\d s", printed)
 
 
+@pytest.mark.slow
 def test_the_comparison_of_topic_models(tmp_path: Path) -> None:
     printed = run("lda.py", "--methods", "exvae", "--out", str(tmp_path))
     assert "exvae refined" in printed
@@ -196,6 +197,7 @@ def test_errors_of_the_likelihood() -> None:
     assert all(row[-1] == "0" for row in rows), rows
 
 
+@pytest.mark.slow
 def test_the_cost_of_a_training_step() -> None:
     printed = run("isoform_training.py")
     for name in ("effective reads", "paper's model"):
@@ -263,6 +265,7 @@ def test_intervals_of_group_means(tmp_path: Path) -> None:
     assert min(float(share) for _, share in shares) > 70
 
 
+@pytest.mark.slow
 def test_the_comparison_of_cell_states(tmp_path: Path) -> None:
     path = tmp_path / "cells.h5ad"
     simulate_isoforms(path, 24, 12, 4, num_types=2, depth=240.0, seed=0)
@@ -280,6 +283,7 @@ def test_the_correction_of_batches() -> None:
     assert printed.count("mixing") == 5
 
 
+@pytest.mark.slow
 def test_the_agreement_of_two_scvi(tmp_path: Path) -> None:
     printed = run("scvi_agreement.py", "--out", str(tmp_path / "losses.csv"))
     assert "ours: defaults" in printed
@@ -287,6 +291,7 @@ def test_the_agreement_of_two_scvi(tmp_path: Path) -> None:
     assert (losses["held_out"] > 0).all()
 
 
+@pytest.mark.slow
 def test_the_coverage_of_topic_proportions() -> None:
     """A row for each seed and way to infer, then the means of both seeds."""
     printed = run("topic_uncertainty.py")
@@ -307,6 +312,7 @@ def test_the_coverage_of_topic_proportions() -> None:
     assert all(row[2:5] == pytest.approx([50, 80, 95], abs=12) for row in rows[2::3])
 
 
+@pytest.mark.slow
 @pytest.mark.peers
 def test_the_coherence_of_topic_models(tmp_path: Path) -> None:
     pytest.importorskip("gensim", reason='needs the extra "peers"')
