@@ -90,12 +90,19 @@ def read_npz(
         # Opened here, as numpy leaves a file open that is no archive.
         with path.open("rb") as file, np.load(file) as arrays:
             found = [name for name in optional if name in arrays]
-            return {name: arrays[name] for name in (*names, *found)}
+            return {name: _array(name, arrays[name]) for name in (*names, *found)}
     except (*DAMAGE, LookupError, MemoryError, OSError, RuntimeError, ValueError) as error:
         raise DataError(
             f"{path}: cannot be read as {what} ({error}); give an .npz with "
             f"{', '.join(names[:-1])} and {names[-1]}"
         ) from error
+
+
+def _array(name: str, value: np.ndarray | bytes) -> np.ndarray:
+    """Give an array; numpy gives the bytes of a member that is none."""
+    if not isinstance(value, np.ndarray):
+        raise ValueError(f"{name} is no array")
+    return value
 
 
 def write_npz(path: Path, arrays: Mapping[str, ArrayParts]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -65,3 +66,11 @@ def test_arrays_are_read_by_name(tmp_path: Path) -> None:
         np.testing.assert_array_equal(array, ARRAYS[name])
     with pytest.raises(DataError, match=r"arrays.npz: cannot be read as words .*words and more"):
         read_npz(path, "words", ("topics", "words", "more"))
+
+
+def test_members_that_are_no_arrays(tmp_path: Path) -> None:
+    path = tmp_path / "arrays.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("topics.npy", b"no array")
+    with pytest.raises(DataError, match=r"arrays.npz: .* as words .topics is no array.; give"):
+        read_npz(path, "words", ("topics",))
