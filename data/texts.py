@@ -7,6 +7,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,8 @@ def _require_texts(texts: Any, source: str) -> None:
     if isinstance(texts, str | pd.DataFrame | Mapping) or not isinstance(texts, Iterable):
         kinds = {str: "one string", pd.DataFrame: "a table"}
         what = kinds.get(type(texts), f"of the type {type(texts).__name__}")
-        raise DataError(f"{source}: are {what}; give a list of texts, or a column of a table")
+        file = ", or read a file by read_corpus" if isinstance(texts, str | PathLike) else ""
+        raise DataError(f"{source}: are {what}; give a list of texts, or a column of a table{file}")
     if isinstance(texts, np.ndarray) and texts.ndim > 1 and texts.dtype.kind in "biuf":
         raise DataError(f"{source}: are a matrix of numbers; make a corpus with Corpus.from_counts")
 
