@@ -108,8 +108,7 @@ class Processes(Alone):
             ) from error
         yield processes
         # After an error the others may wait for what never comes: the end of this process ends it.
-        if not known:
-            distributed.destroy_process_group()
+        distributed.destroy_process_group(processes._group if known else None)
 
     def sharing(self, svi: SVI) -> SVI:
         """Let a step of SVI average loss and gradients over the processes."""

@@ -67,6 +67,9 @@ def main(tasks: list[dict[str, Any]], cells: str) -> None:
     warnings.simplefilter("ignore")
     for task in tasks:
         fit(**{**task, "folder": Path(task["folder"])}, cells=Path(cells))
+    if distributed.is_initialized():
+        # A process that ends with an open group may abort, as gloo's threads still run.
+        distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
