@@ -20,13 +20,15 @@ from exvae.data.corpora import write_corpus
 from exvae.experiments.fitting import fits
 
 from ...small_data import draw_cells
-from .several_fits import EXACT, JOBS, corpus, fit
+from .several_fits import JOBS, corpus, fit
 
 PROGRAM = Path(__file__).with_name("several_fits.py")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 # Jobs that are also begun by one number of processes and resumed by another.
 RESUMED = ("reads", "lda")
+# Largest relative difference of parameters; Adam divides small gradients of reads by their size.
+TOLERANCES = dict.fromkeys(JOBS, 1e-9) | {"reads": 1e-8, "paper": 1e-5}
 EPOCHS = 2
 
 
@@ -72,16 +74,17 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def assert_same_fit(one: Path, other: Path, *, exact: bool) -> None:
+def assert_same_fit(name: str, one: Path, other: Path) -> None:
     """Require equal states but for rounding, and the same random numbers to come."""
+    tolerance = TOLERANCES[name]
     expected, found = fits.read_checkpoint(one), fits.read_checkpoint(other)
     assert torch.equal(expected["random"]["cpu"], found["random"]["cpu"])
     for part in ("model", "guide", "data"):
-        assert_close(expected[part], found[part], 1e-9 if exact else 1e-5)
+        assert_close(expected[part], found[part], tolerance)
     assert found["progress"]["epoch"] == expected["progress"]["epoch"]
     rows, others = fits.read_metrics(one), fits.read_metrics(other)
     for column in rows.columns[rows.columns.str.contains("loss|perplexity")]:
-        np.testing.assert_allclose(others[column], rows[column], rtol=1e-9 if exact else 1e-6)
+        np.testing.assert_allclose(others[column], rows[column], rtol=min(tolerance, 1e-6))
 
 
 def assert_close(
@@ -96,13 +99,13 @@ def assert_close(
 
 @pytest.mark.parametrize("name", JOBS)
 def test_two_processes_give_the_fit_of_one(name: str, fitted: Path) -> None:
-    assert_same_fit(fitted / "one" / name, fitted / "two" / name, exact=name in EXACT)
+    assert_same_fit(name, fitted / "one" / name, fitted / "two" / name)
 
 
 @pytest.mark.parametrize("how", ["resumed by one", "resumed by two"])
 @pytest.mark.parametrize("name", RESUMED)
 def test_the_number_of_processes_may_change(name: str, how: str, fitted: Path) -> None:
-    assert_same_fit(fitted / "always one" / name, fitted / how / name, exact=name in EXACT)
+    assert_same_fit(name, fitted / "always one" / name, fitted / how / name)
 
 
 @pytest.mark.slow
@@ -110,7 +113,7 @@ def test_four_processes_give_the_fit_of_one(fitted: Path) -> None:
     tasks = [task(name, fitted / "four" / name, EPOCHS) for name in JOBS]
     launch(4, tasks, fitted)
     for name in JOBS:
-        assert_same_fit(fitted / "one" / name, fitted / "four" / name, exact=name in EXACT)
+        assert_same_fit(name, fitted / "one" / name, fitted / "four" / name)
 
 
 def command(corpus_file: Path, out: Path, *options: str) -> list[str]:
