@@ -88,7 +88,8 @@ class Trials:
             return "left a result that is not whole"
         ended = commands.run(self.job.again(folder), self.log)
         if ended.status or ended.noise:
-            return f"cannot be run again: {(ended.told or ended.noise)[-1]}"
+            said = [f"status {ended.status}", *(ended.told or ended.noise)]
+            return f"cannot be run again: {said[-1]}"
         if self.job.result(folder) != self.result:
             return "ended with another result"
         litter = files_of(folder) ^ self.files
