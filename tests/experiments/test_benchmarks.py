@@ -44,7 +44,7 @@ COMMANDS = {
     "isoform_simulation.py": ["--cells", "10", "--isoforms", "30", "--bootstraps", "2"],
     "isoform_usage.py": ["--methods", "exvae", "t-test", "chi-squared"],
     "isoform_expression.py": ["--methods", "exvae", "swish", "wilcoxon", "t-test"],
-    "isoform_groups.py": ["--cells-per-group", "8", "--epochs", "3"],
+    "isoform_groups.py": ["--cells-per-group", "8", "--epochs", "3", "--fit-drawn"],
     "scvi_agreement.py": [
         *("--cells", "30", "--isoforms", "24", "--epochs", "1", "--long", "1"),
         *("--samples", "2", "--seeds", "0"),
