@@ -38,6 +38,18 @@ def loss_not_finite(row: Mapping[str, float]) -> str:
     )
 
 
+def rise_of_losses(metrics: Sequence[Mapping[str, float]], name: str) -> str:
+    """Tell that the loss rose, and with it the loss of held-out data, if that is measured.
+
+    Arguments as for :func:`rise_of_loss`. Where the input of a guide is hidden at random, the loss
+    of a few training steps can rise while the model becomes better.
+    """
+    held_out = f"held_out_{name}"
+    names = [name, held_out] if all(held_out in row for row in metrics) else [name]
+    rises = [rise_of_loss(metrics, own) for own in names]
+    return rises[0] if all(rises) else ""
+
+
 def rise_of_loss(metrics: Sequence[Mapping[str, float]], name: str) -> str:
     """Tell that the loss ended no lower than it began and above its lowest; empty if it did not.
 

@@ -12,7 +12,7 @@ import torch
 from exvae.data.errors import DataWarning
 from exvae.data.h5ad.reading import read_cells
 from exvae.experiments.fitting import fits
-from exvae.experiments.fitting.divergence import rise_of_loss
+from exvae.experiments.fitting.divergence import rise_of_loss, rise_of_losses
 from exvae.experiments.fitting.errors import LossNotFinite
 from exvae.experiments.fitting.training import Trainer, TrainingConfig
 from exvae.experiments.isoforms import fitting
@@ -51,6 +51,22 @@ def test_a_loss_that_settles_is_no_divergence(losses: list[float]) -> None:
 )
 def test_a_loss_that_rises_is_told(losses: list[float], told: str) -> None:
     assert told in rise(losses)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "told"),
+    [([8.0, 5.0, 4.9, 4.8, 4.8, 4.8], ""), ([4.0, 5.0, 6.0, 7.0, 8.0, 9.0], "5")],
+)
+def test_a_loss_that_rises_in_training_alone_is_no_divergence(
+    held_out: list[float], told: str
+) -> None:
+    losses = [5.0, 5.0, 6.0, 7.0, 8.0, 9.0]
+    metrics = [
+        {"loss": own, "held_out_loss": other} for own, other in zip(losses, held_out, strict=True)
+    ]
+    assert told in rise_of_losses(metrics, "loss")
+    assert bool(rise_of_losses(metrics, "loss")) == bool(told)
+    assert "from 5 in epoch 2 to" in rise_of_losses([{"loss": own} for own in losses], "loss")
 
 
 def test_parameters_that_are_not_finite_are_never_saved(
