@@ -5,17 +5,21 @@ Every process that reads cells loads this module, so that it loads neither torch
 
 from __future__ import annotations
 
-import mmap
 import os
 import re
 import stat
 import struct
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 from .errors import DataError
 
-_HEAP = re.compile(rb"GCOL\x01\0\0\0(?s:.{8})")
+# First bytes of a heap of texts: a mark of eight, and its size.
+_HEAP, _HEAD = re.compile(rb"GCOL\x01\0\0\0(?s:.{8})"), 16
+# Bytes that are searched for heaps at once. A file mapped as a whole would count as memory taken.
+_PIECE = 1 << 20
 # First bytes of small text files that stand for large ones, and the command that fetches these.
 POINTERS = {
     b"version https://git-lfs": "git lfs pull",
@@ -48,25 +52,37 @@ def require_finite_heaps(path: Path) -> None:
 @lru_cache(maxsize=256)
 def _heaps_end(path: Path, size: int, changed: int, inode: int) -> bool:
     """Tell whether all heaps of a file end; once for each state, as commands open a file twice."""
-    with (
-        open(path, "rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-    ):
-        return all(_ends(content, heap.start()) for heap in _HEAP.finditer(content))
+    with open(path, "rb") as file:
+        return all(_ends(file, start, size) for start in _heaps(file, size))
 
 
-def _ends(content: mmap.mmap, start: int) -> bool:
+def _heaps(file: BinaryIO, size: int) -> Iterator[int]:
+    """Yield where the heaps of a file of so many bytes start."""
+    for place in range(0, size, _PIECE):
+        file.seek(place)
+        # Pieces overlap, so that each start of a heap lies in exactly one as a whole.
+        for found in _HEAP.finditer(file.read(_PIECE + _HEAD - 1)):
+            yield place + found.start()
+
+
+def _ends(file: BinaryIO, start: int, size: int) -> bool:
     """Tell whether a walk over the heap that starts at a byte of a file gets to its end."""
-    (size,) = struct.unpack_from("<Q", content, start + 8)
-    place, end = start + 16, min(start + size, len(content))
+    (own,) = _numbers(file, "<Q", start + 8)
+    place, end = start + _HEAD, min(start + own, size)
     while place + 16 <= end:
-        number, _, _, length = struct.unpack_from("<HHIQ", content, place)
+        number, _, _, length = _numbers(file, "<HHIQ", place)
         # The free space, number zero, counts its header; texts fill multiples of eight bytes.
         step = length if number == 0 else (16 + (length + 7) // 8 * 8) % (1 << 64)
         if step == 0:
             return False
         place += step
     return True
+
+
+def _numbers(file: BinaryIO, layout: str, place: int) -> tuple[int, ...]:
+    """Read numbers, in a layout of :mod:`struct`, from a place in a file."""
+    file.seek(place)
+    return struct.unpack(layout, file.read(struct.calcsize(layout)))
 
 
 def known_reason(path: Path, error: Exception, again: str) -> str | None:
