@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import anndata
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -21,6 +24,18 @@ from .cell_table import KINDS, NUMBERS, table
 
 # Bytes of a window that holds all cells, and of one that holds a few.
 ALL, FEW = 1 << 28, 3000
+# Opens a file of cells, then another, and prints by how much the second raised the peak (MiB).
+_PEAK = """
+import sys
+from pathlib import Path
+from exvae.data.stored_cells import store_cells
+peaks = []
+for path in map(Path, sys.argv[1:]):
+    store_cells(path)
+    lines = Path("/proc/self/status").read_text().splitlines()
+    peaks += [int(line.split()[1]) >> 10 for line in lines if line.startswith("VmHWM")]
+print(peaks[1] - peaks[0])
+"""
 
 
 @pytest.fixture
@@ -156,3 +171,15 @@ def test_cells_of_other_batches_are_recoded(path: Path) -> None:
     assert isinstance(stored, StoredCells)
     expected = 1 - anndata.read_h5ad(path).obs["batch"].astype(str).str[-1].astype(int)
     np.testing.assert_array_equal(stored.batches, expected)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
+def test_opening_takes_no_memory_for_the_size_of_the_file(path: Path, tmp_path: Path) -> None:
+    large = tmp_path / "large.h5ad"
+    large.write_bytes(path.read_bytes())
+    with h5py.File(large, "r+") as file:
+        file["obsm/more"] = np.ones((NUM_CELLS, (256 << 20) // NUM_CELLS), np.int8)
+    done = subprocess.run(
+        [sys.executable, "-c", _PEAK, path, large], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 32
