@@ -61,6 +61,9 @@ class CellTable:
         Batch of each cell, a position in ``batch_names``, shape (cells,), int64.
     batch_names
         Names of the batches; one empty name if there is no batch key.
+    batch_key, gene_key
+        Columns that were asked for the batches (of ``obs``) and the genes (of ``var``); None where
+        none was named.
     effective_lengths
         Effective lengths of the isoforms (bases), shape (isoforms,); None if they are not known.
     source
@@ -76,6 +79,8 @@ class CellTable:
     obs: pd.DataFrame
     batches: np.ndarray
     batch_names: tuple[str, ...] = ("",)
+    batch_key: str | None = None
+    gene_key: str | None = None
     effective_lengths: np.ndarray | None = None
     source: str = "the cells"
     lost_var: bool = False

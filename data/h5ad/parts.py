@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from ..cells import STATISTICS
-from ..errors import DataError
+from ..errors import DataError, DataWarning
 from .stored_rows import DamagedMatrix, StoredRows
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from .replicates import ReplicateRows
 
 _BOOTSTRAP = re.compile(r"infRep(\d+)")
+# Share of isoforms without a gene, as spike-ins are, that is no surprise.
+_FEW = 0.2
 
 
 class CellParts:
@@ -33,11 +36,15 @@ class CellParts:
         For messages.
     file
         The open file.
+    gene_key
+        Column of ``var`` with the gene of each isoform; None takes ``gene`` or, as tximeta calls
+        it, ``gene_id``.
 
     Attributes
     ----------
     obs, var
-        Tables of cells and of isoforms, a row for each.
+        Tables of cells and of isoforms, a row for each; genes are in the column ``gene`` of ``var``
+        whatever their name in the file.
     names, isoforms
         Their names, strings.
     layers
@@ -50,17 +57,18 @@ class CellParts:
     Raises
     ------
     DataError
-        If ``obs`` or ``var`` is missing or damaged, or has no distinct names.
+        If ``obs`` or ``var`` is missing or damaged, or has no distinct names, or ``var`` no such
+        column.
     """
 
-    def __init__(self, path: Path, file: h5py.File) -> None:
+    def __init__(self, path: Path, file: h5py.File, gene_key: str | None = None) -> None:
         self.path = path
         self.file = file
+        self.gene_key = gene_key
         self._matrices: dict[str, StoredRows | ReplicateRows] = {}
         self.obs = self._table("obs")
         self.var = self._table("var")
-        if "gene" not in self.var and "gene_id" in self.var:
-            self.var["gene"] = self.var["gene_id"]
+        self._name_genes()
         self.names = self.obs.index.to_numpy().astype(np.str_)
         self.isoforms = self.var.index.to_numpy().astype(np.str_)
         self._require_distinct()
@@ -74,6 +82,35 @@ class CellParts:
             self._matrix("X")
         for name in self.layers:
             self._matrix(f"layers/{name}")
+
+    def _name_genes(self) -> None:
+        """Give ``var`` the column ``gene``, if the file has genes."""
+        key = self.gene_key
+        if key is None:
+            key = next((name for name in ("gene", "gene_id") if name in self.var), None)
+        elif key not in self.var:
+            columns = ", ".join(map(str, self.var.columns)) or "none"
+            raise self.error(
+                f"var has no column {key!r}, which gene_key names; choose one of {columns}, or "
+                "rename one"
+            )
+        if key is not None:
+            self.var["gene"] = self.var[key]
+
+    def genes(self) -> np.ndarray | None:
+        """Genes of the isoforms, shape (isoforms,); an isoform without a gene is its own."""
+        if "gene" not in self.var:
+            return None
+        names = self.var["gene"].astype(str).to_numpy()
+        missing = self.var["gene"].isna() | (names == "")
+        if missing.mean() > _FEW:
+            warnings.warn(
+                f'{self.path}: var["{self.gene_key or "gene"}"] lacks the gene of {missing.sum()} '
+                f"of {len(names)} isoforms; each is taken for a gene of its own",
+                DataWarning,
+                stacklevel=4,
+            )
+        return np.where(missing, self.isoforms, names)
 
     def _require_isoforms_in_var(self) -> None:
         """Refuse transposed cells, whose rows are isoforms."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import anndata
@@ -11,6 +12,7 @@ import pytest
 import scipy.sparse
 import torch
 
+from exvae.data.any_cells import get_cells
 from exvae.data.bootstraps import BootstrapSummary
 from exvae.data.errors import DataError, DataWarning
 from exvae.data.h5ad.reading import open_cells, read_cells
@@ -151,6 +153,26 @@ def test_unknown_batch_keys_and_files_are_refused(read, tmp_path: Path) -> None:
         pass
     with pytest.raises(DataError, match="other.h5ad: has no obs"):
         read_cells(tmp_path / "other.h5ad")
+
+
+def test_genes_may_have_a_column_of_any_name(tmp_path: Path) -> None:
+    made, path = table(), tmp_path / "cells.h5ad"
+    made.var["symbol"] = ["A", np.nan, "A", "B", "B"]
+    made.write_h5ad(path)
+    for source in (made, path):
+        cells = read_cells(source, gene_key="symbol")
+        assert cells.genes.tolist() == ["A", "iso1", "A", "B", "B"]
+        assert cells.gene_key == "symbol"
+        assert read_cells(source).genes.tolist() == list("ggghh")
+        stored = get_cells(path, gene_key="symbol", backed=True)
+        assert stored.genes.tolist() == cells.genes.tolist()
+    told = f"{path}: var has no column 'name', which gene_key names; choose one of gene, symbol, or"
+    for backed in (False, True):
+        with pytest.raises(DataError, match=f"^{re.escape(told)} rename one$"):
+            get_cells(path, gene_key="name", backed=backed)
+    made.var["symbol"] = ["A", np.nan, "", "B", "B"]
+    with pytest.warns(DataWarning, match=r'var\["symbol"\] lacks the gene of 2 of 5 isoforms'):
+        read_cells(made, gene_key="symbol")
 
 
 @pytest.mark.parametrize("missing", ["", np.nan, None])
