@@ -262,9 +262,16 @@ class CellTable:
         places = {name: place for place, name in enumerate(self.isoforms.tolist())}
         missing = [name for name in isoforms if name not in places]
         if missing:
+            own = {name.partition(".")[0]: name for name in places}
+            alike = own.get(missing[0].partition(".")[0])
+            remedy = (
+                "quantify its cells with the same transcripts"
+                if alike is None
+                else f"{alike} differs in its version alone: give its isoforms the names of the fit"
+            )
             raise DataError(
                 f"{self.source}: lacks {len(missing)} of the {len(isoforms)} isoforms of the fit, "
-                f"among them {missing[0]}; quantify its cells with the same transcripts"
+                f"among them {missing[0]}; {remedy}"
             )
         return self.of_isoforms(np.array([places[name] for name in isoforms]))
 

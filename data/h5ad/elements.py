@@ -82,6 +82,31 @@ def storable_table(table: pd.DataFrame, *, keep_text: bool = False) -> pd.DataFr
     return table
 
 
+def is_number(column: pd.Series) -> bool:
+    """Tell whether a column, or the categories of one, holds numbers."""
+    own = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else column
+    return own.dtype.kind in "iuf"
+
+
+def as_text(column: pd.Series) -> pd.Series:
+    """Give the texts of a column; whole numbers have no decimals, whatever their type is.
+
+    Missing values stay missing in columns of numbers.
+
+    Examples
+    --------
+    >>> as_text(pd.Series([1.0, 2.0])).tolist()
+    ['1', '2']
+    """
+    if not is_number(column):
+        return column.astype(str)
+    values = column.astype(float)
+    known = values[values.notna()]
+    if (known % 1 == 0).all() and (known.abs() < 2**53).all():
+        known = known.astype(np.int64)
+    return known.astype(str).reindex(column.index)
+
+
 def _is_text(values: pd.Series | pd.Index) -> bool:
     """Tell whether values are texts, perhaps among others."""
     return values.dtype == object or isinstance(values.dtype, pd.StringDtype)

@@ -15,6 +15,8 @@ from scipy.sparse import csr_matrix
 
 from ..cells import STATISTICS
 from ..errors import DataError, DataWarning
+from .elements import as_text, is_number
+from .opening import GIVE_CELLS
 from .stored_rows import DamagedMatrix, StoredRows
 
 if TYPE_CHECKING:
@@ -95,7 +97,8 @@ class CellParts:
                 "rename one"
             )
         if key is not None:
-            self.var["gene"] = self.var[key]
+            genes = self.var[key]
+            self.var["gene"] = pd.Categorical(as_text(genes)) if is_number(genes) else genes
 
     def genes(self) -> np.ndarray | None:
         """Genes of the isoforms, shape (isoforms,); an isoform without a gene is its own."""
@@ -114,7 +117,8 @@ class CellParts:
 
     def _require_isoforms_in_var(self) -> None:
         """Refuse transposed cells, whose rows are isoforms."""
-        about_isoforms = {"gene", "length", "effective_length"}
+        about_isoforms = {"gene", "gene_id", "gene_name", "tx_id", "tx_name"}
+        about_isoforms |= {"length", "effective_length"}
         if len(about_isoforms & set(self.obs)) > 1 and not about_isoforms & set(self.var):
             raise self.error(
                 "obs holds genes and lengths, so that its rows are isoforms and its columns cells; "
@@ -189,8 +193,10 @@ class CellParts:
         import h5py
 
         stored = self.file.get(name, {})
-        if isinstance(stored, h5py.Dataset) and stored.shape is None:
+        if getattr(stored, "attrs", {}).get("encoding-type") == "null":
             return {}  # None, as anndata stores it
+        if isinstance(stored, h5py.Dataset) and stored.shape is None:
+            return {}  # the same by an earlier version
         if not hasattr(stored, "keys"):
             raise self.error(f"{name} is no group of elements; the file is damaged, write it again")
         return stored
@@ -216,7 +222,7 @@ class CellParts:
     def _reading(self, place: str) -> Iterator[None]:
         """Turn failures to read a part of the file into a DataError that names it."""
         if place not in self._matrices and not self.has(place):
-            raise self.error(f"has no {place}; give the cells as .h5ad")
+            raise self.error(f"has no {place}; {self._remedy_for_missing(place)}")
         try:
             yield
         except DataError:
@@ -230,6 +236,13 @@ class CellParts:
             ) from error
         except Exception as error:  # of many kinds, as anndata and h5py find their way in the file
             raise self.error(f"{place} cannot be read ({error}); write the file again") from error
+
+    def _remedy_for_missing(self, place: str) -> str:
+        if place != "X":
+            return GIVE_CELLS
+        names = [name for name in self.group("layers") if "count" in name.lower()]
+        where = f", perhaps those of layers[{names[0]!r}]" if names else ""
+        return f"put the estimated counts (reads) there{where}"
 
     def _matrix(self, place: str, num_columns: int | None = None) -> StoredRows | ReplicateRows:
         """Find a matrix and check its structure."""

@@ -28,6 +28,7 @@ from ..cells import STATISTICS, Cells, SparseSummary, summarise
 from ..errors import DataError
 from ..row_blocks import blocks
 from .class_counts import StoredClasses, read_class_counts, read_classes
+from .elements import as_text
 from .gate import Gate
 from .opening import GIVE_CELLS, open_h5ad
 from .parts import CellParts
@@ -247,7 +248,7 @@ class CellFile(CellParts):
             raise self.error(f"obs has no column {key!r}; batch_key must be one of {columns}")
         if self.obs[key].isna().any():
             raise self.error(f"obs[{key!r}] lacks the batch of some cells; fill it in")
-        names, codes = np.unique(self.obs[key].astype(str).to_numpy(np.str_), return_inverse=True)
+        names, codes = np.unique(as_text(self.obs[key]).to_numpy(np.str_), return_inverse=True)
         return codes.astype(np.int64), tuple(names.tolist())
 
     def _counts(self, name: str, place: str, rows: slice) -> csr_matrix:

@@ -8,6 +8,7 @@ from pathlib import Path
 import anndata
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 import torch
@@ -173,6 +174,24 @@ def test_genes_may_have_a_column_of_any_name(tmp_path: Path) -> None:
     made.var["symbol"] = ["A", np.nan, "", "B", "B"]
     with pytest.warns(DataWarning, match=r'var\["symbol"\] lacks the gene of 2 of 5 isoforms'):
         read_cells(made, gene_key="symbol")
+
+
+@pytest.mark.parametrize("kind", [int, float, "Int64", "category"])
+def test_numbers_that_name_genes_and_batches_have_no_decimals(read, kind: type | str) -> None:
+    made = table()
+    made.var["gene"] = pd.Series([1.0, 1.0, 1.0, 2.0, 2.0], made.var_names).astype(kind)
+    made.obs["plate"] = pd.Series([7.0, 8.0, 7.0, 8.0, 7.0, 8.0, 7.0], made.obs_names).astype(kind)
+    cells = read(made, "plate")
+    assert cells.genes.tolist() == ["1", "1", "1", "2", "2"]
+    assert cells.batch_names == ("7", "8")
+
+
+def test_genes_that_are_numbers_or_missing(read) -> None:
+    made = table()
+    made.var["gene"] = [1.0, np.nan, 1.0, 2.0, 2.0]
+    assert read(made).genes.tolist() == ["1", "iso1", "1", "2", "2"]
+    made.obs["plate"] = [0.5, 1.0, 0.5, 1.0, 0.5, 1.0, 0.5]
+    assert read(made, "plate").batch_names == ("0.5", "1.0")
 
 
 @pytest.mark.parametrize("missing", ["", np.nan, None])
