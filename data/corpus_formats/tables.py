@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import warnings
@@ -74,7 +73,7 @@ def _require_clear(path: Path, lines: list[str], separator: str, options: TextOp
     with open_file(path) as file:
         if any(b"\0" in part for part in iter(lambda: file.read(_PART), b"")):
             raise DataError(f"{path}: holds binary data, or UTF-16; give a text file in UTF-8")
-    names = next(csv.reader(lines[:1], delimiter=separator, skipinitialspace=True), [])
+    names = [name.strip(' "') for line in lines[:1] for name in line.split(separator)]
     for name in (options.text, options.label, options.id):
         if names.count(name) > 1:
             raise DataError(f"{path}: has the column {name} twice; rename or remove one")

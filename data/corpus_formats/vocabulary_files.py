@@ -91,12 +91,13 @@ def _json_words(lines: list[str]) -> list[str] | None:
         return None
     try:
         found = json.loads("\n".join(lines))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    if isinstance(found, dict):
-        found = _ordered(list(found), list(found.values()))
-    is_list = isinstance(found, list) and all(isinstance(word, str) for word in found)
-    return found if is_list else None
+    if isinstance(found, list):
+        return found if all(isinstance(word, str) for word in found) else None
+    if not all(isinstance(number, int) for number in found.values()):
+        return None
+    return _ordered(list(found), list(found.values()))
 
 
 def _ordered(words: list[str], numbers: list[int]) -> list[str] | None:
@@ -115,7 +116,7 @@ def _words_of_columns(path: Path, lines: list[str]) -> list[str]:
     if all(len(row) == 1 for row in rows):
         return lines
     columns = list(zip(*rows, strict=True)) if all(len(row) == 2 for row in rows) else []
-    numeric = [all(re.fullmatch(r"\d+", cell) for cell in column) for column in columns]
+    numeric = [all(re.fullmatch(r"\d{1,18}", cell) for cell in column) for column in columns]
     if sum(numeric) != 1:
         raise DataError(
             f"{path}: has several columns, separated by tabs; give a word in each line, in the "

@@ -193,11 +193,13 @@ class CellParts:
         import h5py
 
         stored = self.file.get(name, {})
-        if getattr(stored, "attrs", {}).get("encoding-type") == "null":
-            return {}  # None, as anndata stores it
-        if isinstance(stored, h5py.Dataset) and stored.shape is None:
-            return {}  # the same by an earlier version
         if not hasattr(stored, "keys"):
+            if isinstance(stored, h5py.Dataset):
+                is_none = stored.shape is None
+            else:
+                is_none = stored.attrs.get("encoding-type") == "null"  # of a zarr store
+            if is_none:
+                return {}
             raise self.error(f"{name} is no group of elements; the file is damaged, write it again")
         return stored
 

@@ -186,6 +186,16 @@ def test_numbers_that_name_genes_and_batches_have_no_decimals(read, kind: type |
     assert cells.batch_names == ("7", "8")
 
 
+def test_large_numbers_keep_their_digits(read) -> None:
+    made = table()
+    made.obs["plate"] = 2**60 + 1
+    assert read(made, "plate").batch_names == (str(2**60 + 1),)
+    made.var["gene"] = 1.0
+    made.var_names = ["twice"] * 2 + list(made.var_names[2:])
+    with pytest.raises(DataError, match="isoform twice occurs 2 times"):
+        read(made)
+
+
 def test_genes_that_are_numbers_or_missing(read) -> None:
     made = table()
     made.var["gene"] = [1.0, np.nan, 1.0, 2.0, 2.0]
