@@ -20,7 +20,11 @@ _PEAK, _SHARE = 2.0, 0.7
 
 
 def get_cells(
-    source: str | Path | AnnData, batch_key: str | None = None, *, backed: bool | None = None
+    source: str | Path | AnnData,
+    batch_key: str | None = None,
+    gene_key: str | None = None,
+    *,
+    backed: bool | None = None,
 ) -> CellTable:
     """Read cells into memory, or leave them on disk if they do not fit.
 
@@ -30,6 +34,8 @@ def get_cells(
         The file, its content as an AnnData, or an AnnData that was opened with ``backed="r"``.
     batch_key
         Column of ``obs`` with the batch of each cell; None puts all cells in one.
+    gene_key
+        Column of ``var`` with the gene of each isoform; None takes ``gene`` or ``gene_id``.
     backed
         Whether the cells stay on disk; None leaves those there that do not fit in memory.
 
@@ -42,11 +48,13 @@ def get_cells(
         if not source.isbacked:
             if backed:
                 raise DataError("adata is in memory; give the path of its file, or backed=False")
-            return read_cells(source, batch_key)
+            return read_cells(source, batch_key, gene_key)
         source, backed = file_of(source), backed is None or backed
     if backed is None:
         backed = not fits_in_memory(Path(source))
-    return store_cells(Path(source), batch_key) if backed else read_cells(source, batch_key)
+    if backed:
+        return store_cells(Path(source), batch_key, gene_key=gene_key)
+    return read_cells(source, batch_key, gene_key)
 
 
 def fits_in_memory(path: Path) -> bool:

@@ -17,7 +17,6 @@ from .bootstraps import BootstrapMean, BootstrapSummary
 from .cell_matrices import CellMatrices
 from .cell_tables import CellTable
 from .corpora import offsets_of
-from .memory import FOR_COMPILED_LOOPS, require_memory
 
 # What models of cells may observe.
 OBSERVATIONS = ("counts", "estimates", "bootstrap_mean", "bootstrap_summary", "reads")
@@ -334,7 +333,6 @@ def batch_source(
     if observes == "counts":
         return CountTensors(cells, device)
     if observes == "reads":
-        require_memory(FOR_COMPILED_LOOPS)
         from .read_batches import ReadTensors  # loads numba
 
         return ReadTensors(cells, device)

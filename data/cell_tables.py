@@ -61,6 +61,9 @@ class CellTable:
         Batch of each cell, a position in ``batch_names``, shape (cells,), int64.
     batch_names
         Names of the batches; one empty name if there is no batch key.
+    batch_key, gene_key
+        Columns that were asked for the batches (of ``obs``) and the genes (of ``var``); None where
+        none was named.
     effective_lengths
         Effective lengths of the isoforms (bases), shape (isoforms,); None if they are not known.
     source
@@ -76,6 +79,8 @@ class CellTable:
     obs: pd.DataFrame
     batches: np.ndarray
     batch_names: tuple[str, ...] = ("",)
+    batch_key: str | None = None
+    gene_key: str | None = None
     effective_lengths: np.ndarray | None = None
     source: str = "the cells"
     lost_var: bool = False
@@ -257,9 +262,16 @@ class CellTable:
         places = {name: place for place, name in enumerate(self.isoforms.tolist())}
         missing = [name for name in isoforms if name not in places]
         if missing:
+            own = {name.partition(".")[0]: name for name in places}
+            alike = own.get(missing[0].partition(".")[0])
+            remedy = (
+                "quantify its cells with the same transcripts"
+                if alike is None
+                else f"{alike} differs in its version alone: give its isoforms the names of the fit"
+            )
             raise DataError(
                 f"{self.source}: lacks {len(missing)} of the {len(isoforms)} isoforms of the fit, "
-                f"among them {missing[0]}; quantify its cells with the same transcripts"
+                f"among them {missing[0]}; {remedy}"
             )
         return self.of_isoforms(np.array([places[name] for name in isoforms]))
 

@@ -1,15 +1,22 @@
-"""Functions of float64 for compiled loops, without branches, so that compilers vectorise them."""
+"""numba's compiler, and functions of float64 for compiled loops.
+
+The functions have no branches, so that compilers vectorise them. Modules with compiled loops take
+``njit`` from here, because numba aborts the process if it is loaded without enough memory.
+"""
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from .memory import FOR_COMPILED_LOOPS, require_memory
 from .special_functions import REMAINDER
+
+require_memory(FOR_COMPILED_LOOPS)
+from numba import njit  # noqa: E402
 
 # Nothing that undoes compensated differences; division by zero gives an infinity, as in numpy.
 OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "nsz"}, "nogil": True}
-inlined = numba.njit(forceinline=True, **OPTIONS)
+inlined = njit(forceinline=True, **OPTIONS)
 
 _MANTISSA_BITS = 52
 _BITS_OF_ROOT_HALF = 0x3FE6A09E667F3BCD

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-from .compiled_functions import OPTIONS, SPLITMIX_STEP, inlined, mixed_bits
+from .compiled_functions import OPTIONS, SPLITMIX_STEP, inlined, mixed_bits, njit
 from .strata import FIRST_EXPONENT, LAST_EXPONENT, STEPS
 
 _LEAST, _MOST = np.float32(2.0**FIRST_EXPONENT), np.float32(2.0**LAST_EXPONENT * (1 - 2.0**-24))
@@ -36,7 +35,7 @@ def gamma_at(table, row, way, shape, stratum):
     return value * shape
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def random_bits(state):
     """Advance a generator, and give 64 random bits.
 
@@ -46,7 +45,7 @@ def random_bits(state):
     return mixed_bits(state[0])
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def random_shift(state, strata):
     """Draw the shift of a variable: strata, a power of two in number, are taken exclusive-or it."""
     return np.int16(random_bits(state) % np.uint64(strata))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-from .compiled_functions import OPTIONS, log
+from .compiled_functions import OPTIONS, log, njit
 
 # Sums may be taken in any order.
 _OF_SUMS = {**OPTIONS, "fastmath": {"contract", "nsz", "reassoc"}}
@@ -15,7 +14,7 @@ PARTS = 512
 _TOGETHER = 16
 
 
-@numba.njit(**_OF_SUMS)
+@njit(**_OF_SUMS)
 def moments_of(draws, found):
     """Compute mean, standard deviation and mean of log1p of draws >= 0, shape (draws,).
 
@@ -43,7 +42,7 @@ def moments_of(draws, found):
     found[2] = logarithm / number
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def share_above(draws, threshold):
     """Share of draws, shape (draws,), above a threshold."""
     number = 0
@@ -52,7 +51,7 @@ def share_above(draws, threshold):
     return number / len(draws)
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def quantiles_of(draws, levels, counts, found):
     """Quantiles of draws >= 0, shape (draws,), in ascending order of ``levels``, shape (levels,).
 

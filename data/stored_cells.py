@@ -160,7 +160,13 @@ class _Meter:
         return _Measures(sizes, self._digest.hexdigest())
 
 
-def store_cells(path: Path, batch_key: str | None = None, window: int = WINDOW) -> StoredCells:
+def store_cells(
+    path: Path,
+    batch_key: str | None = None,
+    window: int = WINDOW,
+    *,
+    gene_key: str | None = None,
+) -> StoredCells:
     """Open cells that stay on disk, and check all of them once.
 
     Parameters
@@ -171,6 +177,8 @@ def store_cells(path: Path, batch_key: str | None = None, window: int = WINDOW) 
         Column of ``obs`` with the batch of each cell; None puts all cells in one.
     window
         Bytes of the cells that are in memory at once, see :mod:`~.windows`.
+    gene_key
+        As in :func:`~.h5ad.reading.read_cells`.
 
     Raises
     ------
@@ -178,7 +186,7 @@ def store_cells(path: Path, batch_key: str | None = None, window: int = WINDOW) 
         As :func:`~.h5ad.reading.read_cells`, or if a matrix is stored by columns.
     """
     with ExitStack() as stack:
-        file = stack.enter_context(open_cells(path))
+        file = stack.enter_context(open_cells(path, gene_key=gene_key))
         if place := column_wise(file):
             raise file.error(
                 f"{place} is stored by columns (CSC), so that cells cannot be read one by one; "

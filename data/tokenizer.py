@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -15,6 +16,7 @@ from .errors import DataError, DataWarning
 # Two letters or more, of any alphabet.
 LETTERS = r"[^\W\d_]{2,}"
 _SPACED = r"\S+"
+_SOFT_HYPHEN = "\u00ad"
 # The end of a sentence or clause, but not of an abbreviation such as u.s., which tokens may have.
 _SENTENCE = re.compile(r"\w\w[.,;:!?](?:\s|$)")
 
@@ -22,6 +24,9 @@ _SENTENCE = re.compile(r"\w\w[.,;:!?](?:\s|$)")
 @dataclass(frozen=True)
 class Tokenizer:
     """Splits texts into words, as scikit-learn's CountVectorizer does with the same options.
+
+    Before that letters and their accents become one character, and soft hyphens, which break words
+    at the end of a line, are left out; tokens between spaces stay as they are.
 
     Attributes
     ----------
@@ -62,6 +67,8 @@ class Tokenizer:
 
     def __call__(self, text: str) -> list[str]:
         """Split a text into words."""
+        if self.token_pattern != _SPACED:
+            text = unicodedata.normalize("NFC", text).replace(_SOFT_HYPHEN, "")
         return self._split(text)
 
     def _analyzer(self) -> Callable[[str], list[str]]:

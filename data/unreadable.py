@@ -5,8 +5,11 @@ Every process that reads cells loads this module, so that it loads neither torch
 
 from __future__ import annotations
 
+import gzip
 import os
 import stat
+import zlib
+from contextlib import suppress
 from pathlib import Path
 
 from .errors import DataError
@@ -15,6 +18,24 @@ from .errors import DataError
 POINTERS = {
     b"version https://git-lfs": "git lfs pull",
     b"/annex/objects/": "git annex get",
+}
+_GZIP, _HDF5 = b"\x1f\x8b", b"\x89HDF"
+_R_OBJECT = "an R object"
+# First bytes of files of other kinds, those first that are to be unpacked.
+_PACKED = {
+    b"PK\x03\x04": "a workbook (.xlsx) or a zip archive",
+    b"BZh": "compressed by bzip2",
+    b"\xfd7zXZ": "compressed by xz",
+    b"(\xb5/\xfd": "compressed by zstd",
+}
+_KINDS = {
+    b"\xd0\xcf\x11\xe0": "a workbook (.xls)",
+    b"PAR1": "a Parquet table",
+    b"%PDF": "a PDF",
+    b"RDX": _R_OBJECT,
+    b"X\n\0\0": _R_OBJECT,
+    b"<!DOCTYPE": "a web page, as of a failed download",
+    b"<html": "a web page, as of a failed download",
 }
 
 
@@ -63,4 +84,28 @@ def known_reason(path: Path, error: Exception, again: str) -> str | None:
             return f"is a pointer to a file that was not fetched; fetch it with {command}"
     if not start:
         return f"is empty, as after a full disk or an early end; {again}"
+    return None
+
+
+def other_content(path: Path, otherwise: str) -> str | None:
+    """Tell of which other kind a file is, by its first bytes, with the remedy; None if unknown.
+
+    Parameters
+    ----------
+    path
+        The file.
+    otherwise
+        Remedy for a file that is not to be unpacked.
+    """
+    with suppress(OSError), open(path, "rb") as file:
+        start = inside = file.read(16)
+        if start.startswith(_GZIP):
+            with suppress(OSError, EOFError, zlib.error), gzip.open(path) as packed:
+                inside = packed.read(16)
+        for sign, kind in (_PACKED | _KINDS).items():
+            if inside.startswith(sign):
+                return f"is {kind}; {'unpack it, or ' if sign in _PACKED else ''}{otherwise}"
+        # A table may be packed, if its name says so.
+        if start != inside and (inside.startswith(_HDF5) or path.suffix != ".gz"):
+            return f"is packed by gzip; unpack it, or {otherwise}"
     return None

@@ -38,9 +38,12 @@ class IsoformModel(ExpressionMethods, GroupMethods):
     ----------
     adata
         Cells with bootstraps in ``layers["infRep1"] ...``, as :func:`exvae.read_quantified` gives,
-        or the path of their ``.h5ad``; ``var["gene"]`` names the gene of each isoform.
+        or the path of their ``.h5ad``.
     batch_key
         Column of ``obs`` with the batch of a cell.
+    gene_key
+        Column of ``var`` with the gene of each isoform; by default ``gene``, or ``gene_id`` of
+        tximeta.
     backed
         Whether the cells of a file stay on disk; by default those that do not fit in memory do.
     **options
@@ -73,12 +76,13 @@ class IsoformModel(ExpressionMethods, GroupMethods):
         adata: AnnData | str | Path,
         *,
         batch_key: str | None = None,
+        gene_key: str | None = None,
         backed: bool | None = None,
         **options: Any,
     ) -> None:
-        self._cells: CellTable | None = get_cells(adata, batch_key, backed=backed)
+        self._keys = {"batch_key": batch_key, "gene_key": gene_key}
+        self._cells: CellTable | None = get_cells(adata, **self._keys, backed=backed)
         self._adata: AnnData | None = adata if isinstance(adata, AnnData) else None
-        self._batch_key = batch_key
         self._config = config_with(IsoformConfig, options)
         fitting.check(self._cells, self._config)
         for note in notes_of_cells(self._cells, fitting.class_of_model(self._config)):
@@ -160,7 +164,6 @@ class IsoformModel(ExpressionMethods, GroupMethods):
             self._config,
             training,
             train_fraction=train_fraction,
-            batch_key=self._batch_key,
             progress=progress,
         )
         if self._fit is not None:
@@ -299,9 +302,9 @@ class IsoformModel(ExpressionMethods, GroupMethods):
         folder = Path(folder)
         model._fit = fitting.load(folder, device, trust=trust)
         model._config = fits.config_of(IsoformConfig, folder, model._fit.config)
-        model._batch_key = model._fit.batch_key
+        model._keys = model._fit.keys
         model._state = fits.read_checkpoint(folder)
         model._metrics = fits.read_metrics(folder).to_dict("records")
         model._adata = adata if isinstance(adata, AnnData) else None
-        model._cells = None if adata is None else get_cells(adata, model._batch_key)
+        model._cells = None if adata is None else get_cells(adata, **model._keys)
         return model

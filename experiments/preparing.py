@@ -28,6 +28,7 @@ def prepare(
     *,
     topics: int | None = None,
     batch_key: str | None = None,
+    gene_key: str | None = None,
     backed: bool | None = None,
     device: str = "auto",
     **options: Any,
@@ -43,6 +44,8 @@ def prepare(
         Number of topics, for documents; 20 by default for a corpus in memory.
     batch_key
         Column of ``obs`` with the batch of a cell.
+    gene_key
+        Column of ``var`` with the gene of each isoform; by default ``gene`` or ``gene_id``.
     backed
         Whether cells of a file stay on disk; by default those that do not fit in memory do.
     device
@@ -81,7 +84,7 @@ def prepare(
     _require_data(data, topics)
     if topics is not None or isinstance(data, Corpus):
         return _prepare_documents(data, 20 if topics is None else topics, chosen, options)
-    return _prepare_cells(get_cells(data, batch_key, backed=backed), chosen, options)
+    return _prepare_cells(get_cells(data, batch_key, gene_key, backed=backed), chosen, options)
 
 
 def _prepare_cells(

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-import numba
 import numpy as np
 
 from ..data import compiled_functions
-from ..data.compiled_functions import OPTIONS, SPLITMIX_STEP, inlined, mixed_bits
+from ..data.compiled_functions import OPTIONS, SPLITMIX_STEP, inlined, mixed_bits, njit
 from ..data.compiled_loops import stamp_of
 
 _TO_UNIT = 2.0**-53
@@ -44,7 +43,7 @@ def collapsed_fixed_point() -> Callable:
     # Sums over topics in any order are vectorised.
     options = OPTIONS | {"fastmath": OPTIONS["fastmath"] | {"reassoc", "arcp"}}
 
-    @numba.njit(cache=True, **options)
+    @njit(cache=True, **options)
     def fixed_point(words, offsets, likelihoods, prior, steps, concentration, responsibilities):
         """Update ``concentration``, (documents, topics), and fill ``responsibilities``."""
         topics, one = range(len(prior)), prior.dtype.type(1)
@@ -76,7 +75,7 @@ def gibbs_sweeps() -> Callable:
     """Compile the sweeps over documents, or load what was compiled from the same sources."""
     stamp = stamp_of([compiled_functions])
 
-    @numba.njit(cache=True, **OPTIONS)
+    @njit(cache=True, **OPTIONS)
     def sweeps(words, offsets, likelihoods, prior, start, seeds, burn_in, thinning, counts):
         """Fill ``counts``, shape (samples, documents, topics), with words of each topic."""
         assert stamp

@@ -28,7 +28,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..data.compiled_loops import is_traced, spread
-from ..data.memory import FOR_COMPILED_LOOPS, require_memory
 from .sets import pool
 
 UPDATES = ("collapsed", "mean-field")
@@ -121,7 +120,6 @@ def _refine_compiled(
     """Run the collapsed fixed point in compiled loops; likelihoods are (vocabulary, topics)."""
     if len(words) and not 0 <= int(words.min()) <= int(words.max()) < len(likelihoods):
         raise IndexError(f"a word's index is outside the vocabulary of {len(likelihoods)} words")
-    require_memory(FOR_COMPILED_LOOPS)
     from .compiled_topics import collapsed_fixed_point  # loads numba
 
     concentration = concentration.detach().clone(memory_format=torch.contiguous_format)

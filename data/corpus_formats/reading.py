@@ -34,6 +34,7 @@ import numpy as np
 
 from ..corpora import Corpus
 from ..errors import DataError
+from ..h5ad.zarr_stores import is_zarr
 from ..tokenizer import Tokenizer
 from .checks import require_words_everywhere
 from .files import reading_corpus
@@ -131,6 +132,8 @@ def read_corpus(
 
 def _read(path: Path, options: TextOptions, vocabulary_file: Path | None) -> Corpus:
     """Read a corpus in its own vocabulary; options that its format cannot use are errors."""
+    if path.is_dir() and is_zarr(path):
+        raise DataError(f"{path}: is a zarr store; write it as .h5ad")
     kind = "folder" if path.is_dir() else _format_of_file(path, options)
     if vocabulary_file is not None and kind not in _COUNTS_BESIDE_WORDS:
         raise DataError(f"{path}: has its own words; leave out --vocabulary (vocabulary_file)")

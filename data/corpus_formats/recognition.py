@@ -34,13 +34,14 @@ _SIGNS = {
     b"PK\x03\x04": "is a zip archive; unpack it, or save its texts as .csv or .txt",
     b"PAR1": "is a Parquet table; read it with pandas and give it to Corpus.from_dataframe",
     b"%PDF": "is a PDF; convert it to text",
+    b"{\\rtf": "is RTF with its commands; save it as plain text",
+    b"\xd0\xcf\x11\xe0": "is a file of Word or Excel; save its texts as .csv or .txt",
+    b"X\n\0\0": "is an object of R; write its texts as .csv",
     b"\x93NUMPY": _COUNTS.format("is an array of numpy"),
-    **{
-        bytes([0x80, protocol]): _COUNTS.format(
-            "is a pickle, which is not opened as it may run code"
-        )
-        for protocol in range(2, 6)
-    },
+    **dict.fromkeys(
+        (*(bytes([0x80, protocol]) for protocol in range(2, 6)), b"(lp0\n", b"(dp0\n"),
+        _COUNTS.format("is a pickle, which is not opened as it may run code"),
+    ),
 }
 # Of a tar archive, after the name and the properties of its first file.
 _TAR, _TAR_PLACE = b"ustar", 257

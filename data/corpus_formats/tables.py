@@ -23,6 +23,8 @@ from .sampling import first_lines
 
 # How R and pandas write a missing text.
 _MISSING = ("NA", "NaN", "nan", "<NA>")
+# Bytes that are read at once.
+_PART = 1 << 20
 _NO_JSON = (
     "{}: is no JSON lines, nor an array of objects, in UTF-8 ({}); write an object with the text "
     "of a document in each line"
@@ -36,6 +38,7 @@ def read_csv(path: Path, options: TextOptions) -> Corpus:
     skipped = int(lines[:1] != [] and lines[0].startswith("sep="))  # of Excel
     lines = lines[skipped:]
     separator = separator_of(lines, options.text) or separator_of(lines) or _likely(lines)
+    _require_clear(path, lines, separator, options)
     try:
         with open_file(path) as file, warnings.catch_warnings():
             # Of rows longer than the header, whose first fields would be taken for an index.
@@ -50,12 +53,30 @@ def read_csv(path: Path, options: TextOptions) -> Corpus:
                 keep_default_na=False,
                 index_col=False,
             )
-    except (ValueError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
+    except UnicodeError as error:
+        raise DataError(f"{path}: is no CSV in UTF-8; convert it to UTF-8") from error
+    except pd.errors.ParserWarning as error:
+        raise DataError(
+            f"{path}: is no CSV (rows have more fields than the header, as where texts with commas "
+            "lack quotation marks); write it again with these"
+        ) from error
+    except (ValueError, pd.errors.ParserError) as error:
         raise DataError(f"{path}: is no CSV in UTF-8 ({error}); write it again") from error
     if options.text in table:
         texts = table[options.text]
         table[options.text] = texts.mask(texts.str.strip().isin(_MISSING), "")
     return _corpus(path, table, options)
+
+
+def _require_clear(path: Path, lines: list[str], separator: str, options: TextOptions) -> None:
+    """Refuse binary data, which pandas cuts, and two columns of one name that is asked for."""
+    with open_file(path) as file:
+        if any(b"\0" in part for part in iter(lambda: file.read(_PART), b"")):
+            raise DataError(f"{path}: holds binary data, or UTF-16; give a text file in UTF-8")
+    names = [name.strip(' "') for line in lines[:1] for name in line.split(separator)]
+    for name in (options.text, options.label, options.id):
+        if names.count(name) > 1:
+            raise DataError(f"{path}: has the column {name} twice; rename or remove one")
 
 
 def _likely(lines: list[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -116,11 +117,17 @@ def _refuse_numbers(path: Path, lines: Iterable[str], columns: Columns) -> None:
 
 def read_folder(path: Path, options: TextOptions) -> Corpus:
     """Read a corpus from the ``.txt`` files of a folder, a document each; hidden files are not."""
-    files = sorted(
-        file for file in path.rglob("*.txt") if file.is_file() and not file.name.startswith(".")
+    found = sorted(
+        file for file in path.rglob("*") if file.is_file() and not file.name.startswith(".")
     )
+    files = [file for file in found if file.suffix.lower() == ".txt"]
     if not files:
-        raise DataError(f"{path}: no .txt file in this folder; give a folder of text files")
+        endings = Counter(file.suffix or "without an ending" for file in found)
+        others = f" but {max(endings.values())} {max(endings, key=endings.get)}" if found else ""
+        raise DataError(
+            f"{path}: no .txt file in this folder{others}; give a folder of text files, all named "
+            ".txt"
+        )
     tokenizer: Tokenizer = options.tokenizer or detected_tokenizer(
         _texts(files), str(path), tokens=options.tokens, options=options.tokenizing
     )

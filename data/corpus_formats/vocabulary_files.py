@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -54,13 +55,20 @@ def vocabulary_beside(path: Path, given: Path | None) -> Path:
 def read_vocabulary(path: Path) -> np.ndarray:
     """Read a vocabulary, shape (vocabulary_size,), fixed-width strings.
 
-    The file has a word in each line, or is a dictionary of gensim as text: a number, a word and a
-    number of documents in each line, separated by tabs. Words are distinct but for :data:`UNUSED`.
+    The file has a word in each line, perhaps with its number or frequency; or is a dictionary of
+    gensim as text: a number, a word and a number of documents in each line, separated by tabs; or
+    JSON: a list of words, or an object of their numbers. Words are distinct but for
+    :data:`UNUSED`.
+
+    Raises
+    ------
+    DataError
+        If words occur twice, or cannot be told from other columns.
     """
     lines = [line.strip() for _, line in numbered_lines(path)]
     words = _gensim_dictionary(lines)
     if words is None:
-        words = np.array(lines, np.str_)
+        words = np.array(_json_words(lines) or _words_of_columns(path, lines), np.str_)
     named = words[words != UNUSED]
     require_distinct(path, named)
     return words
@@ -75,6 +83,47 @@ def _gensim_dictionary(lines: list[str]) -> np.ndarray | None:
     words = np.full(max(numbers) + 1, UNUSED, np.array([row[2] for row in rows]).dtype)
     words[numbers] = [row[2] for row in rows]
     return words
+
+
+def _json_words(lines: list[str]) -> list[str] | None:
+    """Words of a list, or of an object of words and their numbers; None for anything else."""
+    if lines[0][0] not in "[{":
+        return None
+    try:
+        found = json.loads("\n".join(lines))
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(found, list):
+        return found if all(isinstance(word, str) for word in found) else None
+    if not all(isinstance(number, int) for number in found.values()):
+        return None
+    return _ordered(list(found), list(found.values()))
+
+
+def _ordered(words: list[str], numbers: list[int]) -> list[str] | None:
+    """Put words in the order of their numbers; None if these do not count from 0 or 1."""
+    places = dict(zip(numbers, words, strict=True))
+    for first in (0, 1):
+        counted = range(first, first + len(words))
+        if set(places) == set(counted):
+            return [places[number] for number in counted]
+    return None
+
+
+def _words_of_columns(path: Path, lines: list[str]) -> list[str]:
+    """Words of lines of a word each, or of a word and a number separated by a tab."""
+    rows = [line.split("\t") for line in lines]
+    if all(len(row) == 1 for row in rows):
+        return lines
+    columns = list(zip(*rows, strict=True)) if all(len(row) == 2 for row in rows) else []
+    numeric = [all(re.fullmatch(r"\d{1,18}", cell) for cell in column) for column in columns]
+    if sum(numeric) != 1:
+        raise DataError(
+            f"{path}: has several columns, separated by tabs; give a word in each line, in the "
+            "order of the counts"
+        )
+    words = list(columns[numeric.index(False)])
+    return _ordered(words, list(map(int, columns[numeric.index(True)]))) or words
 
 
 def without_unused(

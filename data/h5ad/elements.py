@@ -82,6 +82,36 @@ def storable_table(table: pd.DataFrame, *, keep_text: bool = False) -> pd.DataFr
     return table
 
 
+def is_number(column: pd.Series) -> bool:
+    """Tell whether a column, or the categories of one, holds numbers."""
+    return _values_of(column).dtype.kind in "iuf"
+
+
+def _values_of(column: pd.Series) -> pd.Series | pd.Index:
+    return column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else column
+
+
+def as_text(column: pd.Series) -> pd.Series:
+    """Give the texts of a column; whole numbers have no decimals, whatever their type is.
+
+    Missing values become None.
+
+    Examples
+    --------
+    >>> as_text(pd.Series([1.0, 2.0])).tolist()
+    ['1', '2']
+    """
+    is_known = column.notna().to_numpy()
+    known = column[is_known]
+    if _values_of(column).dtype.kind == "f":
+        values = known.astype(float)
+        if (values % 1 == 0).all() and (values.abs() < 2**53).all():
+            known = values.astype(np.int64)
+    texts = np.full(len(column), None, object)
+    texts[is_known] = known.astype(str)
+    return pd.Series(texts, column.index)
+
+
 def _is_text(values: pd.Series | pd.Index) -> bool:
     """Tell whether values are texts, perhaps among others."""
     return values.dtype == object or isinstance(values.dtype, pd.StringDtype)

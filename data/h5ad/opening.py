@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..errors import DataError
 from ..heaps import require_finite_heaps
 from ..memory import FOR_HDF5, require_memory
-from ..unreadable import known_reason, require_regular
+from ..unreadable import known_reason, other_content, require_regular
 from .other_kinds import other_kind
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def open_h5ad(path: Path, remedy: str = GIVE_CELLS) -> Iterator[h5py.File]:
     except DataError:
         raise
     except (OSError, ValueError) as error:
-        reason = known_reason(path, error, _AGAIN)
+        reason = known_reason(path, error, _AGAIN) or other_content(path, remedy)
         if reason is None:
             what = "not a readable .h5ad file" if os.path.exists(path) else "no such file"
             reason = f"{what}; {remedy}"
@@ -114,6 +114,14 @@ def _fault_of(stored: h5py.h5g.GroupID | h5py.h5d.DatasetID) -> str | None:
     if isinstance(stored.get_type(), h5py.h5t.TypeVlenID):
         return f"holds lists, not values; the file is damaged, {_AGAIN}"
     plan = stored.get_create_plist()
+    for number in range(plan.get_nfilters()):
+        code, *_, name = plan.get_filter(number)
+        if not h5py.h5z.filter_avail(code):
+            told = name.decode(errors="backslashreplace") or f"the filter {code}"
+            return (
+                f"is compressed by {told}, which HDF5 knows only with a plugin; write it again "
+                "with compression='gzip'"
+            )
     if plan.get_external_count() or plan.get_layout() == h5py.h5d.VIRTUAL:
         return "lies in another file; copy it into this one"
     size = math.prod(stored.shape or (0,)) * stored.get_type().get_size()

@@ -16,11 +16,18 @@ _QUANTIFY = (
 def other_kind(file: h5py.File) -> str | None:
     """Tell which other file this is, with the remedy; None if it may hold AnnData.
 
-    loom keeps a matrix of genes by cells beside their attributes, 10x Genomics one with barcodes
-    in a group, and kallisto the estimates of one cell.
+    MuData holds several AnnData in ``mod``, loom a matrix of genes by cells beside their
+    attributes, 10x Genomics one with barcodes in a group, and kallisto the estimates of one cell.
     """
+    if "mod" in file and "X" not in file:
+        return (
+            "is MuData, several tables of the same cells; give one of them as .h5ad "
+            "(mudata.read_h5mu(path)[name].write_h5ad)"
+        )
     if "obs" in file or "var" in file:
         return None
+    if {"assays", "meta.data"} <= set(file):
+        return "is an object of Seurat; write it as .h5ad (SeuratDisk::Convert) and give that"
     if {"matrix", "row_attrs", "col_attrs"} <= set(file):
         return (
             f"is a loom file, which has no place for bootstraps; {_QUANTIFY}, write it as .h5ad "

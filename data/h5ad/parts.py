@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,9 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from ..cells import STATISTICS
-from ..errors import DataError
+from ..errors import DataError, DataWarning
+from .elements import as_text, is_number
+from .opening import GIVE_CELLS
 from .stored_rows import DamagedMatrix, StoredRows
 
 if TYPE_CHECKING:
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from .replicates import ReplicateRows
 
 _BOOTSTRAP = re.compile(r"infRep(\d+)")
+# Share of isoforms without a gene, as spike-ins are, that is no surprise.
+_FEW = 0.2
 
 
 class CellParts:
@@ -33,11 +38,15 @@ class CellParts:
         For messages.
     file
         The open file.
+    gene_key
+        Column of ``var`` with the gene of each isoform; None takes ``gene`` or, as tximeta calls
+        it, ``gene_id``.
 
     Attributes
     ----------
     obs, var
-        Tables of cells and of isoforms, a row for each.
+        Tables of cells and of isoforms, a row for each; genes are in the column ``gene`` of ``var``
+        whatever their name in the file.
     names, isoforms
         Their names, strings.
     layers
@@ -50,17 +59,18 @@ class CellParts:
     Raises
     ------
     DataError
-        If ``obs`` or ``var`` is missing or damaged, or has no distinct names.
+        If ``obs`` or ``var`` is missing or damaged, or has no distinct names, or ``var`` no such
+        column.
     """
 
-    def __init__(self, path: Path, file: h5py.File) -> None:
+    def __init__(self, path: Path, file: h5py.File, gene_key: str | None = None) -> None:
         self.path = path
         self.file = file
+        self.gene_key = gene_key
         self._matrices: dict[str, StoredRows | ReplicateRows] = {}
         self.obs = self._table("obs")
         self.var = self._table("var")
-        if "gene" not in self.var and "gene_id" in self.var:
-            self.var["gene"] = self.var["gene_id"]
+        self._name_genes()
         self.names = self.obs.index.to_numpy().astype(np.str_)
         self.isoforms = self.var.index.to_numpy().astype(np.str_)
         self._require_distinct()
@@ -75,9 +85,40 @@ class CellParts:
         for name in self.layers:
             self._matrix(f"layers/{name}")
 
+    def _name_genes(self) -> None:
+        """Give ``var`` the column ``gene``, if the file has genes."""
+        key = self.gene_key
+        if key is None:
+            key = next((name for name in ("gene", "gene_id") if name in self.var), None)
+        elif key not in self.var:
+            columns = ", ".join(map(str, self.var.columns)) or "none"
+            raise self.error(
+                f"var has no column {key!r}, which gene_key names; choose one of {columns}, or "
+                "rename one"
+            )
+        if key is not None:
+            genes = self.var[key]
+            self.var["gene"] = pd.Categorical(as_text(genes)) if is_number(genes) else genes
+
+    def genes(self) -> np.ndarray | None:
+        """Genes of the isoforms, shape (isoforms,); an isoform without a gene is its own."""
+        if "gene" not in self.var:
+            return None
+        names = self.var["gene"].astype(str).to_numpy()
+        missing = self.var["gene"].isna() | (names == "")
+        if missing.mean() > _FEW:
+            warnings.warn(
+                f'{self.path}: var["{self.gene_key or "gene"}"] lacks the gene of {missing.sum()} '
+                f"of {len(names)} isoforms; each is taken for a gene of its own",
+                DataWarning,
+                stacklevel=4,
+            )
+        return np.where(missing, self.isoforms, names)
+
     def _require_isoforms_in_var(self) -> None:
         """Refuse transposed cells, whose rows are isoforms."""
-        about_isoforms = {"gene", "length", "effective_length"}
+        about_isoforms = {"gene", "gene_id", "gene_name", "tx_id", "tx_name"}
+        about_isoforms |= {"length", "effective_length"}
         if len(about_isoforms & set(self.obs)) > 1 and not about_isoforms & set(self.var):
             raise self.error(
                 "obs holds genes and lengths, so that its rows are isoforms and its columns cells; "
@@ -152,9 +193,13 @@ class CellParts:
         import h5py
 
         stored = self.file.get(name, {})
-        if isinstance(stored, h5py.Dataset) and stored.shape is None:
-            return {}  # None, as anndata stores it
         if not hasattr(stored, "keys"):
+            if isinstance(stored, h5py.Dataset):
+                is_none = stored.shape is None
+            else:
+                is_none = stored.attrs.get("encoding-type") == "null"  # of a zarr store
+            if is_none:
+                return {}
             raise self.error(f"{name} is no group of elements; the file is damaged, write it again")
         return stored
 
@@ -179,7 +224,7 @@ class CellParts:
     def _reading(self, place: str) -> Iterator[None]:
         """Turn failures to read a part of the file into a DataError that names it."""
         if place not in self._matrices and not self.has(place):
-            raise self.error(f"has no {place}; give the cells as .h5ad")
+            raise self.error(f"has no {place}; {self._remedy_for_missing(place)}")
         try:
             yield
         except DataError:
@@ -193,6 +238,13 @@ class CellParts:
             ) from error
         except Exception as error:  # of many kinds, as anndata and h5py find their way in the file
             raise self.error(f"{place} cannot be read ({error}); write the file again") from error
+
+    def _remedy_for_missing(self, place: str) -> str:
+        if place != "X":
+            return GIVE_CELLS
+        names = [name for name in self.group("layers") if "count" in name.lower()]
+        where = f", perhaps those of layers[{names[0]!r}]" if names else ""
+        return f"put the estimated counts (reads) there{where}"
 
     def _matrix(self, place: str, num_columns: int | None = None) -> StoredRows | ReplicateRows:
         """Find a matrix and check its structure."""

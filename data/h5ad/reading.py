@@ -5,15 +5,14 @@
 ``["bootstrap_mean"]`` (over bootstraps above zero), ``["bootstrap_zeros"]`` and
 ``["bootstrap_ss"]`` (centred sum of squares over bootstraps above zero). Statistics that are
 not in the file are computed; a file with statistics and few bootstraps, or none, will do as well.
-Files of tximeta and fishpond have these layers (``var["gene_id"]`` names the genes); the one array
-in which pytximport keeps the bootstraps is read as if it were layers.
+Files of tximeta and fishpond have these layers (``var["gene_id"]``, or another column, names the
+genes); the one array in which pytximport keeps the bootstraps is read as if it were layers.
 
 Whoever reads cells opens them here, so that one place checks their structure.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -26,9 +25,10 @@ from scipy.sparse import csr_matrix
 
 from ..cell_matrices import MATRICES, CellMatrices
 from ..cells import STATISTICS, Cells, SparseSummary, summarise
-from ..errors import DataError, DataWarning
+from ..errors import DataError
 from ..row_blocks import blocks
 from .class_counts import StoredClasses, read_class_counts, read_classes
+from .elements import as_text
 from .gate import Gate
 from .opening import GIVE_CELLS, open_h5ad
 from .parts import CellParts
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 DRAWS = "posterior draws"
 # Entries (cells x isoforms) of statistics that are dense at once.
 _BLOCK = 1 << 20
-# Share of isoforms without a gene, as spike-ins are, that is no surprise.
-_FEW = 0.2
 
 
-def read_cells(source: str | Path | AnnData, batch_key: str | None = None) -> Cells:
+def read_cells(
+    source: str | Path | AnnData, batch_key: str | None = None, gene_key: str | None = None
+) -> Cells:
     """Read cells from an ``.h5ad`` or a zarr store, or take them from memory.
 
     Parameters
@@ -55,6 +55,8 @@ def read_cells(source: str | Path | AnnData, batch_key: str | None = None) -> Ce
         The file or zarr store, or its content as an AnnData.
     batch_key
         Column of ``obs`` with the batch of each cell; None puts all cells in one.
+    gene_key
+        Column of ``var`` with the gene of each isoform; None takes ``gene`` or ``gene_id``.
 
     Raises
     ------
@@ -62,27 +64,38 @@ def read_cells(source: str | Path | AnnData, batch_key: str | None = None) -> Ce
         If the file is missing or damaged, or does not hold counts of distinct cells and isoforms,
         or has no such column.
     """
-    with open_cells(source) as file:
+    with open_cells(source, gene_key=gene_key) as file:
         return file.read(batch_key)
 
 
 @contextmanager
-def open_cells(source: str | Path | AnnData, remedy: str = GIVE_CELLS) -> Iterator[CellFile]:
+def open_cells(
+    source: str | Path | AnnData, remedy: str = GIVE_CELLS, *, gene_key: str | None = None
+) -> Iterator[CellFile]:
     """Open an ``.h5ad`` or a zarr store, or an AnnData as if it were one; check its structure.
+
+    Parameters
+    ----------
+    source
+        The file or zarr store, or its content as an AnnData.
+    remedy
+        Advice for a file that is missing or of another kind.
+    gene_key
+        As in :func:`read_cells`.
 
     Raises
     ------
     DataError
-        If there is no such file (the message then ends with the ``remedy``), or it is damaged.
+        If there is no such file, or it is damaged, or has no such column.
     """
     if not isinstance(source, str | Path) and source.isbacked:
         source = file_of(source)
     if isinstance(source, str | Path) and is_zarr(Path(source)):
-        yield _cell_file(Path(source), open_zarr(Path(source)))
+        yield _cell_file(Path(source), open_zarr(Path(source)), gene_key)
         return
     if isinstance(source, str | Path):
         with open_h5ad(Path(source), remedy) as file:
-            yield _cell_file(Path(source), file)
+            yield _cell_file(Path(source), file, gene_key)
         return
     import h5py  # with anndata slow to import, and not needed for documents
     from anndata.io import write_elem
@@ -90,7 +103,7 @@ def open_cells(source: str | Path | AnnData, remedy: str = GIVE_CELLS) -> Iterat
     # A file in memory passes the same checks as one on disk.
     with h5py.File("adata", "w", driver="core", backing_store=False) as file:
         write_elem(file, "/", _storable(source))
-        yield _cell_file(Path("adata"), file)
+        yield _cell_file(Path("adata"), file, gene_key)
 
 
 def file_of(adata: AnnData) -> Path:
@@ -102,10 +115,10 @@ def file_of(adata: AnnData) -> Path:
     return Path(adata.filename)
 
 
-def _cell_file(path: Path, file: h5py.File) -> CellFile:
+def _cell_file(path: Path, file: h5py.File, gene_key: str | None) -> CellFile:
     """Find the parts of an open file; DataError whatever is wrong with it."""
     try:
-        return CellFile(path, file)
+        return CellFile(path, file, gene_key)
     except DataError:
         raise
     except Exception as error:  # of many kinds, as h5py finds its way in the file
@@ -155,11 +168,13 @@ class CellFile(CellParts):
         return {
             "names": self.names[rows],
             "isoforms": self.isoforms,
-            "genes": self._genes(),
+            "genes": self.genes(),
             "num_bootstraps": self.num_bootstraps[rows],
             "obs": self.obs.iloc[rows],
             "batches": batches[rows],
             "batch_names": batch_names,
+            "batch_key": batch_key,
+            "gene_key": self.gene_key,
             "effective_lengths": self._effective_lengths,
             "source": str(self.path),
             "lost_var": self._lost_var(),
@@ -209,21 +224,6 @@ class CellFile(CellParts):
         imported |= self.var.columns.empty and "n_bootstraps" in self.obs
         return "gene" not in self.var and imported
 
-    def _genes(self) -> np.ndarray | None:
-        """Genes of the isoforms, shape (isoforms,); an isoform without a gene is its own."""
-        if "gene" not in self.var:
-            return None
-        names = self.var["gene"].astype(str).to_numpy()
-        missing = self.var["gene"].isna() | (names == "")
-        if missing.mean() > _FEW:
-            warnings.warn(
-                f'{self.path}: var["gene"] lacks the gene of {missing.sum()} of {len(names)} '
-                "isoforms; each is taken for a gene of its own",
-                DataWarning,
-                stacklevel=4,
-            )
-        return np.where(missing, self.isoforms, names)
-
     @cached_property
     def _effective_lengths(self) -> np.ndarray | None:
         """Effective lengths of the isoforms (bases), shape (isoforms,), where all are known."""
@@ -248,7 +248,7 @@ class CellFile(CellParts):
             raise self.error(f"obs has no column {key!r}; batch_key must be one of {columns}")
         if self.obs[key].isna().any():
             raise self.error(f"obs[{key!r}] lacks the batch of some cells; fill it in")
-        names, codes = np.unique(self.obs[key].astype(str).to_numpy(np.str_), return_inverse=True)
+        names, codes = np.unique(as_text(self.obs[key]).to_numpy(np.str_), return_inverse=True)
         return codes.astype(np.int64), tuple(names.tolist())
 
     def _counts(self, name: str, place: str, rows: slice) -> csr_matrix:

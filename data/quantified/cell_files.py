@@ -30,6 +30,9 @@ from .quantifications import AGAIN
 if TYPE_CHECKING:
     import pandas as pd
 
+BOM = b"\xef\xbb\xbf"
+# Excel's first line, which names the separator.
+_SEPARATOR_LINE = re.compile(rb'"?sep=.')
 # Bytes of a line that are looked at.
 _LONGEST_LINE = 1 << 14
 # Bytes that a packed file of one cell holds at most: ten times the largest of a transcriptome.
@@ -108,7 +111,7 @@ def first_lines(path: Path, number: int) -> list[str]:
 
 
 def without_comments(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Leave out lines before the header of a table that begin with ``#``.
+    """Leave out lines before the header of a table that begin with ``#``, or with ``sep=``.
 
     The last of them is the header if it looks so, without the sign.
 
@@ -119,8 +122,9 @@ def without_comments(lines: Iterable[bytes]) -> Iterator[bytes]:
     """
     last = b""
     lines = iter(lines)
-    for line in lines:
-        if not line.startswith(b"#"):
+    for number, line in enumerate(lines):
+        line = line if number else line.removeprefix(BOM)
+        if not is_comment(line):
             if _names_columns(last, line):
                 yield last[1:]
             yield line
@@ -129,10 +133,17 @@ def without_comments(lines: Iterable[bytes]) -> Iterator[bytes]:
     yield from lines
 
 
+def is_comment(line: bytes) -> bool:
+    """Tell whether a line above the header of a table is no part of it."""
+    return line.startswith(b"#") or _SEPARATOR_LINE.match(line) is not None
+
+
 def _names_columns(comment: bytes, row: bytes) -> bool:
     """Tell whether a comment has names, without spaces before the first separator, for a row."""
     separator = next((sign for sign in (b"\t", b";", b",") if sign in row), None)
-    if separator is None or comment.count(separator) != row.count(separator):
+    if not comment.startswith(b"#") or separator is None:
+        return False
+    if comment.count(separator) != row.count(separator):
         return False
     return b" " not in comment.partition(separator)[0]
 

@@ -14,8 +14,8 @@ from typing import Any
 import pandas as pd
 
 from ..errors import DataError
-from ..unreadable import known_reason, require_regular
-from .cell_files import content_of, first_line, first_lines, without_comments
+from ..unreadable import known_reason, other_content, require_regular
+from .cell_files import BOM, content_of, first_lines, is_comment, without_comments
 
 # Failures to read a table, packed or not.
 _DAMAGE = (
@@ -83,7 +83,7 @@ def _content(path: Path, separator: str, options: dict[str, Any]) -> Path | Stri
     """Give a table as pandas reads it: without comments above, and with a name for all columns."""
     short = _has_short_header(path, separator, options)
     with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-        has_comment = file.read(1) == b"#"
+        has_comment = is_comment(file.read(16).removeprefix(BOM))
     if not (short or has_comment):
         return path
     text = b"".join(without_comments(content_of(path).splitlines(keepends=True)))
@@ -144,8 +144,9 @@ def _reason(path: Path, separator: str, error: Exception, options: dict[str, Any
         return reason
     if isinstance(error, FileNotFoundError):
         return "no such file; check the path"
-    if first_line(path).startswith("PK\3\4"):
-        return "is a workbook (.xlsx) or an archive and no text; save it as text separated by tabs"
+    other = other_content(path, "save it as text separated by tabs")
+    if other is not None:
+        return other
     if isinstance(error, UnicodeError):
         return "not UTF-8 text; convert it to UTF-8"
     told = str(error).removeprefix("Error tokenizing data. C error: ")

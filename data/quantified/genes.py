@@ -15,6 +15,7 @@ from ..errors import DataError
 from .cell_files import first_line
 from .delimited import SEPARATORS, read_delimited, separator_of
 
+_GENCODE = re.compile(r"ENS\w*T[\d.]+\w*\|(ENS\w*G[\d.]+\w*)\|[^|]*\|[^|]*\|[^|]*\|([^|]+)\|\d+\|")
 _VERSION = re.compile(r"\.\d+(?=$|_PAR_Y$)")
 # Names of columns, without what is no letter.
 _GENE = {"gene", "geneid", "ensemblgeneid", "ensemblgeneidversion", "ensg"}
@@ -59,6 +60,8 @@ def genes_or_own(
 ) -> Genes:
     """Find genes by :func:`read_genes`; without a table, a transcript is a gene of its own.
 
+    Names of GENCODE, ``transcript|gene|...|gene name|length|type|``, tell genes without a table.
+
     Parameters
     ----------
     path
@@ -74,11 +77,23 @@ def genes_or_own(
         If the table cannot be used, or its column of genes holds lengths or other numbers that
         no two transcripts share.
     """
+    if path is None and (found := _of_gencode(transcripts)) is not None:
+        return found
     if path is None:
         note = "without a table of genes (t2g), every transcript is taken for a gene of its own"
         return Genes(np.array(transcripts, dtype=str), None, (note,))
     found = read_genes(path, transcripts)
     return found._replace(notes=(*found.notes, *_notes_on_sharing(path, found.genes, lengths)))
+
+
+def _of_gencode(transcripts: Sequence[str]) -> Genes | None:
+    """Take genes from names of transcripts, shape (isoforms,), if all are as GENCODE has them."""
+    parts = [_GENCODE.match(name) for name in transcripts]
+    if not all(parts):
+        return None
+    genes, names = (np.array([part[group] for part in parts], dtype=str) for group in (1, 2))
+    note = "without a table of genes (t2g), genes are those in the transcripts' names, of GENCODE"
+    return Genes(genes, names, (note,))
 
 
 def _notes_on_sharing(

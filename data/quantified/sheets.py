@@ -70,7 +70,7 @@ def read_sheet(path: Path, folders: Sequence[Path] = ()) -> dict[str, Path]:
         If the table cannot be read, names a cell twice, a path leads to several cells, or two paths
         lead to one.
     """
-    table = read_delimited(path, dtype=str, na_filter=False)
+    table = read_delimited(path, dtype=str, na_filter=False).rename(columns=str.lower)
     if not {"name", "path"} <= set(table.columns):
         raise DataError(f"{path}: needs the columns name and path; it has {', '.join(table)}")
     cells: dict[str, Path] = {}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
 from .. import shares
+from ..compiled_functions import njit
 from ..compiled_loops import spread
 from .classes import ClassCounts
 
@@ -57,7 +57,7 @@ def divide_reads(
     return tuple(torch.from_numpy(found).to(rates.device) for found in (drawn, expected))
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _divide(rows, indptr, classes, reads, starts, members, weights, rates, seeds, drawn, expected):
     """Add the reads of cells to what is drawn and expected, each of shape (cells, isoforms)."""
     for row in range(len(rows)):
@@ -91,7 +91,7 @@ def _divide(rows, indptr, classes, reads, starts, members, weights, rates, seeds
                 )
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _divide_class(number, members, weights, rates, total, drawn, expected):
     """Add the reads of one class; the last isoform takes what the others have left."""
     left, rest = number, total
@@ -107,7 +107,7 @@ def _divide_class(number, members, weights, rates, total, drawn, expected):
         rest -= part
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _binomial(number, probability):
     """Draw a binomial count.
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import zlib
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from ..compiled_functions import njit
 from .classes import ClassCounts
 
 # A problem has settled when, after so many rounds, no isoform changes by more than this share;
@@ -130,7 +130,7 @@ def generator_of_cell(name: str, *seeds: int) -> np.random.Generator:
     return np.random.default_rng([*seeds, zlib.crc32(name.encode())])
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _maximise(starts, members, weights, counts, start, most_rounds, estimates):
     """Write the estimates of problems, shape (problems, isoforms), and give their rounds."""
     num_isoforms = estimates.shape[1]
@@ -174,7 +174,7 @@ def _maximise(starts, members, weights, counts, start, most_rounds, estimates):
     return rounds
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True)
 def _has_settled(before, after):
     for i in range(len(before)):
         change = abs(after[i] - before[i])

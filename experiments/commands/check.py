@@ -108,7 +108,7 @@ def check_cells(
     loaded = isoforms.load(fit, device, trust=trust)
     check = checks.check_cells(
         loaded,
-        read(cells, loaded.batch_key, backed),
+        read(cells, backed, **loaded.keys),
         subset=subset,
         replication=Replication(latents, replicates, seed),
         max_cells=max_cells,

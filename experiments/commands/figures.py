@@ -14,7 +14,7 @@ import typer
 from ...data.errors import DataError
 from ...data.files import require_folder
 from ..figures.registry import FIGURES, GROUPS, chosen, module_of
-from .options import Json, Seed
+from .options import GeneKey, Json, Seed
 from .reports import report
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def figures(
         list[Path] | None,
         typer.Option(metavar="CELLS.h5ad", help="Shown beside simulated ones; may be repeated."),
     ] = None,
+    gene_key: GeneKey = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -65,7 +66,7 @@ def figures(
     from ..figures.workshop import Workshop
 
     corpora = {name: _read_corpus(path) for name, path in _named(corpus).items()}
-    given = {name: _read_cells(path) for name, path in _named(cells).items()}
+    given = {name: _read_cells(path, gene_key) for name, path in _named(cells).items()}
     modules = {each: module_of(each) for each in names}
     out.mkdir(exist_ok=True)
     with TemporaryDirectory() as folder:
@@ -93,10 +94,10 @@ def _read_corpus(path: Path) -> Corpus:
     return read_corpus(path)
 
 
-def _read_cells(path: Path) -> Cells:
+def _read_cells(path: Path, gene_key: str | None) -> Cells:
     from ...data.h5ad.reading import read_cells
 
-    cells = read_cells(path)
+    cells = read_cells(path, gene_key=gene_key)
     cells.require_bootstraps()
     if not cells.bootstraps:
         raise DataError(

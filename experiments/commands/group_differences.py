@@ -122,7 +122,7 @@ def _conformed(fit: Path, cells: Path, backed: bool | None, trust: bool) -> Cell
     from ..isoforms import fitting
 
     loaded = fitting.load(fit, "cpu", trust=trust)
-    return loaded.conform(read(cells, loaded.batch_key, backed))
+    return loaded.conform(read(cells, backed, **loaded.keys))
 
 
 def _num_groups(cells: CellTable, column: str) -> int:

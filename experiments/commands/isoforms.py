@@ -18,6 +18,7 @@ from .options import (
     Device,
     Epochs,
     Fit,
+    GeneKey,
     Json,
     LearningRate,
     NewFit,
@@ -72,6 +73,7 @@ def fit(
     batch_key: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Column of obs with the batch of a cell.")
     ] = None,
+    gene_key: GeneKey = None,
     train_fraction: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Fraction of the cells to train on.")
     ] = 0.9,
@@ -112,7 +114,7 @@ def fit(
     config = settings.IsoformConfig(model, guide, pooling, decoder, options, encoder_bootstraps)
     training = TrainingConfig(epochs, batch_size, learning_rate, seed, device, patience)
     with unchanged([cells]):
-        data = read(cells, batch_key, backed)
+        data = read(cells, backed, batch_key, gene_key)
     groups = _groups(data, label or batch_key)
     tell(notes_of_cells(data, fitting.class_of_model(config)))
     with joined(out) as processes:
@@ -122,7 +124,6 @@ def fit(
             training,
             out,
             train_fraction=train_fraction,
-            batch_key=batch_key,
             resume=resume,
         )
     if processes.first:
@@ -157,11 +158,16 @@ def _report_fit(
     report_fit(folder, result, metrics, pictures, as_json=as_json)
 
 
-def read(cells: Path, batch_key: str | None, backed: bool | None) -> CellTable:
+def read(
+    cells: Path,
+    backed: bool | None,
+    batch_key: str | None = None,
+    gene_key: str | None = None,
+) -> CellTable:
     """Read cells into memory, or leave them on disk and tell so."""
     from ...data.any_cells import get_cells, told_storage
 
-    data = get_cells(cells, batch_key, backed=backed)
+    data = get_cells(cells, batch_key, gene_key, backed=backed)
     tell(filter(None, [told_storage(data)]))
     return data
 
@@ -215,7 +221,7 @@ def evaluate(
     from ..isoforms import evaluation, fitting
 
     loaded = fitting.load(fit, device, trust=trust)
-    data = read(cells, loaded.batch_key, backed)
+    data = read(cells, backed, **loaded.keys)
     known = None if truth is None else read_truth(truth, data)
     measured = evaluation.evaluate(
         loaded,

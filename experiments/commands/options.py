@@ -74,6 +74,13 @@ CellsFile = Annotated[
         callback=existing_cells,
     ),
 ]
+GeneKey = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="Column of var with the gene of an isoform; by default gene, or gene_id of tximeta.",
+    ),
+]
 Backed = Annotated[
     bool | None,
     typer.Option(

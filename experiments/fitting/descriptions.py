@@ -49,6 +49,7 @@ _FIELDS: dict[str, dict[str, dict[str, Any]]] = {
             "fingerprint": str,
             "cells": int,
             "isoforms": int,
+            "gene_key": _TEXT_OR_NONE,
             "batch_key": _TEXT_OR_NONE,
             "batch_names": list,
         },

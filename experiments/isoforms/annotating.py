@@ -25,7 +25,7 @@ def annotate(fit: IsoformFit, adata: AnnData, options: ExportOptions) -> None:
         The fit.
     adata
         Cells with the isoforms of the fit, in any order. Gets ``obsm["X_exvae"]``, layers of
-        expression and ``uns["exvae"]``.
+        expression and ``uns["exvae"]``, and ``var["gene"]`` if the genes have another name there.
     options
         The layers to make, of isoforms.
 
@@ -41,7 +41,7 @@ def annotate(fit: IsoformFit, adata: AnnData, options: ExportOptions) -> None:
             f"{adata.var_names[places < 0][0]}; annotate a selection of the others: "
             "adata[:, model.features().index].copy()"
         )
-    cells = fit.conform(read_cells(adata, fit.batch_key), options.new_batches)
+    cells = fit.conform(read_cells(adata, **fit.keys), options.new_batches)
     torch.manual_seed(options.seed)
     parts = []
     with progress_bar(cells.num_cells, "expression", delay=1.0) as bar:
@@ -53,4 +53,6 @@ def annotate(fit: IsoformFit, adata: AnnData, options: ExportOptions) -> None:
         adata.layers[name] = layers.matrix(name, len(places))[:, places].sorted_indices()
     everything = np.arange(cells.num_cells)
     adata.obsm["X_exvae"] = inference.mean_states(fit.guide, fit.source(cells), everything)
+    if cells.genes is not None and (cells.gene_key or "gene" not in adata.var):
+        adata.var["gene"] = cells.genes[places]
     adata.uns["exvae"] = options.description(fit)

@@ -75,7 +75,7 @@ def export(
     _check(source, out, csv)
     sources = [] if isinstance(source, AnnData) else [Path(source)]
     with (
-        open_cells(source) as file,
+        open_cells(source, gene_key=fit.keys["gene_key"]) as file,
         _complete(out, csv) as temporary,
         unchanged(sources),
     ):

@@ -23,13 +23,13 @@ from .expression import draw_expression
 class FittedModel:
     """Cells, and a model of them once it is trained.
 
-    A subclass sets the attributes ``_cells``, ``_adata``, ``_fit`` and ``_batch_key``.
+    A subclass sets the attributes ``_cells``, ``_adata``, ``_fit`` and ``_keys``.
     """
 
     _cells: CellTable | None
     _adata: AnnData | None
     _fit: fitting.IsoformFit | None
-    _batch_key: str | None
+    _keys: dict[str, str | None]  # see IsoformFit.keys
 
     @property
     def module(self) -> Any:
@@ -59,12 +59,12 @@ class FittedModel:
         if self._adata is not None:
             # Columns of obs and the order of the cells are those that the AnnData has now.
             if self._adata.obs_names.tolist() != self._cells.names.tolist():
-                self._cells = get_cells(self._adata, self._batch_key)
+                self._cells = get_cells(self._adata, **self._keys)
             self._cells = replace(self._cells, obs=self._adata.obs)
         return self._cells
 
     def _read(self, adata: AnnData | str | Path | None) -> CellTable:
-        return self._own_cells() if adata is None else get_cells(adata, self._batch_key)
+        return self._own_cells() if adata is None else get_cells(adata, **self._keys)
 
     def _conformed(self, adata: AnnData | str | Path | None, new_batches: str | None) -> CellTable:
         return self._trained().conform(self._read(adata), new_batches)

@@ -68,6 +68,11 @@ class IsoformFit:
         return self.config["data"]["batch_key"]
 
     @property
+    def keys(self) -> dict[str, str | None]:
+        """Columns by which other cells are read as those of the fit, arguments of ``get_cells``."""
+        return {name: self.config["data"][name] for name in ("batch_key", "gene_key")}
+
+    @property
     def options(self) -> dict[str, Any]:
         """Values of the options of model, decoder and guide by name, defaults included."""
         chosen = self.config["model"]
@@ -256,7 +261,6 @@ def fit(
     folder: Path,
     *,
     train_fraction: float = 0.9,
-    batch_key: str | None = None,
     resume: bool = False,
 ) -> TrainingResult:
     """Fit an isoform model and save it in a folder.
@@ -272,9 +276,7 @@ def fit(
     first = workers.current().first
     if first:
         fits.check_folder(folder, resume=resume)
-    trainer, fitted = set_up(
-        cells, config, training, folder, train_fraction=train_fraction, batch_key=batch_key
-    )
+    trainer, fitted = set_up(cells, config, training, folder, train_fraction=train_fraction)
     begun = fits.begun(folder, fitted.config, fitted.vocabularies, resume=resume)
     with begun if first else nullcontext():
         return trainer.train(resume=resume)
@@ -287,14 +289,13 @@ def set_up(
     folder: Path | None = None,
     *,
     train_fraction: float = 0.9,
-    batch_key: str | None = None,
     progress: bool = True,
 ) -> tuple[Trainer, IsoformFit]:
     """Make a trainer, and the fit that it trains.
 
     Parameters
     ----------
-    cells, config, training, train_fraction, batch_key
+    cells, config, training, train_fraction
         As for :func:`fit`.
     folder
         Folder of the fit; None saves nothing.
@@ -326,17 +327,13 @@ def set_up(
         progress=progress,
     )
     trainer.check()
-    description = _describe(cells, config, training, train_fraction, batch_key)
+    description = _describe(cells, config, training, train_fraction)
     isoforms, genes = cells.isoforms.tolist(), genes_of(cells, config).tolist()
     return trainer, IsoformFit(model, guide, isoforms, genes, description, device)
 
 
 def _describe(
-    cells: CellTable,
-    config: IsoformConfig,
-    training: TrainingConfig,
-    train_fraction: float,
-    batch_key: str | None,
+    cells: CellTable, config: IsoformConfig, training: TrainingConfig, train_fraction: float
 ) -> dict[str, Any]:
     """Content of ``config.json``."""
     return {
@@ -350,8 +347,9 @@ def _describe(
             "cells": cells.num_cells,
             "training_cells": round(train_fraction * cells.num_cells),
             "isoforms": cells.num_isoforms,
+            "gene_key": cells.gene_key,
             "genes": hashlib.sha256("\n".join(genes_of(cells, config)).encode()).hexdigest(),
-            "batch_key": batch_key,
+            "batch_key": cells.batch_key,
             "batch_names": list(cells.batch_names),
         },
         "versions": fits.versions(),

@@ -89,7 +89,7 @@ def _reason_for_no_genes(cells: CellTable, model: type[CellModel]) -> str:
     if cells.lost_var:
         return _LOST
     if cells.genes is None:
-        return "var has no column gene (exvae isoforms import --t2g makes one)"
+        return "var has no column gene (name another with gene_key, or import with --t2g)"
     if len(np.unique(cells.genes)) == cells.num_isoforms > 1:
         return "no two isoforms share a gene in var (exvae isoforms import --t2g names them)"
     if not cells.keeps_bootstraps and model.observes != "reads":

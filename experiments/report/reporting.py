@@ -24,6 +24,7 @@ from .page import require_libraries, write_page
 from .topic_pages import contents_of_topics
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 
@@ -131,7 +132,7 @@ def _of_cells(
     cells = model._read(data)
     source = model._adata if data is None else data
     var = _var_of(cells.source if source is None else source)
-    return contents_of_cells(fit, model.history, cells, symbols_of(var), options)
+    return contents_of_cells(fit, model.history, cells, symbols_of(cells.genes, var), options)
 
 
 def _var_of(source: AnnData | str | Path) -> pd.DataFrame:
@@ -142,9 +143,17 @@ def _var_of(source: AnnData | str | Path) -> pd.DataFrame:
         return file.var
 
 
-def symbols_of(var: pd.DataFrame) -> dict[str, str]:
-    """Readable name of each gene, from ``var["gene_name"]``; empty without this column."""
-    if "gene" not in var or "gene_name" not in var:
+def symbols_of(genes: np.ndarray | None, var: pd.DataFrame) -> dict[str, str]:
+    """Readable name of each gene, from ``var["gene_name"]``; empty without this column.
+
+    Parameters
+    ----------
+    genes
+        Gene of each isoform, shape (isoforms,); None if genes are not known.
+    var
+        Table of the same isoforms.
+    """
+    if genes is None or "gene_name" not in var:
         return {}
-    known = var[var["gene_name"].notna() & var["gene"].notna()]
-    return dict(zip(known["gene"].astype(str), known["gene_name"].astype(str), strict=True))
+    known = var["gene_name"].notna().to_numpy()
+    return dict(zip(genes[known], var["gene_name"].astype(str).to_numpy()[known], strict=True))

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ...data import compiled_functions, special_functions
+from ...data.compiled_functions import njit
 from ...data.compiled_loops import spread, stamp_of
 from ...data.quadrature import gram_rule
 from ..distributions.negative_binomial import ZINB
@@ -142,7 +142,7 @@ def _compiled() -> Callable:
     """Compile :func:`~.blocks.sum_entries`, or load what was compiled from the same sources."""
     stamp = stamp_of(_SOURCES)
 
-    @numba.njit(nogil=True, cache=True)
+    @njit(nogil=True, cache=True)
     def sum_entries(inputs, every, share, rule, rules, results, noted):
         assert stamp
         return blocks.sum_entries(inputs, every, share, rule, rules, results, noted)

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
-from ...data.compiled_functions import OPTIONS, exp, inlined, log
+from ...data.compiled_functions import OPTIONS, exp, inlined, log, njit
 from .summand import log_density, log_mass, mode_of_density, slope_and_curvature
 
 NODES = 16
@@ -41,9 +40,7 @@ _CLOSE = 0.3
 _FAR_BELOW = 40.0
 _TINY = 1e-300
 # Sums in any order.
-_summed = numba.njit(
-    forceinline=True, **OPTIONS | {"fastmath": {"contract", "nsz", "reassoc", "nnan"}}
-)
+_summed = njit(forceinline=True, **OPTIONS | {"fastmath": {"contract", "nsz", "reassoc", "nnan"}})
 
 
 class Sums(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from ...data.compiled_functions import (
     HALF_LOG_2_PI,
     log,
     log1p,
+    njit,
     stirling_of_any,
     stirling_remainder,
 )
@@ -60,7 +60,7 @@ def _compiled() -> Callable:
     """Compile the loop, or load what was compiled from the same sources."""
     stamp = stamp_of([compiled_functions, special_functions])
 
-    @numba.njit(cache=True, **compiled_functions.OPTIONS)
+    @njit(cache=True, **compiled_functions.OPTIONS)
     def loop(counts, means, dispersions, values, by_mean, by_dispersion):
         assert stamp
         for i in range(len(counts)):

@@ -16,7 +16,6 @@ from torch.nn import functional
 
 from ...data.bootstraps import BootstrapMean
 from ...data.compiled_loops import is_traced
-from ...data.memory import FOR_COMPILED_LOOPS, require_memory
 from ...data.random_draws import poisson, standard_gamma
 from ...data.special_functions import stirling_remainder_of_small
 from .negative_binomial import (
@@ -271,7 +270,6 @@ def log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -
         theta > 0; the variance is mu + mu^2 / theta.
     """
     if mean.is_cpu and mean.dtype == torch.float32 and not is_traced():
-        require_memory(FOR_COMPILED_LOOPS)
         from .compiled_gamma_poisson import LogGammaPoisson  # loads numba
 
         return LogGammaPoisson.apply(*broadcast_all(count, mean, inverse_dispersion))

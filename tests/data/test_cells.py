@@ -77,6 +77,8 @@ def test_isoforms_are_selected_by_name(read) -> None:
     assert backwards.selected(cells.isoforms.tolist()).fingerprint == cells.fingerprint
     with pytest.raises(DataError, match="lacks 1 of the 3 isoforms of the fit, among them other"):
         cells.selected(["iso0", "iso1", "other"])
+    with pytest.raises(DataError, match="iso1 differs in its version alone: give its isoforms the"):
+        cells.selected(["iso0", "iso1.2"])
 
 
 def test_bootstraps_of_real_quantifications(shared_data: Path) -> None:

@@ -44,6 +44,7 @@ def test_memory_that_is_not_there() -> None:
         (20, "with opening.open_h5ad(Path(sys.argv[2])): pass"),
         (20, "NewFile(Path(sys.argv[3]))"),
         (100, "spread(print, 3)"),
+        (100, "import exvae.data.compiled_functions"),
     ],
 )
 def test_libraries_are_not_started_without_memory(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import pickle
@@ -219,6 +220,13 @@ REFUSED: dict[str, tuple[dict[str, str], str]] = {
     "blank JSON": ({"c.json": "\n"}, "is no JSON lines"),
     "long names": ({"c.csv": f"{'a' * 999},{'b' * 999}\nfigs,pears jam\n"}, "a{59}…, b{59}…$"),
     "nested text": ({"c.jsonl": f'{{"text": {{"a": "{"b" * 999}"}}, "n": 1}}\n'}, "is .{60}; give"),
+    "RTF": ({"c.rtf": "{\\rtf1\\ansi Figs and pears.\\par\n"}, "is RTF with its commands; save"),
+    "NUL in CSV": ({"c.csv": "id,text\n1,figs and\0pears\n"}, "holds binary data"),
+    "commas without quotation marks": (
+        {"c.csv": "id,text\n1,figs, pears\n2,plums, jam\n"},
+        "is no CSV .rows have more fields than the header, .* lack quotation marks.; write it",
+    ),
+    "two columns of texts": ({"c.csv": "text,text\nfigs,jam\n"}, "has the column text twice; re"),
     "vocabulary of a text": (
         {"c.txt": "figs and pears\n", "words": VOCABULARY},
         r"has its own words; leave out --vocabulary \(vocabulary_file\)",
@@ -248,6 +256,9 @@ def pack(packing: str) -> bytes:
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
+        ("c.xls", b"\xd0\xcf\x11\xe0 ...", "is a file of Word or Excel; save its texts"),
+        ("c.rds", gzip.compress(b"X\n\0\0\0\3"), "is an object of R; write its texts as .csv"),
+        ("c.pkl", pickle.dumps(TEXTS, 0), "is a pickle, .*from_counts"),
         ("c.tar", pack("w"), "is a tar archive; unpack it"),
         ("c.tar.gz", pack("w:gz"), "is a tar archive; unpack it"),
         ("c.npy", b"\x93NUMPY\x01\0v\0{'descr'", "is an array of numpy; .*from_counts"),
@@ -343,6 +354,20 @@ def test_documents_without_words_keep_their_place(
     np.testing.assert_array_equal(np.flatnonzero(corpus.lengths == 0), np.arange(0, 999, 27))
     with pytest.raises(DataError, match="37 of 1000 documents have no words, .* --keep-empty"):
         read_corpus(path, keep_empty=True)
+
+
+def test_folders_of_other_files_are_named(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / str(number)).write_text("figs grow")
+    (tmp_path / "readme.md").write_text("figs")
+    told = "no .txt file in this folder but 3 without an ending; .* all named .txt"
+    with pytest.raises(DataError, match=told):
+        read_corpus(tmp_path)
+    (tmp_path / "A.TXT").write_text("figs grow")
+    assert read_corpus(tmp_path).names.tolist() == ["A.TXT"]
+    (tmp_path / "store.zarr").mkdir()
+    with pytest.raises(DataError, match="store.zarr: is a zarr store; write it as .h5ad"):
+        read_corpus(tmp_path / "store.zarr")
 
 
 def test_hidden_files_are_no_documents(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -205,6 +206,11 @@ TABLES_OF_R = {
     "aligned": 'cell  type\nS0    "a b"\nS1    c\n',
     "comment": "# made by hand, in May\n#\ncell,type\nS0,a b\nS1,c\n",
     "header like a comment": "# made by hand\n#cell\ttype\nS0\ta b\nS1\tc\n",
+    "Excel's separator": "sep=;\ncell;type\nS0;a b\nS1;c\n",
+    "Excel's separator, BOM, Windows": "\ufeffsep=;\r\ncell;type\r\nS0;a b\r\nS1;c\r\n",
+    "BOM and comment": "\ufeff# by hand\ncell,type\nS0,a b\nS1,c\n",
+    "line feed in a field": 'cell,note,type\nS0,"two\nlines",a b\nS1,,c\n',
+    "old Mac": "cell,type\rS0,a b\rS1,c\r",
 }
 
 
@@ -238,6 +244,44 @@ def test_tables_of_genes_that_r_writes_or_with_comments(
     import_cells([tmp_path / "root"], tmp_path / "cells.h5ad", tmp_path / "t2g.txt")
     genes = anndata.read_h5ad(tmp_path / "cells.h5ad").var["gene"]
     assert genes.tolist() == [f"G{number // 4}" for number in range(len(NAMES))]
+
+
+@pytest.mark.parametrize("write", [write_kallisto_plaintext, write_salmon])
+def test_windows_ends_of_lines(write: Callable[..., Path], tmp_path: Path) -> None:
+    for path in write(tmp_path / "cell", CELLS["S0"]).rglob("*[.][ts][sf]*"):
+        if path.suffix != ".gz":
+            path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    cell = read_quantification(tmp_path / "cell")
+    np.testing.assert_array_equal(cell.counts, CELLS["S0"].counts)
+    np.testing.assert_array_equal(cell.bootstraps, CELLS["S0"].bootstraps)
+
+
+NO_TEXT = {
+    "xlsx": (b"PK\x03\x04 \xff", r"is a workbook \(\.xlsx\) or a zip archive; unpack"),
+    "xls": (b"\xd0\xcf\x11\xe0 ...", r"is a workbook \(\.xls\); save"),
+    "Parquet": (b"PAR1 \xff", "is a Parquet table; save it as text"),
+    "R": (gzip.compress(b"X\n\0\0 \xff"), "is an R object; save it as text"),
+    "packed": (gzip.compress(b"cell,type"), "is packed by gzip; unpack it"),
+    "latin-1": ("cell,site\nS0,Zürich\n".encode("latin-1"), "not UTF-8 text; convert it"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), NO_TEXT.values(), ids=list(NO_TEXT))
+def test_tables_that_are_no_text_are_named(content: bytes, message: str, tmp_path: Path) -> None:
+    sample_kallisto(tmp_path / "root")
+    path = tmp_path / "table"
+    path.write_bytes(content)
+    for tables in ((path, None), (None, path)):
+        with pytest.raises(DataError, match=f"^{path}: {message}"):
+            import_cells([tmp_path / "root"], tmp_path / "cells.h5ad", *tables)
+
+
+def test_columns_of_a_sheet_may_have_capitals(tmp_path: Path) -> None:
+    sample_kallisto(tmp_path / "root")
+    (tmp_path / "sheet.csv").write_bytes(b"\xef\xbb\xbfName,Path\r\nb,root/S1\r\na,root/S0\r\n")
+    options = ImportOptions(sheet=tmp_path / "sheet.csv")
+    import_cells([], tmp_path / "cells.h5ad", options=options)
+    assert anndata.read_h5ad(tmp_path / "cells.h5ad").obs_names.tolist() == ["b", "a"]
 
 
 @pytest.mark.parametrize("write", [write_kallisto_plaintext, write_salmon])

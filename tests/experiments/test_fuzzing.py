@@ -27,7 +27,7 @@ def fit_topics(folder: Path) -> Path:
 
 def fit_isoforms(folder: Path) -> Path:
     config = IsoformConfig(model="scvi")
-    isoforms.fit(read_cells(draw_cells()), config, TRAINING, folder / "fit", batch_key=None)
+    isoforms.fit(read_cells(draw_cells()), config, TRAINING, folder / "fit")
     return folder / "fit"
 
 

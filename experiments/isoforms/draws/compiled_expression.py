@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
-from ....data.compiled_functions import OPTIONS
+from ....data.compiled_functions import OPTIONS, njit
 from ....data.compiled_strata import random_bits, random_shift
 from ....data.compiled_summaries import PARTS, moments_of, quantiles_of, share_above
 from .compiled_gene_draws import divide_totals, draw_totals
@@ -102,7 +101,7 @@ class Wanted(NamedTuple):
     probability: float
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def means_of_genes(cell, parameters, common, weights):
     """Means of genes (reads), shape (genes,), of their isoforms, weighted, and the largest weights.
 
@@ -136,7 +135,7 @@ def means_of_genes(cell, parameters, common, weights):
     return means, added, most
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def draw_isoforms(
     cell, gene, members, parameters, common, points, shares, state, totals, sums, rows
 ):
@@ -184,7 +183,7 @@ def draw_isoforms(
                 rows[row, k] *= factor
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def draw_cell(cell, parameters, common, seed, drawn):
     """Draw the expression of all isoforms of a cell (reads), ``drawn``, (draws, isoforms)."""
     state = np.array([seed, seed], np.uint64)
@@ -202,7 +201,7 @@ def draw_cell(cell, parameters, common, seed, drawn):
         drawn[:, start:end] = rows.T
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def _draw_gene(cell, gene, parameters, common, shares, state, totals):
     """Draw the expression of a gene (reads), ``totals``, (draws,); return its strata.
 
@@ -224,7 +223,7 @@ def _draw_gene(cell, gene, parameters, common, shares, state, totals):
     return points
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def summarise_cell(cell, parameters, common, wanted, seed):
     """Summarise the expression of a cell.
 
@@ -277,7 +276,7 @@ def summarise_cell(cell, parameters, common, wanted, seed):
     return columns[:kept].copy(), values[:kept].copy()
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def _draw_kept(cell, parameters, common, wanted, shares, state, sums):
     """Draw the expression of genes that may exceed the threshold, and of the whole cell.
 
@@ -332,7 +331,7 @@ def _draw_kept(cell, parameters, common, wanted, shares, state, sums):
     return reads[:used], scaled[:used], columns[:used]
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def _members(cell, gene, parameters, common, wanted, mean, least):
     """Positions of the isoforms of a gene that have a column and whose mean may exceed ``least``.
 
@@ -356,7 +355,7 @@ def _members(cell, gene, parameters, common, wanted, mean, least):
     return start + np.flatnonzero(wanted_ones)
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def _add_rows(gene, members, own, wanted, summed, sums, reads, scaled, columns, used):
     """Add draws of a gene or its members to the rows, and unless ``summed`` to the cell's sums."""
     weights = wanted.weights

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-from ....data.compiled_functions import OPTIONS
+from ....data.compiled_functions import OPTIONS, njit
 from ....data.compiled_strata import gamma_at, random_shift, row_of
 
 # Least Dirichlet parameter in draws, and least variance-to-mean ratio (reads) of a common error.
@@ -18,7 +17,7 @@ _TINY = np.float32(1e-25)
 _LEAST_STRATA = np.float32(1e-6)
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def draw_totals(shape, scale, present, scatter, shares, table, points, state, totals):
     """Draw the expression of a gene in a cell.
 
@@ -58,7 +57,7 @@ def draw_totals(shape, scale, present, scatter, shares, table, points, state, to
         totals[k] = gamma_at(table, row, way, concentration, points[2, k] ^ shift) * own
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def divide_totals(totals, usage, added, scatter, shares, table, points, state, rows, sums):
     """Draw the expression of the isoforms of a gene in a cell.
 
@@ -97,7 +96,7 @@ def divide_totals(totals, usage, added, scatter, shares, table, points, state, r
             own[k] *= sums[k]
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def _draw_usage(usage, table, points, state, rows, sums):
     """Draw usage up to a factor of each draw, shape (isoforms, draws), and its sums, (draws,)."""
     size = rows.shape[1] // len(usage)
@@ -112,7 +111,7 @@ def _draw_usage(usage, table, points, state, rows, sums):
     _add_up(rows, sums)
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def _add_up(rows, sums):
     """Add up draws over isoforms, (isoforms, draws), to shape (draws,)."""
     sums[:] = _ZERO

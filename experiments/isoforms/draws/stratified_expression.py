@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
 from ....data import compiled_functions, compiled_strata, compiled_summaries, strata
-from ....data.compiled_functions import OPTIONS
+from ....data.compiled_functions import OPTIONS, njit
 from ....data.compiled_loops import spread, stamp_of
 from ....data.genes import Genes
 from ....data.rate_posterior import CommonError, RatePosterior
@@ -165,12 +164,12 @@ def _compiled() -> tuple[Callable, Callable]:
         ]
     )
 
-    @numba.njit(cache=True, **OPTIONS)
+    @njit(cache=True, **OPTIONS)
     def summarise(cell, parameters, common, wanted, seed):
         assert stamp
         return summarise_cell(cell, parameters, common, wanted, seed)
 
-    @numba.njit(cache=True, **OPTIONS)
+    @njit(cache=True, **OPTIONS)
     def draw(cell, parameters, common, seed, drawn):
         assert stamp
         draw_cell(cell, parameters, common, seed, drawn)

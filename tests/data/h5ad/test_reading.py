@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import anndata
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 import torch
 
+from exvae.data.any_cells import get_cells
 from exvae.data.bootstraps import BootstrapSummary
 from exvae.data.errors import DataError, DataWarning
 from exvae.data.h5ad.reading import open_cells, read_cells
@@ -151,6 +154,54 @@ def test_unknown_batch_keys_and_files_are_refused(read, tmp_path: Path) -> None:
         pass
     with pytest.raises(DataError, match="other.h5ad: has no obs"):
         read_cells(tmp_path / "other.h5ad")
+
+
+def test_genes_may_have_a_column_of_any_name(tmp_path: Path) -> None:
+    made, path = table(), tmp_path / "cells.h5ad"
+    made.var["symbol"] = ["A", np.nan, "A", "B", "B"]
+    made.write_h5ad(path)
+    for source in (made, path):
+        cells = read_cells(source, gene_key="symbol")
+        assert cells.genes.tolist() == ["A", "iso1", "A", "B", "B"]
+        assert cells.gene_key == "symbol"
+        assert read_cells(source).genes.tolist() == list("ggghh")
+        stored = get_cells(path, gene_key="symbol", backed=True)
+        assert stored.genes.tolist() == cells.genes.tolist()
+    told = f"{path}: var has no column 'name', which gene_key names; choose one of gene, symbol, or"
+    for backed in (False, True):
+        with pytest.raises(DataError, match=f"^{re.escape(told)} rename one$"):
+            get_cells(path, gene_key="name", backed=backed)
+    made.var["symbol"] = ["A", np.nan, "", "B", "B"]
+    with pytest.warns(DataWarning, match=r'var\["symbol"\] lacks the gene of 2 of 5 isoforms'):
+        read_cells(made, gene_key="symbol")
+
+
+@pytest.mark.parametrize("kind", [int, float, "Int64", "category"])
+def test_numbers_that_name_genes_and_batches_have_no_decimals(read, kind: type | str) -> None:
+    made = table()
+    made.var["gene"] = pd.Series([1.0, 1.0, 1.0, 2.0, 2.0], made.var_names).astype(kind)
+    made.obs["plate"] = pd.Series([7.0, 8.0, 7.0, 8.0, 7.0, 8.0, 7.0], made.obs_names).astype(kind)
+    cells = read(made, "plate")
+    assert cells.genes.tolist() == ["1", "1", "1", "2", "2"]
+    assert cells.batch_names == ("7", "8")
+
+
+def test_large_numbers_keep_their_digits(read) -> None:
+    made = table()
+    made.obs["plate"] = 2**60 + 1
+    assert read(made, "plate").batch_names == (str(2**60 + 1),)
+    made.var["gene"] = 1.0
+    made.var_names = ["twice"] * 2 + list(made.var_names[2:])
+    with pytest.raises(DataError, match="isoform twice occurs 2 times"):
+        read(made)
+
+
+def test_genes_that_are_numbers_or_missing(read) -> None:
+    made = table()
+    made.var["gene"] = [1.0, np.nan, 1.0, 2.0, 2.0]
+    assert read(made).genes.tolist() == ["1", "iso1", "1", "2", "2"]
+    made.obs["plate"] = [0.5, 1.0, 0.5, 1.0, 0.5, 1.0, 0.5]
+    assert read(made, "plate").batch_names == ("0.5", "1.0")
 
 
 @pytest.mark.parametrize("missing", ["", np.nan, None])

@@ -7,12 +7,13 @@ import warnings
 from pathlib import Path
 
 import anndata
+import h5py
 import numpy as np
 import pytest
 
 from exvae.data.cell_matrices import MATRICES
 from exvae.data.errors import DataError
-from exvae.data.h5ad.reading import read_cells
+from exvae.data.h5ad.reading import open_cells, read_cells
 from exvae.data.stored_cells import store_cells
 
 from ...small_data import NUM_CELLS, draw_cells
@@ -46,6 +47,20 @@ def test_cells_of_a_store(make, tmp_path: Path) -> None:
         layers = reader.take(own).bootstraps
         for one, other in zip(layers, expected.matrices.take(own).bootstraps, strict=True):
             np.testing.assert_array_equal(one.toarray(), other.toarray())
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_store_without_raw_is_copied(version: int, tmp_path: Path) -> None:
+    """A store tells that there is none in another way than a file does."""
+    if version == 3 and not hasattr(anndata.settings, "zarr_write_format"):
+        pytest.skip("needs anndata 0.12")
+    with anndata.settings.override(zarr_write_format=version):
+        store = written(draw_cells(), tmp_path)[1]
+    with h5py.File(tmp_path / "copy.h5ad", "w") as new, open_cells(store) as file:
+        for name in ("raw", "obsm"):
+            file.copy(name, new)
+        assert list(new) == ["obsm"]
+        assert list(new["obsm"]) == ["reads"]
 
 
 def test_faults_of_a_store(tmp_path: Path) -> None:

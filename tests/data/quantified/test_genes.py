@@ -216,3 +216,16 @@ def test_remarks_on_genes_that_none_or_all_share(
     assert len(found.notes) == len(notes)
     for note, pattern in zip(found.notes, notes, strict=True):
         assert re.search(pattern, note)
+
+
+def test_names_of_gencode_tell_the_genes() -> None:
+    names = [
+        f"ENST{n:011}.1|ENSG{n // 3:011}.2|OTTHUMG{n}|-|G{n // 3}-201|G{n // 3}|900|lncRNA|"
+        for n in range(6)
+    ]
+    found = genes_or_own(None, names)
+    assert found.genes.tolist() == [f"ENSG{n // 3:011}.2" for n in range(6)]
+    assert found.names.tolist() == [f"G{n // 3}" for n in range(6)]
+    assert "genes are those in the transcripts' names" in found.notes[0]
+    spiked = genes_or_own(None, [*names, "ERCC-00002"])
+    assert spiked.genes.tolist() == [*names, "ERCC-00002"]

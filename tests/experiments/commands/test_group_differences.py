@@ -40,7 +40,6 @@ def fit_of(cells: Path, out: Path) -> None:
         training,
         out,
         train_fraction=0.9,
-        batch_key=None,
         resume=False,
     )
 

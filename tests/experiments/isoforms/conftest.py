@@ -84,7 +84,6 @@ def fitted_here(source: Path, out: Path, resume: bool = False, **settings: objec
         training,
         out,
         train_fraction=train_fraction,
-        batch_key=batch_key,
         resume=resume,
     )
 

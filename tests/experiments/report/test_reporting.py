@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -69,6 +70,8 @@ def test_genes_are_not_for_topics(topics_page: Page, tmp_path: Path) -> None:
 
 
 def test_symbols_of_genes() -> None:
-    var = pd.DataFrame({"gene": ["g1", "g1", "g2", None], "gene_name": ["A", "A", None, "B"]})
-    assert symbols_of(var) == {"g1": "A"}
-    assert symbols_of(var[["gene"]]) == {}
+    genes = np.array(["g1", "g1", "g2"])
+    var = pd.DataFrame({"gene_name": ["A", "A", None]})
+    assert symbols_of(genes, var) == {"g1": "A"}
+    assert symbols_of(genes, var[[]]) == {}
+    assert symbols_of(None, var) == {}
