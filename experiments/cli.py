@@ -24,17 +24,17 @@ from .commands import (
     import_cells,
     isoforms,
     lda,
+    panels,
     simulate_isoforms,
     torchrun,
 )
 from .commands import report as html_report
 from .commands.failures import failure_of
-from .commands.options import Fit
+from .commands.options import Fit, Json
 from .commands.reports import report
 from .commands.streams import discard, standard_streams
 
 app = typer.Typer(
-    help="Exchangeable variational autoencoders in Pyro.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -54,12 +54,40 @@ app.command("figures")(figures.figures)
 app.command("report")(html_report.report)
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        from .. import __version__
+
+        print(__version__)
+        raise typer.Exit()
+
+
+@app.callback()
+def exvae(
+    version: Annotated[
+        bool,
+        panels.common(
+            "--version", callback=_show_version, is_eager=True, help="Show the version, and exit."
+        ),
+    ] = False,
+) -> None:
+    """Exchangeable variational autoencoders in Pyro.
+
+    $ exvae isoforms fit cells.h5ad --out FIT
+
+    $ exvae lda fit corpus.tsv --topics 20 --out TOPICS
+    """
+
+
 @app.command()
 def info(
     fit: Fit,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    json: Json = False,
 ) -> None:
-    """Show the model, data, versions, seeds and progress of a fit."""
+    """Show the model, data, versions, seeds and progress of a fit.
+
+    $ exvae info FIT
+    """
     from .fitting import fits
 
     config = fits.read_config(fit)

@@ -77,6 +77,7 @@ def test_every_command_is_in_the_reference(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(headings) > 15
     assert sorted(headings) == sorted(commands())
     assert "--bootstraps" in pages["isoforms"] and "--topics" in pages["lda"]
+    assert "\n```console\n$ exvae lda topics TOPICS --top 15\n```\n" in pages["lda"]
     linked = re.findall(r"^commands/(\w+)$", REFERENCE["commands"], re.MULTILINE)
     assert sorted(linked) == sorted(pages)
 

@@ -32,7 +32,17 @@ def pages() -> dict[str, str]:
             written[name] = with_whole_sentences(text, name, command)
         else:
             written[OTHERS] += text
-    return written
+    return {name: with_example_blocks(text) for name, text in written.items()}
+
+
+def with_example_blocks(text: str) -> str:
+    """Make blocks of code of the examples, which are paragraphs that begin with a prompt."""
+
+    def block(found: re.Match[str]) -> str:
+        lines = found[0].strip().replace("\n\n", "\n")
+        return f"```console\n{lines}\n```\n\n"
+
+    return re.sub(r"(?<=\n\n)(?:\$ .+\n\n)+", block, text)
 
 
 def with_whole_sentences(text: str, group: str, command: Any) -> str:

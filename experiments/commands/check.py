@@ -6,11 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
 from ...data.errors import DataError
 from ...data.files import require_folder
 from ..checks.settings import MAX_CELLS, REPLICATES
+from . import panels
 from .corpora import CorpusPath, DropUnknown, Id, Label, Text, Vocabulary, read_for
 from .isoforms import read
 from .options import Backed, CellsFile, Device, Fit, Json, Seed, Trust
@@ -24,20 +23,20 @@ if TYPE_CHECKING:
 
 Out = Annotated[
     Path,
-    typer.Option(
+    panels.common(
         metavar="DIR", help="Folder for check.png, check_statistics.csv and check_curves.csv."
     ),
 ]
 Latents = Annotated[
     Literal["posterior", "prior"],
-    typer.Option(
+    panels.common(
         help="posterior replicates the given datapoints, with latent variables from the guide; "
         "prior makes new ones, with latent variables from the prior."
     ),
 ]
 Replicates = Annotated[
     int,
-    typer.Option(
+    panels.common(
         min=2,
         metavar="R",
         help="Number of data sets to generate; p-values are told apart by 1 / (R + 1).",
@@ -50,7 +49,7 @@ def check_documents(
     corpus: CorpusPath,
     out: Out,
     split: Annotated[
-        Literal["train", "val", "test", "all"], typer.Option(help="Documents to check.")
+        Literal["train", "val", "test", "all"], panels.common(help="Documents to check.")
     ] = "test",
     latents: Latents = "posterior",
     replicates: Replicates = REPLICATES,
@@ -64,7 +63,10 @@ def check_documents(
     trust: Trust = False,
     json: Json = False,
 ) -> None:
-    """Compare documents with documents that the fit generates: word frequencies and bursts."""
+    """Compare documents with documents that the fit generates: word frequencies and bursts.
+
+    $ exvae lda check TOPICS corpus.tsv --out check
+    """
     from ..checks import documents
     from ..checks.comparison import Replication
     from ..lda import fitting as lda
@@ -85,13 +87,13 @@ def check_cells(
     cells: CellsFile,
     out: Out,
     subset: Annotated[
-        Literal["all", "train", "held-out"], typer.Option(help="Cells to check.")
+        Literal["all", "train", "held-out"], panels.common(help="Cells to check.")
     ] = "all",
     latents: Latents = "posterior",
     replicates: Replicates = REPLICATES,
     max_cells: Annotated[
         int,
-        typer.Option(min=1, metavar="N", help="Of more cells N, drawn at random, are checked."),
+        panels.common(min=1, metavar="N", help="Of more cells N, drawn at random, are checked."),
     ] = MAX_CELLS,
     seed: Seed = 0,
     device: Device = "auto",
@@ -99,7 +101,10 @@ def check_cells(
     trust: Trust = False,
     json: Json = False,
 ) -> None:
-    """Compare cells with cells that the fit generates: zeros, variances and library sizes."""
+    """Compare cells with cells that the fit generates: zeros, variances and library sizes.
+
+    $ exvae isoforms check FIT cells.h5ad --out check
+    """
     from ..checks import cells as checks
     from ..checks.comparison import Replication
     from ..isoforms import fitting as isoforms

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...data.errors import DataError
+from . import panels
 from .options import existing_corpus
 
 if TYPE_CHECKING:
@@ -26,36 +27,36 @@ CorpusPath = Annotated[
 ]
 Text = Annotated[
     str,
-    typer.Option(
+    panels.data(
         metavar="COLUMN",
         help="Column of texts; tab-separated columns without names have numbers from 1.",
     ),
 ]
-Label = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of labels.")]
-Id = Annotated[str | None, typer.Option("--id", metavar="COLUMN", help="Column of ids.")]
+Label = Annotated[str | None, panels.data(metavar="COLUMN", help="Column of labels.")]
+Id = Annotated[str | None, panels.data("--id", metavar="COLUMN", help="Column of ids.")]
 Tokens = Annotated[
     bool,
-    typer.Option("--tokens", help="Split text at spaces alone, and take words as they are."),
+    panels.data("--tokens", help="Split text at spaces alone, and take words as they are."),
 ]
 StopWords = Annotated[
     str | None,
-    typer.Option(
+    panels.data(
         metavar="english|none|FILE",
         help="Words to leave out (english from raw text); a file has one in each line.",
     ),
 ]
 Ngrams = Annotated[
-    int, typer.Option(min=1, metavar="N", help="Longest run of words that counts as a word.")
+    int, panels.data(min=1, metavar="N", help="Longest run of words that counts as a word.")
 ]
 MinDf = Annotated[
-    str, typer.Option(metavar="N|SHARE", help="Fewest documents that may hold a word: 5, or 0.01.")
+    str, panels.data(metavar="N|SHARE", help="Fewest documents that may hold a word: 5, or 0.01.")
 ]
 MaxDf = Annotated[
-    str, typer.Option(metavar="N|SHARE", help="Most documents that may hold a word: 500, or 0.5.")
+    str, panels.data(metavar="N|SHARE", help="Most documents that may hold a word: 500, or 0.5.")
 ]
 Vocabulary = Annotated[
     Path | None,
-    typer.Option(
+    panels.data(
         "--vocabulary",
         metavar="FILE",
         help="Words of a corpus of counts, one in each line, if they are not beside it.",
@@ -63,14 +64,14 @@ Vocabulary = Annotated[
 ]
 KeepEmpty = Annotated[
     bool,
-    typer.Option(
+    panels.data(
         "--keep-empty",
         help="Refuse documents without words, in place of leaving them out of training.",
     ),
 ]
 DropUnknown = Annotated[
     bool,
-    typer.Option(
+    panels.data(
         "--drop-unknown",
         help="Leave out words that are not in the vocabulary of the fit, as is done with raw text.",
     ),

@@ -7,18 +7,21 @@ import shutil
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from ...data.errors import DataError
+from . import panels
+from .options import Json, Seed
 from .reports import report
 
 
 def demo(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(min=0, help="Seed of all random draws.")] = 0,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    out: Annotated[Path, panels.common(metavar="DIR", help="Folder to write.")] = Path("demo"),
+    seed: Seed = 0,
+    json: Json = False,
 ) -> None:
-    """Run both jobs on simulated data in a few minutes; print figures and draw pictures."""
+    """Run both jobs on simulated data in a few minutes; print figures and draw pictures.
+
+    $ exvae demo --out demo
+    """
     from ..demo import demo_isoforms, demo_lda
 
     if out.exists() and not (out / "lda").is_dir() and any(out.iterdir()):

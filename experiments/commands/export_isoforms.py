@@ -6,11 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
 from typer.core import TyperCommand
 
 from ...data.errors import DataError
 from ..isoforms import settings
+from . import panels
 from .isoforms import Samples
 from .options import CellsFile, Device, Fit, Json, Seed, Trust, names_in
 from .reports import report, tell
@@ -36,35 +36,35 @@ def export(
     cells: CellsFile,
     out: Annotated[
         Path,
-        typer.Option(
+        panels.common(
             metavar="OUT.h5ad|OUT.zarr",
             help="The file, replaced if it exists, or the new zarr store to write.",
         ),
     ],
     level: Annotated[
-        Literal["isoform", "gene"], typer.Option(help="Isoforms, or sums over each gene.")
+        Literal["isoform", "gene"], panels.common(help="Isoforms, or sums over each gene.")
     ] = "isoform",
     library_size: Annotated[
         str,
-        typer.Option(
+        panels.common(
             metavar="N|tpm",
             help="Reads in the cell to which expression_normalised is normalised; tpm: transcripts "
             "per million.",
         ),
     ] = f"{settings.LIBRARY_SIZE:g}",
     quantiles: Annotated[
-        list[float], typer.Option(metavar="Q...", help="Probabilities of exported quantiles.")
+        list[float], panels.common(metavar="Q...", help="Probabilities of exported quantiles.")
     ] = list(settings.QUANTILES),  # noqa: B006  (read only)
     transform_batch: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Batch to which expression is converted.")
+        str | None, panels.data(metavar="NAME", help="Batch to which expression is converted.")
     ] = None,
     new_batches: Annotated[
         Literal["average"] | None,
-        typer.Option(help="Take cells of unknown batches as of each known batch in turn."),
+        panels.data(help="Take cells of unknown batches as of each known batch in turn."),
     ] = None,
     draws: Annotated[
         int,
-        typer.Option(
+        panels.data(
             min=0,
             metavar="N",
             help="Number of posterior draws to write as infRep1 ... instead of the bootstraps.",
@@ -72,15 +72,15 @@ def export(
     ] = 0,
     genes: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Names of the genes to write, one a line or by spaces."),
+        panels.data(metavar="FILE", help="Names of the genes to write, one a line or by spaces."),
     ] = None,
     no_bootstraps: Annotated[
         bool,
-        typer.Option("--no-bootstraps", help="Leave out the bootstraps and their statistics."),
+        panels.data("--no-bootstraps", help="Leave out the bootstraps and their statistics."),
     ] = False,
     csv: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="New folder for a copy in CSV and MatrixMarket, for R."),
+        panels.data(metavar="DIR", help="New folder for a copy in CSV and MatrixMarket, for R."),
     ] = None,
     samples: Samples = settings.POSTERIOR_SAMPLES,
     seed: Seed = 0,
@@ -91,6 +91,10 @@ def export(
     """Export cells with their states and expression for scanpy, or for R.
 
     An entry of the sparse layers is zero if more than one read is improbable (less than 5 %).
+
+    $ exvae isoforms export FIT cells.h5ad --out expression.h5ad
+
+    $ exvae isoforms export FIT cells.h5ad --level gene --out genes.h5ad
     """
     from ..isoforms import exporting, fitting
     from ..isoforms.notes import notes_of_intervals

@@ -14,6 +14,7 @@ import typer
 from ...data.errors import DataError
 from ...data.files import require_folder
 from ..figures.registry import FIGURES, GROUPS, chosen, module_of
+from . import panels
 from .options import GeneKey, Json, Seed
 from .reports import report
 
@@ -30,18 +31,18 @@ def figures(
         str, typer.Argument(metavar="NAME", help="A figure, lda, isoforms, or all; list names.")
     ],
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for NAME.png and NAME.csv.")
+        Path | None, panels.common(metavar="DIR", help="Folder for NAME.png and NAME.csv.")
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Tiny sizes, to see whether everything runs.")
+        bool, panels.common("--quick", help="Tiny sizes, to see whether everything runs.")
     ] = False,
     corpus: Annotated[
         list[Path] | None,
-        typer.Option(metavar="CORPUS", help="Shown beside the simulated one; may be repeated."),
+        panels.common(metavar="CORPUS", help="Shown beside the simulated one; may be repeated."),
     ] = None,
     cells: Annotated[
         list[Path] | None,
-        typer.Option(metavar="CELLS.h5ad", help="Shown beside simulated ones; may be repeated."),
+        panels.common(metavar="CELLS.h5ad", help="Shown beside simulated ones; may be repeated."),
     ] = None,
     gene_key: GeneKey = None,
     seed: Seed = 0,
@@ -50,6 +51,10 @@ def figures(
     """Draw the paper's figures: a PNG and the numbers behind it as CSV, one figure after another.
 
     Figures of an earlier run are replaced one by one.
+
+    $ exvae figures list
+
+    $ exvae figures lda --quick --out figures
     """
     if name == "list":
         report(FIGURES, as_json=json)

@@ -6,8 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from . import panels
 from .options import CellsFile, Json
 from .reports import report
 
@@ -15,15 +14,15 @@ from .reports import report
 def filter_isoforms(
     cells: CellsFile,
     out: Annotated[
-        Path, typer.Option(metavar="OUT.h5ad", help="The file to write, replaced if it exists.")
+        Path, panels.common(metavar="OUT.h5ad", help="The file to write, replaced if it exists.")
     ],
     min_cells: Annotated[
         int,
-        typer.Option(min=1, metavar="N", help="Least number of cells with reads of an isoform."),
+        panels.common(min=1, metavar="N", help="Least number of cells with reads of an isoform."),
     ],
     min_reads: Annotated[
         float,
-        typer.Option(
+        panels.common(
             min=0.0,
             metavar="R",
             help="Least mean bootstrap (reads) that counts; by default any above zero.",
@@ -31,7 +30,10 @@ def filter_isoforms(
     ] = 0.0,
     json: Json = False,
 ) -> None:
-    """Keep the isoforms that have reads in enough cells, so that a fit takes less time."""
+    """Keep the isoforms that have reads in enough cells, so that a fit takes less time.
+
+    $ exvae isoforms filter all.h5ad --min-cells 10 --out cells.h5ad
+    """
     from ...data.quantified import filtering
 
     summary = filtering.filter_isoforms(cells, out, min_cells, min_reads)

@@ -6,10 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
 from ...data.files import require_folder, written_atomically
 from ..isoforms.settings import EXPRESSION_THRESHOLD, USAGE_THRESHOLD
+from . import panels
 from .isoforms import read
 from .options import Backed, CellsFile, Fit, Json, Trust
 from .reports import report
@@ -23,15 +22,15 @@ if TYPE_CHECKING:
 _FALSE_DISCOVERIES = 0.05
 
 GroupBy = Annotated[
-    str, typer.Option(metavar="COLUMN", help="Column of obs with the group of each cell.")
+    str, panels.common(metavar="COLUMN", help="Column of obs with the group of each cell.")
 ]
 Reference = Annotated[
     str | None,
-    typer.Option(metavar="GROUP", help="Group to compare with; by default all other cells."),
+    panels.common(metavar="GROUP", help="Group to compare with; by default all other cells."),
 ]
 ReplicateKey = Annotated[
     str | None,
-    typer.Option(
+    panels.common(
         metavar="COLUMN",
         help="Column of obs with the replicate (donor, sample) of each cell; by default cells are "
         "replicates.",
@@ -43,17 +42,20 @@ def usage(
     fit: Fit,
     cells: CellsFile,
     groupby: GroupBy,
-    out: Annotated[Path, typer.Option(metavar="USAGE.csv", help="The table to write.")],
+    out: Annotated[Path, panels.common(metavar="USAGE.csv", help="The table to write.")],
     reference: Reference = None,
     replicate_key: ReplicateKey = None,
     threshold: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Least difference of usage that counts.")
+        float, panels.common(min=0.0, max=1.0, help="Least difference of usage that counts.")
     ] = USAGE_THRESHOLD,
     backed: Backed = None,
     trust: Trust = False,
     json: Json = False,
 ) -> None:
-    """Find isoforms whose share of their gene's reads differs between groups of cells."""
+    """Find isoforms whose share of their gene's reads differs between groups of cells.
+
+    $ exvae isoforms usage FIT cells.h5ad --groupby cell_type --out usage.csv
+    """
     from ..isoforms.differences import differential_usage
     from ..isoforms.groups import Grouping
 
@@ -80,20 +82,23 @@ def expression(
     fit: Fit,
     cells: CellsFile,
     groupby: GroupBy,
-    out: Annotated[Path, typer.Option(metavar="DE.csv", help="The table to write.")],
+    out: Annotated[Path, panels.common(metavar="DE.csv", help="The table to write.")],
     level: Annotated[
-        Literal["isoform", "gene"], typer.Option(help="Compare isoforms or genes.")
+        Literal["isoform", "gene"], panels.common(help="Compare isoforms or genes.")
     ] = "isoform",
     reference: Reference = None,
     replicate_key: ReplicateKey = None,
     threshold: Annotated[
-        float, typer.Option(min=0.0, help="Least absolute log2 fold change that counts.")
+        float, panels.common(min=0.0, help="Least absolute log2 fold change that counts.")
     ] = EXPRESSION_THRESHOLD,
     backed: Backed = None,
     trust: Trust = False,
     json: Json = False,
 ) -> None:
-    """Find isoforms or genes whose expression differs between groups of cells."""
+    """Find isoforms or genes whose expression differs between groups of cells.
+
+    $ exvae isoforms de FIT cells.h5ad --groupby cell_type --out de.csv
+    """
     from ..isoforms.differences import differential_expression
     from ..isoforms.groups import Grouping
 

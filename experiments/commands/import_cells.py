@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from .options import existing_folders
+from . import panels
+from .options import Json, existing_folders
 from .reports import report, tell
 
 
@@ -27,69 +28,69 @@ Directories = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(metavar="CELLS.h5ad", help="The file to write, replaced if it exists."),
+    panels.common(metavar="CELLS.h5ad", help="The file to write, replaced if it exists."),
 ]
 Sheet = Annotated[
     Path | None,
-    typer.Option(
+    panels.data(
         metavar="FILE.csv", help="Table with the columns name and path, a row for each cell."
     ),
 ]
 Genes = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Table of transcript and gene, separated by a tab."),
+    panels.common(metavar="FILE", help="Table of transcript and gene, separated by a tab."),
 ]
 Obs = Annotated[
     Path | None,
-    typer.Option(metavar="FILE.csv", help="Table of cells; the first column has their names."),
+    panels.common(metavar="FILE.csv", help="Table of cells; the first column has their names."),
 ]
 ObsKey = Annotated[
     str | None,
-    typer.Option(metavar="COLUMN", help="Column of --obs with the names, if not the first."),
+    panels.data(metavar="COLUMN", help="Column of --obs with the names, if not the first."),
 ]
-OnlyListed = Annotated[bool, typer.Option("--only-listed", help="Leave out cells not in --obs.")]
+OnlyListed = Annotated[bool, panels.data("--only-listed", help="Leave out cells not in --obs.")]
 SkipBad = Annotated[
     bool,
-    typer.Option("--skip-bad", help="Go on without bad cells, and list them in bad_cells.csv."),
+    panels.data("--skip-bad", help="Go on without bad cells, and list them in bad_cells.csv."),
 ]
 MaxBootstraps = Annotated[
     int | None,
-    typer.Option(min=1, metavar="B", help="Read the first B of each cell; by default all."),
+    panels.data(min=1, metavar="B", help="Read the first B of each cell; by default all."),
 ]
 Layers = Annotated[
     int | None,
-    typer.Option(
+    panels.data(
         min=0, metavar="L", help="Keep the first L bootstraps beside the statistics of all."
     ),
 ]
 Processes = Annotated[
     int | None,
-    typer.Option(
+    panels.advanced(
         min=1, metavar="N", help="Processes that read; by default one per core, if it pays."
     ),
 ]
 List = Annotated[
-    bool, typer.Option("--list", help="Show cells, formats and problems; write nothing.")
+    bool, panels.common("--list", help="Show cells, formats and problems; write nothing.")
 ]
 Reads = Annotated[
     bool,
-    typer.Option(
+    panels.reads(
         "--reads",
         help="Import classes of reads, of kallisto bus and bustools or of salmon --dumpEq.",
     ),
 ]
 Bootstraps = Annotated[
-    int, typer.Option(min=2, metavar="B", help="With --reads: bootstraps to draw for each cell.")
+    int, panels.reads(min=2, metavar="B", help="With --reads: bootstraps to draw for each cell.")
 ]
 MaxMembers = Annotated[
     int | None,
-    typer.Option(
+    panels.reads(
         min=1, metavar="N", help="With --reads: leave out reads that fit more isoforms than N."
     ),
 ]
 Lengths = Annotated[
     Path | None,
-    typer.Option(
+    panels.reads(
         metavar="FILE",
         help="With --reads: names and lengths of transcripts, or FASTA, where bustools' folder "
         "has none.",
@@ -97,7 +98,7 @@ Lengths = Annotated[
 ]
 Transcripts = Annotated[
     Path | None,
-    typer.Option(
+    panels.reads(
         metavar="FASTA",
         help="With --reads: transcripts that were indexed; the isoforms that a read fits are then "
         "weighed by their sequences, not only by their lengths; stands for --lengths as well.",
@@ -105,21 +106,21 @@ Transcripts = Annotated[
 ]
 ReadLength = Annotated[
     int,
-    typer.Option(
+    panels.reads(
         min=31, metavar="BASES", help="With --transcripts: bases read from each end of a fragment."
     ),
 ]
 FragmentMean = Annotated[
     float | None,
-    typer.Option(
+    panels.reads(
         min=1.0,
         metavar="BASES",
         help="With --transcripts: mean length of fragments, and its standard deviation "
         "(--fragment-sd); by default as counted by kallisto bus.",
     ),
 ]
-FragmentSd = Annotated[float | None, typer.Option(min=1.0, metavar="BASES", hidden=True)]
-Seed = Annotated[int, typer.Option(min=0, help="With --reads: seed of the bootstraps.")]
+FragmentSd = Annotated[float | None, panels.reads(min=1.0, metavar="BASES", hidden=True)]
+Seed = Annotated[int, panels.reads(min=0, help="With --reads: seed of the bootstraps.")]
 
 
 def import_cells(
@@ -133,7 +134,6 @@ def import_cells(
     skip_bad: SkipBad = False,
     max_bootstraps: MaxBootstraps = None,
     layers: Layers = None,
-    processes: Processes = None,
     list_only: List = False,
     reads: Reads = False,
     bootstraps: Bootstraps = 20,
@@ -144,9 +144,15 @@ def import_cells(
     fragment_mean: FragmentMean = None,
     fragment_sd: FragmentSd = None,
     seed: Seed = 0,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    processes: Processes = None,
+    json: Json = False,
 ) -> None:
-    """Import cells that kallisto or salmon quantified with bootstraps, or their reads."""
+    """Import cells that kallisto or salmon quantified with bootstraps, or their reads.
+
+    $ exvae isoforms import quantified --list
+
+    $ exvae isoforms import quantified --t2g t2g.tsv --out all.h5ad
+    """
     if not directories and sheet is None:
         raise typer.BadParameter("give folders of cells, or --sheet")
     if list_only:

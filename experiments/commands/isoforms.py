@@ -12,6 +12,7 @@ import typer
 from ...data.files import require_folder, unchanged
 from ...models import MODELS
 from ..isoforms import settings
+from . import panels
 from .options import (
     Backed,
     CellsFile,
@@ -36,9 +37,13 @@ if TYPE_CHECKING:
 
     from ...data.cell_tables import CellTable
 
-app = typer.Typer(help="Isoform expression of cells from bootstraps.", no_args_is_help=True)
+app = typer.Typer(
+    help="Isoform expression of cells from bootstraps.\n\n"
+    "$ exvae isoforms fit cells.h5ad --out FIT",
+    no_args_is_help=True,
+)
 
-Samples = Annotated[int, typer.Option(min=1, help="Number of draws of the latent variables.")]
+Samples = Annotated[int, panels.advanced(min=1, help="Number of draws of the latent variables.")]
 
 
 @app.command()
@@ -47,51 +52,53 @@ def fit(
     out: NewFit,
     model: Annotated[
         str,
-        typer.Option(metavar="NAME", help=f"Model: {', '.join(MODELS)} or module:Class."),
+        panels.model(metavar="NAME", help=f"Model: {', '.join(MODELS)} or module:Class."),
     ] = settings.IsoformConfig.model,
     guide: Annotated[
         str | None,
-        typer.Option(
+        panels.model(
             metavar="NAME", help="Guide: cells, paper or module:Class; the model's default."
         ),
     ] = None,
     pooling: Pooling = settings.IsoformConfig.pooling,
     decoder: Annotated[
-        str, typer.Option(metavar="NAME", help="Decoder: network, linear or module:Class.")
+        str, panels.model(metavar="NAME", help="Decoder: network, linear or module:Class.")
     ] = settings.IsoformConfig.decoder,
     set_: Set = [],  # noqa: B006  (read only)
     error: Annotated[
         Literal["independent", "shared"] | None,
-        typer.Option(help="Model paper: bootstraps scatter around the truth, or the estimate."),
+        panels.model(help="Model paper: bootstraps scatter around the truth, or the estimate."),
     ] = None,
     noise: Annotated[
         Literal["absolute", "relative"] | None,
-        typer.Option(
+        panels.model(
             help="Model paper: noise that is constant, or grows with the root of the count."
         ),
     ] = None,
     batch_key: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column of obs with the batch of a cell.")
+        str | None, panels.common(metavar="COLUMN", help="Column of obs with the batch of a cell.")
     ] = None,
     gene_key: GeneKey = None,
     train_fraction: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Fraction of the cells to train on.")
+        float, panels.training(min=0.0, max=1.0, help="Fraction of the cells to train on.")
     ] = 0.9,
     encoder_bootstraps: Annotated[
         int,
-        typer.Option(
+        panels.training(
             min=0, metavar="B", help="Bootstraps per cell that the guide reads in a step; 0: all."
         ),
     ] = settings.IsoformConfig.encoder_bootstraps,
     label: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column of obs that colours the cells.")
+        str | None, panels.common(metavar="COLUMN", help="Column of obs that colours the cells.")
     ] = None,
     epochs: Epochs = settings.EPOCHS,
-    batch_size: Annotated[int, typer.Option(min=1, help="Cells per step.")] = settings.BATCH_SIZE,
+    batch_size: Annotated[
+        int, panels.training(min=1, help="Cells per step.")
+    ] = settings.BATCH_SIZE,
     learning_rate: LearningRate = settings.LEARNING_RATE,
     patience: Annotated[
         int,
-        typer.Option(
+        panels.training(
             min=0,
             help="Epochs without a better loss of the held-out cells before training stops; 0 "
             "trains to the end.",
@@ -103,7 +110,12 @@ def fit(
     resume: Resume = False,
     json: Json = False,
 ) -> None:
-    """Fit an isoform model; draw the training and the cells."""
+    """Fit an isoform model; draw the training and the cells.
+
+    $ exvae isoforms fit cells.h5ad --label cell_type --out FIT
+
+    $ exvae isoforms fit cells.h5ad --model paper --noise relative --out PAPER
+    """
     from ..fitting.training import TrainingConfig
     from ..fitting.workers import joined
     from ..isoforms import fitting
@@ -185,22 +197,22 @@ def evaluate(
     cells: CellsFile,
     truth: Annotated[
         Path | None,
-        typer.Option(
+        panels.common(
             metavar="TRUTH",
             help="Truth: an .npz with arrays expected, cell_type and transcripts, or the .h5ad "
             "from exvae isoforms simulate.",
         ),
     ] = None,
     subset: Annotated[
-        Literal["all", "train", "held-out"], typer.Option(help="Cells to measure.")
+        Literal["all", "train", "held-out"], panels.common(help="Cells to measure.")
     ] = "all",
     likelihood_samples: Annotated[
-        int, typer.Option(min=1, help="Number of samples for nll_point_estimates.")
+        int, panels.advanced(min=1, help="Number of samples for nll_point_estimates.")
     ] = settings.LIKELIHOOD_SAMPLES,
     samples: Samples = settings.POSTERIOR_SAMPLES,
     completion: Annotated[
         bool,
-        typer.Option(
+        panels.common(
             "--completion",
             help="Predict half of each cell's reads from the other half; the cells need reads by "
             "class (import --reads).",
@@ -216,6 +228,8 @@ def evaluate(
 
     The loss of effective reads is a quasi-likelihood and compares only fits of that model;
     nll_point_estimates compares all models, and so does --completion, which needs no truth.
+
+    $ exvae isoforms evaluate FIT cells.h5ad --subset held-out
     """
     from ...data.isoform_truth import read_truth
     from ..isoforms import evaluation, fitting
@@ -244,17 +258,20 @@ def gene(
     names: Annotated[
         list[str], typer.Argument(metavar="GENE...", help="Names of genes or isoforms.")
     ],
-    out: Annotated[Path, typer.Option(metavar="GENE.png", help="The picture to write.")],
+    out: Annotated[Path, panels.common(metavar="GENE.png", help="The picture to write.")],
     group: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column of obs to group the cells by.")
+        str | None, panels.common(metavar="COLUMN", help="Column of obs to group the cells by.")
     ] = None,
     max_isoforms: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Isoforms of a gene to draw, the most expressed."),
+        panels.common(min=1, metavar="N", help="Isoforms of a gene to draw, the most expressed."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Draw the isoforms of genes in every cell, with intervals."""
+    """Draw the isoforms of genes in every cell, with intervals.
+
+    $ exvae isoforms gene expression.h5ad gene5 --group cell_type --out gene5.png
+    """
     from .. import pl
     from ..drawing.saving import save
     from ..isoforms.exported import read_exported

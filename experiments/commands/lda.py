@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from ...data.files import require_folder, unchanged
+from . import panels
 from .corpora import (
     CorpusPath,
     DropUnknown,
@@ -42,36 +43,42 @@ from .options import (
 )
 from .reports import report, report_fit
 
-app = typer.Typer(help="Topic models of documents.", no_args_is_help=True)
+app = typer.Typer(
+    help="Topic models of documents.\n\n$ exvae lda fit corpus.tsv --topics 20 --out TOPICS",
+    no_args_is_help=True,
+)
 
-Refine = Annotated[int, typer.Option(min=0, metavar="STEPS", help="Number of refinement steps.")]
+Refine = Annotated[int, panels.advanced(min=0, metavar="STEPS", help="Number of refinement steps.")]
 
 
 @app.command()
 def simulate(
     out: Annotated[Path, typer.Argument(metavar="OUT.npz", help="The corpus to write.")],
-    documents: Annotated[int, typer.Option(min=1, help="Number of documents.")] = 2000,
-    topics: Annotated[int, typer.Option(min=1, help="Number of topics.")] = 10,
-    vocabulary: Annotated[int, typer.Option(min=1, help="Number of words.")] = 1000,
-    mean_length: Annotated[float, typer.Option(min=1, help="Mean words per document.")] = 100.0,
+    documents: Annotated[int, panels.common(min=1, help="Number of documents.")] = 2000,
+    topics: Annotated[int, panels.common(min=1, help="Number of topics.")] = 10,
+    vocabulary: Annotated[int, panels.common(min=1, help="Number of words.")] = 1000,
+    mean_length: Annotated[float, panels.common(min=1, help="Mean words per document.")] = 100.0,
     lengths: Annotated[
         Literal["fixed", "poisson", "heavy-tailed"],
-        typer.Option(help="Distribution of the number of words per document."),
+        panels.model(help="Distribution of the number of words per document."),
     ] = "poisson",
     length_dispersion: Annotated[
         float | None,
-        typer.Option(help="Standard deviation of the log of heavy-tailed lengths. [default: 1]"),
+        panels.model(help="Standard deviation of the log of heavy-tailed lengths. [default: 1]"),
     ] = None,
     document_concentration: Annotated[
-        float, typer.Option(help="Dirichlet concentration of topic proportions.")
+        float, panels.model(help="Dirichlet concentration of topic proportions.")
     ] = 0.1,
     topic_concentration: Annotated[
-        float, typer.Option(help="Dirichlet concentration of topics.")
+        float, panels.model(help="Dirichlet concentration of topics.")
     ] = 0.05,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Simulate a corpus; arrays true_topic_words and true_document_topics hold the truth."""
+    """Simulate a corpus; arrays true_topic_words and true_document_topics hold the truth.
+
+    $ exvae lda simulate corpus.npz --documents 1000 --topics 5
+    """
     from ...data.simulators.documents import CorpusSimulator
 
     try:
@@ -95,11 +102,11 @@ def simulate(
 @app.command()
 def fit(
     corpus: CorpusPath,
-    topics: Annotated[int, typer.Option(min=1, metavar="K", help="Number of topics.")],
+    topics: Annotated[int, panels.common(min=1, metavar="K", help="Number of topics.")],
     out: NewFit,
     guide: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Guide: exchangeable, fixed-length or module:Class."),
+        panels.model(metavar="NAME", help="Guide: exchangeable, fixed-length or module:Class."),
     ] = "exchangeable",
     pooling: Pooling = "mean",
     set_: Set = [],  # noqa: B006  (read only)
@@ -115,37 +122,42 @@ def fit(
     keep_empty: KeepEmpty = False,
     epochs: Annotated[
         int | None,
-        typer.Option(
+        panels.training(
             min=1, help="Passes over the data. [default: 30, or as many as take 300 steps]"
         ),
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(
+        panels.training(
             min=1, help="Documents per step. [default: 128, and up to 512 in large corpora]"
         ),
     ] = None,
     learning_rate: LearningRate = 5e-3,
     patience: Annotated[
         int,
-        typer.Option(
+        panels.training(
             min=0,
             help="Epochs without a better perplexity of the held-out split val before training "
             "stops; 0 trains on train and val to the end.",
         ),
     ] = 0,
     test_fraction: Annotated[
-        float, typer.Option(min=0.0, max=0.9, help="Split test of a corpus without splits.")
+        float, panels.training(min=0.0, max=0.9, help="Split test of a corpus without splits.")
     ] = 0.15,
     val_fraction: Annotated[
-        float, typer.Option(min=0.0, max=0.9, help="Split val of a corpus without splits.")
+        float, panels.training(min=0.0, max=0.9, help="Split val of a corpus without splits.")
     ] = 0.15,
     seed: Seed = 0,
     device: Device = "auto",
     resume: Resume = False,
     json: Json = False,
 ) -> None:
-    """Fit a topic model; draw the topics and the training."""
+    """Fit a topic model; draw the topics and the training.
+
+    $ exvae lda fit corpus.tsv --topics 20 --out TOPICS
+
+    $ exvae lda fit news.csv --text body --topics 20 --out NEWS
+    """
     from ...data.corpus_formats import read_corpus
     from ..fitting import fits
     from ..fitting.training import TrainingConfig
@@ -198,20 +210,23 @@ def evaluate(
     fit: Fit,
     corpus: CorpusPath,
     split: Annotated[
-        Literal["train", "val", "test", "all"], typer.Option(help="Documents to measure.")
+        Literal["train", "val", "test", "all"], panels.common(help="Documents to measure.")
     ] = "test",
-    refine: Refine = 5,
     text: Text = "text",
     label: Label = None,
     id: Id = None,
     vocabulary: Vocabulary = None,
     drop_unknown: DropUnknown = False,
+    refine: Refine = 5,
     seed: Seed = 0,
     device: Device = "auto",
     trust: Trust = False,
     json: Json = False,
 ) -> None:
-    """Measure perplexity by document completion, and the loss per token in nats."""
+    """Measure perplexity by document completion, and the loss per token in nats.
+
+    $ exvae lda evaluate TOPICS corpus.tsv
+    """
     from ..lda import fitting
 
     loaded = fitting.load(fit, device, trust=trust)
@@ -223,26 +238,29 @@ def evaluate(
 def infer(
     fit: Fit,
     corpus: CorpusPath,
-    out: Annotated[Path, typer.Option(metavar="topics.csv", help="The table to write.")],
-    refine: Refine = 5,
+    out: Annotated[Path, panels.common(metavar="topics.csv", help="The table to write.")],
     text: Text = "text",
     label: Label = None,
     id: Id = None,
     uncertainty: Annotated[
         bool,
-        typer.Option(
+        panels.common(
             "--uncertainty",
             help="Add standard deviations and 95 % intervals, by Gibbs sampling of each document.",
         ),
     ] = False,
     vocabulary: Vocabulary = None,
     drop_unknown: DropUnknown = False,
+    refine: Refine = 5,
     seed: Seed = 0,
     device: Device = "auto",
     trust: Trust = False,
     json: Json = False,
 ) -> None:
-    """Write the posterior mean topic proportions of each document to a table."""
+    """Write the posterior mean topic proportions of each document to a table.
+
+    $ exvae lda infer TOPICS corpus.tsv --uncertainty --out topics.csv
+    """
     from ..fitting import fits
     from ..lda import fitting, tables
 
@@ -261,10 +279,10 @@ def infer(
 @app.command()
 def topics(
     fit: Fit,
-    top: Annotated[int, typer.Option(min=1, help="Words per topic.")] = 10,
+    top: Annotated[int, panels.common(min=1, help="Words per topic.")] = 10,
     relevance: Annotated[
         float,
-        typer.Option(
+        panels.common(
             min=0.0,
             max=1.0,
             help="Weight of a word's probability against its lift; 1 lists the most probable.",
@@ -273,7 +291,10 @@ def topics(
     trust: Trust = False,
     json: Json = False,
 ) -> None:
-    """List the most relevant words of each topic, the most used topic first."""
+    """List the most relevant words of each topic, the most used topic first.
+
+    $ exvae lda topics TOPICS --top 15
+    """
     from ..lda import fitting, tables
 
     words = tables.top_words(fitting.load(fit, "cpu", trust=trust), top, relevance=relevance)

@@ -12,6 +12,7 @@ import typer
 
 from ...data.errors import DataError
 from ...data.files import reading
+from . import panels
 
 # Checked before anything heavy is imported, so that errors come at once.
 
@@ -76,41 +77,41 @@ CellsFile = Annotated[
 ]
 GeneKey = Annotated[
     str | None,
-    typer.Option(
+    panels.data(
         metavar="COLUMN",
         help="Column of var with the gene of an isoform; by default gene, or gene_id of tximeta.",
     ),
 ]
 Backed = Annotated[
     bool | None,
-    typer.Option(
+    panels.advanced(
         "--backed/--in-memory",
         help="Leave the cells on disk, or read all into memory; by default those stay on disk that "
         "do not fit.",
     ),
 ]
-NewFit = Annotated[Path, typer.Option(metavar="FIT", help="Folder to write.")]
-Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Device to compute on.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of all random draws.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Resume from the checkpoint.")]
+NewFit = Annotated[Path, panels.common(metavar="FIT", help="Folder to write.")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], panels.advanced(help="Device to compute on.")]
+Seed = Annotated[int, panels.advanced(min=0, help="Seed of all random draws.")]
+Resume = Annotated[bool, panels.training("--resume", help="Resume from the checkpoint.")]
 Trust = Annotated[
     bool,
-    typer.Option(
+    panels.advanced(
         "--trust", help="Run classes of other packages that the fit names, as module:Class."
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-Epochs = Annotated[int, typer.Option(min=1, help="Passes over the data.")]
-LearningRate = Annotated[float, typer.Option(min=0.0, help="Learning rate of Adam.")]
+Json = Annotated[bool, panels.common("--json", help="One JSON object on standard output.")]
+Epochs = Annotated[int, panels.training(min=1, help="Passes over the data.")]
+LearningRate = Annotated[float, panels.training(min=0.0, help="Learning rate of Adam.")]
 Pooling = Annotated[
     str,
-    typer.Option(
+    panels.model(
         metavar="NAME", help="Pooling of the encoder: sum, mean, max, moments or module:Class."
     ),
 ]
 Set = Annotated[
     list[str],
-    typer.Option(
+    panels.model(
         "--set",
         metavar="NAME=VALUE",
         help="Argument of the constructor of a model, decoder or guide; may be repeated. VALUE is "

@@ -10,8 +10,20 @@ import typer
 
 from ...data.errors import DataError
 from ..checks.settings import REPLICATES
+from . import panels
 from .corpora import DropUnknown, Id, Label, Text, Vocabulary, read_for
-from .options import Device, Fit, Json, Seed, Trust, existing_cells, existing_corpus, names_in
+from .isoforms import read
+from .options import (
+    Backed,
+    Device,
+    Fit,
+    Json,
+    Seed,
+    Trust,
+    existing_cells,
+    existing_corpus,
+    names_in,
+)
 from .reports import report as print_report
 
 if TYPE_CHECKING:
@@ -30,11 +42,11 @@ def report(
         ),
     ] = None,
     out: Annotated[
-        Path, typer.Option(metavar="REPORT.html", help="The page, replaced if it exists.")
+        Path, panels.common(metavar="REPORT.html", help="The page, replaced if it exists.")
     ] = Path("report.html"),
     genes: Annotated[
         Path | None,
-        typer.Option(
+        panels.common(
             metavar="FILE",
             help="Genes that the page must hold, one a line or by spaces; those that vary most "
             "between cells fill the rest.",
@@ -42,27 +54,33 @@ def report(
     ] = None,
     groupby: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="Column of obs that groups the cells at first."),
+        panels.common(metavar="COLUMN", help="Column of obs that groups the cells at first."),
     ] = None,
-    replicates: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            metavar="R",
-            help="Replicates of the posterior predictive check, at least 2; 0 leaves it out.",
-        ),
-    ] = REPLICATES,
     text: Text = _TEXT,
     label: Label = None,
     id: Id = None,
     vocabulary: Vocabulary = None,
     drop_unknown: DropUnknown = False,
+    replicates: Annotated[
+        int,
+        panels.advanced(
+            min=0,
+            metavar="R",
+            help="Replicates of the posterior predictive check, at least 2; 0 leaves it out.",
+        ),
+    ] = REPLICATES,
     seed: Seed = 0,
     device: Device = "auto",
+    backed: Backed = None,
     trust: Trust = False,
     json: Json = False,
 ) -> None:
-    """Write one HTML page about a fit: training, quality, checks, cells and genes, or topics."""
+    """Write one HTML page about a fit: training, quality, checks, cells and genes, or topics.
+
+    $ exvae report FIT cells.h5ad --groupby cell_type --out report.html
+
+    $ exvae report TOPICS corpus.tsv --out report.html
+    """
     from ..loading import load
     from ..report.reporting import check_arguments
     from ..report.reporting import report as make
@@ -70,16 +88,16 @@ def report(
 
     check_arguments(out, replicates)
     model = load(fit, device=device, trust=trust)
-    content: Corpus | Path | None = data
+    content = None
     if isinstance(model, TopicModel):
-        _refuse("an isoform model", genes=genes, groupby=groupby)
+        _refuse("an isoform model", genes=genes, groupby=groupby, backed=backed)
         content = _corpus(model, data, (text, label, id, vocabulary), drop_unknown)
     else:
         options = {"label": label, "id": id, "vocabulary": vocabulary}
         options |= {"text": None if text == _TEXT else text, "drop-unknown": drop_unknown or None}
         _refuse("a topic model", **options)
         if data is not None:
-            existing_cells(data)
+            model._cells = read(existing_cells(data), model._batch_key, backed)
     names = [] if genes is None else names_in(genes)
     options = {"groupby": groupby, "replicates": replicates, "seed": seed}
     print_report(make(model, content, out, genes=names, **options), as_json=json)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ...data.errors import DataError
+from . import panels
 from .options import Json, Seed
 from .reports import report, tell
 
@@ -28,24 +29,24 @@ def simulate(
     out: Annotated[
         Path, typer.Argument(metavar="OUT.h5ad", help="The file to write, replaced if it exists.")
     ],
-    cells: Annotated[int, typer.Option(min=1, metavar="N", help="Number of cells.")] = 200,
+    cells: Annotated[int, panels.common(min=1, metavar="N", help="Number of cells.")] = 200,
     isoforms: Annotated[
         int | None,
-        typer.Option(
+        panels.common(
             min=1, metavar="G", help=f"Number of isoforms of made-up genes; default {_ISOFORMS}."
         ),
     ] = None,
-    bootstraps: Annotated[int, typer.Option(min=1, metavar="B", help="Bootstraps per cell.")] = 30,
+    bootstraps: Annotated[int, panels.common(min=1, metavar="B", help="Bootstraps per cell.")] = 30,
     expression: Annotated[
         Literal["symsim", "simple"],
-        typer.Option(
+        panels.model(
             help="Gene expression: as in SymSim, or log-normal changes between cell types without "
             "loss before sequencing."
         ),
     ] = "symsim",
     tree: Annotated[
         str | None,
-        typer.Option(
+        panels.model(
             metavar="NEWICK",
             help="Tree of SymSim's populations, the cell types, such as "
             "'((A:1,B:1):2,C:3);'; by default SymSim's Phyla5.",
@@ -53,7 +54,7 @@ def simulate(
     ] = None,
     capture: Annotated[
         float | None,
-        typer.Option(
+        panels.model(
             min=0.001,
             max=1.0,
             metavar="SHARE",
@@ -62,22 +63,22 @@ def simulate(
     ] = None,
     cell_types: Annotated[
         int | None,
-        typer.Option(
+        panels.model(
             min=1, metavar="T", help=f"Cell types of --expression simple; default {_CELL_TYPES}."
         ),
     ] = None,
     batches: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Batches, each of which scales genes.")
+        int, panels.model(min=1, metavar="N", help="Batches, each of which scales genes.")
     ] = 1,
     batch_depth_ratio: Annotated[
         float,
-        typer.Option(
+        panels.model(
             min=1e-4, max=1e4, metavar="R", help="Depth of the last batch over that of the first."
         ),
     ] = 1.0,
     depth: Annotated[
         float | None,
-        typer.Option(
+        panels.common(
             min=1.0,
             max=_MOST_READS,
             metavar="READS",
@@ -86,7 +87,7 @@ def simulate(
     ] = None,
     switching: Annotated[
         float,
-        typer.Option(
+        panels.model(
             min=0.0,
             max=1.0,
             help="Share of the genes with several isoforms whose usage differs between cell types.",
@@ -94,7 +95,7 @@ def simulate(
     ] = 0.35,
     usage_noise: Annotated[
         float,
-        typer.Option(
+        panels.model(
             min=0.0,
             max=0.99,
             help="Variance of usage between cells of a type: 0 none, near 1 one isoform per cell.",
@@ -102,44 +103,47 @@ def simulate(
     ] = 0.0,
     transcripts: Annotated[
         Path | None,
-        typer.Option(
+        panels.data(
             metavar="FASTA",
             help="Real transcripts, such as a chromosome's, instead of made-up ones.",
         ),
     ] = None,
     t2g: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Table of transcript and gene, separated by a tab."),
+        panels.data(metavar="FILE", help="Table of transcript and gene, separated by a tab."),
     ] = None,
     fragment_mean: Annotated[
         float,
-        typer.Option(min=1.0, max=_LONGEST_FRAGMENT, help="Mean length of fragments (bases)."),
+        panels.data(min=1.0, max=_LONGEST_FRAGMENT, help="Mean length of fragments (bases)."),
     ] = 220.0,
     fragment_sd: Annotated[
-        float, typer.Option(min=1.0, help="Standard deviation of the length.")
+        float, panels.data(min=1.0, help="Standard deviation of the length.")
     ] = 30.0,
     read_length: Annotated[
-        int, typer.Option(min=31, help="Bases read from each end of a fragment.")
+        int, panels.data(min=31, help="Bases read from each end of a fragment.")
     ] = 75,
     layers: Annotated[
         int | None,
-        typer.Option(
+        panels.advanced(
             min=0, metavar="L", help="Keep the first L bootstraps beside the statistics of all."
         ),
     ] = None,
     processes: Annotated[
         int | None,
-        typer.Option(
+        panels.advanced(
             min=1, metavar="P", help="Processes that quantify; by default one per core, if it pays."
         ),
     ] = None,
     reads: Annotated[
-        bool, typer.Option("--reads", help="Write the reads by the isoforms that they fit, too.")
+        bool, panels.data("--reads", help="Write the reads by the isoforms that they fit, too.")
     ] = False,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Simulate cells that kallisto quantified with bootstraps; the file holds the truth."""
+    """Simulate cells that kallisto quantified with bootstraps; the file holds the truth.
+
+    $ exvae isoforms simulate simulated.h5ad --cells 200 --isoforms 300
+    """
     import numpy as np
 
     from ...data.files import require_h5ad

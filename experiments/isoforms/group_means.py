@@ -61,9 +61,11 @@ def group_means(
         Its ``attrs`` hold the probabilities of these ends, ``interval``, and the ``unit``.
     """
     names, sizes = np.unique(labels[labels != ""], return_counts=True)
-    means = _draw_means(fit, cells, labels, names, scale, num_samples, progress)
+    positions = np.flatnonzero(labels != "")
+    member = names[:, None] == labels[positions]
+    means = draw_means(fit, cells, positions, member, scale, num_samples, progress=progress)
     draws = scale.apply(fit.model.add_common_error(means), fit.model.genes).cpu().numpy()
-    low, high = np.quantile(draws, _INTERVAL, axis=0)
+    mean, low, high = summary_of(draws)
     if scale.level == "gene":
         features = pd.DataFrame({"gene": fit.gene_names})
     else:
@@ -72,42 +74,58 @@ def group_means(
     table.insert(0, "group", table.pop("group"))
     table.attrs = {"interval": _INTERVAL, "unit": scale.unit}
     return table.assign(
-        mean=draws.mean(0).ravel(),
+        mean=mean.ravel(),
         low=low.ravel(),
         high=high.ravel(),
         cells=np.repeat(sizes, len(features)),
     )
 
 
+def summary_of(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean of draws, shape (draws, ...), and the ends of their 95 % interval."""
+    low, high = np.quantile(draws, _INTERVAL, axis=0)
+    return draws.mean(0), low, high
+
+
 @torch.no_grad()
-def _draw_means(
+def draw_means(
     fit: IsoformFit,
     cells: CellTable,
-    labels: np.ndarray,
-    names: np.ndarray,
+    positions: np.ndarray,
+    member: np.ndarray,
     scale: Scale,
     num_samples: int,
-    progress: Callable[[int], object],
+    *,
+    progress: Callable[[int], object] = lambda cells: None,
 ) -> Tensor:
-    """Draw the groups' means (reads) without common errors, shape (draws, groups, isoforms).
+    """Draw the means of groups (reads) without common errors, shape (draws, groups, isoforms).
 
     If the scale normalises, cells are normalised to the mean depth of their group.
+
+    Parameters
+    ----------
+    fit, cells, scale, num_samples, progress
+        As for :func:`group_means`.
+    positions
+        Positions of the cells that are in a group, shape (members,).
+    member
+        Whether each of them is in each group, shape (groups, members), bool; groups may overlap,
+        and none is empty.
     """
-    member = torch.from_numpy(names[:, None] == labels).to(fit.device)
-    chosen = np.flatnonzero(labels != "")
+    within = torch.from_numpy(member).to(fit.device)
     sums = weights = depth = torch.zeros((), device=fit.device)
     for rows, drawn in draw_expression(
-        fit, fit.source(cells), chosen, num_samples, common_error=False
+        fit, fit.source(cells), positions, num_samples, common_error=False
     ):
         totals = drawn.sum(-1, keepdim=True).clamp(min=torch.finfo(drawn.dtype).tiny)
         if scale.library_size is not None:
             drawn = drawn / totals
-        own = member[:, chosen[rows]].to(drawn)
+        own = within[:, rows].to(drawn)
         weight = own * torch.empty_like(totals).squeeze(-1).exponential_().unsqueeze(-2)
         sums, weights = sums + weight @ drawn, weights + weight.sum(-1, keepdim=True)
         depth = depth + own @ totals.mean(0)
         progress(rows.stop - rows.start)
     means = sums / weights
     if scale.library_size is not None:
-        means = means * depth / member.sum(1, keepdim=True)
+        means = means * depth / within.sum(1, keepdim=True)
     return means

@@ -130,6 +130,19 @@ window.addEventListener("resize", () => {
   }, 200);
 });
 
+// Lines from the low to the high end of the interval of each mean.
+function errorOf(row) {
+  return {
+    type: "data",
+    symmetric: false,
+    array: row.high.map((value, place) => Math.max(0, value - row.mean[place])),
+    arrayminus: row.low.map((value, place) => Math.max(0, row.mean[place] - value)),
+    color: "#9a9a9a",
+    thickness: 1,
+    width: 0,
+  };
+}
+
 function addOption(select, value, text) {
   const option = document.createElement("option");
   option.value = value;

@@ -15,11 +15,12 @@ from ..checks.cells import PANELS
 from ..isoforms import inference
 from .cell_values import Posteriors, cells_to_show, posteriors_of
 from .check_curves import panels_of
-from .columns import ALL_CELLS, Columns, columns_of
+from .columns import ALL_CELLS, Columns, columns_of, members_of
 from .contents import Contents, counted, number
 from .describing import curves_of, facts_of, named_guide, progress_of
 from .encoding import logarithmic_codes, rounded
 from .genes import ChosenGenes, choose_genes, normalised_estimates
+from .group_values import GroupValues, group_values_of, groupings_with_room
 from .maps import map_of
 from .quality import check_of_cells, measures_of_cells
 from .settings import MOST_BYTES, MOST_CELLS, MOST_ISOFORMS
@@ -103,17 +104,21 @@ def contents_of_cells(
     counts = _counts(cells, positions)
     estimates = normalised_estimates(counts)
     shown = cells_to_show(next(iter(columns.groups.values())), options.seed)
-    bytes_of_a_feature = 2 * len(positions) + 8 * len(shown)
+    groupings = groupings_with_room(columns.groups, cells.num_isoforms)
+    num_groups = sum(len(own.cat.categories) for own in groupings.values())
+    bytes_of_a_feature = 2 * len(positions) + 8 * len(shown) + 6 * num_groups
     genes = choose_genes(fit, estimates, options.genes, MOST_BYTES // bytes_of_a_feature)
     contents.quality, contents.quality_scope = measures_of_cells(fit, cells, options.seed)
     contents.check = check_of_cells(fit, cells, options.replicates, options.seed)
     posteriors = posteriors_of(fit, cells, positions, genes, shown, seed=options.seed)
+    means = group_values_of(fit, cells, positions, genes, groupings, seed=options.seed)
     contents.notes += _notes(cells, positions, genes, columns, len(fit.gene_names))
     contents.numbers |= {
         "check": panels_of(contents.check, PANELS),
         "cells": _encoded_cells(fit, cells, positions, counts, columns),
         "genes": _encoded_genes(fit, genes, symbols),
-        "expression": _encoded_expression(posteriors, estimates, genes, fit, columns, shown),
+        "expression": _encoded_expression(posteriors, estimates, genes, fit, columns, shown)
+        | _encoded_means(means),
     }
     return contents
 
@@ -230,7 +235,14 @@ def _encoded_expression(
     }
 
 
+def _encoded_means(means: GroupValues) -> dict[str, Any]:
+    """Means of groups of all features, and where the groups of each column begin."""
+    values = {name: own for name, own in means._asdict().items() if name != "starts"}
+    encoded = {f"group_{name}": logarithmic_codes(own, np.uint16) for name, own in values.items()}
+    return {"groups": means.starts, **encoded}
+
+
 def _weights(groups: pd.Series) -> np.ndarray:
     """Weights that average over the cells of each group, shape (cells, groups)."""
-    member = groups.cat.codes.to_numpy()[:, None] == np.arange(len(groups.cat.categories))
-    return member / np.maximum(member.sum(0), 1)
+    member = members_of(groups)
+    return (member / member.sum(1, keepdims=True)).T

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -71,14 +72,11 @@ def posteriors_of(
     """
     torch.manual_seed(seed)
     scale = Scale(library_size=LIBRARY_SIZE)
-    members, own_genes = _members(fit, genes)
-    of_isoforms = torch.as_tensor(genes.columns, device=fit.device)
+    chosen = features_of(fit, genes)
     parts: list[list[np.ndarray]] = []
     with progress_bar(len(positions), "expression", delay=1.0) as bar:
         for rows, draws in draw_expression(fit, fit.source(cells), positions, num_samples):
-            reads = scale.apply(draws, fit.model.genes)
-            sums = own_genes.sums(reads[..., members])
-            features = torch.cat([sums, reads[..., of_isoforms]], -1)
+            features = chosen(scale.apply(draws, fit.model.genes))
             own = shown[(shown >= rows.start) & (shown < rows.stop)] - rows.start
             posterior = SampledPosterior(features)
             some = SampledPosterior(features[:, torch.as_tensor(own, device=fit.device)])
@@ -89,13 +87,23 @@ def posteriors_of(
     return Posteriors(*(np.concatenate(own).T for own in zip(*parts, strict=True)))
 
 
-def _members(fit: IsoformFit, genes: ChosenGenes) -> tuple[torch.Tensor, Genes]:
-    """Positions of all isoforms of the genes, shape (members,), and the gene of each."""
+def features_of(fit: IsoformFit, genes: ChosenGenes) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Give a function from expression of all isoforms to that of features.
+
+    Its argument has the shape (..., isoforms), its result (..., features): sums over all isoforms
+    of each gene of the page, and then the isoforms of the page.
+    """
     places = np.full(len(fit.gene_names), -1)
     places[genes.codes] = np.arange(len(genes.codes))
     codes = torch.as_tensor(places, device=fit.device)[fit.model.gene_codes]
     members = (codes >= 0).nonzero().squeeze(-1)
-    return members, Genes(codes[members], len(genes.codes))
+    own_genes = Genes(codes[members], len(genes.codes))
+    columns = torch.as_tensor(genes.columns, device=fit.device)
+
+    def choose(reads: torch.Tensor) -> torch.Tensor:
+        return torch.cat([own_genes.sums(reads[..., members]), reads[..., columns]], -1)
+
+    return choose
 
 
 def cells_to_show(groups: pd.Series, seed: int) -> np.ndarray:

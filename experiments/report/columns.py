@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from pandas.api import types
 
@@ -86,6 +87,11 @@ def columns_of(obs: pd.DataFrame, groupby: str | None, preferred: str | None) ->
     if not groups:
         groups[ALL_CELLS] = groups_of(obs, None)
     return Columns(groups, numbers, left_out)
+
+
+def members_of(groups: pd.Series) -> np.ndarray:
+    """Tell which cells are in each group, shape (groups, cells), bool."""
+    return np.arange(len(groups.cat.categories))[:, None] == groups.cat.codes.to_numpy()
 
 
 def _ordered(obs: pd.DataFrame, groupby: str | None, preferred: str | None) -> list[str]:

@@ -1,4 +1,4 @@
-// Cells and genes: the map, the isoforms of a gene in some cells, and their usage by group.
+// Cells and genes: the map, and the isoforms of a gene in some cells.
 class CellPage {
   constructor(numbers) {
     this.cells = numbers.cells;
@@ -6,7 +6,8 @@ class CellPage {
     this.leftOut = numbers.genes.left_out;
     this.expression = numbers.expression;
     this.rows = {};
-    for (const name of ["mean", "sd", "shown_mean", "shown_low", "shown_high", "shown_estimate"]) {
+    const shown = ["shown_mean", "shown_low", "shown_high", "shown_estimate"];
+    for (const name of ["mean", "sd", ...shown, "group_mean", "group_low", "group_high"]) {
       this.rows[name] = logarithmicRows(this.expression[name]);
     }
     let start = this.genes.length;
@@ -123,6 +124,7 @@ class CellPage {
 
   showGene() {
     showIsoforms(this);
+    showMeans(this);
     showUsage(this);
   }
 }
@@ -191,15 +193,7 @@ function isoformTraces(row, place, names, codes, group) {
     name: "posterior mean, 95 % interval",
     legendgroup: "posterior",
     y: row.mean,
-    error_y: {
-      type: "data",
-      symmetric: false,
-      array: row.high.map((value, cell) => Math.max(0, value - row.mean[cell])),
-      arrayminus: row.low.map((value, cell) => Math.max(0, row.mean[cell] - value)),
-      color: "#9a9a9a",
-      thickness: 1,
-      width: 0,
-    },
+    error_y: errorOf(row),
     marker: { size: 5, color: codes.map((code) => dotOf(code).color), symbol: codes.map((code) => dotOf(code).symbol) },
     text: names.map(
       (name, cell) =>
@@ -229,49 +223,4 @@ function ticksOfGroups(group, codes) {
     ticktext: ticks.map((tick) => short(tick.level)),
     range: [0, codes.length + 1],
   };
-}
-
-function showUsage(page) {
-  const means = page.expression.means[page.group.name];
-  const [[, gene], ...isoforms] = page.features();
-  const { levels, codes } = page.group;
-  const sums = means[gene];
-  const shares = isoforms.map(([name, feature]) => ({
-    name,
-    values: sums.map((sum, level) => (sum > 0 ? means[feature][level] / sum : NaN)),
-  }));
-  if (page.genes[page.gene].more) {
-    const rest = sums.map((sum, level) => 1 - shares.reduce((total, own) => total + own.values[level], 0));
-    shares.push({ name: `${page.genes[page.gene].more} others`, values: rest.map((own) => Math.max(0, own)) });
-  }
-  const others = { color: "#d9d9d9", line: { color: "#ffffff", width: 1 } };
-  const traces = shares.map((own, place) => ({
-    type: "bar",
-    orientation: "h",
-    name: short(own.name),
-    y: [...levels.keys()],
-    x: own.values,
-    text: own.values.map((value, level) => `${plain(levels[level])}<br>${plain(own.name)}: ${percent(value)}`),
-    textposition: "none",
-    hovertemplate: "%{text}<extra></extra>",
-    marker: place < isoforms.length ? barOf(place) : others,
-  }));
-  const layout = {
-    height: 130 + 34 * levels.length + 20 * Math.ceil(shares.length / 2),
-    barmode: "stack",
-    bargap: 0.25,
-    showlegend: true,
-    legend: { orientation: "h", y: -60 / (34 * levels.length + 60), yanchor: "top", x: 0, traceorder: "normal" },
-    xaxis: axis("share", { range: [0, 1], tickformat: ".0%" }),
-    yaxis: axis("", { tickmode: "array", tickvals: [...levels.keys()], ticktext: levels.map(short), autorange: "reversed", showgrid: false }),
-  };
-  draw("usage-plot", traces, layout, `Usage of the isoforms of ${page.title(page.genes[page.gene])} by ${page.group.name}`);
-  const rows = levels.map((level, code) => [
-    level,
-    codes.filter((own) => own === code).length,
-    sums[code],
-    ...shares.map((own) => percent(own.values[code])),
-  ]);
-  const head = [page.group.name, "cells", `gene (${page.expression.unit})`, ...shares.map((own) => own.name)];
-  fillTable("usage-plot-table", head, rows);
 }

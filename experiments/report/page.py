@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).parent
 # In the order in which they are run.
-_SCRIPTS = ("base.js", "tables.js", "curves.js", "maps.js", "genes.js", "topics.js", "start.js")
+_SCRIPTS = (
+    "base.js",
+    "tables.js",
+    "curves.js",
+    "maps.js",
+    "genes.js",
+    "groups.js",
+    "topics.js",
+    "start.js",
+)
 _NEEDED = ("plotly", "jinja2")
 _ROUNDING = 1e-9
 

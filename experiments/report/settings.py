@@ -12,6 +12,8 @@ MOST_ISOFORMS = 8
 CELLS_WITH_INTERVALS = 200
 # Groups, or labels, that a legend can show.
 MOST_GROUPS = 30
+# Means (groups x isoforms) whose draws memory has room for.
+MOST_MEANS = 300_000
 # Columns of obs by which cells can be coloured.
 MOST_COLUMNS = 20
 # Fewer points than these are mapped by principal components.

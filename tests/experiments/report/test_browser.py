@@ -66,7 +66,7 @@ def traces(browser, figure: str) -> list[dict]:
     return browser.execute_script(
         "return document.getElementById(arguments[0]).data.map((own) => JSON.parse(JSON.stringify("
         "{name: own.name, x: own.x, y: own.y, text: own.text, color: own.marker && own.marker.color"
-        ", customdata: own.customdata, error: own.error_y})))",
+        ", customdata: own.customdata, error: own.error_y || own.error_x})))",
         figure,
     )
 
@@ -132,6 +132,25 @@ def test_usage_is_a_share_of_the_means(opened) -> None:
     head, *body = rows(browser, "usage-plot-table")
     assert [row[0] for row in body] == ["batch0", "batch1"]
     assert [row[1] for row in body] == ["12", "12"]
+
+
+@cells
+def test_means_of_groups_have_intervals(opened) -> None:
+    browser, page = opened
+    search(browser, "gene5")
+    choose(browser, "groups", "batch")
+    gene, *isoforms = traces(browser, "means-plot")
+    assert gene["name"] == "gene5" and len(isoforms) == 3
+    head, *body = rows(browser, "means-plot-table")
+    assert [row[:2] for row in body] == [["batch0", "12"], ["batch1", "12"]]
+    summary = page.model.group_summary("batch", level="gene")
+    expected = summary[summary["gene"] == "gene5"].set_index("group")
+    for place, (row, x) in enumerate(zip(body, gene["x"], strict=True)):
+        mean, low, high = expected.loc[row[0], ["mean", "low", "high"]]
+        assert abs(x - mean) < 0.2 * (high - low)
+        error = gene["error"]["array"][place], gene["error"]["arrayminus"][place]
+        shown = np.array(row[2].replace("(", "").replace(")", "").split())[[0, 1, 3]].astype(float)
+        np.testing.assert_allclose(shown, [x, x - error[1], x + error[0]], rtol=6e-3)
 
 
 @cells

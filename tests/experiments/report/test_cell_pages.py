@@ -10,7 +10,7 @@ import pytest
 
 from exvae.data.stored_cells import store_cells
 from exvae.experiments.isoform_model import IsoformModel
-from exvae.experiments.report import cell_pages
+from exvae.experiments.report import cell_pages, group_values
 from exvae.experiments.report.cell_pages import CellOptions, contents_of_cells
 from exvae.experiments.report.encoding import logarithmic_codes, packed
 from exvae.experiments.report.settings import (
@@ -18,6 +18,8 @@ from exvae.experiments.report.settings import (
     INTERVAL,
     MOST_BYTES,
     MOST_CELLS,
+    MOST_COLUMNS,
+    MOST_GROUPS,
 )
 from exvae.models import MODELS
 
@@ -94,6 +96,46 @@ def test_means_of_groups(cells_page: Page, numbers: dict, expected: dict, column
         np.testing.assert_allclose(means[:, place], own, rtol=6e-4)
 
 
+@pytest.mark.parametrize("column", ["cell_type", "batch"])
+def test_intervals_of_groups_are_those_of_group_summary(
+    cells_page: Page, numbers: dict, column: str
+) -> None:
+    shown, expression = numbers["genes"]["shown"], numbers["expression"]
+    (groups,) = (own["levels"] for own in numbers["cells"]["groups"] if own["name"] == column)
+    start = expression["groups"][column]
+    isoforms = [name for own in shown for name in own["isoforms"]]
+    names = [("gene", [own["name"] for own in shown]), ("isoform", isoforms)]
+    found = [decoded(expression[f"group_{name}"]) for name in ("mean", "low", "high")]
+    assert all(own.shape == (len(shown) + len(isoforms), 4) for own in found)
+    for place, group in enumerate(groups):
+        expected = []
+        for level, own in names:
+            table = cells_page.model.group_summary(column, level=level)
+            rows = table[table["group"] == group].set_index(level).loc[own]
+            expected.append(rows[["mean", "low", "high"]].to_numpy())
+        mean, low, high = np.concatenate(expected).T
+        width = high - low
+        assert (width > 0).all()
+        for own, truth in zip(found, (mean, low, high), strict=True):
+            # Draws are others where columns share a pass: 640 of them give ends to some 10 %.
+            error = np.abs(own[:, start + place] - truth) / width
+            assert np.median(error) < 0.05
+            assert error.max() < 0.4
+
+
+def test_a_column_without_room_has_no_intervals(
+    cells_page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit, cells = cells_page.model._trained(), cells_page.model._own_cells()
+    options = CellOptions(replicates=0, groupby="batch")
+    for room, columns in ((3, {"batch": 0}), (1, {})):
+        monkeypatch.setattr(group_values, "MOST_MEANS", room * cells.num_isoforms)
+        numbers = contents_of_cells(fit, cells_page.model.history, cells, {}, options).numbers
+        assert numbers["expression"]["groups"] == columns
+        assert numbers["expression"]["group_mean"]["columns"] == 2 * len(columns)
+        assert set(numbers["expression"]["means"]) == {"batch", "cell_type"}
+
+
 def test_cells_and_their_uncertainty(cells_page: Page, numbers: dict) -> None:
     cells = numbers["cells"]
     assert cells["names"] == cells_page.model._adata.obs_names.tolist()
@@ -162,7 +204,8 @@ def test_readable_names_of_genes(numbers: dict) -> None:
 
 def test_what_is_left_out_is_told(cells_page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cell_pages, "MOST_CELLS", 20)
-    monkeypatch.setattr(cell_pages, "MOST_BYTES", 9 * (2 + 8) * 20)
+    num_groups = 4  # of two columns
+    monkeypatch.setattr(cell_pages, "MOST_BYTES", 9 * ((2 + 8) * 20 + 6 * num_groups))
     fit, cells = cells_page.model._trained(), cells_page.model._own_cells()
     options = CellOptions(genes=["gene5"], replicates=0)
     contents = contents_of_cells(fit, cells_page.model.history, cells, {}, options)
@@ -186,14 +229,16 @@ def test_a_page_without_cells_tells_of_the_fit(cells_page: Page) -> None:
     assert "24 cells" in contents.summary
 
 
-def test_pages_of_most_cells_are_small(cells_page: Page) -> None:
+@pytest.mark.parametrize(("groups", "least"), [(5, 400), (MOST_COLUMNS * MOST_GROUPS, 300)])
+def test_pages_of_most_cells_are_small(cells_page: Page, groups: int, least: int) -> None:
     rng = np.random.default_rng(0)
-    features = MOST_BYTES // (2 * MOST_CELLS + 8 * CELLS_WITH_INTERVALS)
-    assert features > 400
+    features = MOST_BYTES // (2 * MOST_CELLS + 8 * CELLS_WITH_INTERVALS + 6 * groups)
+    assert features > least
     # Random numbers are the worst: nothing packs them.
     rough = logarithmic_codes(10 ** rng.uniform(-4, 0, (2 * features, MOST_CELLS)), np.uint8)
     some = 10 ** rng.uniform(-4, 0, (4 * features, CELLS_WITH_INTERVALS))
-    texts = [rough["codes"], logarithmic_codes(some, np.uint16)["codes"]]
+    means = 10 ** rng.uniform(-4, 0, (3 * features, groups))
+    texts = [rough["codes"], *(logarithmic_codes(own, np.uint16)["codes"] for own in (some, means))]
     size = sum(len(packed(text)) for text in texts)
     others = len(cells_page.html)  # plotly.js, template, style and scripts among it
     assert packed_text(cells_page.html, "plotly").startswith("/**\n* plotly.js")
