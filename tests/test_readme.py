@@ -58,8 +58,21 @@ def test_it_is_short() -> None:
 
 
 def test_the_picture_is_small() -> None:
-    (picture,) = re.findall(r"!\[.+\]\((.+)\)", TEXT)
+    (picture,) = re.findall(r"!\[[^]]+\]\((.+\.png)\)", TEXT)
     assert 0 < (ROOT / picture).stat().st_size < MOST_BYTES_OF_THE_PICTURE
+
+
+def test_badges_are_true() -> None:
+    setup = (ROOT / "setup.cfg").read_text(encoding="utf-8")
+    versions = re.findall(r"Python :: (3\.\d+)", setup)
+    (licence,) = re.findall(r"^license = (.+)$", setup, re.MULTILINE)
+    assert (ROOT / "LICENSE").read_text(encoding="utf-8").startswith(f"{licence} License")
+    said = {"python": f"Python {versions[0]} to {versions[-1]}", "licence": f"Licence: {licence}"}
+    for name, text in said.items():
+        assert f"![{text}](docs/pictures/{name}.svg)" in TEXT
+        badge = (ROOT / "docs" / "pictures" / f"{name}.svg").read_text(encoding="utf-8")
+        shown = re.findall(r"<text [^>]+>([^<]+)</text>", badge)
+        assert " ".join(shown).lower() == text.replace(":", "").lower()
 
 
 def test_loops_are_short() -> None:

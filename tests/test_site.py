@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import os
 import pkgutil
 import re
@@ -219,6 +220,20 @@ def test_names_in_the_text_lead_to_the_reference(site: Path, pages: dict[Path, P
     assert "reference/models.html#exvae.models.lda.LDA" in links
     links = {link for _, link in pages[site / "notebook.html"].links}
     assert "reference/generated/exvae.load.html#exvae.load" in links
+
+
+@pytest.mark.slow
+@pytest.mark.docs
+def test_what_tutorials_hide_are_bars_of_progress(site: Path) -> None:
+    """The site leaves out standard error; the cache of the build has it."""
+    notebooks = list((site.parent / "docs" / "_build" / "notebooks").rglob("base.ipynb"))
+    assert len(notebooks) == len(FILES)
+    cells = [own for path in notebooks for own in json.loads(path.read_text("utf-8"))["cells"]]
+    outputs = [own for cell in cells for own in cell.get("outputs", [])]
+    hidden = ["".join(own["text"]) for own in outputs if own.get("name") == "stderr"]
+    assert hidden
+    lines = [line for text in hidden for line in re.split(r"[\r\n]+", text)]
+    assert not [line for line in lines if line.strip() and not re.search(r"\d+%\|.*\|", line)]
 
 
 @pytest.mark.slow

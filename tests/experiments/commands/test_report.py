@@ -39,6 +39,17 @@ def test_a_report_of_cells(exvae, folder: Path, tmp_path: Path) -> None:
     assert '<h2 id="genes-heading">' in out.read_text()
 
 
+def test_a_report_of_cells_on_disk_is_the_same(exvae, folder: Path, tmp_path: Path) -> None:
+    arguments = ["report", folder / "isoforms", folder / "cells.h5ad", "--replicates", 2]
+    pages = []
+    for option in ("--backed", "--in-memory"):
+        told = exvae(*arguments, option, "--out", tmp_path / "report.html")
+        assert told.status == 0
+        assert ("stay on disk" in told.err) == (option == "--backed")
+        pages.append((tmp_path / "report.html").read_text())
+    assert pages[0] == pages[1]
+
+
 def test_a_report_of_documents(exvae, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "report.html"
     arguments = ["--label", "label", "--id", "id", "--out", out, "--replicates", 0]
@@ -70,6 +81,7 @@ def test_a_report_without_data(exvae, folder: Path, tmp_path: Path, kind: str) -
         (["{folder}/isoforms", "{folder}/cells.h5ad", "--genes", "{folder}/news.csv"], "no gene"),
         (["{folder}/lda", "{folder}/none.tsv"], "none.tsv"),
         (["{folder}/lda", "{folder}/news.csv", "--groupby", "label"], "--groupby"),
+        (["{folder}/lda", "{folder}/news.csv", "--in-memory"], "--backed"),
         (["{folder}/lda", "--out", "no/such/report.html"], "folder does not exist"),
     ],
 )
