@@ -97,7 +97,7 @@ def report(
         options |= {"text": None if text == _TEXT else text, "drop-unknown": drop_unknown or None}
         _refuse("a topic model", **options)
         if data is not None:
-            model._cells = read(existing_cells(data), model._batch_key, backed)
+            model._cells = read(existing_cells(data), backed, **model._keys)
     names = [] if genes is None else names_in(genes)
     options = {"groupby": groupby, "replicates": replicates, "seed": seed}
     print_report(make(model, content, out, genes=names, **options), as_json=json)
