@@ -36,7 +36,11 @@ def test_vocabularies(text: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(table(corpus), COUNTS)
 
 
-@pytest.mark.parametrize("row", ["a\tb\tc\n", "a\tb\n", "1\t2\n", "a\t" + "9" * 6000 + "\n"])
+@pytest.mark.parametrize(
+    "row",
+    ["a\tb\tc\n", "a\tb\n", "1\t2\n", "a\t" + "9" * 6000 + "\n"],
+    ids=["three", "words", "numbers", "long number"],
+)
 def test_columns_that_are_no_words_are_refused(row: str, tmp_path: Path) -> None:
     path = write(tmp_path, {"c.mtx": f"{MATRIX_MARKET}5 4 6\n{ENTRIES}", "vocab.txt": row * 4})
     told = f"^{tmp_path}/vocab.txt: has several columns, .* give a word in each line"
