@@ -188,8 +188,8 @@ def columns_of(
             known = ", ".join(shortened(str(own)) for own in table.columns[:_MOST_LISTED])
             known += ", ..." if len(table.columns) > _MOST_LISTED else ""
             raise DataError(
-                f"{source}: has no column {column!r}; name the column of the {what} by {what}, one "
-                f"of {known}"
+                f"{source}: has no column {column!r}; name the column of the {what} by {what} "
+                f"(--{what}), one of {known}"
             )
     numbered = isinstance(table.index, pd.RangeIndex) and table.index.equals(
         pd.RangeIndex(len(table))

@@ -124,7 +124,7 @@ def _require_known(corpus: Corpus, mapping: np.ndarray) -> None:
     raise DataError(
         f"{corpus.source}: {len(unknown)} of {len(mapping)} words ({np.sum(~known)} of "
         f"{len(known)} tokens) are not in the vocabulary of the model, the first is {first!r}; "
-        "set drop_unknown to leave them out"
+        "drop_unknown (--drop-unknown) leaves them out"
     )
 
 

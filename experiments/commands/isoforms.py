@@ -259,8 +259,11 @@ def gene(
         list[str], typer.Argument(metavar="GENE...", help="Names of genes or isoforms.")
     ],
     out: Annotated[Path, panels.common(metavar="GENE.png", help="The picture to write.")],
-    group: Annotated[
-        str | None, panels.common(metavar="COLUMN", help="Column of obs to group the cells by.")
+    groupby: Annotated[
+        str | None,
+        panels.common(
+            "--groupby", "--group", metavar="COLUMN", help="Column of obs to group the cells by."
+        ),
     ] = None,
     max_isoforms: Annotated[
         int | None,
@@ -270,16 +273,17 @@ def gene(
 ) -> None:
     """Draw the isoforms of genes in every cell, with intervals.
 
-    $ exvae isoforms gene expression.h5ad gene5 --group cell_type --out gene5.png
+    $ exvae isoforms gene expression.h5ad gene5 --groupby cell_type --out gene5.png
     """
     from .. import pl
     from ..drawing.saving import save
-    from ..isoforms.exported import read_exported
+    from ..isoforms.exported import ESTIMATES, read_exported
     from ..isoforms.notes import model_of, notes_of_intervals
 
     require_folder(out)
-    cells, interval = read_exported(exported, names, group)
-    figure = pl.gene(cells, names, group, interval=interval, max_isoforms=max_isoforms)
+    cells, interval = read_exported(exported, names, groupby)
+    shown = {"interval": interval, "max_isoforms": max_isoforms, "estimates": ESTIMATES}
+    figure = pl.gene(cells, names, groupby, **shown)
     save(figure, out)
     tell(notes_of_intervals(model_of(cells)))
     report({"picture": str(out), "isoforms": cells.n_vars}, as_json=json)

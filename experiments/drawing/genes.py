@@ -35,6 +35,8 @@ class GeneExpression(NamedTuple):
         Lower and upper ends of the intervals, each of the shape of ``mean``; None draws none.
     total
         Expression of the gene, isoforms that are not drawn included, shape (cells,).
+    estimates
+        The quantifier's estimates, of the shape of ``mean``; None draws none.
     """
 
     gene: str
@@ -43,6 +45,7 @@ class GeneExpression(NamedTuple):
     mean: np.ndarray
     ends: tuple[np.ndarray, np.ndarray] | None
     total: np.ndarray
+    estimates: np.ndarray | None = None
 
     @property
     def title(self) -> str:
@@ -125,7 +128,8 @@ def draw_genes(
         for column, (axis, isoform) in enumerate(zip(own, gene.isoforms, strict=True)):
             _draw_isoform(axis, gene, column, order, groups)
             axis.set_title(isoform, fontsize=9, loc="left")
-        expression_axis(own[0], "y", (gene.mean if gene.ends is None else gene.ends[1]).max())
+        shown = [gene.mean if gene.ends is None else gene.ends[1], gene.estimates]
+        expression_axis(own[0], "y", max(part.max() for part in shown if part is not None))
         if len(genes) > 1:
             own[0].set_title(gene.title, fontsize=9, loc="center", fontweight="bold")
     grouped = len(groups.cat.categories) > 1
@@ -133,6 +137,8 @@ def draw_genes(
     axes[-1, 0].set_xlabel(f"{len(groups)} cells, {by}", fontsize=9)
     figure.supylabel(unit, fontsize=9)
     marks = "dots are means" if interval is None else f"posterior mean and {interval}"
+    if any(gene.estimates is not None for gene in genes):
+        marks += "; crosses are the quantifier's estimates"
     subject = genes[0].title if len(genes) == 1 else "isoforms of " + join(g.gene for g in genes)
     figure.suptitle(f"{subject}; {marks}", fontsize=10)
     if grouped:
@@ -159,6 +165,9 @@ def _draw_isoform(
     for code, (name, style) in enumerate(group_styles(groups.cat.categories).items()):
         own = codes == code
         axis.scatter(place[own], mean[own], s=size, label=name, **style)
+    if gene.estimates is not None:
+        crosses = gene.estimates[order, column]
+        axis.scatter(place, crosses, s=size, marker="x", color=BLACK, linewidth=0.6, zorder=3)
     for border in np.flatnonzero(np.diff(codes)):
         axis.axvline(border + 0.5, color=LIGHT_GREY, linewidth=0.8)
     axis.tick_params(labelsize=8)

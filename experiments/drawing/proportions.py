@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from .style import BLUE, GREY, hide_unused, label, new_figure
 
 _COLUMNS = 5
+# End of the axis of proportions, as a multiple of the largest.
+_MARGIN = 1.05
 _PROPORTION = "proportion of the topic"
 
 
@@ -28,6 +30,11 @@ class Proportions(NamedTuple):
 
     mean: np.ndarray
     ends: tuple[np.ndarray, np.ndarray] | None
+
+    @property
+    def most(self) -> float:
+        """Largest value that is drawn."""
+        return float(max(self.mean.max(), 0.0 if self.ends is None else self.ends[1].max()))
 
 
 def draw_proportions(panels: Mapping[str, Proportions], topics: Sequence[str]) -> Figure:
@@ -47,6 +54,8 @@ def draw_proportions(panels: Mapping[str, Proportions], topics: Sequence[str]) -
     figure, axes = new_figure(rows, columns, width=width, height=height, sharex=True, sharey=True)
     for axis, (title, own) in zip(axes.flat, panels.items(), strict=False):
         draw_panel(own, topics, title, axis)
+    # The axes are shared, and the last panel need not hold the largest proportion.
+    axes.flat[0].set_xlim(0.0, _MARGIN * max(own.most for own in panels.values()))
     hide_unused(axes, len(panels))
     figure.supxlabel(_PROPORTION, fontsize=9)
     return figure
@@ -64,5 +73,5 @@ def draw_panel(own: Proportions, topics: Sequence[str], title: str, axis: Axes) 
     axis.grid(axis="y", visible=False)
     axis.set_yticks(place, topics)
     axis.set_ylim(len(topics) - 0.5, -0.5)
-    axis.set_xlim(left=0.0)
+    axis.set_xlim(0.0, _MARGIN * own.most)
     return axis

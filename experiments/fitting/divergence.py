@@ -13,6 +13,8 @@ from torch import Tensor, nn
 _FEWEST_EPOCHS, _WINDOW = 5, 5
 # Share of its lowest value by which a loss that has risen exceeds it.
 _SHARE_OF_LOSS = 0.03
+# Share of its lowest value by which a held-out loss that has risen again tells of overfitting.
+_OVERFITTING = 0.02
 
 
 def has_nan(modules: Iterable[nn.Module], loose: Mapping[str, Tensor]) -> bool:
@@ -48,6 +50,25 @@ def rise_of_losses(metrics: Sequence[Mapping[str, float]], name: str) -> str:
     names = [name, held_out] if all(held_out in row for row in metrics) else [name]
     rises = [rise_of_loss(metrics, own) for own in names]
     return rises[0] if all(rises) else ""
+
+
+def overfitting(metrics: Sequence[Mapping[str, float]], name: str) -> str:
+    """Tell that the loss of held-out data rose again after its lowest; empty if it did not.
+
+    Arguments as for :func:`rise_of_loss`; data that are not held out tell nothing.
+    """
+    held_out = f"held_out_{name}"
+    if not metrics or not all(held_out in row for row in metrics):
+        return ""
+    losses = [row[held_out] for row in metrics]
+    epoch = int(np.argmin(losses))
+    if losses[-1] - losses[epoch] <= _OVERFITTING * abs(losses[epoch]):
+        return ""
+    return (
+        f"the loss of held-out data was lowest after epoch {epoch + 1}, {losses[epoch]:.4g}, and "
+        f"ended at {losses[-1]:.4g}: fewer epochs may fit better; patience (--patience 5) ends in "
+        "time"
+    )
 
 
 def rise_of_loss(metrics: Sequence[Mapping[str, float]], name: str) -> str:

@@ -198,8 +198,9 @@ class Trainer:
                 # Parameters in Pyro's store are lost with its scope.
                 self.last_state = self.state() if self.folder is None else None
                 self.members.rest()
-        if rise := divergence.rise_of_losses(self.metrics, self._loss_name):
-            warnings.warn(rise, DataWarning, stacklevel=2)
+        told = divergence.rise_of_losses(self.metrics, self._loss_name)
+        if told := told or divergence.overfitting(self.metrics, self._loss_name):
+            warnings.warn(told, DataWarning, stacklevel=2)
         reason = "out of patience" if self.out_of_patience else "all epochs done"
         if self.stopped:
             reason = "stopped by a callback"

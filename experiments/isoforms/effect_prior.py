@@ -95,6 +95,10 @@ class Mixture(NamedTuple):
         return Mixture(*(part[rows] for part in self))
 
 
+# Fewest units that may seem to change: so many units never tell that none does.
+_LEAST_CHANGED = 0.5
+
+
 class EffectPrior(NamedTuple):
     """Prior of effects, learned from all units.
 
@@ -127,7 +131,7 @@ class EffectPrior(NamedTuple):
             inclusion = possible * prior.inclusion(estimates)
             share = (possible * prior.behind(estimates)) @ prior.shares(estimates)
             new = cls(
-                changed.sum() / (len(changed) + null_units),
+                max(changed.sum(), _LEAST_CHANGED) / (len(changed) + null_units),
                 inclusion.sum() / np.maximum(possible.sum(), _TINY),
                 share / np.maximum(share.sum(), _TINY),
             )

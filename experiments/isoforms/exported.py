@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _LAYER = "expression"
+ESTIMATES = "estimates"
+"""Layer of what the quantifier estimated."""
 
 
 def read_exported(
@@ -35,8 +37,8 @@ def read_exported(
     Returns
     -------
     cells
-        All cells with the isoforms of these genes, their expression (reads), and the widest
-        interval in the file; ``uns["exvae"]`` describes the fit.
+        All cells with the isoforms of these genes, their expression (reads), the widest interval
+        in the file, and the layer ``estimates``; ``uns["exvae"]`` describes the fit.
     interval
         Probabilities of the ends of this interval.
 
@@ -56,6 +58,7 @@ def read_exported(
         interval = widest_interval(list(layers), _LAYER, str(path))
         names = (_LAYER, *interval_layers(layers, _LAYER, interval, str(path)))
         found = {name: _columns(file, f"layers/{name}", columns) for name in names}
+        found[ESTIMATES] = _columns(file, "X", columns)
         uns = {"exvae": file.element("uns/exvae")} if file.has("uns/exvae") else {}
     return AnnData(obs=obs, var=var.iloc[columns], layers=found, uns=uns), interval
 

@@ -57,7 +57,8 @@ def group_means(
     -------
     pandas.DataFrame
         A row for each group and isoform or gene, in their order: ``group``, ``gene``, ``isoform``
-        (of isoforms), ``mean``, ``low`` and ``high``, the ends of the 95 % interval, ``cells``.
+        (of isoforms), ``mean``, ``low`` and ``high``, the ends of the 95 % interval, NaN in groups
+        of one cell, ``cells``.
         Its ``attrs`` hold the probabilities of these ends, ``interval``, and the ``unit``.
     """
     names, sizes = np.unique(labels[labels != ""], return_counts=True)
@@ -66,6 +67,8 @@ def group_means(
     means = draw_means(fit, cells, positions, member, scale, num_samples, progress=progress)
     draws = scale.apply(fit.model.add_common_error(means), fit.model.genes).cpu().numpy()
     mean, low, high = summary_of(draws)
+    # One cell does not tell how much cells like it vary.
+    low[sizes < 2] = high[sizes < 2] = np.nan
     if scale.level == "gene":
         features = pd.DataFrame({"gene": fit.gene_names})
     else:

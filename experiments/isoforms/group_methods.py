@@ -48,7 +48,7 @@ class GroupMethods(FittedModel):
         -------
         pandas.DataFrame
             A row for each group and isoform or gene: ``group``, ``gene``, ``isoform``, ``mean``,
-            ``low``, ``high``, ``cells``.
+            ``low``, ``high``, ``cells``; no interval (NaN) for a group of one cell.
 
         Raises
         ------

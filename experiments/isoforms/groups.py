@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from ...data.cell_tables import CellTable
-from ...data.errors import DataError
+from ...data.errors import DataError, DataWarning
 from ..fitting.errors import ArgumentError
 
 _LEAST_REPLICATES = 2
@@ -67,7 +68,8 @@ def labels_of(cells: CellTable, grouping: Grouping, least: int = 2) -> np.ndarra
     grouping
         The question.
     least
-        Least number of groups.
+        Least number of groups. Where two are compared and cells are the replicates, groups of one
+        cell are left out with a warning.
 
     Returns
     -------
@@ -82,9 +84,11 @@ def labels_of(cells: CellTable, grouping: Grouping, least: int = 2) -> np.ndarra
     column, reference = grouping.groupby, grouping.reference
     values = cells.column(column, grouping.name("groupby"))
     labels = values.astype(str).where(values.notna(), "").to_numpy(dtype=str)
+    if least > 1 and grouping.replicate_key is None:
+        labels = _without_single_cells(cells, grouping, labels)
     names = sorted(set(labels) - {""})
     if len(names) < least:
-        number = {1: "group", 2: "two groups"}[least]
+        number = {1: "group", 2: "two groups of several cells"}[least]
         raise DataError(f"{cells.source}: obs[{column!r}] has no {number}; choose another column")
     if reference is not None and reference not in names:
         raise DataError(
@@ -92,6 +96,21 @@ def labels_of(cells: CellTable, grouping: Grouping, least: int = 2) -> np.ndarra
             f"{grouping.name('reference')} must be one of {', '.join(names)}"
         )
     return labels
+
+
+def _without_single_cells(cells: CellTable, grouping: Grouping, labels: np.ndarray) -> np.ndarray:
+    """Take the cell of a group of one out of it, but for the reference; DataWarning if there is."""
+    names, sizes = np.unique(labels, return_counts=True)
+    single = names[(sizes < _LEAST_REPLICATES) & (names != "") & (names != grouping.reference)]
+    if not len(single):
+        return labels
+    warnings.warn(
+        f"{cells.source}: groups of one cell in obs[{grouping.groupby!r}] are left out: "
+        f"{', '.join(single)}",
+        DataWarning,
+        stacklevel=4,
+    )
+    return np.where(np.isin(labels, single), "", labels)
 
 
 def replicates_of(cells: CellTable, grouping: Grouping) -> np.ndarray | None:

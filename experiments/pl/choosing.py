@@ -172,6 +172,7 @@ def expression_of(
     layer: str,
     interval: tuple[float, float] | None = None,
     max_isoforms: int | None = None,
+    estimates: str | None = None,
 ) -> GeneExpression:
     """Take the expression of a gene's isoforms, the most expressed first.
 
@@ -187,6 +188,8 @@ def expression_of(
         Probabilities of the ends of the intervals to take; None takes none.
     max_isoforms
         Number of isoforms to take; None takes all.
+    estimates
+        Layer of the quantifier's estimates; None takes none.
 
     Raises
     ------
@@ -204,7 +207,8 @@ def expression_of(
         names = interval_layers(adata.layers, layer, interval)
         ends = tuple(dense_layer(adata, name, chosen) for name in names)
     isoforms, left_out = adata.var_names[chosen].tolist(), len(columns) - len(chosen)
-    return GeneExpression(gene, isoforms, left_out, mean[:, order], ends, mean.sum(1))
+    crosses = None if estimates is None else dense_layer(adata, estimates, chosen)
+    return GeneExpression(gene, isoforms, left_out, mean[:, order], ends, mean.sum(1), crosses)
 
 
 def interval_layers(

@@ -46,6 +46,7 @@ def gene(
     layer: str = "expression",
     interval: tuple[float, float] | None = INTERVAL,
     max_isoforms: int | None = None,
+    estimates: str | None = None,
 ) -> Figure:
     """Draw the isoforms of genes in every cell, with intervals.
 
@@ -67,6 +68,9 @@ def gene(
     max_isoforms
         Number of isoforms of a gene to draw, the most expressed; the title tells how many are left
         out. None draws all.
+    estimates
+        Layer of the quantifier's estimates, in the unit of ``layer``, drawn as crosses; None draws
+        none.
 
     Returns
     -------
@@ -91,7 +95,7 @@ def gene(
     names = [genes] if isinstance(genes, str) else list(genes)
     if not names:
         raise ValueError("genes is empty; give the name of at least one gene")
-    found = [expression_of(adata, name, layer, interval, max_isoforms) for name in names]
+    found = [expression_of(adata, name, layer, interval, max_isoforms, estimates) for name in names]
     groups = groups_of(adata.obs, groupby)
     shown = None if interval is None else interval_name(interval)
     figure = draw_genes(found, groups, unit_of(layer), shown)

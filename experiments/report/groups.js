@@ -6,7 +6,7 @@ function showMeans(page) {
   byId("means-hint").textContent =
     start === undefined
       ? `There is no room for the intervals of ${name}; make the page with --groupby ${name}.`
-      : `Mean of all cells like those of the group, ${unit}. The interval includes the variation between cells and the errors that all cells share.`;
+      : `Mean of all cells like those of the group, ${unit}. The interval includes the variation between cells and the errors that all cells share; of a group of one cell it is the interval of that cell.`;
   const features = start === undefined ? [] : page.features();
   const own = features.map(([feature, place]) => {
     const values = (kind) => page.rows[`group_${kind}`](place).slice(start, start + levels.length);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,8 @@ def require_libraries() -> None:
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise DataError(
-            f"a report needs {' and '.join(missing)}; install them (pip install 'exvae[report]')"
+            f"a report needs {' and '.join(missing)}; install what it needs: "
+            f"{sys.executable} -m pip install 'exvae[report]'"
         )
 
 

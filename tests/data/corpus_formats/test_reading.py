@@ -71,7 +71,7 @@ def test_unknown_words_are_an_error_that_tells_how_to_drop_them(tmp_path: Path) 
         read_corpus(path, vocabulary=["fig", "äpfel"])
     assert str(caught.value) == (
         f"{path}: 2 of 4 words (4 of 8 tokens) are not in the vocabulary of the model, "
-        "the first is 'pear'; set drop_unknown to leave them out"
+        "the first is 'pear'; drop_unknown (--drop-unknown) leaves them out"
     )
 
 

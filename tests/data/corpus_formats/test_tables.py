@@ -77,7 +77,10 @@ def test_options_of_the_tokeniser_arrive(path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "told"),
     [
-        ({}, "has no column 'text'; name the column of the text by text, one of id, body, kind"),
+        (
+            {},
+            "has no column 'text'; name the column of the text by text .--text., one of id, body, kind",
+        ),
         ({"text": "body", "label": "topic"}, "has no column 'topic'; .* label by label, one of"),
         ({"text": "body", "id": "name"}, "has no column 'name'; .* id by id, one of"),
     ],

@@ -161,7 +161,11 @@ OF_USAGE_ALONE = (without_genes, with_one_gene_each)
     ("change", "options", "message"),
     [
         (None, ("--groupby", "type"), "obs has no column 'type'; --groupby must be one of"),
-        (None, ("--groupby", "n_bootstraps"), "has no two groups; choose another column"),
+        (
+            None,
+            ("--groupby", "n_bootstraps"),
+            "has no two groups of several cells; choose another column",
+        ),
         (None, ("--reference", "nobody"), "has no group 'nobody'; --reference must be one of"),
         (None, ("--out", "nowhere/usage.csv"), "its folder does not exist"),
         (None, ("--replicate-key", "no"), "no column 'no'; --replicate-key must be one of"),

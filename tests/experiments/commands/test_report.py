@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,7 @@ def test_without_plotly_the_remedy_is_told_at_once(
     told = exvae("report", folder / "lda", "--out", tmp_path / "report.html")
     assert told.status == 2
     assert told.err.splitlines() == [
-        "exvae: a report needs plotly and jinja2; install them (pip install 'exvae[report]')"
+        "exvae: a report needs plotly and jinja2; install what it needs: "
+        f"{sys.executable} -m pip install 'exvae[report]'"
     ]
     assert not list(tmp_path.iterdir())

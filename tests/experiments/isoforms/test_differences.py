@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from exvae.data.cells import Cells, summarise
-from exvae.data.errors import DataError
+from exvae.data.errors import DataError, DataWarning
 from exvae.experiments.isoforms.differences import differential_expression, differential_usage
 from exvae.experiments.isoforms.groups import Grouping
 
@@ -123,6 +124,22 @@ def without_reads(cells: Cells) -> Cells:
     return replace(cells, bootstraps=layers, summary=summarise(layers))
 
 
+@pytest.mark.parametrize("compare", [differential_expression, differential_usage])
+def test_groups_of_one_cell_are_left_out(compare: Callable) -> None:
+    cells = changed()
+    groups = ["alone", *cells.obs["group"][1:]]
+    with pytest.warns(DataWarning, match="groups of one cell in obs.'group'. are left out: alone"):
+        found = compare(replace(cells, obs=cells.obs.assign(group=groups)), BY_GROUP)
+    table = getattr(found, "table", found)
+    assert set(table["group"]) == {"b"}
+    alone = with_one_cell(cells)
+    with (
+        pytest.warns(DataWarning, match="left out: b"),
+        pytest.raises(DataError, match="obs.'group'. has no two groups of several cells"),
+    ):
+        compare(alone, BY_GROUP)
+
+
 @pytest.mark.parametrize(
     ("change", "grouping", "what", "message"),
     [
@@ -130,7 +147,6 @@ def without_reads(cells: Cells) -> Cells:
         (with_one_bootstrap, BY_GROUP, "both", "cell cell3 has fewer than two bootstraps"),
         (without_genes, BY_GROUP, "usage", "var has no column 'gene'"),
         (with_one_donor, BY_DONOR, "both", "has 1 replicates, but at least 2 are needed"),
-        (with_one_cell, BY_GROUP, "expression", "has 1 cells, but at least 2 are needed"),
         (without_reads, BY_GROUP, "usage", "no gene of several isoforms has reads in two groups"),
     ],
 )

@@ -42,6 +42,15 @@ def no_common_error(reads: Tensor) -> Tensor:
     return reads
 
 
+def test_a_group_of_one_cell_has_no_interval(fit, small_cells: Cells) -> None:
+    labels = np.array(["one"] + ["other"] * 23)
+    table = group_means(fit, fit.conform(small_cells), labels, Scale("gene"), 10)
+    alone = table[table["group"] == "one"]
+    assert alone[["low", "high"]].isna().all(None)
+    assert not table[["mean", "cells"]].isna().any(None)
+    assert not table.loc[table["group"] == "other", ["low", "high"]].isna().any(None)
+
+
 @pytest.mark.parametrize("size", [None, 100.0])
 def test_means_and_variation_between_cells(
     fit, small_cells: Cells, known: np.ndarray, monkeypatch, size: float | None

@@ -48,7 +48,7 @@ def test_groups_are_paired_with_the_rest_or_one_of_them() -> None:
     [
         (Grouping("nothing"), "no column 'nothing'; groupby must be one of state, one, donor"),
         (Grouping("nothing", as_options=True), "--groupby must be one of"),
-        (Grouping("one"), "has no two groups; choose another column"),
+        (Grouping("one"), "has no two groups of several cells; choose another column"),
         (Grouping("state", "w"), "has no group 'w'; reference must be one of x, y, z"),
         (Grouping("state", "w", as_options=True), "--reference must be one of x, y, z"),
     ],
