@@ -21,13 +21,21 @@ _DATAPOINTS = 2
 
 
 @torch.no_grad()
-def dry_run(model: nn.Module, guide: nn.Module, data: Dataset) -> None:
+def dry_run(model: nn.Module, guide: nn.Module, data: Dataset, *, loose: bool = True) -> None:
     """Run guide and model on the first datapoints and score them; changes nothing.
+
+    Parameters
+    ----------
+    model, guide, data
+        What is to be trained.
+    loose
+        Whether parameters may be in Pyro's store alone, which a saved model does not hold.
 
     Raises
     ------
     DataError
-        If a class of a user fails, or the guide does not sample what the model has.
+        If a class of a user fails, the guide does not sample what the model has, or parameters are
+        in Pyro's store alone and may not.
     """
     modules = (model, guide)
     roles = {type(part): "" for own in modules for part in own.modules()}
@@ -46,6 +54,19 @@ def dry_run(model: nn.Module, guide: nn.Module, data: Dataset) -> None:
         joint = poutine.trace(poutine.replay(model, posterior)).get_trace(*batch)
         for trace in (posterior, joint):
             trace.compute_log_prob()
+        if not loose:
+            _require_none_loose(modules)
+
+
+def _require_none_loose(modules: Iterable[nn.Module]) -> None:
+    """Require that all parameters in Pyro's store belong to a module."""
+    owned = {id(own) for module in modules for own in module.parameters()}
+    named = pyro.get_param_store().named_parameters()
+    if names := [name for name, own in named if id(own) not in owned]:
+        raise DataError(
+            f"the parameters {_listed(names)} are made by pyro.param, which a saved model does not "
+            "hold; make them attributes of the model or guide, by PyroParam or torch.nn.Parameter"
+        )
 
 
 def _shapes(trace: poutine.Trace) -> dict[str, Size]:

@@ -206,9 +206,9 @@ class Trainer:
             reason = "stopped by a callback"
         return TrainingResult(self.epoch, reason, self.seconds)
 
-    def check(self) -> None:
-        """Run model and guide on two datapoints; DataError tells what cannot be trained."""
-        dry_run(*self.modules.values(), self.data)
+    def check(self, *, loose: bool = True) -> None:
+        """Run model and guide on two datapoints; see :func:`~.dry_run.dry_run`."""
+        dry_run(*self.modules.values(), self.data, loose=loose)
 
     @torch.no_grad()
     def _register_parameters(self) -> None:

@@ -326,7 +326,7 @@ def set_up(
         score="held_out_loss_per_cell" if training.patience else None,
         progress=progress,
     )
-    trainer.check()
+    trainer.check(loose=False)
     description = _describe(cells, config, training, train_fraction)
     isoforms, genes = cells.isoforms.tolist(), genes_of(cells, config).tolist()
     return trainer, IsoformFit(model, guide, isoforms, genes, description, device)

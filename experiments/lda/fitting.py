@@ -218,7 +218,7 @@ def set_up(
         score="perplexity" if training.patience else None,
         progress=progress,
     )
-    trainer.check()
+    trainer.check(loose=False)
     description = _described(corpus, config, training, split, len(trained_on))
     return trainer, LDAFit(guide, corpus.vocabulary, description, device)
 

@@ -12,7 +12,7 @@ import torch
 from exvae.data.errors import DataWarning
 from exvae.data.h5ad.reading import read_cells
 from exvae.experiments.fitting import fits
-from exvae.experiments.fitting.divergence import rise_of_loss, rise_of_losses
+from exvae.experiments.fitting.divergence import overfitting, rise_of_loss, rise_of_losses
 from exvae.experiments.fitting.errors import LossNotFinite
 from exvae.experiments.fitting.training import Trainer, TrainingConfig
 from exvae.experiments.isoforms import fitting
@@ -67,6 +67,15 @@ def test_a_loss_that_rises_in_training_alone_is_no_divergence(
     assert told in rise_of_losses(metrics, "loss")
     assert bool(rise_of_losses(metrics, "loss")) == bool(told)
     assert "from 5 in epoch 2 to" in rise_of_losses([{"loss": own} for own in losses], "loss")
+
+
+def test_a_held_out_loss_that_rose_again_is_told() -> None:
+    def told(held_out: list[float]) -> str:
+        return overfitting([{"loss": 1.0, "held_out_loss": own} for own in held_out], "loss")
+
+    assert "lowest after epoch 2, 5, and ended at 5.2: fewer epochs" in told([9.0, 5.0, 5.3, 5.2])
+    assert told([9.0, 5.0, 5.05]) == told([]) == ""
+    assert overfitting([{"loss": 1.0}, {"loss": 2.0}], "loss") == ""
 
 
 def test_parameters_that_are_not_finite_are_never_saved(

@@ -98,3 +98,19 @@ def test_errors_of_a_users_classes_are_one_line(model: type, message: str) -> No
         dry_run(model(), guide, data_for(guide))
     assert "\n" not in str(raised.value)
     assert "Trace Shapes" not in str(raised.value)
+
+
+class WithLooseParameter(ItemModel):
+    """A model with a parameter in Pyro's store alone."""
+
+    def forward(self, values: Tensor, indices: Tensor, num_items: int) -> None:
+        pyro.param("loose_scale", torch.tensor(1.0))
+        super().forward(values, indices, num_items)
+
+
+def test_parameters_that_a_saved_model_would_not_hold_are_told() -> None:
+    guide = ItemGuide()
+    dry_run(WithLooseParameter(), guide, data_for(guide))
+    dry_run(ItemModel(), guide, data_for(guide), loose=False)
+    with pytest.raises(DataError, match="loose_scale are made by pyro.param.*PyroParam"):
+        dry_run(WithLooseParameter(), guide, data_for(guide), loose=False)

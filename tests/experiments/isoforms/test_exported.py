@@ -32,9 +32,10 @@ def test_genes_are_read_with_the_widest_interval(exported: Path) -> None:
     assert cells.var_names.tolist() == ["isoform2", "isoform12", "isoform13", "isoform14"]
     whole = anndata.read_h5ad(exported)[:, cells.var_names]
     assert cells.obs.equals(whole.obs)
-    assert set(cells.layers) == {"expression", "expression_q0.025", "expression_q0.975"}
+    named = {"expression", "expression_q0.025", "expression_q0.975", "estimates"}
+    assert set(cells.layers) == named
     for name, values in cells.layers.items():
-        layer = whole.layers[name]
+        layer = whole.X.toarray() if name == "estimates" else whole.layers[name]
         layer = layer.toarray() if name == "expression_q0.025" else layer
         np.testing.assert_array_equal(values, layer)
 

@@ -46,9 +46,9 @@ def test_a_group_of_one_cell_has_no_interval(fit, small_cells: Cells) -> None:
     labels = np.array(["one"] + ["other"] * 23)
     table = group_means(fit, fit.conform(small_cells), labels, Scale("gene"), 10)
     alone = table[table["group"] == "one"]
-    assert alone[["low", "high"]].isna().all(None)
-    assert not table[["mean", "cells"]].isna().any(None)
-    assert not table.loc[table["group"] == "other", ["low", "high"]].isna().any(None)
+    assert alone[["low", "high"]].isna().to_numpy().all()
+    assert not table[["mean", "cells"]].isna().to_numpy().any()
+    assert not table.loc[table["group"] == "other", ["low", "high"]].isna().to_numpy().any()
 
 
 @pytest.mark.parametrize("size", [None, 100.0])
