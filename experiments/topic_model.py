@@ -14,6 +14,7 @@ import pandas as pd
 
 from ..data.arguments import listed, number_between, whole_number
 from ..data.corpora import Corpus, split_corpus
+from ..data.corpus_formats import read_corpus
 from ..data.errors import DataError
 from ..data.progress import with_progress
 from .fitting import fits
@@ -319,7 +320,7 @@ class TopicModel(TopicResults):
     def load(
         cls,
         folder: str | os.PathLike[str],
-        corpus: Documents | None = None,
+        corpus: Documents | str | os.PathLike[str] | None = None,
         *,
         device: str = "auto",
         trust: bool = False,
@@ -331,7 +332,8 @@ class TopicModel(TopicResults):
         folder
             Folder of the fit.
         corpus
-            Its documents, for methods that need them.
+            Its documents, for methods that need them; or their file, split into words as ``fit``
+            did.
         device
             ``auto`` (CUDA where there is one), ``cpu`` or ``cuda``.
         trust
@@ -348,5 +350,7 @@ class TopicModel(TopicResults):
         model.config = fits.config_of(fitting.LDAConfig, folder, fit.config)
         model._fit, model._state = fit, fits.read_checkpoint(folder)
         model._rows = fits.read_metrics(folder).to_dict("records")
+        if isinstance(corpus, str | os.PathLike):
+            corpus = read_corpus(corpus, tokenizer=fit.tokenizer)
         model.corpus = None if corpus is None else model._documents(corpus)
         return model

@@ -299,7 +299,10 @@ class Trainer:
         place = f"epoch {self.epoch + 1}"
         if self.batches_done * self.config.batch_size < len(self.data):
             place = f"{place}, batch {self.batches_done + 1}"
-        return LossNotFinite(f"{what} in {place}; {kept}try a lower learning rate")
+        remedy = "try a lower learning rate"
+        if self.epoch == self.batches_done == 0:
+            remedy = "no step was taken before: the model cannot score these data"
+        return LossNotFinite(f"{what} in {place}; {kept}{remedy}")
 
     def _has_nan(self) -> bool:
         loose = training_state.loose_parameters(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.sparse import csr_matrix
 
 from ...data.cell_batches import BatchSource, batch_source
 from ...data.cell_tables import CellTable
+from ...data.errors import DataError
 from ...data.isoform_truth import IsoformTruth
 from ...data.posteriors import SampledPosterior
 from ..fitting.errors import ArgumentError
@@ -111,6 +113,10 @@ def evaluate(
     source = fit.source(cells)
     torch.manual_seed(seed)
     loss = inference.loss_per_cell(fit.model, fit.guide, source, positions)
+    if not math.isfinite(loss):
+        raise DataError(
+            f"{cells.source}: the loss of these cells is {loss}: the model cannot score them"
+        )
     log_prob = inference.log_prob_of_point_estimates(
         fit.model,
         fit.guide,

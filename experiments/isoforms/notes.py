@@ -63,7 +63,7 @@ def notes_of_cells(cells: CellTable, model: type[CellModel]) -> Iterator[str]:
     most = _largest_of_fractions(cells) if model.observes == "counts" else None
     if most is not None:
         logs = f"; its values end at {most:.3g}: are they logarithms?" if most < LARGEST_LOG else ""
-        yield f"{cells.source}: X holds fractions; scVI takes them rounded{logs}"
+        yield f"{cells.source}: X holds fractions; {model.__name__} takes them rounded{logs}"
 
 
 def _largest_of_fractions(cells: CellTable) -> float | None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import exvae as package
-from exvae.data.corpora import Corpus
+from exvae.data.corpora import Corpus, write_corpus
 from exvae.data.errors import DataError, DataWarning
 from exvae.data.tokenizer import Tokenizer
 from exvae.experiments.fitting import fits
@@ -195,6 +195,14 @@ def test_classes_may_be_given_and_are_saved_by_name(corpus: Corpus, tmp_path: Pa
     )
     loaded = TopicModel.load(tmp_path / "fit", corpus)
     pd.testing.assert_frame_equal(loaded.transform(), model.transform())
+
+
+def test_a_model_is_loaded_with_the_file_of_its_corpus(corpus: Corpus, tmp_path: Path) -> None:
+    model = TopicModel(corpus, 2).train(**SHORT)
+    model.save(tmp_path / "fit")
+    write_corpus(corpus, tmp_path / "corpus.npz")
+    loaded = TopicModel.load(tmp_path / "fit", tmp_path / "corpus.npz")
+    np.testing.assert_allclose(loaded.transform().iloc[:, :2], model.transform().iloc[:, :2])
 
 
 def test_perplexity_is_of_held_out_documents(model: TopicModel, corpus: Corpus) -> None:

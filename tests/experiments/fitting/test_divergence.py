@@ -130,3 +130,12 @@ def test_a_topic_model_tells_that_its_loss_rose(tmp_path: Path) -> None:
     training = TrainingConfig(30, 8, 5.0, device="cpu")
     with pytest.warns(DataWarning, match="the learning rate is too high"):
         lda.fit(draw_corpus(), lda.LDAConfig(3), training, tmp_path / "fit")
+
+
+def test_data_that_a_model_cannot_score_are_told_before_the_first_step(
+    item_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = item_trainer()
+    monkeypatch.setattr(trainer.workers, "step", lambda *_: math.nan)
+    with pytest.raises(LossNotFinite, match="nan in epoch 1.*the model cannot score these data"):
+        trainer.train()

@@ -51,6 +51,16 @@ def test_evaluate_gives_the_figures_agreed(exvae, folder: Path, fitted, kind: st
     assert sizes == {"all": 30, "train": 24, "held-out": 6}
 
 
+def test_a_loss_that_is_not_finite_is_an_error(
+    exvae, folder: Path, fitted: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference, "loss_per_cell", lambda *_: float("nan"))
+    told = exvae("isoforms", "evaluate", fitted["effective"], folder / "cells.h5ad", *FEW)
+    assert told.status == 2
+    assert "cells.h5ad: " in told.err
+    assert "nan: the model cannot score" in told.err
+
+
 def test_figures_against_the_truth_are_those_of_the_export(
     exvae, folder: Path, fitted: dict[str, Path], tmp_path: Path
 ) -> None:
