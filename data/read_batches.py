@@ -9,11 +9,12 @@ that a step of ``SVI`` on it follows, on average, the gradient of the likelihood
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from pyro.ops.stats import effective_sample_size
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
@@ -27,12 +28,15 @@ from .evaluating import evaluating
 from .reads.classes import ClassCounts
 from .reads.division import divide_reads
 
-# Sweeps of a cell until its division no longer shows where it began.
-SETTLING = 20
+# Sweeps of a cell until its division no longer shows where it began: so many autocorrelation times,
+# looked at every so many sweeps, and at most so many.
+SETTLING_TIMES, SETTLING, MOST_SETTLING = 10, 20, 200
 # Sweeps for each draw of the latent variables that is asked for: one division alone is one draw.
 SWEEPS_PER_SAMPLE = 16
 # Sweeps until divisions follow changed parameters.
 _RESETTLING = 4
+# Share of the values that may forget more slowly than is waited for.
+_SLOW = 0.05
 # Sweeps over which the expected division is averaged.
 _MEMORY = 20
 
@@ -83,7 +87,10 @@ class ReadTensors(BatchSource):
         self, positions: np.ndarray, num_sweeps: int | None = None
     ) -> tuple[Tensor, np.ndarray, Tensor]:
         if num_sweeps is None:
-            num_sweeps = max(1, SETTLING - int(self._sweeps[positions].min(initial=SETTLING)))
+            num_sweeps = 1
+            if self._sweeps[positions].min(initial=SETTLING) < SETTLING:
+                num_sweeps = 0
+                self._settle(positions)
         for _ in range(num_sweeps):
             self.sweep(positions)
         return (
@@ -91,6 +98,17 @@ class ReadTensors(BatchSource):
             np.ones(len(positions), np.int64),
             self._of_cells(self._drawn, positions),
         )
+
+    def _settle(self, positions: np.ndarray) -> None:
+        """Sweep until divisions no longer show where they began."""
+        places, drawn = self._entries(positions)[1], []
+        while len(drawn) < MOST_SETTLING:
+            for _ in range(SETTLING):
+                self.sweep(positions)
+                drawn.append(self._drawn[places])
+            # The first half of the sweeps may still drift.
+            if len(drawn) >= SETTLING_TIMES * autocorrelation_time(drawn[len(drawn) // 2 :]):
+                return
 
     def redrawn(self, batch: CellBatch, number: int) -> Iterator[CellBatch]:
         """Give a minibatch again with other divisions, :data:`SWEEPS_PER_SAMPLE` for each draw."""
@@ -176,6 +194,27 @@ class ReadTensors(BatchSource):
                     "cells; resume with the cells of the fit"
                 )
             own.copy_(state[name])
+
+
+def autocorrelation_time(drawn: Sequence[np.ndarray]) -> float:
+    """Number of sweeps that tell as much as one independent draw, of slow values.
+
+    Parameters
+    ----------
+    drawn
+        Values after each sweep, each of shape (values,).
+
+    Returns
+    -------
+    float
+        The number that a twentieth of the values that change exceed; 1 if none changes.
+    """
+    chain = torch.from_numpy(np.stack(drawn))
+    chain = chain[:, (chain != chain[0]).any(0)]
+    if not chain.shape[1]:
+        return 1.0
+    times = len(drawn) / effective_sample_size(chain.unsqueeze(0), 0, 1)
+    return float(np.nanquantile(times.numpy(), 1 - _SLOW))
 
 
 def _possible(classes: ClassCounts, num_isoforms: int) -> csr_matrix:
