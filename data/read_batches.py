@@ -87,10 +87,8 @@ class ReadTensors(BatchSource):
         self, positions: np.ndarray, num_sweeps: int | None = None
     ) -> tuple[Tensor, np.ndarray, Tensor]:
         if num_sweeps is None:
+            self._settle(positions)
             num_sweeps = 1
-            if self._sweeps[positions].min(initial=SETTLING) < SETTLING:
-                num_sweeps = 0
-                self._settle(positions)
         for _ in range(num_sweeps):
             self.sweep(positions)
         return (
@@ -100,13 +98,17 @@ class ReadTensors(BatchSource):
         )
 
     def _settle(self, positions: np.ndarray) -> None:
-        """Sweep until divisions no longer show where they began."""
-        places, drawn = self._entries(positions)[1], []
+        """Sweep until divisions no longer show where they began, unless they are that far."""
+        # All processes decide alike, by the cells of the whole minibatch.
+        everywhere = shares.gathered(torch.from_numpy(positions))[0].numpy()
+        if self._sweeps[everywhere].min(initial=SETTLING) >= SETTLING:
+            return
+        places, drawn = self._entries(everywhere)[1], []
         while len(drawn) < MOST_SETTLING:
             for _ in range(SETTLING):
                 self.sweep(positions)
                 drawn.append(self._drawn[places])
-            # The first half of the sweeps may still drift.
+            # In the first half of the sweeps they may still drift.
             if len(drawn) >= SETTLING_TIMES * autocorrelation_time(drawn[len(drawn) // 2 :]):
                 return
 
@@ -197,7 +199,7 @@ class ReadTensors(BatchSource):
 
 
 def autocorrelation_time(drawn: Sequence[np.ndarray]) -> float:
-    """Number of sweeps that tell as much as one independent draw, of slow values.
+    """Count the sweeps that tell as much as one independent draw, of slow values.
 
     Parameters
     ----------

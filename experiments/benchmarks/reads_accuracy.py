@@ -1,9 +1,9 @@
 """Accuracy of the model of reads and of effective reads, by ambiguity and by number of cells.
 
-Fits both models to some of the cells, chosen at random, for each number of cells. Measures the root
-mean squared error of log(1 + expression), the share of 80 % intervals that hold the truth, and their
-median width, all of expressed entries: of all genes by number of cells, and with the most cells by
-ambiguity. A gene's ambiguity is the share of its reads, over all cells, that fit several of its
+Fits both models to some of the cells, chosen at random, for each number of cells. Measured are the
+root mean squared error of log(1 + expression), the share of 80 % intervals that hold the truth, and
+their median width, of expressed entries: of all genes by number of cells, and with the most cells
+by ambiguity. A gene's ambiguity is the share of its reads, over all cells, that fit several of its
 isoforms; genes of one isoform are apart.
 
     python experiments/benchmarks/reads_accuracy.py CELLS.h5ad --truth TRUTH.npz --out reads.png

@@ -1,4 +1,4 @@
-"""Completion of reads by all isoform models: one half of each cell's reads predicted from the other.
+"""Completion of reads by all isoform models: half of each cell's reads predict the other half.
 
 Fits every model to the same cells, and scores the held-out cells as ``exvae isoforms evaluate
 --completion`` does. Prints nats a read, and how far each model lies below the model of reads, with

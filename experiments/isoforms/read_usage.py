@@ -22,11 +22,14 @@ from scipy.sparse import csc_matrix, csr_matrix
 from ...data.cell_tables import CellTable
 from ...data.reads.classes import ClassCounts
 from .groups import comparisons
+from .usage_differences import added, counting_variance, with_intervals
 
 # Weight (reads) of the prior of a gene's usage.
 PRIOR = 1.0
 # Rounds of expectation maximisation, and the change of a usage at which they end.
 _ROUNDS, _SETTLED = 2000, 1e-5
+# Least share of the reads that is left without a unit, in changes to first order.
+_LEAST_LEFT = 0.1
 # Keeps quotients of zero by zero finite.
 _NOTHING = 1e-30
 
@@ -83,31 +86,32 @@ class ReadUsage:
     def of_group(self, chosen: np.ndarray) -> GroupUsage:
         """Estimate the usage of the chosen cells, shape (cells,), bool."""
         rates = self._rates(chosen, self._prior)
-        responsibilities = self._responsibilities(rates)
-        units = np.unique(self._units[chosen], return_inverse=True)[1]
-        leaving = csr_matrix((np.ones(len(units)), (units, np.arange(len(units)))))
-        counts = csr_matrix(leaving @ self._counts[chosen])
-        expected = csc_matrix(counts @ responsibilities)
-        reads = np.asarray(counts.sum(0)).ravel()
-        usage, totals = self._shares(rates), np.zeros(len(rates))
-        jackknife, counting, sizes = np.zeros((3, len(rates)))
+        usage, responsibilities = self._shares(rates), self._responsibilities(rates)
+        counts = self._of_units(chosen)
+        expected, reads = csc_matrix(counts @ responsibilities), np.asarray(counts.sum(0)).ravel()
+        totals, jackknife, counting, sizes = np.zeros((4, len(rates)))
         for columns in self._genes:
             own, of_units = usage[columns], expected[:, columns].toarray()
             of_gene = of_units.sum(1)
             total = of_gene.sum()
-            if total <= 0:
+            if total == 0:
                 continue
             covariance = np.diag(own) - np.outer(own, own)
             information = _information(responsibilities[:, columns], reads, own)
             gain = covariance @ np.linalg.pinv(information + PRIOR * covariance, hermitian=True)
-            scores = of_units - own * of_gene[:, None]
-            left = np.maximum(1 - of_gene / total, 1 / total)
-            changes = scores @ gain.T / left[:, None]
-            totals[columns] = total
-            jackknife[columns] = (changes**2).sum(0)
+            # What leaving out a unit changes, to first order.
+            changes = (of_units - np.outer(of_gene, own)) @ gain.T
+            changes /= np.maximum(1 - of_gene / total, _LEAST_LEFT)[:, None]
+            totals[columns], sizes[columns] = total, total**2 / np.square(of_gene).sum()
+            jackknife[columns] = np.square(changes).sum(0)
             counting[columns] = np.diag(gain @ covariance)
-            sizes[columns] = total**2 / (of_gene**2).sum()
         return GroupUsage(usage, totals, jackknife, counting, sizes)
+
+    def _of_units(self, chosen: np.ndarray) -> csr_matrix:
+        """Sum reads of each class over the units of the chosen cells, shape (units, classes)."""
+        units = np.unique(self._units[chosen], return_inverse=True)[1]
+        ones = np.ones(len(units))
+        return csr_matrix((ones, (units, np.arange(len(units))))) @ self._counts[chosen]
 
     def _rates(self, chosen: np.ndarray, prior: np.ndarray) -> np.ndarray:
         """Maximise the posterior of the rates of the chosen cells, shape (isoforms,), in reads."""
@@ -163,24 +167,46 @@ def read_usage_differences(
     reference: str | None,
     replicates: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """Compare groups."""
-    genes = np.unique(cells.genes, return_inverse=True)[1]
-    units = np.arange(cells.num_cells)
-    if replicates is not None:
-        units = np.unique(replicates, return_inverse=True)[1]
-    usage = ReadUsage(cells.read(("reads",)).reads, genes, units)
-    several = np.bincount(genes)[genes] > 1
+    """Compare the usage of every isoform between groups of cells, by reads.
+
+    The variance of a difference is the jackknife variance over cells or replicates, but at least
+    the variance of counting as many reads of these classes.
+
+    Parameters
+    ----------
+    cells
+        Cells with reads by class and genes.
+    groups, reference, replicates
+        As for :func:`.usage_differences.usage_differences`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As by :func:`.usage_differences.usage_differences`.
+    """
+    units = cells.names if replicates is None else replicates
+    genes, units = (np.unique(names, return_inverse=True)[1] for names in (cells.genes, units))
+    estimator = ReadUsage(cells.read(("reads",)).reads, genes, units)
     parts = []
     for pair in comparisons(groups, reference):
-        sides = [usage.of_group(chosen) for chosen in (pair.own, pair.other)]
-        one, other = sides
+        one, other = (estimator.of_group(chosen) for chosen in (pair.own, pair.other))
         both = np.maximum(one.totals + other.totals, _NOTHING)
-        parts.append(pd.DataFrame(dict(
-            gene=cells.genes, isoform=cells.isoforms, group=pair.group, reference=pair.reference,
-            usage=(one.usage * one.totals + other.usage * other.totals) / both,
-            difference=one.usage - other.usage,
-            jack0=one.jackknife, jack1=other.jackknife, c0=one.counting, c1=other.counting,
-            s0=one.sizes, s1=other.sizes,
-            information=one.totals * other.totals / both,
-        ))[several])
-    return pd.concat(parts, ignore_index=True)
+        usage = (one.usage * one.totals + other.usage * other.totals) / both
+        information = one.totals * other.totals / both
+        variance, freedom = added((one.jackknife, other.jackknife), (one.sizes, other.sizes))
+        least = counting_variance(usage, information)
+        part = {
+            "gene": cells.genes,
+            "isoform": cells.isoforms,
+            "group": pair.group,
+            "reference": pair.reference,
+            "usage": usage,
+            "difference": one.usage - other.usage,
+            "variance": variance,
+            "degrees_of_freedom": freedom,
+            "counting": np.maximum(one.counting + other.counting, least),
+            "between": 0.0,
+            "information": information,
+        }
+        parts.append(pd.DataFrame(part))
+    return with_intervals(pd.concat(parts, ignore_index=True), moderated=replicates is not None)
