@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pyro.ops.stats import effective_sample_size
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
@@ -23,6 +22,7 @@ from .cell_batches import BatchSource, CellBatch
 from .cell_matrices import CellMatrices
 from .cell_tables import CellTable
 from .cells import flat_entries
+from .effective_sample_size import effective_sample_size
 from .errors import DataError
 from .evaluating import evaluating
 from .reads.classes import ClassCounts
@@ -30,7 +30,7 @@ from .reads.division import divide_reads
 
 # Sweeps of a cell until its division no longer shows where it began: so many autocorrelation times,
 # looked at every so many sweeps, and at most so many.
-SETTLING_TIMES, SETTLING, MOST_SETTLING = 10, 20, 200
+SETTLING_TIMES, SETTLING, MOST_SETTLING = 5, 20, 200
 # Sweeps for each draw of the latent variables that is asked for: one division alone is one draw.
 SWEEPS_PER_SAMPLE = 16
 # Sweeps until divisions follow changed parameters.
@@ -108,8 +108,7 @@ class ReadTensors(BatchSource):
             for _ in range(SETTLING):
                 self.sweep(positions)
                 drawn.append(self._drawn[places])
-            # In the first half of the sweeps they may still drift.
-            if len(drawn) >= SETTLING_TIMES * autocorrelation_time(drawn[len(drawn) // 2 :]):
+            if len(drawn) >= SETTLING_TIMES * autocorrelation_time(drawn):
                 return
 
     def redrawn(self, batch: CellBatch, number: int) -> Iterator[CellBatch]:
@@ -215,7 +214,7 @@ def autocorrelation_time(drawn: Sequence[np.ndarray]) -> float:
     chain = chain[:, (chain != chain[0]).any(0)]
     if not chain.shape[1]:
         return 1.0
-    times = len(drawn) / effective_sample_size(chain.unsqueeze(0), 0, 1)
+    times = len(drawn) / effective_sample_size(chain.unsqueeze(0))
     return float(np.nanquantile(times.numpy(), 1 - _SLOW))
 
 

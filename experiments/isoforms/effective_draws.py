@@ -1,16 +1,17 @@
 """Effective number of draws of expression where they are draws of a Markov chain.
 
 Sweeps over a cell's reads follow one another, and each resembles the one before. The effective
-number tells how many independent draws give the posterior mean as precisely (Vehtari, Gelman,
-Simpson, Carpenter & Bürkner 2021, Bayesian Analysis 16). Chains of different members of an ensemble
-are compared with each other, so that draws are few where members disagree.
+number tells how many independent draws give the posterior mean as precisely, see
+:mod:`exvae.data.effective_sample_size`. Chains of different members of an ensemble are compared
+with each other, so that draws are few where members disagree.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from pyro.ops.stats import effective_sample_size
 from torch import Tensor
+
+from ...data.effective_sample_size import effective_sample_size
 
 # Entries of a lower posterior mean (reads) do not count.
 LEAST_READS = 1.0
@@ -37,7 +38,7 @@ class EffectiveDraws:
         expressed = draws.flatten(1)[:, draws.mean(0).flatten() > LEAST_READS]
         if expressed.shape[1]:
             of_chains = expressed.log1p().unflatten(0, (chains, -1))
-            self._parts.append(effective_sample_size(of_chains, 0, 1).cpu().numpy())
+            self._parts.append(effective_sample_size(of_chains).cpu().numpy())
 
     def figures(self) -> dict[str, float]:
         """Give ``effective_draws`` and ``effective_draws_low``; nothing without draws of chains.

@@ -98,13 +98,15 @@ class ReadUsage:
                 continue
             covariance = np.diag(own) - np.outer(own, own)
             information = _information(responsibilities[:, columns], reads, own)
-            gain = covariance @ np.linalg.pinv(information + PRIOR * covariance, hermitian=True)
+            gain = covariance @ _inverse(information + PRIOR * _spread(self._prior[columns], own))
+            # Reads of the prior whose isoform is missing here would make a group too sure of it.
+            likely = covariance @ _inverse(information + PRIOR * covariance)
             # What leaving out a unit changes, to first order.
             changes = (of_units - np.outer(of_gene, own)) @ gain.T
             changes /= np.maximum(1 - of_gene / total, _LEAST_LEFT)[:, None]
             totals[columns], sizes[columns] = total, total**2 / np.square(of_gene).sum()
             jackknife[columns] = np.square(changes).sum(0)
-            counting[columns] = np.diag(gain @ covariance)
+            counting[columns] = np.diag(likely @ covariance)
         return GroupUsage(usage, totals, jackknife, counting, sizes)
 
     def _of_units(self, chosen: np.ndarray) -> csr_matrix:
@@ -140,6 +142,16 @@ class ReadUsage:
 
     def _shares(self, rates: np.ndarray) -> np.ndarray:
         return rates / np.maximum(self._sums(rates), _NOTHING)
+
+
+def _inverse(information: np.ndarray) -> np.ndarray:
+    return np.linalg.pinv(information, hermitian=True)  # shares sum to one
+
+
+def _spread(shares: np.ndarray, usage: np.ndarray) -> np.ndarray:
+    """Information of a read that tells its isoform; both shapes (isoforms,)."""
+    apart = np.eye(len(usage)) - usage
+    return (apart.T * shares) @ apart
 
 
 def _information(responsibilities: csc_matrix, reads: np.ndarray, usage: np.ndarray) -> np.ndarray:
