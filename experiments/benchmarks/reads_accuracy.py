@@ -27,7 +27,7 @@ from exvae.data.isoform_truth import IsoformTruth, read_truth
 from exvae.data.random_draws import sample_positions
 from exvae.data.reads.classes import ClassCounts
 from exvae.experiments.drawing.saving import save
-from exvae.experiments.drawing.style import label, new_figure, style_of
+from exvae.experiments.drawing.style import BLACK, label, new_figure, style_of
 from exvae.experiments.figures.isoform_models import EFFECTIVE_READS
 from exvae.experiments.fitting.training import TrainingConfig
 from exvae.experiments.isoforms import fitting, settings
@@ -35,7 +35,11 @@ from exvae.experiments.isoforms.calibration import COVERAGES, EXPRESSED, WIDTH_O
 from exvae.experiments.isoforms.expression import posteriors_of_expression
 
 MODELS = {"reads": "reads", EFFECTIVE_READS: "effective-reads"}
-FIGURES = {"error": "RMSE of log1p", "coverage": "80 % intervals that hold", "width": "width"}
+FIGURES = {
+    "error": "RMSE of log1p",
+    "coverage": "share of 80 % intervals that hold",
+    "width": "median width (log1p)",
+}
 # Genes of several isoforms are divided into so many groups by ambiguity.
 _GROUPS = 4
 
@@ -63,7 +67,7 @@ def groups_of(classes: ClassCounts, genes: np.ndarray) -> dict[str, np.ndarray]:
     place = np.searchsorted(ends[1:-1], share, side="right")
     found = {"one isoform": ~several}
     for number in range(_GROUPS):
-        name = f"{ends[number]:.0%} to {ends[number + 1]:.0%}"
+        name = f"{100 * ends[number]:.0f} to {100 * ends[number + 1]:.0f} %"
         found[name] = several & (place == number)
     return found
 
@@ -143,13 +147,13 @@ def draw(by_number: pd.DataFrame, by_ambiguity: pd.DataFrame, out: Path) -> None
         for axis, (name, text) in zip(row, FIGURES.items(), strict=True):
             for place, model in enumerate(MODELS):
                 own = table[table["model"] == model]
-                axis.plot(own[x], own[name], label=model, **style_of(place))
+                axis.plot(own[x].astype(str), own[name], label=model, **style_of(place))
             if name == "coverage":
-                axis.axhline(WIDTH_OF, color="black", linewidth=0.8)
+                axis.axhline(WIDTH_OF, color=BLACK, linewidth=0.8)
+                axis.set_ylim(0.6, 1)
+            else:
+                axis.set_ylim(0, 1.1 * table[name].max())
             label(axis, "", x, text)
-            axis.set_ylim(bottom=None if name == "coverage" else 0)
-    for axis in axes[0]:
-        axis.set_xscale("log")
     for axis in axes[1]:
         axis.tick_params(axis="x", labelrotation=30)
     axes[0, 0].legend(frameon=False, fontsize=8)

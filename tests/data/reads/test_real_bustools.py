@@ -7,6 +7,7 @@ from pathlib import Path
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
 
@@ -79,8 +80,7 @@ def test_the_recipe_of_the_guide(tmp_path: Path) -> None:
 def test_the_model_of_the_guide(tmp_path: Path) -> None:
     """From FASTQ to expression with the commands of docs/isoforms.md, with ``--transcripts`` too.
 
-    The file has the reads of every step, and the weights of classes bring estimates nearer to what
-    was sequenced.
+    Weights of classes bring the estimates nearer to what was sequenced.
     """
     programs = {name: [of_kb_python(name)] for name in ("kallisto", "bustools")}
     programs["exvae"] = [sys.executable, "-m", "exvae"]
@@ -104,6 +104,10 @@ def test_the_model_of_the_guide(tmp_path: Path) -> None:
         csr_matrix(layers[name]).toarray()
         for name in ("expression_q0.025", "expression", "expression_q0.975")
     )
-    several = fragments > 50
-    assert np.corrcoef(np.log(mean[several]), np.log(fragments[several]))[0, 1] > 0.95
-    assert ((low <= fragments) & (fragments <= high))[several].mean() > 0.8
+    many = fragments > 50
+    assert ((low <= fragments) & (fragments <= high))[many].mean() > 0.8
+    own, true = (
+        pd.DataFrame(part.T).groupby(transcripts.genes).sum() for part in (mean, fragments)
+    )
+    many = true > 50
+    assert np.abs(own[many] / true[many] - 1).stack().quantile(0.95) < 0.1
