@@ -172,7 +172,7 @@ def main() -> None:
     options = parser.parse_args()
     tables = measure(options)
     for table in tables:
-        print(table.round(3).to_string(index=False), "\n")
+        print(table.round(3).to_string(index=False), end="\n\n")
     if options.out:
         draw(*tables, options.out)
 

@@ -105,14 +105,15 @@ def main() -> None:
     pyro.set_rng_seed(0)
     base = {name: getattr(options, name) for name in BASE}
     print("base:", ", ".join(f"{size} {name}" for name, size in base.items()))
-    print("| varied | at | sweep (s) | of this division of reads (s) |\n|---|---|---|---|")
+    print("| varied | at | sweep (ms) | of this division of reads (ms) |\n|---|---|---|---|")
     slopes = []
     for name in options.only:
         sizes = np.array([max(2, round(base[name] * factor)) for factor in FACTORS])
         found = []
         for size in sizes:
             found.append(seconds_of_sweep({**base, name: int(size)}, options.repeats))
-            print(f"| {name} | {size} | {found[-1][0]:.4f} | {found[-1][1]:.4f} |", flush=True)
+            sweep, division = (1000 * seconds for seconds in found[-1])
+            print(f"| {name} | {size} | {sweep:.3f} | {division:.3f} |", flush=True)
         slopes.append((name, *(exponent(sizes, seconds) for seconds in np.array(found).T)))
     print("\n| varied | exponent of the sweep | of the division |\n|---|---|---|")
     for name, sweep, division in slopes:
