@@ -9,7 +9,7 @@ that a step of ``SVI`` on it follows, on average, the gradient of the likelihood
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,17 +22,21 @@ from .cell_batches import BatchSource, CellBatch
 from .cell_matrices import CellMatrices
 from .cell_tables import CellTable
 from .cells import flat_entries
+from .effective_sample_size import effective_sample_size
 from .errors import DataError
 from .evaluating import evaluating
 from .reads.classes import ClassCounts
 from .reads.division import divide_reads
 
-# Sweeps of a cell until its division no longer shows where it began.
-SETTLING = 20
+# Sweeps of a cell until its division no longer shows where it began: so many autocorrelation times,
+# looked at every so many sweeps, and at most so many.
+SETTLING_TIMES, SETTLING, MOST_SETTLING = 5, 20, 200
 # Sweeps for each draw of the latent variables that is asked for: one division alone is one draw.
 SWEEPS_PER_SAMPLE = 16
 # Sweeps until divisions follow changed parameters.
 _RESETTLING = 4
+# Share of the values that may forget more slowly than is waited for.
+_SLOW = 0.05
 # Sweeps over which the expected division is averaged.
 _MEMORY = 20
 
@@ -83,7 +87,8 @@ class ReadTensors(BatchSource):
         self, positions: np.ndarray, num_sweeps: int | None = None
     ) -> tuple[Tensor, np.ndarray, Tensor]:
         if num_sweeps is None:
-            num_sweeps = max(1, SETTLING - int(self._sweeps[positions].min(initial=SETTLING)))
+            self._settle(positions)
+            num_sweeps = 1
         for _ in range(num_sweeps):
             self.sweep(positions)
         return (
@@ -91,6 +96,20 @@ class ReadTensors(BatchSource):
             np.ones(len(positions), np.int64),
             self._of_cells(self._drawn, positions),
         )
+
+    def _settle(self, positions: np.ndarray) -> None:
+        """Sweep until divisions no longer show where they began, unless they are that far."""
+        # All processes decide alike, by the cells of the whole minibatch.
+        everywhere = shares.gathered(torch.from_numpy(positions))[0].numpy()
+        if self._sweeps[everywhere].min(initial=SETTLING) >= SETTLING:
+            return
+        places, drawn = self._entries(everywhere)[1], []
+        while len(drawn) < MOST_SETTLING:
+            for _ in range(SETTLING):
+                self.sweep(positions)
+                drawn.append(self._drawn[places])
+            if len(drawn) >= SETTLING_TIMES * autocorrelation_time(drawn):
+                return
 
     def redrawn(self, batch: CellBatch, number: int) -> Iterator[CellBatch]:
         """Give a minibatch again with other divisions, :data:`SWEEPS_PER_SAMPLE` for each draw."""
@@ -176,6 +195,27 @@ class ReadTensors(BatchSource):
                     "cells; resume with the cells of the fit"
                 )
             own.copy_(state[name])
+
+
+def autocorrelation_time(drawn: Sequence[np.ndarray]) -> float:
+    """Count the sweeps that tell as much as one independent draw, of slow values.
+
+    Parameters
+    ----------
+    drawn
+        Values after each sweep, each of shape (values,).
+
+    Returns
+    -------
+    float
+        The number that a twentieth of the values that change exceed; 1 if none changes.
+    """
+    chain = torch.from_numpy(np.stack(drawn))
+    chain = chain[:, (chain != chain[0]).any(0)]
+    if not chain.shape[1]:
+        return 1.0
+    times = len(drawn) / effective_sample_size(chain.unsqueeze(0))
+    return float(np.nanquantile(times.numpy(), 1 - _SLOW))
 
 
 def _possible(classes: ClassCounts, num_isoforms: int) -> csr_matrix:

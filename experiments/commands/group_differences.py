@@ -61,8 +61,10 @@ def usage(
 
     require_folder(out)
     grouping = Grouping(groupby, reference, replicate_key, as_options=True)
-    data = _conformed(fit, cells, backed, trust)
-    table, share_changed = differential_usage(data, grouping, threshold)
+    data, observes = _conformed(fit, cells, backed, trust)
+    table, share_changed = differential_usage(
+        data, grouping, threshold, by_reads=observes == "reads"
+    )
     _write(table, out)
     genes = table.drop_duplicates("gene")
     report(
@@ -104,7 +106,7 @@ def expression(
 
     require_folder(out)
     grouping = Grouping(groupby, reference, replicate_key, as_options=True)
-    data = _conformed(fit, cells, backed, trust)
+    data, _ = _conformed(fit, cells, backed, trust)
     table = differential_expression(data, grouping, level, threshold)
     _write(table, out)
     found = table[table["expected_fdr"] <= _FALSE_DISCOVERIES]
@@ -122,12 +124,12 @@ def expression(
     )
 
 
-def _conformed(fit: Path, cells: Path, backed: bool | None, trust: bool) -> CellTable:
-    """Read cells with the isoforms of a fit."""
+def _conformed(fit: Path, cells: Path, backed: bool | None, trust: bool) -> tuple[CellTable, str]:
+    """Read cells with the isoforms of a fit; also tell what its model observes."""
     from ..isoforms import fitting
 
     loaded = fitting.load(fit, "cpu", trust=trust)
-    return loaded.conform(read(cells, backed, **loaded.keys))
+    return loaded.conform(read(cells, backed, **loaded.keys)), loaded.model.observes
 
 
 def _num_groups(cells: CellTable, column: str) -> int:

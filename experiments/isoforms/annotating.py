@@ -12,6 +12,7 @@ from ...data.h5ad.reading import read_cells
 from ...data.progress import progress_bar
 from . import inference
 from .compact_layers import CompactLayers
+from .effective_draws import EffectiveDraws
 from .export_writing import ExportOptions, compact_blocks
 from .fitting import IsoformFit
 
@@ -43,9 +44,9 @@ def annotate(fit: IsoformFit, adata: AnnData, options: ExportOptions) -> None:
         )
     cells = fit.conform(read_cells(adata, **fit.keys), options.new_batches)
     torch.manual_seed(options.seed)
-    parts = []
+    parts, effective = [], EffectiveDraws()
     with progress_bar(cells.num_cells, "expression", delay=1.0) as bar:
-        for part in compact_blocks(fit, cells, options):
+        for part in compact_blocks(fit, cells, options, effective=effective):
             parts.append(part)
             bar.update(len(part.sizes))
     layers = CompactLayers.joined(parts)
@@ -55,4 +56,4 @@ def annotate(fit: IsoformFit, adata: AnnData, options: ExportOptions) -> None:
     adata.obsm["X_exvae"] = inference.mean_states(fit.guide, fit.source(cells), everything)
     if cells.genes is not None and (cells.gene_key or "gene" not in adata.var):
         adata.var["gene"] = cells.genes[places]
-    adata.uns["exvae"] = options.description(fit)
+    adata.uns["exvae"] = {**options.description(fit), **effective.figures()}

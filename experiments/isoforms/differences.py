@@ -21,6 +21,7 @@ from .groups import (
     require_genes,
     require_replicates,
 )
+from .read_usage import read_usage_differences
 from .settings import EXPRESSION_THRESHOLD, USAGE_THRESHOLD
 from .usage_differences import usage_differences
 from .usage_evidence import weigh
@@ -92,18 +93,24 @@ class UsageTable(NamedTuple):
 
 
 def differential_usage(
-    cells: CellTable, grouping: Grouping, threshold: float = USAGE_THRESHOLD
+    cells: CellTable,
+    grouping: Grouping,
+    threshold: float = USAGE_THRESHOLD,
+    *,
+    by_reads: bool = False,
 ) -> UsageTable:
     """Compare isoforms' shares of their gene's reads between groups of cells.
 
     Parameters
     ----------
     cells
-        Cells with bootstraps and genes.
+        Cells with genes, and with bootstraps or reads by class.
     grouping
         Groups, reference and replicates.
     threshold
         Least absolute difference of usage that counts.
+    by_reads
+        Whether reads by class are compared, and not bootstraps.
 
     Raises
     ------
@@ -113,10 +120,14 @@ def differential_usage(
     _require_positive(threshold)
     labels, replicates = labels_of(cells, grouping), replicates_of(cells, grouping)
     require_genes(cells)
-    require_bootstraps(cells)
+    if by_reads:
+        cells.require_class_counts()
+    else:
+        require_bootstraps(cells)
     if replicates is not None:
         require_replicates(cells, grouping, labels, replicates)
-    differences = usage_differences(cells, labels, grouping.reference, replicates)
+    compare = read_usage_differences if by_reads else usage_differences
+    differences = compare(cells, labels, grouping.reference, replicates)
     if differences.empty:
         raise DataError(
             f"{cells.source}: no gene of several isoforms has reads in two groups; try another "

@@ -29,6 +29,7 @@ from .compact_layers import (
     compact_layers,
     stratified_layers,
 )
+from .effective_draws import EffectiveDraws
 from .export_columns import ExportColumns
 from .expression import LEVELS, Scale, draw_expression, scale_of
 from .fitting import IsoformFit
@@ -135,6 +136,7 @@ def compact_blocks(
     options: ExportOptions,
     columns: np.ndarray | None = None,
     block: int | None = None,
+    effective: EffectiveDraws | None = None,
 ) -> Iterator[CompactLayers]:
     """Make the layers of expression of cells, some cells at a time.
 
@@ -151,6 +153,8 @@ def compact_blocks(
     block
         Entries (cells x isoforms) whose posteriors are held at once; by default those of
         :func:`block_of`.
+    effective
+        Takes the draws of models whose draws are those of Markov chains.
     """
     samples = options.all_samples
     scales, code = options.scales(cells), options.code_of_batch(fit)
@@ -166,6 +170,8 @@ def compact_blocks(
     for _, draws in draw_expression(
         fit, source, everything, samples, transform_batch=code, block=block
     ):
+        if effective is not None and fit.model.observes == "reads":
+            effective.add(draws, max(1, len(inference.members_of(fit.model))))
         yield compact_layers(draws, fit.model.genes, scales, options.quantiles, **limits)
 
 
@@ -192,12 +198,15 @@ class ExportWriter:
     ----------
     columns
         The isoforms or genes that are written.
+    effective
+        Effective numbers of the draws that were made.
     """
 
     def __init__(
         self, fit: IsoformFit, file: CellFile, options: ExportOptions, part: int, block: int
     ) -> None:
         self._fit, self._file, self._options, self._block = fit, file, options, block
+        self.effective = EffectiveDraws()
         # A part holds whole blocks, so that draws do not depend on its size.
         rows = max(1, block // len(fit.isoforms))
         self._rows = rows * max(1, part // (rows * file.shape[1]))
@@ -234,7 +243,7 @@ class ExportWriter:
             positions = np.arange(cells.num_cells)
             states.append(inference.mean_states(self._fit.guide, source, positions))
             for compact in compact_blocks(
-                self._fit, cells, self._options, self.columns.chosen, self._block
+                self._fit, cells, self._options, self.columns.chosen, self._block, self.effective
             ):
                 layers.extend(*compact)
                 names = list(compact.values)
@@ -242,7 +251,8 @@ class ExportWriter:
         for matrix in (*copies.values(), layers):
             matrix.finish()
         _write(new, "obsm", "X_exvae", np.concatenate(states))
-        _write(new, "uns", "exvae", self._options.description(self._fit))
+        description = {**self._options.description(self._fit), **self.effective.figures()}
+        _write(new, "uns", "exvae", description)
         return names
 
     def _parts(self, what: str) -> Iterator[tuple[slice, Cells]]:

@@ -64,7 +64,9 @@ def export(
     Returns
     -------
     dict
-        ``out``, ``cells``, ``isoforms`` or ``genes``, and the names of the ``layers`` added.
+        ``out``, ``cells``, ``isoforms`` or ``genes``, and the names of the ``layers`` added; of
+        models of reads the figures of :meth:`.effective_draws.EffectiveDraws.figures`, which
+        ``uns["exvae"]`` holds as well.
 
     Raises
     ------
@@ -86,7 +88,7 @@ def export(
             layers = writer.write(new)
         sizes = {"cells": file.shape[0], f"{chosen.level}s": len(writer.columns.var)}
     written = {"out": str(out)} | ({} if csv is None else {"csv": str(csv)})
-    return {**written, **sizes, "layers": sorted(layers)}
+    return {**written, **sizes, **writer.effective.figures(), "layers": sorted(layers)}
 
 
 def _check(source: str | Path | AnnData, out: Path, csv: Path | None) -> None:

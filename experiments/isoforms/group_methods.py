@@ -143,6 +143,8 @@ class GroupMethods(FittedModel):
     ) -> pd.DataFrame:
         """Compare isoforms' shares of their gene's reads between groups of cells.
 
+        Models of reads compare reads by class, all others bootstraps.
+
         Parameters
         ----------
         groupby, reference, replicate_key, adata
@@ -163,7 +165,7 @@ class GroupMethods(FittedModel):
         Raises
         ------
         DataError
-            If the column, the reference, genes, enough replicates or bootstraps are missing.
+            If the column, the reference, genes, enough replicates, bootstraps or reads are missing.
 
         Examples
         --------
@@ -175,4 +177,5 @@ class GroupMethods(FittedModel):
         reference = None if reference is None else str(reference)  # as labels are
         grouping = Grouping(groupby, reference, replicate_key)
         cells = self._conformed(adata, "average")
-        return differences.differential_usage(cells, grouping, threshold).table
+        by_reads = self._trained().model.observes == "reads"
+        return differences.differential_usage(cells, grouping, threshold, by_reads=by_reads).table

@@ -223,13 +223,18 @@ def draw_latents(
         The minibatch, its observations drawn anew where they are drawn, and a value for each site:
         z of shape (cells, 1, latent_size) and library (reads) of shape (cells, 1).
     """
-    ensemble = getattr(guide.model, "ensemble", None)
-    members = [] if ensemble is None else ensemble.members
+    members = members_of(guide.model)
     if not members:
         yield from _draws(guide, source, batch, num_samples)
     for member in members:
-        with ensemble.using(member):
+        with guide.model.ensemble.using(member):
             yield from _draws(guide, source, batch, math.ceil(num_samples / len(members)))
+
+
+def members_of(model: CellModel) -> list:
+    """Give the members of the ensemble of a model; none if it has no ensemble."""
+    ensemble = getattr(model, "ensemble", None)
+    return [] if ensemble is None else list(ensemble.members)
 
 
 def _draws(

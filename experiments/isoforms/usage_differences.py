@@ -154,7 +154,7 @@ class GeneBlock:
             both = np.maximum(around[0].totals + around[1].totals, _NOTHING)
             weight = np.where(known, own.totals * around[1 - side].totals / both, 0)
             sizes.append(weight.sum(0) ** 2 / np.maximum((weight**2).sum(0), _NOTHING))
-        return _welch(variances, sizes)
+        return added(variances, sizes)
 
     def replicate_uncertainty(
         self, counts: np.ndarray, group: np.ndarray, other: np.ndarray, replicates: np.ndarray
@@ -179,10 +179,10 @@ class GeneBlock:
             size = len(names)
             variances.append((size - 1) * np.var(left, axis=0))
             sizes.append(np.full(len(self.genes), size))
-        return _welch(variances, sizes)
+        return added(variances, sizes)
 
 
-def _welch(variances: Sequence[np.ndarray], sizes: Sequence[np.ndarray]) -> Uncertainty:
+def added(variances: Sequence[np.ndarray], sizes: Sequence[np.ndarray]) -> Uncertainty:
     """Add the variances of both groups; sizes are numbers of cells or replicates; (isoforms,)."""
     variance = sum(variances)
     squares = sum(
@@ -241,8 +241,23 @@ def usage_differences(
         for block in gene_columns(cells, least_isoforms=2)
         for table in _compare(block, pairs, replicates)
     ]
-    table = pd.concat(parts, ignore_index=True)
-    if replicates is not None:
+    return with_intervals(pd.concat(parts, ignore_index=True), moderated=replicates is not None)
+
+
+def with_intervals(table: pd.DataFrame, moderated: bool) -> pd.DataFrame:
+    """Turn variances of differences into standard errors and intervals.
+
+    Parameters
+    ----------
+    table
+        A row for each isoform and group: ``variance``, between cells or replicates, with its
+        ``degrees_of_freedom``; ``counting``, the least variance; ``between``, what is added; and
+        all other columns of :func:`usage_differences`.
+    moderated
+        Whether variances are moderated between isoforms.
+    """
+    table = table[table["information"] >= _LEAST_INFORMATION].reset_index(drop=True)
+    if moderated:
         ratio = (table["variance"] / table["counting"]).to_numpy()
         freedom = table["degrees_of_freedom"].to_numpy()
         shrunken, more = moderate(ratio, freedom, table["information"].to_numpy())
@@ -293,14 +308,21 @@ def _with_difference(
     difference = block.difference(mean, pair.own, pair.other)
     both = pair.own | pair.other
     usage = mean[both].sum(0) / np.maximum(block.totals(mean)[both].sum(0), _NOTHING)
-    bounded = np.clip(usage, _USAGE_BOUND, 1 - _USAGE_BOUND)
-    counting = bounded * (1 - bounded) / np.maximum(difference.information, _NOTHING)
-    table = table.assign(
+    return table.assign(
         usage=usage,
         difference=difference.value,
         variance=uncertainty.variance,
-        counting=counting,
+        counting=counting_variance(usage, difference.information),
         degrees_of_freedom=uncertainty.degrees_of_freedom,
         information=difference.information,
     )
-    return table[table["information"] >= _LEAST_INFORMATION]
+
+
+def counting_variance(usage: np.ndarray, information: np.ndarray) -> np.ndarray:
+    """Variance of a difference of usages if the reads are as many and tell their isoform.
+
+    ``usage`` is that of both groups, ``information`` as in :class:`Difference`; all shapes
+    (isoforms,).
+    """
+    bounded = np.clip(usage, _USAGE_BOUND, 1 - _USAGE_BOUND)
+    return bounded * (1 - bounded) / np.maximum(information, _NOTHING)

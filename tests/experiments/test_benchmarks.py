@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import anndata
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -38,11 +39,17 @@ COMMANDS = {
         *("--cells", "6", "--isoforms", "40", "--bootstraps", "4", "--read", "2", "--steps", "1")
     ],
     "likelihood_stress.py": ["--points", "2", "--gradients", "1"],
+    "reads_accuracy.py": ["--numbers", "20", "40", "--epochs", "2"],
+    "reads_completion.py": ["--epochs", "2"],
+    "reads_cost.py": [
+        *("--reads", "100", "--classes", "60", "--isoforms", "30", "--cells", "10"),
+        *("--repeats", "1"),
+    ],
     "report.py": ["--cells", "30"],
     "reliability.py": ["--kills", "3", "--others", "1"],
     "symsim.py": ["--cells", "40", "--genes", "30"],
     "isoform_simulation.py": ["--cells", "10", "--isoforms", "30", "--bootstraps", "2"],
-    "isoform_usage.py": ["--methods", "exvae", "t-test", "chi-squared"],
+    "isoform_usage.py": ["--methods", "exvae", "reads", "t-test", "chi-squared"],
     "isoform_expression.py": ["--methods", "exvae", "swish", "wilcoxon", "t-test"],
     "isoform_groups.py": ["--cells-per-group", "8", "--epochs", "3", "--fit-drawn"],
     "scvi_agreement.py": [
@@ -231,11 +238,11 @@ def test_the_simulation_as_cells_grow() -> None:
 def test_the_comparison_of_differential_usage(tmp_path: Path) -> None:
     path = tmp_path / "cells.h5ad"
     isoform_simulate_command.simulate(
-        path, cells=80, isoforms=80, bootstraps=3, expression="simple"
+        path, cells=80, isoforms=80, bootstraps=3, expression="simple", reads=True
     )
     printed = run("isoform_usage.py", "--", str(path))
     assert "genes with several isoforms" in printed
-    assert printed.count("AUC") == 3
+    assert printed.count("AUC") == 4
 
 
 @pytest.mark.slow
@@ -254,6 +261,50 @@ def test_the_comparison_of_differential_expression(tmp_path: Path) -> None:
     assert null > real > 0
     printed = run("isoform_expression.py", "--shuffled", "--", str(path))
     assert printed.count("false findings among 400 isoforms") == 4
+
+
+@pytest.fixture(scope="module")
+def cells_with_reads(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("cells") / "cells.h5ad"
+    isoform_simulate_command.simulate(
+        path, cells=40, isoforms=40, bootstraps=3, expression="simple", reads=True
+    )
+    return str(path)
+
+
+def test_the_cost_of_sweeps() -> None:
+    printed = run("reads_cost.py")
+    times = re.findall(r"^\| (\w+) \| (\d+) \| (\d+\.\d+) \| (\d+\.\d+) \|$", printed, re.M)
+    varied = [name for name, *_ in times]
+    assert {name: varied.count(name) for name in varied} == dict.fromkeys(
+        ("reads", "classes", "isoforms", "cells"), 5
+    )
+    assert all(float(sweep) > 0 < float(division) for *_, sweep, division in times)
+    assert len(re.findall(r"^\| \w+ \| -?\d\.\d\d \| -?\d\.\d\d \|$", printed, re.M)) == 4
+
+
+@pytest.mark.slow
+def test_completion_by_all_models(cells_with_reads: str) -> None:
+    printed = run("reads_completion.py", cells_with_reads, "--truth", cells_with_reads)
+    number = r"(-?\d+\.\d+) ± \d+\.\d+"
+    rows = re.findall(rf" {number} +{number}$", printed, re.MULTILINE)
+    scores, gaps = np.array(rows, float).T
+    assert len(scores) == 6 + 3
+    assert scores.argmax() == 8, "the truth predicts best"
+    np.testing.assert_allclose(gaps, scores[0] - scores, atol=2e-4)
+
+
+@pytest.mark.slow
+def test_accuracy_by_ambiguity_and_cells(cells_with_reads: str, tmp_path: Path) -> None:
+    printed = run("reads_accuracy.py", cells_with_reads, "--out", str(tmp_path / "reads.png"))
+    by_number, by_ambiguity = printed.split("\n\n")[:2]
+    rows = [line.rsplit(maxsplit=5) for line in by_number.splitlines()[1:]]
+    assert [int(row[1]) for row in rows] == [20, 20, 40, 40]
+    assert len(by_ambiguity.strip().splitlines()) == 1 + 2 * 5
+    for *_, error, coverage, width in rows:
+        assert float(error) > 0 < float(width)
+        assert 0.3 < float(coverage) <= 1
+    assert (tmp_path / "reads.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_intervals_of_group_means(tmp_path: Path) -> None:

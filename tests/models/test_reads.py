@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from exvae.data.cells import Cells
-from exvae.data.read_batches import ReadTensors
+from exvae.data.read_batches import ReadTensors, autocorrelation_time
 from exvae.data.reads.classes import ClassCounts
 from exvae.models.reads import RATES_PER_DIVISION, ReadIsoforms
 
@@ -110,6 +110,7 @@ def test_gradients_are_those_of_the_classes(model: ReadIsoforms, swept: ReadTens
     own = [value for value in model.parameters() if value.requires_grad]
     joint = likelihood(model, divisions) + ways
     exact = flat_gradient(joint.logsumexp(0), own)
+    torch.manual_seed(1)  # sweeps before had the random numbers of the test's own seed
     found = swept.batch(np.arange(CELLS)).obs
     share = (found[:, None] == divisions).all(-1).float().mean(0)
     of_divisions = torch.stack([flat_gradient(one, own) for one in joint])
@@ -133,6 +134,42 @@ def test_the_guide_reads_what_is_expected(model: ReadIsoforms, swept: ReadTensor
     torch.testing.assert_close(expected.mean(0), exact, atol=0.05, rtol=0)
     drawn = swept.batch(np.arange(CELLS)).obs
     assert expected.var(0)[1] < drawn.var(0)[1] / 3
+
+
+def settled_after(source: ReadTensors, monkeypatch: pytest.MonkeyPatch, keep: float) -> int:
+    """Count the sweeps of a new batch in which reads stay where they are with a probability."""
+    sweep, number = ReadTensors.sweep, 0
+
+    def slow(self: ReadTensors, positions: np.ndarray, batches: Tensor | None = None) -> None:
+        nonlocal number
+        number += 1
+        before = self._drawn.copy()
+        sweep(self, positions, batches)
+        kept = np.random.default_rng(number).random(len(before)) < keep
+        self._drawn = np.where(kept, before, self._drawn)
+
+    monkeypatch.setattr(ReadTensors, "sweep", slow)
+    source.batch(np.arange(50))
+    return number
+
+
+@pytest.mark.parametrize(("keep", "least", "most"), [(0.0, 21, 41), (0.9, 61, 201)])
+def test_divisions_that_forget_slowly_are_swept_longer(
+    model: ReadIsoforms, swept: ReadTensors, monkeypatch, keep: float, least: int, most: int
+) -> None:
+    source = ReadTensors(swept.cells)
+    source.follow(model, FixedLatents())
+    assert least <= settled_after(source, monkeypatch, keep) <= most
+    assert settled_after(source, monkeypatch, 0.0) == 1
+
+
+def test_sweeps_of_one_independent_draw() -> None:
+    rng = np.random.default_rng(0)
+    alone = rng.poisson(5.0, (1000, 300)).astype(np.float32)
+    assert autocorrelation_time(list(alone)) == pytest.approx(1, abs=0.3)
+    # Every draw is kept for four sweeps.
+    assert autocorrelation_time(list(np.repeat(alone, 4, 0))) == pytest.approx(4, rel=0.3)
+    assert autocorrelation_time([alone[0]] * 5) == 1
 
 
 @torch.no_grad()

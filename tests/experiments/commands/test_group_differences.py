@@ -11,7 +11,9 @@ import pytest
 
 from exvae.data.h5ad.reading import read_cells
 from exvae.experiments.fitting.training import TrainingConfig
+from exvae.experiments.isoform_model import IsoformModel
 from exvae.experiments.isoforms import fitting
+from exvae.experiments.isoforms.read_usage import read_usage_differences
 from exvae.experiments.isoforms.settings import IsoformConfig
 
 
@@ -32,11 +34,11 @@ def place(tmp_path_factory) -> Path:
     return folder
 
 
-def fit_of(cells: Path, out: Path) -> None:
+def fit_of(cells: Path, out: Path, model: str = "effective-reads") -> None:
     training = TrainingConfig(1, 64, 5e-3, 0, "cpu", 0)
     fitting.fit(
         read_cells(cells),
-        IsoformConfig(),
+        IsoformConfig(model, options={} if model != "reads" else {"members": 0}),
         training,
         out,
         train_fraction=0.9,
@@ -65,6 +67,58 @@ def test_genes_that_switch_are_found(exvae, place: Path, tmp_path: Path) -> None
     assert (table["probability"] <= 1).all()
     assert (table["low"] <= table["difference"]).all()
     assert (table["difference"] <= table["high"]).all()
+
+
+@pytest.fixture(scope="module")
+def of_reads(tmp_path_factory) -> Path:
+    """Simulate cells with reads by class, and fit the model of reads to them."""
+    from exvae.experiments.commands import simulate_isoforms
+
+    folder = tmp_path_factory.mktemp("reads")
+    simulate_isoforms.simulate(
+        folder / "cells.h5ad",
+        **{"cells": 80, "isoforms": 120, "bootstraps": 4, "expression": "simple"},
+        **{"reads": True, "seed": 1, "switching": 0.5},
+    )
+    fit_of(folder / "cells.h5ad", folder / "fit", "reads")
+    return folder
+
+
+def test_a_model_of_reads_compares_reads(exvae, of_reads: Path, tmp_path: Path) -> None:
+    cells = anndata.read_h5ad(of_reads / "cells.h5ad")
+    without_bootstraps(cells)  # nothing of them is used
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    out = tmp_path / "usage.csv"
+    done = exvae(
+        *("isoforms", "usage", of_reads / "fit", tmp_path / "cells.h5ad"),
+        *("--groupby", "cell_type", "--out", out),
+    )
+    assert done.status == 0, done.err
+    genes = pd.read_csv(out).drop_duplicates("gene").set_index("gene")
+    found = genes.index[genes["expected_fdr"] <= 0.05]
+    switching = cells.var.groupby("gene", observed=True)["switching"].any()
+    assert len(found) >= 4
+    assert switching[found].mean() > 0.8
+    expected = read_usage_differences(
+        read_cells(cells), cells.obs["cell_type"].astype(str).to_numpy(), None
+    )
+    assert genes["difference"].abs().max() <= expected["difference"].abs().max() + 1e-6
+    model = IsoformModel.load(of_reads / "fit")
+    table = model.differential_usage("cell_type", adata=cells)
+    pd.testing.assert_frame_equal(table, pd.read_csv(out), rtol=1e-4, atol=1e-5)
+
+
+def test_cells_without_reads_are_one_line(exvae, of_reads: Path, tmp_path: Path) -> None:
+    cells = anndata.read_h5ad(of_reads / "cells.h5ad")
+    del cells.obsm["reads"], cells.uns["reads"]
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    done = exvae(
+        *("isoforms", "usage", of_reads / "fit", tmp_path / "cells.h5ad"),
+        *("--groupby", "cell_type", "--out", tmp_path / "usage.csv"),
+    )
+    assert done.status == 2
+    assert "holds no reads by class" in done.err
+    assert done.err.count("\n") == 1
 
 
 def test_groups_against_one_and_cells_without_a_group(exvae, place: Path, tmp_path: Path) -> None:
