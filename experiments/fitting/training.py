@@ -199,7 +199,9 @@ class Trainer:
                 self.last_state = self.state() if self.folder is None else None
                 self.members.rest()
         told = divergence.rise_of_losses(self.metrics, self._loss_name)
-        if told := told or divergence.overfitting(self.metrics, self._loss_name):
+        if not told and not self.config.patience:
+            told = divergence.overfitting(self.metrics, self._loss_name)
+        if told:
             warnings.warn(told, DataWarning, stacklevel=2)
         reason = "out of patience" if self.out_of_patience else "all epochs done"
         if self.stopped:
