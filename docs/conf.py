@@ -47,6 +47,8 @@ highlight_language = "none"
 
 # Threads of notebooks must not spin while they wait, as in the Makefile.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+# Bars of progress are of text here, as widgets need a browser; tqdm warns of it when Pyro loads it.
+os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
 # Notebooks run in a folder of their own, or come from the cache of a build with the same package.
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(HERE / "_build" / "notebooks" / digest_of_package())
