@@ -91,7 +91,7 @@ def test_the_quick_start_with_isoforms_runs(quantified: Path) -> None:
     correlation = np.corrcoef(np.log1p(cells.X.toarray()).ravel(), layer.ravel())
     assert correlation[0, 1] > 0.9
     assert found["genes"].shape == (20, 2)
-    assert repr(exvae.load(quantified / "FIT")) == repr(found["model"])
+    assert repr(exvae.load(quantified / "MODEL")) == repr(found["model"])
 
 
 def test_the_table_names_what_is_exported(quantified: Path) -> None:
