@@ -28,6 +28,7 @@ from .fitting import fits
 from .fitting.training import TrainingConfig
 from .isoforms import evaluation, exporting, inference
 from .isoforms import fitting as isoforms
+from .isoforms.exported import ESTIMATES, read_exported
 from .isoforms.settings import IsoformConfig
 from .lda import completion, tables
 from .lda import fitting as lda
@@ -89,7 +90,9 @@ def demo_isoforms(folder: Path, seed: int) -> dict[str, object]:
     states = inference.mean_states(fit.guide, fit.source(cells), positions)
     save(draw_states(states, cells.obs["cell_type"].astype(str)).figure, pictures[0])
     gene = most_switching_gene(anndata.read_h5ad(path))
-    save(pl.gene(anndata.read_h5ad(exported), gene, "cell_type"), pictures[1])
+    shown, interval = read_exported(exported, [gene], "cell_type")
+    options = {"interval": interval, "estimates": ESTIMATES}
+    save(pl.gene(shown, gene, "cell_type", **options), pictures[1])
     save(draw_training(fits.read_metrics(fit_folder)), pictures[2])
     return {**measured, "pictures": [str(picture) for picture in pictures]}
 
