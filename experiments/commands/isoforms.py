@@ -273,7 +273,7 @@ def gene(
 ) -> None:
     """Draw the isoforms of genes in every cell, with intervals.
 
-    $ exvae isoforms gene expression.h5ad gene5 --groupby cell_type --out gene5.png
+    $ exvae isoforms gene expression.h5ad gene5 --groupby cell_type --out g5.png
     """
     from .. import pl
     from ..drawing.saving import save

@@ -90,7 +90,10 @@ def test_the_truth_of_others(
     ("suffix", "message"),
     [
         (".npz", "cannot be read as the truth"),
-        (".h5ad", "not a readable .h5ad .*give simulated cells|is empty, as after a full disk"),
+        (
+            ".h5ad",
+            "not a readable .h5ad .*give simulated cells|is empty, as after|or a zip archive; unpack",
+        ),
     ],
 )
 def test_files_that_cannot_be_read(

@@ -131,7 +131,7 @@ def test_a_page_is_written_whole_or_not_at_all(
 def test_libraries_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     require_libraries()
     monkeypatch.setattr(module, "find_spec", lambda name: None if name == "plotly" else object())
-    with pytest.raises(DataError, match=r"needs plotly; .* \(pip install 'exvae\[report\]'\)"):
+    with pytest.raises(DataError, match=r"needs plotly; .* -m pip install 'exvae\[report\]'"):
         require_libraries()
 
 
