@@ -92,7 +92,7 @@ def test_the_truth_of_others(
         (".npz", "cannot be read as the truth"),
         (
             ".h5ad",
-            "not a readable .h5ad .*give simulated cells|is empty, as after|or a zip archive; unpack",
+            "not a readable .h5ad .*give simulated cells|is empty, as after|zip archive; unpack",
         ),
     ],
 )
