@@ -20,7 +20,16 @@ from .fingerprints import CellDigest
 from .reads.classes import ClassCounts
 from .row_blocks import blocks
 
-__all__ = ["STATISTICS", "CellMatrices", "CellTable", "Cells", "SparseSummary", "summarise"]
+__all__ = [
+    "STATISTICS",
+    "CellMatrices",
+    "CellTable",
+    "Cells",
+    "MemoryReader",
+    "SparseSummary",
+    "flat_entries",
+    "summarise",
+]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

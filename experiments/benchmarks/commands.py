@@ -19,7 +19,7 @@ from pathlib import Path
 # Seconds after which a command is said to hang.
 _PATIENCE = 120.0
 # Parts of lines that tell no failure.
-_NOTES = ("was left by a process", "scVI takes them rounded")
+_NOTES = ("was left by a process", "takes them rounded")
 # What a library or the interpreter prints that should have been one line.
 _NOISE = re.compile(r"Traceback|Exception|HDF5-DIAG|terminate called|Error\b|Aborted|core dumped")
 
