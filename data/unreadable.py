@@ -19,21 +19,24 @@ POINTERS = {
     b"version https://git-lfs": "git lfs pull",
     b"/annex/objects/": "git annex get",
 }
+# First bytes of files by their kind.
+BZIP2, XZ, ZSTD, ZIP = b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd", b"PK\x03\x04"
+PARQUET, PDF, OFFICE, R_OBJECT = b"PAR1", b"%PDF", b"\xd0\xcf\x11\xe0", b"X\n\0\0"
 _GZIP, _HDF5 = b"\x1f\x8b", b"\x89HDF"
-_R_OBJECT = "an R object"
-# First bytes of files of other kinds, those first that are to be unpacked.
+_IS_R_OBJECT = "an R object"
+# Files of other kinds, those first that are to be unpacked.
 _PACKED = {
-    b"PK\x03\x04": "a workbook (.xlsx) or a zip archive",
-    b"BZh": "compressed by bzip2",
-    b"\xfd7zXZ": "compressed by xz",
-    b"(\xb5/\xfd": "compressed by zstd",
+    ZIP: "a workbook (.xlsx) or a zip archive",
+    BZIP2: "compressed by bzip2",
+    XZ: "compressed by xz",
+    ZSTD: "compressed by zstd",
 }
 _KINDS = {
-    b"\xd0\xcf\x11\xe0": "a workbook (.xls)",
-    b"PAR1": "a Parquet table",
-    b"%PDF": "a PDF",
-    b"RDX": _R_OBJECT,
-    b"X\n\0\0": _R_OBJECT,
+    OFFICE: "a workbook (.xls)",
+    PARQUET: "a Parquet table",
+    PDF: "a PDF",
+    b"RDX": _IS_R_OBJECT,
+    R_OBJECT: _IS_R_OBJECT,
     b"<!DOCTYPE": "a web page, as of a failed download",
     b"<html": "a web page, as of a failed download",
 }

@@ -350,7 +350,11 @@ class TopicModel(TopicResults):
         model.config = fits.config_of(fitting.LDAConfig, folder, fit.config)
         model._fit, model._state = fit, fits.read_checkpoint(folder)
         model._rows = fits.read_metrics(folder).to_dict("records")
-        if isinstance(corpus, str | os.PathLike):
-            corpus = read_corpus(corpus, tokenizer=fit.tokenizer)
-        model.corpus = None if corpus is None else model._documents(corpus)
+        model.corpus = None if corpus is None else model._read(corpus)
         return model
+
+    def _read(self, corpus: Documents | str | os.PathLike[str] | None) -> Corpus:
+        """Documents in the vocabulary of the model, perhaps of a file; its own for None."""
+        if isinstance(corpus, str | os.PathLike):
+            corpus = read_corpus(corpus, tokenizer=self.fitted.tokenizer)
+        return self._documents(corpus)

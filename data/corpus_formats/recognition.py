@@ -12,7 +12,17 @@ import re
 from pathlib import Path
 
 from ..errors import DataError
-from ..unreadable import POINTERS
+from ..unreadable import (
+    BZIP2,
+    OFFICE,
+    PARQUET,
+    PDF,
+    POINTERS,
+    R_OBJECT,
+    XZ,
+    ZIP,
+    ZSTD,
+)
 from .options import TextOptions
 from .sampling import first_bytes, first_lines
 
@@ -28,15 +38,15 @@ _NAMES = {
 _COUNTS = "{}; give its counts and words to Corpus.from_counts"
 # First bytes of files that are no text: what they are, and the way on.
 _SIGNS = {
-    b"BZh": "is compressed by bzip2; unpack it, or compress it by gzip",
-    b"\xfd7zXZ": "is compressed by xz; unpack it, or compress it by gzip",
-    b"(\xb5/\xfd": "is compressed by zstd; unpack it, or compress it by gzip",
-    b"PK\x03\x04": "is a zip archive; unpack it, or save its texts as .csv or .txt",
-    b"PAR1": "is a Parquet table; read it with pandas and give it to Corpus.from_dataframe",
-    b"%PDF": "is a PDF; convert it to text",
+    BZIP2: "is compressed by bzip2; unpack it, or compress it by gzip",
+    XZ: "is compressed by xz; unpack it, or compress it by gzip",
+    ZSTD: "is compressed by zstd; unpack it, or compress it by gzip",
+    ZIP: "is a zip archive; unpack it, or save its texts as .csv or .txt",
+    PARQUET: "is a Parquet table; read it with pandas and give it to Corpus.from_dataframe",
+    PDF: "is a PDF; convert it to text",
     b"{\\rtf": "is RTF with its commands; save it as plain text",
-    b"\xd0\xcf\x11\xe0": "is a file of Word or Excel; save its texts as .csv or .txt",
-    b"X\n\0\0": "is an object of R; write its texts as .csv",
+    OFFICE: "is a file of Word or Excel; save its texts as .csv or .txt",
+    R_OBJECT: "is an object of R; write its texts as .csv",
     b"\x93NUMPY": _COUNTS.format("is an array of numpy"),
     **dict.fromkeys(
         (*(bytes([0x80, protocol]) for protocol in range(2, 6)), b"(lp0\n", b"(dp0\n"),

@@ -46,10 +46,14 @@ def rise_of_losses(metrics: Sequence[Mapping[str, float]], name: str) -> str:
     Arguments as for :func:`rise_of_loss`. Where the input of a guide is hidden at random, the loss
     of a few training steps can rise while the model becomes better.
     """
-    held_out = f"held_out_{name}"
-    names = [name, held_out] if all(held_out in row for row in metrics) else [name]
-    rises = [rise_of_loss(metrics, own) for own in names]
+    rises = [rise_of_loss(metrics, own) for own in (name, _held_out(metrics, name)) if own]
     return rises[0] if all(rises) else ""
+
+
+def _held_out(metrics: Sequence[Mapping[str, float]], name: str) -> str:
+    """Name the column of the loss of held-out data; empty if it was not measured each epoch."""
+    column = f"held_out_{name}"
+    return column if metrics and all(column in row for row in metrics) else ""
 
 
 def overfitting(metrics: Sequence[Mapping[str, float]], name: str) -> str:
@@ -57,8 +61,8 @@ def overfitting(metrics: Sequence[Mapping[str, float]], name: str) -> str:
 
     Arguments as for :func:`rise_of_loss`; data that are not held out tell nothing.
     """
-    held_out = f"held_out_{name}"
-    if not metrics or not all(held_out in row for row in metrics):
+    held_out = _held_out(metrics, name)
+    if not held_out:
         return ""
     losses = [row[held_out] for row in metrics]
     epoch = int(np.argmin(losses))

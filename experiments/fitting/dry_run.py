@@ -14,6 +14,7 @@ from torch import Size, nn
 from ...data.errors import DataError
 from ...data.evaluating import evaluating
 from .datasets import Dataset
+from .training_state import loose_parameters
 from .user_code import told_in_one_line
 
 # One datapoint would hide that a guide lacks a dimension: it broadcasts with any plate.
@@ -60,9 +61,7 @@ def dry_run(model: nn.Module, guide: nn.Module, data: Dataset, *, loose: bool = 
 
 def _require_none_loose(modules: Iterable[nn.Module]) -> None:
     """Require that all parameters in Pyro's store belong to a module."""
-    owned = {id(own) for module in modules for own in module.parameters()}
-    named = pyro.get_param_store().named_parameters()
-    if names := [name for name, own in named if id(own) not in owned]:
+    if names := loose_parameters(modules):
         raise DataError(
             f"the parameters {_listed(names)} are made by pyro.param, which a saved model does not "
             "hold; make them attributes of the model or guide, by PyroParam or torch.nn.Parameter"

@@ -307,7 +307,7 @@ class Trainer:
         return LossNotFinite(f"{what} in {place}; {kept}{remedy}")
 
     def _has_nan(self) -> bool:
-        loose = training_state.loose_parameters(self)
+        loose = training_state.loose_parameters(self.modules.values())
         return divergence.has_nan(self.modules.values(), loose)
 
     @property

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import pyro
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...data.errors import DataError
 from .fits import load_module, read_metrics
@@ -32,9 +33,10 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
     if torch.cuda.is_available():
         random["cuda"] = torch.cuda.get_rng_state()
     optimizer = trainer.optimizer.get_state()
+    loose = loose_parameters(trainer.modules.values())
     return {
         **{name: module.state_dict() for name, module in trainer.modules.items()},
-        "param_store": {name: own.detach() for name, own in loose_parameters(trainer).items()},
+        "param_store": {name: own.detach() for name, own in loose.items()},
         # What was loaded for a parameter stands until its first step.
         "optimizer": trainer.loaded_optimizer | _renamed(trainer, optimizer, to_disk=True),
         "random": random,
@@ -74,7 +76,7 @@ def _restore(trainer: Trainer, state: dict[str, Any]) -> None:
     for name, module in trainer.modules.items():
         load_module(module, state.get(name, {}), f"{trainer.folder}: its {name}")
     with torch.no_grad():
-        for name, own in loose_parameters(trainer).items():
+        for name, own in loose_parameters(trainer.modules.values()).items():
             own.copy_(state["param_store"][name])
     if state.get("data"):
         trainer.data.load_state_dict(state["data"])
@@ -106,9 +108,9 @@ def _check_optimizer(states: dict[str, Any]) -> None:
             raise ValueError(f"the optimiser of {name} has no state")
 
 
-def loose_parameters(trainer: Trainer) -> dict[str, Tensor]:
-    """Parameters in Pyro's store that belong to no module, unconstrained, by name."""
-    owned = {id(own) for module in trainer.modules.values() for own in module.parameters()}
+def loose_parameters(modules: Iterable[nn.Module]) -> dict[str, Tensor]:
+    """Parameters in Pyro's store that belong to none of some modules, unconstrained, by name."""
+    owned = {id(own) for module in modules for own in module.parameters()}
     store = pyro.get_param_store()
     return {name: own for name, own in store.named_parameters() if id(own) not in owned}
 

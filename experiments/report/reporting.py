@@ -10,7 +10,6 @@ from anndata import AnnData
 
 from ...data.arguments import listed, whole_number
 from ...data.corpora import Corpus
-from ...data.corpus_formats import read_corpus
 from ...data.errors import DataError
 from ...data.files import require_folder, require_regular
 from ...data.h5ad.reading import open_cells
@@ -115,11 +114,9 @@ def _of_topics(
 ) -> Contents:
     if options.genes or options.groupby is not None:
         raise DataError("genes and groupby are for cells, and the model is of topics")
-    if isinstance(data, str | Path):
-        data = read_corpus(data, tokenizer=model.fitted.tokenizer)
     corpus = None
     if data is not None or model.corpus is not None:
-        corpus = model._documents(data)
+        corpus = model._read(data)
     return contents_of_topics(model.fitted, model.history, corpus, options.replicates, options.seed)
 
 
