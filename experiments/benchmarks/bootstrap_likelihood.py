@@ -47,15 +47,18 @@ def draw_parameters(cells: int, isoforms: int) -> list[Tensor]:
 
 
 @torch.no_grad()
-def draw_bootstraps(parameters: list[Tensor], num_bootstraps: int, noise: str) -> Tensor:
-    """Draw bootstraps of which about half are zero in every bootstrap, as in real cells.
+def draw_bootstraps(parameters: list[Tensor], numbers: list[int], noise: str) -> Tensor:
+    """Draw as many bootstraps as the last of some rising numbers; the first few are for the others.
 
-    An isoform without a read that may be its own gets none in any bootstrap, so where the count is
-    zero all bootstraps are.
+    About half of the entries are zero in every bootstrap, as in real cells: an isoform without a
+    read that may be its own gets none in any bootstrap, so where the count is zero all bootstraps
+    are. Where the fewest bootstraps are all zero the others are too, so that any number has the
+    same entries to sum, and times differ by the number alone.
     """
-    drawn = BootstrapZINB(*parameters, num_bootstraps=num_bootstraps, noise=noise).sample()
+    drawn = BootstrapZINB(*parameters, num_bootstraps=numbers[-1], noise=noise).sample()
     counts = ZINB(*parameters[:3]).sample()
-    return drawn * (counts > 0).unsqueeze(-1)
+    present = (counts > 0) & (drawn[..., : numbers[0]] > 0).any(-1)
+    return drawn * present.unsqueeze(-1)
 
 
 def value_and_gradient(parameters: list[Tensor], log_prob: Callable[..., Tensor]) -> None:
@@ -158,8 +161,9 @@ def runs_of_bootstraps(parameters: list[Tensor], numbers: list[int]) -> dict[str
     """Likelihoods of all kinds with these numbers of bootstraps, by name."""
     runs = {}
     for noise in NOISES:
+        drawn = draw_bootstraps(parameters, numbers, noise)
         for number in numbers:
-            bootstraps = draw_bootstraps(parameters, number, noise)
+            bootstraps = drawn[..., :number]
             summary = BootstrapSummary.of(bootstraps)
             for error in ERRORS:
                 distribution = partial(BootstrapZINB, error=error, noise=noise)
