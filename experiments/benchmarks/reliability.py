@@ -46,10 +46,14 @@ class Trials:
         Folder for all trials.
     generator
         Source of the moments at which the job is disturbed.
+    kept
+        Folder for results that differ, and for an undisturbed one; None keeps none.
     """
 
-    def __init__(self, job: Job, place: Path, generator: np.random.Generator) -> None:
-        self.job, self.place, self.generator = job, place, generator
+    def __init__(
+        self, job: Job, place: Path, generator: np.random.Generator, kept: Path | None = None
+    ) -> None:
+        self.job, self.place, self.generator, self.kept = job, place, generator, kept
         self.log = place / "log.txt"
         with self.folder() as folder:
             commands.run(job.arguments(folder), self.log)  # compiles loops, once for all
@@ -60,6 +64,13 @@ class Trials:
             self.seconds, self.result = ended.seconds, job.result(folder)
             self.files = files_of(folder)
             self.size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            self.keep(folder, "undisturbed")
+
+    def keep(self, folder: Path, name: str) -> None:
+        """Copy a folder to look at it, unless none of its name was kept before."""
+        target = self.kept and self.kept / self.job.name.replace(", ", "_") / name
+        if target and not target.exists():
+            shutil.copytree(folder, target)
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
@@ -91,6 +102,7 @@ class Trials:
             said = [f"status {ended.status}", *(ended.told or ended.noise)]
             return f"cannot be run again: {said[-1]}"
         if self.job.result(folder) != self.result:
+            self.keep(folder, "another")
             return "ended with another result"
         litter = files_of(folder) ^ self.files
         return f"left {', '.join(sorted(litter))}" if litter else ""
@@ -287,8 +299,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=50, help="kills of each job")
     parser.add_argument("--others", type=int, default=5, help="trials of other disturbances")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments of disturbances")
     parser.add_argument("--jobs", nargs="*", help="beginnings of names of jobs; by default all")
     parser.add_argument("--out", type=Path, help="page whose table is replaced")
+    parser.add_argument("--keep", type=Path, help="folder for results that differ")
     options = parser.parse_args()
     commands.load()
     rows: list[tuple[str, str, Counter[str]]] = []
@@ -298,7 +312,7 @@ def main() -> None:
         for job in jobs(place):
             if options.jobs and not job.name.startswith(tuple(options.jobs)):
                 continue
-            trials = Trials(job, place, np.random.default_rng(0))
+            trials = Trials(job, place, np.random.default_rng(options.seed), options.keep)
             for name, runs in disturbances(trials, options.kills, options.others):
                 rows.append((job.name, name, Counter(trial() for trial in runs)))
                 print(table_of(rows[-1:]).splitlines()[-1], flush=True)

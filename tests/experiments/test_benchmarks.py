@@ -39,7 +39,7 @@ COMMANDS = {
         *("--cells", "6", "--isoforms", "40", "--bootstraps", "4", "--read", "2", "--steps", "1")
     ],
     "likelihood_stress.py": ["--points", "2", "--gradients", "1"],
-    "reads_accuracy.py": ["--numbers", "20", "40", "--epochs", "2"],
+    "reads_accuracy.py": ["--numbers", "20", "40", "--seeds", "0", "1", "--epochs", "2"],
     "reads_completion.py": ["--epochs", "2"],
     "reads_cost.py": [
         *("--reads", "100", "--classes", "60", "--isoforms", "30", "--cells", "10"),
@@ -298,12 +298,19 @@ def test_completion_by_all_models(cells_with_reads: str) -> None:
 def test_accuracy_by_ambiguity_and_cells(cells_with_reads: str, tmp_path: Path) -> None:
     printed = run("reads_accuracy.py", cells_with_reads, "--out", str(tmp_path / "reads.png"))
     by_number, by_ambiguity = printed.split("\n\n")[:2]
-    rows = [line.rsplit(maxsplit=5) for line in by_number.splitlines()[1:]]
-    assert [int(row[1]) for row in rows] == [20, 20, 40, 40]
+    rows = [line.rsplit(maxsplit=10) for line in by_number.splitlines()[1:]]
+    assert [int(row[1]) for row in rows] == 2 * [20, 20, 40, 40]
+    assert [int(row[2]) for row in rows] == 4 * [0] + 4 * [1]
     assert len(by_ambiguity.strip().splitlines()) == 1 + 2 * 5
-    for *_, error, coverage, width in rows:
+    for _, _, _, _, error, coverage, width, error_of_all, intervals, of_all, types in rows:
         assert float(error) > 0 < float(width)
-        assert 0.3 < float(coverage) <= 1
+        assert float(error_of_all) > 0
+        assert float(types) <= 1
+        # The share of 80 % intervals, as a share and in the middle of three in percent.
+        shares = [float(share) / 100 for share in intervals.split("/")]
+        assert shares[1] == pytest.approx(float(coverage), abs=1e-3)
+        for low, middle, high in (shares, [float(share) / 100 for share in of_all.split("/")]):
+            assert 0.1 < low < middle < high <= 1
     assert (tmp_path / "reads.png").read_bytes().startswith(b"\x89PNG")
 
 
