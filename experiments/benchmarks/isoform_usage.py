@@ -9,7 +9,10 @@ by Benjamini and Hochberg's between genes.
 
     python experiments/benchmarks/isoform_usage.py CELLS.h5ad --truth TRUTH.npz
 
-Truth is ``switching_genes`` of an .npz or, without it, ``var["switching"]`` of the cells.
+Truth is ``switching_genes`` of an .npz or, without it, ``var["switching"]`` of the cells. With
+``--shuffled`` cells get the groups of others at random, so that every finding is false. With
+``--replicates`` the cells of each group are divided at random among replicates, which exvae takes
+into account.
 """
 
 from __future__ import annotations
@@ -62,20 +65,27 @@ write.csv(results, file.path(folder, "swish.csv"), row.names=FALSE)
 
 
 def exvae(
-    cells: Cells, groups: np.ndarray, compare: Callable = usage_differences
+    cells: Cells,
+    groups: np.ndarray,
+    replicates: np.ndarray | None,
+    compare: Callable = usage_differences,
 ) -> tuple[pd.Series, pd.Series]:
     """Probability that each gene differs, and its expected false discovery rate; shape (genes,)."""
-    evidence = weigh(compare(cells, groups, None), USAGE_THRESHOLD)
+    evidence = weigh(compare(cells, groups, None, replicates), USAGE_THRESHOLD)
     table = evidence.genes.set_index("gene")
     return table["gene_probability"], table["expected_fdr"]
 
 
-def reads(cells: Cells, groups: np.ndarray) -> tuple[pd.Series, pd.Series] | None:
+def reads(
+    cells: Cells, groups: np.ndarray, replicates: np.ndarray | None
+) -> tuple[pd.Series, pd.Series] | None:
     """Give the same from reads by class; None if the cells have none."""
-    return exvae(cells, groups, read_usage_differences) if cells.has_reads else None
+    if not cells.has_reads:
+        return None
+    return exvae(cells, groups, replicates, read_usage_differences)
 
 
-def welch(cells: Cells, groups: np.ndarray) -> tuple[pd.Series, pd.Series]:
+def welch(cells: Cells, groups: np.ndarray, _replicates: object) -> tuple[pd.Series, pd.Series]:
     """Test usages in the cells that express the gene, each group, (cells,), against the rest."""
     rows = []
     for gene, columns in _genes(cells):
@@ -91,7 +101,9 @@ def welch(cells: Cells, groups: np.ndarray) -> tuple[pd.Series, pd.Series]:
     return _of_genes(pd.DataFrame(rows, columns=["gene", "pvalue"]))
 
 
-def chi_squared(cells: Cells, groups: np.ndarray) -> tuple[pd.Series, pd.Series]:
+def chi_squared(
+    cells: Cells, groups: np.ndarray, _replicates: object
+) -> tuple[pd.Series, pd.Series]:
     """Test whether the summed counts of isoforms and groups are independent."""
     rows = []
     for gene, columns in _genes(cells):
@@ -103,7 +115,9 @@ def chi_squared(cells: Cells, groups: np.ndarray) -> tuple[pd.Series, pd.Series]
     return _of_genes(pd.DataFrame(rows, columns=["gene", "pvalue"]))
 
 
-def swish(cells: Cells, groups: np.ndarray) -> tuple[pd.Series, pd.Series] | None:
+def swish(
+    cells: Cells, groups: np.ndarray, _replicates: object
+) -> tuple[pd.Series, pd.Series] | None:
     """Run fishpond's swish on isoform proportions; None if R lacks it."""
     if shutil.which("Rscript") is None:
         return None
@@ -152,6 +166,28 @@ METHODS: dict[str, Callable] = {
 }
 
 
+def replicates_of(groups: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
+    """Divide the cells of each group among replicates at random; names, shape (cells,)."""
+    names = np.empty(len(groups), object)
+    for group in np.unique(groups):
+        own = rng.permutation(np.flatnonzero(groups == group))
+        names[own] = [f"{group} {place % number}" for place in range(len(own))]
+    return names.astype(str)
+
+
+def printed(score: pd.Series, rate: pd.Series, genes: pd.Index, switching: np.ndarray) -> str:
+    """Describe the ranking of genes, and the findings at each nominal rate."""
+    truth = genes.isin(switching)
+    area = ""
+    if truth.any():
+        area = f"  AUC {roc_auc_score(truth, score.reindex(genes, fill_value=score.min())):.3f} "
+    for level in LEVELS:
+        found = rate.index[rate <= level]
+        false = (~found.isin(switching)).mean() if len(found) else 0.0
+        area += f"  at {level:.0%}: {len(found)} genes, {false:.1%} false"
+    return area
+
+
 def main() -> None:
     """Run all methods and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -159,31 +195,31 @@ def main() -> None:
     parser.add_argument("--truth", type=Path, help="an .npz with switching_genes")
     parser.add_argument("--groupby", default="cell_type", help="column of obs")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--shuffled", action="store_true", help="groups at random")
+    parser.add_argument("--replicates", type=int, help="replicates of each group")
+    parser.add_argument("--seed", type=int, default=0, help="of groups and replicates at random")
     options = parser.parse_args()
+    rng = np.random.default_rng(options.seed)
     cells = read_cells(options.cells)
     groups = cells.obs[options.groupby].astype(str).to_numpy()
-    if options.truth:
+    if options.shuffled:
+        groups, switching = rng.permutation(groups), np.array([])
+    elif options.truth:
         switching = np.load(options.truth)["switching_genes"]
     else:
         var = anndata.read_h5ad(options.cells, backed="r").var
         switching = var.loc[var["switching"], "gene"].unique()
     genes = pd.Index([gene for gene, _ in _genes(cells)])
-    truth = genes.isin(switching)
-    print(f"{len(genes)} genes with several isoforms, {truth.sum()} switch")
+    replicates = replicates_of(groups, options.replicates, rng) if options.replicates else None
+    print(f"{len(genes)} genes with several isoforms, {genes.isin(switching).sum()} switch")
     for name in options.methods:
         started = time.perf_counter()
-        result = METHODS[name](cells, groups)
+        result = METHODS[name](cells, groups, replicates)
         if result is None:
             print(f"{name:<12} is not installed, or the cells lack what it needs")
             continue
-        score, rate = result
-        area = roc_auc_score(truth, score.reindex(genes, fill_value=score.min()))
-        line = f"{name:<12} {time.perf_counter() - started:6.1f} s  AUC {area:.3f} "
-        for level in LEVELS:
-            found = rate.index[rate <= level]
-            false = (~found.isin(switching)).mean() if len(found) else 0.0
-            line += f"  at {level:.0%}: {len(found)} genes, {false:.1%} false"
-        print(line, flush=True)
+        seconds = time.perf_counter() - started
+        print(f"{name:<12} {seconds:6.1f} s{printed(*result, genes, switching)}", flush=True)
 
 
 if __name__ == "__main__":

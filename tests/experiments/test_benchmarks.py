@@ -243,6 +243,11 @@ def test_the_comparison_of_differential_usage(tmp_path: Path) -> None:
     printed = run("isoform_usage.py", "--", str(path))
     assert "genes with several isoforms" in printed
     assert printed.count("AUC") == 4
+    printed = run("isoform_usage.py", "--shuffled", "--replicates", "4", "--", str(path))
+    assert ", 0 switch" in printed
+    found = re.findall(r"at 5%: (\d+) genes, (\d+\.\d)% false", printed)
+    assert len(found) == 4
+    assert all(share == ("100.0" if int(number) else "0.0") for number, share in found)
 
 
 @pytest.mark.slow
