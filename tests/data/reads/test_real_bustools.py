@@ -1,4 +1,4 @@
-"""The real kallisto and bustools, where kb-python is installed: their files and estimates."""
+"""The real kallisto and bustools, where they are installed: their files and estimates."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.io import mmread
 from scipy.sparse import csr_matrix
 
 from exvae.data.quantified.importing import import_cells
-from exvae.data.reads.importing import import_reads
+from exvae.data.reads.importing import ReadOptions, import_reads
 from exvae.data.reads.transcripts import Transcripts
 from exvae.data.simulators.gene_structures import draw_transcripts
 
-from ..real_programs import of_kb_python, run, sequence_cell, write_transcripts
+from ..real_programs import installed, of_kb_python, run, sequence_cell, write_transcripts
 
 CELLS = ("first", "second", "third")
 
@@ -73,6 +74,27 @@ def test_the_recipe_of_the_guide(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         own.var["effective_length"], theirs.var["effective_length"], rtol=0.05
     )
+
+
+@pytest.mark.slow
+def test_the_recipe_with_older_programs(tmp_path: Path) -> None:
+    """Debian's kallisto 0.48 takes no technology with a table of cells."""
+    for name in ("kallisto", "bustools"):
+        installed(name)
+    sequence(tmp_path, CELLS)
+    quantify = (
+        "kallisto quant-tcc -o bus/q -i transcripts.idx -e bus/counts/tcc.ec.txt -f bus/flens.txt "
+        "bus/counts/tcc.mtx"
+    )
+    for command in [*recipe("kallisto", "bustools"), quantify]:
+        run(tmp_path, *command.replace("-x BULK ", "").split())
+    options = ReadOptions(lengths=tmp_path / "transcripts.fa")
+    import_reads([tmp_path / "bus"], tmp_path / "reads.h5ad", tmp_path / "t2g.tsv", None, options)
+    own = anndata.read_h5ad(tmp_path / "reads.h5ad")
+    assert own.obs_names.tolist() == list(CELLS)
+    theirs = csr_matrix(mmread(tmp_path / "bus" / "q" / "matrix.abundance.mtx")).toarray()
+    isoforms = (tmp_path / "bus" / "q" / "transcripts.txt").read_text().split()
+    np.testing.assert_allclose(own[:, isoforms].X.toarray(), theirs, rtol=0.05, atol=0.5)
 
 
 @pytest.mark.slow
