@@ -14,7 +14,7 @@ from ..fitting.errors import ArgumentError
 from ..fitting.workers import is_first, number_of_processes
 
 # Commands whose work the processes share.
-SHARED = (("isoforms", "fit"), ("lda", "fit"))
+SHARED = (("isoforms", "fit"), ("isoforms", "export"), ("lda", "fit"))
 # Seconds that the others leave to the first process to tell an error that all have.
 _PATIENCE = 2.0
 # Copy of the descriptor of standard error, for a process that is silent.
@@ -43,7 +43,7 @@ def require_shared(arguments: Sequence[str]) -> None:
     """
     number = number_of_processes()
     if number > 1 and tuple(arguments[:2]) not in SHARED and "--help" not in arguments:
-        known = " and ".join(" ".join(command) for command in SHARED)
+        known = ", ".join(" ".join(command) for command in SHARED)
         told = f"torchrun started {number} processes, but only {known} share their work"
         raise ArgumentError(told, f"{told}; run the command without torchrun")
 

@@ -153,6 +153,16 @@ class Processes(Alone):
             distributed.broadcast_object_list(values, 0, device=torch.device("cpu"))
         return values[0]
 
+    def in_turn(self, number: int, compute: Callable[[int], Value]) -> Iterator[Value]:
+        """Compute values 0, ..., number - 1, each in one process; the first one gets all."""
+        for start in range(0, number, self.size):
+            own = start + self.rank
+            value = compute(own) if own < number else None
+            gathered = [None] * self.size if self.first else None
+            with self._ends_told():
+                distributed.gather_object(value, gathered, 0)
+            yield from (gathered or [])[: number - start]
+
     def sum(self, values: Tensor) -> Tensor:
         """Add up a tensor, in place, over the processes."""
         with self._ends_told():
@@ -190,8 +200,8 @@ class Processes(Alone):
             begun = (self.folder / CHECKPOINT).is_file()
             remedy = "the same command with --resume goes on from its checkpoint"
             raise ProcessEnded(
-                f"{self.folder}: another process of this fit has ended, or did not answer for "
-                f"{STEP_SECONDS} s; {remedy if begun else 'fit again'}"
+                f"{self.folder}: another process has ended, or did not answer for "
+                f"{STEP_SECONDS} s; {remedy if begun else 'run the command again'}"
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""The processes that train one model: this one alone, or several that torchrun started.
+"""The processes that share a command's work: this one alone, or several that torchrun started.
 
 This module loads neither torch nor :mod:`.distributed`, which only a command under torchrun needs.
 """
@@ -65,18 +65,22 @@ class Alone:
         """Give all processes the value that the first computes."""
         return compute()
 
+    def in_turn(self, number: int, compute: Callable[[int], Value]) -> Iterator[Value]:
+        """Compute values 0, ..., number - 1, each in one process; the first one gets all."""
+        return map(compute, range(number))
+
 
 _current: Alone | Any = Alone()
 
 
 def current() -> Alone:
-    """Give the processes that train together now."""
+    """Give the processes that work together now."""
     return _current
 
 
 @contextmanager
-def joined(folder: Path) -> Iterator[Alone]:
-    """Join the processes that torchrun started, if it did, to fit one model in a folder.
+def joined(out: Path) -> Iterator[Alone]:
+    """Join the processes that torchrun started, if it did, to write one fit or file.
 
     Raises
     ------
@@ -89,7 +93,7 @@ def joined(folder: Path) -> Iterator[Alone]:
         return
     from .distributed import Processes
 
-    with Processes.joined(folder) as _current:
+    with Processes.joined(out) as _current:
         try:
             yield _current
         finally:

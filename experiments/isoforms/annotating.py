@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import torch
 from anndata import AnnData
 
 from ...data.errors import DataError
@@ -43,7 +42,6 @@ def annotate(fit: IsoformFit, adata: AnnData, options: ExportOptions) -> None:
             "adata[:, model.features().index].copy()"
         )
     cells = fit.conform(read_cells(adata, **fit.keys), options.new_batches)
-    torch.manual_seed(options.seed)
     parts, effective = [], EffectiveDraws()
     with progress_bar(cells.num_cells, "expression", delay=1.0) as bar:
         for part in compact_blocks(fit, cells, options, effective=effective):

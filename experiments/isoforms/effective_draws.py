@@ -40,6 +40,10 @@ class EffectiveDraws:
             of_chains = expressed.log1p().unflatten(0, (chains, -1))
             self._parts.append(effective_sample_size(of_chains).cpu().numpy())
 
+    def extend(self, others: EffectiveDraws) -> None:
+        """Take the numbers of other cells."""
+        self._parts += others._parts
+
     def figures(self) -> dict[str, float]:
         """Give ``effective_draws`` and ``effective_draws_low``; nothing without draws of chains.
 

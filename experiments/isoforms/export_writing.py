@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -19,6 +20,7 @@ from ...data.h5ad.reading import DRAWS, CellFile
 from ...data.progress import progress_bar
 from ...models.scvi import RATES_PER_SAMPLE
 from ..fitting.errors import ArgumentError
+from ..fitting.workers import Alone
 from . import inference
 from .compact_layers import (
     EXPRESSION,
@@ -137,8 +139,11 @@ def compact_blocks(
     columns: np.ndarray | None = None,
     block: int | None = None,
     effective: EffectiveDraws | None = None,
+    first: int = 0,
 ) -> Iterator[CompactLayers]:
     """Make the layers of expression of cells, some cells at a time.
+
+    Draws depend on the seed and on the places of cells, and not on what was drawn before.
 
     Parameters
     ----------
@@ -155,29 +160,59 @@ def compact_blocks(
         :func:`block_of`.
     effective
         Takes the draws of models whose draws are those of Markov chains.
+    first
+        Place of the first cell among all.
     """
     samples = options.all_samples
     scales, code = options.scales(cells), options.code_of_batch(fit)
     limits = {"columns": columns, "num_replicates": options.draws}
-    source, everything = fit.source(cells), np.arange(cells.num_cells)
-    block = block or block_of(fit)
-    if can_stratify(fit):
-        number = samples * RATES_PER_SAMPLE
-        for batch in inference.batches_of(source, everything, block):
+    source, block = fit.source(cells), block or block_of(fit)
+    rows = max(1, block // cells.num_isoforms)
+    for start in range(0, cells.num_cells, rows):
+        positions = np.arange(start, min(start + rows, cells.num_cells))
+        _seed(options.seed, first + start)
+        if can_stratify(fit):
+            number, batch = samples * RATES_PER_SAMPLE, source.batch(positions, len(positions))
             stratified = stratified_expression(fit, source, batch, samples, transform_batch=code)
             yield stratified_layers(stratified, scales, options.quantiles, number, **limits)
-        return
-    for _, draws in draw_expression(
-        fit, source, everything, samples, transform_batch=code, block=block
-    ):
-        if effective is not None and fit.model.observes == "reads":
-            effective.add(draws, max(1, len(inference.members_of(fit.model))))
-        yield compact_layers(draws, fit.model.genes, scales, options.quantiles, **limits)
+            continue
+        chosen = {"transform_batch": code, "block": block}
+        for _, draws in draw_expression(fit, source, positions, samples, **chosen):
+            if effective is not None and fit.model.observes == "reads":
+                effective.add(draws, max(1, len(inference.members_of(fit.model))))
+            yield compact_layers(draws, fit.model.genes, scales, options.quantiles, **limits)
+
+
+def _seed(seed: int, place: int) -> None:
+    """Seed the draws of the cells from a place on; at the first one by the seed itself."""
+    mixed = int(np.random.SeedSequence([seed, place]).generate_state(1, np.uint64)[0] >> 1)
+    torch.manual_seed(mixed if place else seed)
 
 
 def block_of(fit: IsoformFit) -> int:
     """Entries (cells x isoforms) whose posteriors are held at once."""
     return _BLOCK_OF_RATES if can_stratify(fit) else inference.POSTERIOR_BLOCK
+
+
+class Part(NamedTuple):
+    """Posteriors of some cells.
+
+    Attributes
+    ----------
+    rows
+        Places of the cells.
+    states
+        Posterior means of z, shape (cells, latent_size).
+    blocks
+        Layers of expression, some cells each.
+    effective
+        Effective numbers of draws, where they are draws of Markov chains.
+    """
+
+    rows: slice
+    states: np.ndarray
+    blocks: list[CompactLayers]
+    effective: EffectiveDraws
 
 
 class ExportWriter:
@@ -219,12 +254,25 @@ class ExportWriter:
     def check(self) -> None:
         """Find faults of all cells before hours are spent."""
         options = self._options
-        for _, cells in self._parts("check"):
-            options.scales(cells)
+        with progress_bar(self._file.shape[0], "check") as bar:
+            for rows in self._slices():
+                options.scales(self._read(rows))
+                bar.update(rows.stop - rows.start)
         options.code_of_batch(self._fit)
         _ = self.columns
 
-    def write(self, new: NewFile) -> list[str]:
+    def parts(self, processes: Alone) -> Iterator[Part]:
+        """Make the posteriors of all cells; several processes share the work.
+
+        The first process gets all parts, in the order of the cells, and the others none.
+        """
+        slices = self._slices()
+        with progress_bar(self._file.shape[0], "export", shown=processes.first) as bar:
+            for part in processes.in_turn(len(slices), lambda place: self._part(slices[place])):
+                yield part
+                bar.update(part.rows.stop - part.rows.start)
+
+    def write(self, new: NewFile, parts: Iterable[Part]) -> list[str]:
         """Write everything; return the names of the layers that were added."""
         self._write_tables(new)
         copies = {"X": GrowingMatrix(new, "X", self._file.shape[0])} | {
@@ -235,16 +283,12 @@ class ExportWriter:
             new["layers"], (self._file.shape[0], len(self.columns.var)), chunk=_CHUNK
         )
         states, names = [], []
-        torch.manual_seed(self._options.seed)
-        for rows, cells in self._parts("export"):
+        for part in parts:
             for place, copy in copies.items():
-                copy.extend(self.columns.take(self._file.read_rows(place, rows)))
-            source = self._fit.source(cells)
-            positions = np.arange(cells.num_cells)
-            states.append(inference.mean_states(self._fit.guide, source, positions))
-            for compact in compact_blocks(
-                self._fit, cells, self._options, self.columns.chosen, self._block, self.effective
-            ):
+                copy.extend(self.columns.take(self._file.read_rows(place, part.rows)))
+            states.append(part.states)
+            self.effective.extend(part.effective)
+            for compact in part.blocks:
                 layers.extend(*compact)
                 names = list(compact.values)
             new.check()
@@ -255,15 +299,27 @@ class ExportWriter:
         _write(new, "uns", "exvae", description)
         return names
 
-    def _parts(self, what: str) -> Iterator[tuple[slice, Cells]]:
-        """Read some cells at a time, with the isoforms of the fit; show progress."""
+    def _slices(self) -> list[slice]:
+        """Divide the cells into parts."""
         num_cells = self._file.shape[0]
-        with progress_bar(num_cells, what) as bar:
-            for start in range(0, num_cells, self._rows):
-                rows = slice(start, min(start + self._rows, num_cells))
-                cells = self._file.read(self._fit.batch_key, rows)
-                yield rows, self._fit.conform(cells, self._options.new_batches)
-                bar.update(cells.num_cells)
+        starts = range(0, num_cells, self._rows)
+        return [slice(start, min(start + self._rows, num_cells)) for start in starts]
+
+    def _read(self, rows: slice) -> Cells:
+        """Read some cells, with the isoforms of the fit."""
+        cells = self._file.read(self._fit.batch_key, rows)
+        return self._fit.conform(cells, self._options.new_batches)
+
+    def _part(self, rows: slice) -> Part:
+        """Make the posteriors of some cells."""
+        cells, effective = self._read(rows), EffectiveDraws()
+        _seed(self._options.seed, rows.start)
+        states = inference.mean_states(
+            self._fit.guide, self._fit.source(cells), np.arange(cells.num_cells)
+        )
+        chosen = self.columns.chosen, self._block, effective, rows.start
+        blocks = list(compact_blocks(self._fit, cells, self._options, *chosen))
+        return Part(rows, states, blocks, effective)
 
     def _kept_layers(self) -> list[str]:
         """Layers of the cells that the export keeps."""

@@ -20,6 +20,8 @@ from ...data.h5ad.conversion import write_csv, write_zarr
 from ...data.h5ad.new_files import NewFile
 from ...data.h5ad.reading import open_cells
 from ...data.h5ad.zarr_stores import require_zarr
+from ..fitting import workers
+from ..fitting.workers import Alone
 from .export_writing import READ, ExportOptions, ExportWriter, block_of
 from .fitting import IsoformFit
 
@@ -77,18 +79,27 @@ def export(
     _check(source, out, csv)
     sources = [] if isinstance(source, AnnData) else [Path(source)]
     with (
+        workers.joined(out) as processes,
         open_cells(source, gene_key=fit.keys["gene_key"]) as file,
-        _complete(out, csv) as temporary,
         unchanged(sources),
     ):
         writer = ExportWriter(fit, file, chosen, part, block or block_of(fit))
-        writer.check()
-        # HDF5 1.10, of 2016, has an index of chunks that takes less space.
-        with NewFile(temporary, libver=("v110", "latest")) as new:
-            layers = writer.write(new)
+        processes.same(writer.check)
+        if processes.first:
+            layers = _written(writer, processes, out, csv)
+        else:
+            layers = list(writer.parts(processes))  # none: the first process has them
         sizes = {"cells": file.shape[0], f"{chosen.level}s": len(writer.columns.var)}
     written = {"out": str(out)} | ({} if csv is None else {"csv": str(csv)})
     return {**written, **sizes, **writer.effective.figures(), "layers": sorted(layers)}
+
+
+def _written(writer: ExportWriter, processes: Alone, out: Path, csv: Path | None) -> list[str]:
+    """Write the export, and give the names of its layers."""
+    # HDF5 1.10, of 2016, has an index of chunks that takes less space.
+    options = {"libver": ("v110", "latest")}
+    with _complete(out, csv) as temporary, NewFile(temporary, **options) as new:
+        return writer.write(new, writer.parts(processes))
 
 
 def _check(source: str | Path | AnnData, out: Path, csv: Path | None) -> None:

@@ -27,17 +27,18 @@ def under_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["isoforms", "fit", "x"], ["lda", "fit"], ["info", "--help"]]
+    "arguments",
+    [["isoforms", "fit", "x"], ["isoforms", "export"], ["lda", "fit"], ["info", "--help"]],
 )
-def test_fits_are_shared(arguments: list[str], under_torchrun: None) -> None:
+def test_fits_and_exports_are_shared(arguments: list[str], under_torchrun: None) -> None:
     torchrun.require_shared(arguments)
 
 
 def test_other_commands_are_refused(under_torchrun: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ArgumentError, match="started 2 processes, but only isoforms fit and lda"):
-        torchrun.require_shared(["isoforms", "export", "FIT"])
+    with pytest.raises(ArgumentError, match="started 2 processes, but only isoforms fit, .*, lda"):
+        torchrun.require_shared(["isoforms", "evaluate", "FIT"])
     monkeypatch.delenv("RANK")
-    torchrun.require_shared(["isoforms", "export", "FIT"])
+    torchrun.require_shared(["isoforms", "evaluate", "FIT"])
 
 
 def test_one_process_tells_its_errors() -> None:
