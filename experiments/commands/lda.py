@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -42,6 +42,9 @@ from .options import (
     parse_settings,
 )
 from .reports import report, report_fit
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 app = typer.Typer(
     help="Topic models of documents.\n\n$ exvae lda fit corpus.tsv --topics 20 --out TOPICS",
@@ -187,21 +190,21 @@ def fit(
     with joined(out) as processes:
         result = fitting.fit(documents, config, training, out, split=split, resume=resume)
     if processes.first:
-        pictures = _draw_fit(out, device)
-        report_fit(out, asdict(result), fits.read_metrics(out), pictures, as_json=json)
+        metrics = fits.read_metrics(out)
+        pictures = _draw_fit(out, metrics, device)
+        report_fit(out, asdict(result), metrics, pictures, as_json=json)
 
 
-def _draw_fit(fit: Path, device: str) -> list[Path]:
+def _draw_fit(fit: Path, metrics: pd.DataFrame, device: str) -> list[Path]:
     """Draw the topics and the training of a fit into its folder."""
     from ..drawing.lda import draw_topics
     from ..drawing.saving import save
     from ..drawing.training import draw_training
-    from ..fitting import fits
     from ..lda import fitting, tables
 
     pictures = [fit / "topics.png", fit / "training.png"]
     save(draw_topics(tables.top_words(fitting.load(fit, device, trust=True), 10)), pictures[0])
-    save(draw_training(fits.read_metrics(fit)), pictures[1])
+    save(draw_training(metrics), pictures[1])
     return pictures
 
 

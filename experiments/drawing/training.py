@@ -38,8 +38,15 @@ def draw_training(metrics: pd.DataFrame) -> Figure:
     -------
     matplotlib.figure.Figure
         A row of axes for each quantity, a column for seconds and one for epochs.
+
+    Raises
+    ------
+    DataError
+        If there is no quantity, as without ``metrics.csv``.
     """
     quantities = _quantities(metrics)
+    if not quantities:
+        raise DataError("there are no metrics to draw; was the metrics.csv of the fit removed?")
     figure, axes = new_figure(
         len(quantities), len(_TIMES), width=4.5, height=3.4, sharex="col", sharey="row"
     )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
+from exvae.data.errors import DataError
 from exvae.experiments.drawing.training import draw_training
+from exvae.experiments.fitting.fits import read_metrics
 
 TIMES = {"epoch": [1, 2, 3], "seconds": [0.5, 1.5, 2.0]}
 PERPLEXITIES = {"perplexity": [80.0, 60.0, 50.0], "perplexity_amortised": [90.0, 70.0, 55.0]}
@@ -43,3 +47,8 @@ def test_each_quantity_has_a_row(measured: dict, rows: dict[str, list[str]]) -> 
                 drawn.append(line.get_ydata().tolist())
     assert all(values in drawn for values in measured.values())
     assert [axis.get_xlabel() for axis in axes[-2:]] == ["training time (seconds)", "epoch"]
+
+
+def test_a_fit_whose_metrics_were_removed(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"was the metrics\.csv of the fit removed\?"):
+        draw_training(read_metrics(tmp_path))
