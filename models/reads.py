@@ -45,7 +45,7 @@ class ReadIsoforms(GeneRateCells):
         genes: Tensor | int,
         num_batches: int = 1,
         *,
-        weight_scale: float = 0.15,
+        weight_scale: float = 0.1,
         members: int = 10,
         **options,
     ) -> None:
