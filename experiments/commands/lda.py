@@ -309,6 +309,7 @@ def topics(
     if json:
         report({"topics": listed}, as_json=True)
         return
+    print("topic  weight  words")
     for entry in listed:
         found = " ".join(own["word"] for own in entry["words"])
-        print(f"{entry['topic']:>4}  {entry['weight']:6.1%}  {found}")
+        print(f"{entry['topic']:>5}  {entry['weight']:>6.1%}  {found}")
