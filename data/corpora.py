@@ -153,6 +153,8 @@ class Corpus:
         text: str = "text",
         label: str | None = None,
         id: str | None = None,
+        *,
+        split: str | None = None,
         **options: Any,
     ) -> Corpus:
         """Make a corpus of the texts in a column of a table, a document in each row.
@@ -163,6 +165,9 @@ class Corpus:
             The table; without ``id`` its index names the documents.
         text, label, id
             Columns of the texts, classes and names of the documents.
+        split
+            Column of the splits, ``train``, ``val`` or ``test``; without it training splits at
+            random.
         **options
             Options of :meth:`from_texts`.
 
@@ -173,9 +178,10 @@ class Corpus:
         >>> corpus.labels.tolist()
         ['cat', 'dog']
         """
-        from .texts import columns_of
+        from .texts import columns_of, with_splits
 
-        return cls.from_texts(**columns_of(table, text, label, id), **options)
+        corpus = cls.from_texts(**columns_of(table, text, label, id), **options)
+        return corpus if split is None else with_splits(corpus, table, split)
 
     def __repr__(self) -> str:
         labels = "" if self.labels is None else f", {len(np.unique(self.labels))} labels"
