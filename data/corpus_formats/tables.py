@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pandas as pd
 
@@ -41,11 +43,12 @@ def read_csv(path: Path, options: TextOptions) -> Corpus:
     _require_clear(path, lines, separator, options)
     try:
         with open_file(path) as file, warnings.catch_warnings():
+            checked = io.BufferedReader(_WithoutZeros(file, path), _PART)
             # Of rows longer than the header, whose first fields would be taken for an index.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             # Classes and names stay as written: 007 is no number.
             table = pd.read_csv(
-                file,
+                checked,
                 sep=separator,
                 skiprows=skipped,
                 skipinitialspace=True,
@@ -53,6 +56,8 @@ def read_csv(path: Path, options: TextOptions) -> Corpus:
                 keep_default_na=False,
                 index_col=False,
             )
+    except DataError:
+        raise
     except UnicodeError as error:
         raise DataError(f"{path}: is no CSV in UTF-8; convert it to UTF-8") from error
     except pd.errors.ParserWarning as error:
@@ -68,11 +73,27 @@ def read_csv(path: Path, options: TextOptions) -> Corpus:
     return _corpus(path, table, options)
 
 
+class _WithoutZeros(io.RawIOBase):
+    """A file that refuses binary data, which pandas cuts, while it is read."""
+
+    def __init__(self, file: BinaryIO | gzip.GzipFile, path: Path) -> None:
+        self._file, self._path = file, path
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Read bytes into a buffer; DataError if one of them is zero."""
+        number = self._file.readinto(buffer)
+        if b"\0" in bytes(buffer[:number]):
+            raise DataError(
+                f"{self._path}: holds binary data, or UTF-16; give a text file in UTF-8"
+            )
+        return number
+
+
 def _require_clear(path: Path, lines: list[str], separator: str, options: TextOptions) -> None:
-    """Refuse binary data, which pandas cuts, and two columns of one name that is asked for."""
-    with open_file(path) as file:
-        if any(b"\0" in part for part in iter(lambda: file.read(_PART), b"")):
-            raise DataError(f"{path}: holds binary data, or UTF-16; give a text file in UTF-8")
+    """Refuse two columns of one name that is asked for."""
     names = [name.strip(' "') for line in lines[:1] for name in line.split(separator)]
     for name in (options.text, options.label, options.id):
         if names.count(name) > 1:
