@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +53,9 @@ class Corpus:
         Origin of the corpus, for messages.
     tokenizer
         How its texts were split into words; None for a corpus of counts.
+    columns
+        Columns of its file that were named or found by usual names, by ``text``, ``label`` and
+        ``id``, and the ``kind`` of table; None if there are none.
 
     Examples
     --------
@@ -68,6 +71,7 @@ class Corpus:
     labels: np.ndarray | None = None
     source: str = "the corpus"
     tokenizer: Tokenizer | None = None
+    columns: Mapping[str, str] | None = None
 
     @classmethod
     def from_texts(

@@ -18,6 +18,7 @@ from ..errors import DataError, shortened
 from ..texts import columns_of, corpus_of_texts
 from ..tokenizer import tokenizer_of
 from .checks import checked_splits
+from .columns import ROLES
 from .files import open_file
 from .options import TextOptions
 from .recognition import separator_of
@@ -39,7 +40,9 @@ def read_csv(path: Path, options: TextOptions) -> Corpus:
     lines = first_lines(path)
     skipped = int(lines[:1] != [] and lines[0].startswith("sep="))  # of Excel
     lines = lines[skipped:]
-    separator = separator_of(lines, options.text) or separator_of(lines) or _likely(lines)
+    names = (options.text, options.usual.get("text"), None)
+    separators = filter(None, (separator_of(lines, name) for name in names))
+    separator = next(separators, None) or _likely(lines)
     _require_clear(path, lines, separator, options)
     try:
         with open_file(path) as file, warnings.catch_warnings():
@@ -67,6 +70,7 @@ def read_csv(path: Path, options: TextOptions) -> Corpus:
         ) from error
     except (ValueError, pd.errors.ParserError) as error:
         raise DataError(f"{path}: is no CSV in UTF-8 ({error}); write it again") from error
+    options = options.recalled(table.columns)
     if options.text in table:
         texts = table[options.text]
         table[options.text] = texts.mask(texts.str.strip().isin(_MISSING), "")
@@ -159,7 +163,9 @@ def _refuse_wrapped(path: Path, found: dict[str, Any], text: str) -> None:
 def _corpus(path: Path, table: pd.DataFrame, options: TextOptions) -> Corpus:
     if table.empty:
         raise DataError(f"{path}: has no rows; give a table with a row for each document")
+    options = options.recalled(table.columns)
     _refuse_counts(path, table, options)
+    options = _recognised(table, options)
     columns = columns_of(table, options.text, options.label, options.id, source=str(path))
     corpus = corpus_of_texts(
         columns["texts"],
@@ -172,7 +178,25 @@ def _corpus(path: Path, table: pd.DataFrame, options: TextOptions) -> Corpus:
     if "split" in table and "split" not in (options.text, options.label, options.id):
         splits = table["split"].astype(str).to_numpy()
         corpus = replace(corpus, splits=checked_splits(path, splits, "row", _SPLIT_HINT))
-    return corpus
+    return replace(corpus, columns=options.columns) if options.names_columns else corpus
+
+
+def _recognised(table: pd.DataFrame, options: TextOptions) -> TextOptions:
+    """Find labels and ids that are not named, by usual names.
+
+    There must be one such column. Labels repeat, and ids are distinct.
+    """
+    found = {}
+    for role in ("label", "id"):
+        if options.text not in table or getattr(options, role) is not None:
+            continue
+        others = [name for name in table if name not in options.columns.values()]
+        named = [name for name in others if ROLES.get(str(name).strip().lower()) == role]
+        if len(named) == 1:
+            number = table[named[0]].astype(str).nunique()
+            if number == len(table) if role == "id" else 1 < number < len(table):
+                found[role] = named[0]
+    return replace(options, **found)
 
 
 def _refuse_counts(path: Path, table: pd.DataFrame, options: TextOptions) -> None:

@@ -25,6 +25,7 @@ from .corpora import (
     Text,
     Tokens,
     Vocabulary,
+    found_columns,
     read_for,
     vocabulary_options,
 )
@@ -41,7 +42,7 @@ from .options import (
     Trust,
     parse_settings,
 )
-from .reports import report, report_fit
+from .reports import report, report_fit, tell
 
 app = typer.Typer(
     help="Topic models of documents.\n\n$ exvae lda fit corpus.tsv --topics 20 --out TOPICS",
@@ -110,7 +111,7 @@ def fit(
     ] = "exchangeable",
     pooling: Pooling = "mean",
     set_: Set = [],  # noqa: B006  (read only)
-    text: Text = "text",
+    text: Text = None,
     label: Label = None,
     id: Id = None,
     tokens: Tokens = False,
@@ -173,12 +174,13 @@ def fit(
             corpus,
             vocabulary_file=vocabulary,
             keep_empty=keep_empty,
-            text=text,
+            text=text or "text",
             label=label,
             id=id,
             tokens=tokens,
             **words,
         )
+    tell(found_columns(documents, {"label": label, "id": id}))
     number = num_training_documents(documents, **asdict(split))
     schedule = schedule_of(number, batch_size, epochs)
     training = TrainingConfig(
@@ -212,7 +214,7 @@ def evaluate(
     split: Annotated[
         Literal["train", "val", "test", "all"], panels.common(help="Documents to measure.")
     ] = "test",
-    text: Text = "text",
+    text: Text = None,
     label: Label = None,
     id: Id = None,
     vocabulary: Vocabulary = None,
@@ -239,7 +241,7 @@ def infer(
     fit: Fit,
     corpus: CorpusPath,
     out: Annotated[Path, panels.common(metavar="topics.csv", help="The table to write.")],
-    text: Text = "text",
+    text: Text = None,
     label: Label = None,
     id: Id = None,
     uncertainty: Annotated[
