@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +53,9 @@ class Corpus:
         Origin of the corpus, for messages.
     tokenizer
         How its texts were split into words; None for a corpus of counts.
+    columns
+        Columns of its file that were named or found by usual names, by ``text``, ``label`` and
+        ``id``, and the ``kind`` of table; None if there are none.
 
     Examples
     --------
@@ -68,6 +71,7 @@ class Corpus:
     labels: np.ndarray | None = None
     source: str = "the corpus"
     tokenizer: Tokenizer | None = None
+    columns: Mapping[str, str] | None = None
 
     @classmethod
     def from_texts(
@@ -153,6 +157,8 @@ class Corpus:
         text: str = "text",
         label: str | None = None,
         id: str | None = None,
+        *,
+        split: str | None = None,
         **options: Any,
     ) -> Corpus:
         """Make a corpus of the texts in a column of a table, a document in each row.
@@ -163,6 +169,9 @@ class Corpus:
             The table; without ``id`` its index names the documents.
         text, label, id
             Columns of the texts, classes and names of the documents.
+        split
+            Column of the splits, ``train``, ``val`` or ``test``; without it training splits at
+            random.
         **options
             Options of :meth:`from_texts`.
 
@@ -173,9 +182,10 @@ class Corpus:
         >>> corpus.labels.tolist()
         ['cat', 'dog']
         """
-        from .texts import columns_of
+        from .texts import columns_of, with_splits
 
-        return cls.from_texts(**columns_of(table, text, label, id), **options)
+        corpus = cls.from_texts(**columns_of(table, text, label, id), **options)
+        return corpus if split is None else with_splits(corpus, table, split)
 
     def __repr__(self) -> str:
         labels = "" if self.labels is None else f", {len(np.unique(self.labels))} labels"

@@ -165,6 +165,34 @@ def warn_of_repeated(names: np.ndarray, source: str) -> None:
         )
 
 
+def with_splits(corpus: Corpus, table: pd.DataFrame, split: str) -> Corpus:
+    """Give the documents of a table the splits of its column ``split``.
+
+    Raises
+    ------
+    DataError
+        If the column does not exist, or a value is no split.
+    """
+    from .corpus_formats.checks import checked_splits
+
+    require_column(table, "split", split, "the table")
+    values = table[split].astype(str).to_numpy()
+    return replace(corpus, splits=checked_splits("the table", values, "row"))
+
+
+def require_column(table: pd.DataFrame, what: str, column: Any, source: str) -> None:
+    """Require a column of a table, which is its ``text``, ``label``, ``id`` or ``split``."""
+    if not isinstance(column, Hashable):
+        raise DataError(f"{source}: {what} is {column!r}; give the name of one column")
+    if column not in table:
+        known = ", ".join(shortened(str(own)) for own in table.columns[:_MOST_LISTED])
+        known += ", ..." if len(table.columns) > _MOST_LISTED else ""
+        raise DataError(
+            f"{source}: has no column {column!r}; name the column of the {what} by {what} "
+            f"(--{what}), one of {known}"
+        )
+
+
 def columns_of(
     table: pd.DataFrame,
     text: str,
@@ -182,15 +210,8 @@ def columns_of(
     if not isinstance(table, pd.DataFrame):
         raise DataError(f"{source}: is no DataFrame; give a table, or texts to Corpus.from_texts")
     for what, column in (("text", text), ("label", label), ("id", name)):
-        if column is not None and not isinstance(column, Hashable):
-            raise DataError(f"{source}: {what} is {column!r}; give the name of one column")
-        if column is not None and column not in table:
-            known = ", ".join(shortened(str(own)) for own in table.columns[:_MOST_LISTED])
-            known += ", ..." if len(table.columns) > _MOST_LISTED else ""
-            raise DataError(
-                f"{source}: has no column {column!r}; name the column of the {what} by {what} "
-                f"(--{what}), one of {known}"
-            )
+        if column is not None:
+            require_column(table, what, column, source)
     numbered = isinstance(table.index, pd.RangeIndex) and table.index.equals(
         pd.RangeIndex(len(table))
     )

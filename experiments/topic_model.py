@@ -14,13 +14,13 @@ import pandas as pd
 
 from ..data.arguments import listed, number_between, whole_number
 from ..data.corpora import Corpus, split_corpus
-from ..data.corpus_formats import read_corpus
 from ..data.errors import DataError
 from ..data.progress import with_progress
 from .fitting import fits
 from .fitting.errors import TrainingInterrupted
 from .fitting.training import TrainingConfig
 from .lda import comparison, fitting, settings
+from .lda.columns import read_as
 from .lda.results import Documents, TopicResults
 from .lda.updating import update
 
@@ -356,5 +356,5 @@ class TopicModel(TopicResults):
     def _read(self, corpus: Documents | str | os.PathLike[str] | None) -> Corpus:
         """Documents in the vocabulary of the model, perhaps of a file; its own for None."""
         if isinstance(corpus, str | os.PathLike):
-            corpus = read_corpus(corpus, tokenizer=self.fitted.tokenizer)
+            corpus = read_as(self.fitted, corpus)
         return self._documents(corpus)

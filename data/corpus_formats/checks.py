@@ -81,14 +81,14 @@ def require_words_everywhere(corpus: Corpus) -> None:
 
 
 def checked_splits(
-    path: Path, values: Sequence[str] | np.ndarray, unit: str, hint: str = ""
+    path: Path | str, values: Sequence[str] | np.ndarray, unit: str, hint: str = ""
 ) -> np.ndarray:
     """Give splits by their names here, shape (documents,); capitals and synonyms are the same.
 
     Parameters
     ----------
     path
-        The file, for messages.
+        The file or table, for messages.
     values
         Splits as the file has them, shape (documents,): ``train``, ``Training``, ``dev`` and so on.
     unit

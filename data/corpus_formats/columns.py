@@ -15,7 +15,7 @@ from .options import TextOptions
 from .recognition import TEXT_NAMES
 
 # Names of columns in the first line, and what they are.
-_ROLES = {
+ROLES = {
     **dict.fromkeys(TEXT_NAMES, "text"),
     "split": "split",
     **dict.fromkeys(("label", "labels", "class", "category"), "label"),
@@ -70,9 +70,10 @@ def columns_of_lines(path: Path, lines: list[str], options: TextOptions) -> Colu
     """
     rows = [line.split("\t") for line in lines]
     first = [name.strip() for name in rows[0]] if rows else [""]
+    options = options.recalled([*first, *(str(place) for place in range(1, len(first) + 1))])
     if options.names_columns:
         return _named(path, first, options)
-    roles = [_ROLES.get(name.lower(), "") for name in first]
+    roles = [ROLES.get(name.lower(), "") for name in first]
     roles[0] = roles[0] or ("" if first[0] else "id")
     if roles.count("text") == 1 and _is_header(first, rows[1:], roles.index("text")):
         kept = [role if role not in roles[:place] else "" for place, role in enumerate(roles)]
@@ -136,7 +137,7 @@ def _is_header(first: list[str], rows: list[list[str]], text: int) -> bool:
     if not rows or len(set(first)) < len(first):
         return False
     # The first column may be the index of a DataFrame, which has no name.
-    known = sum(name.lower() in _ROLES for name in first) + (len(first) > 1 and not first[0])
+    known = sum(name.lower() in ROLES for name in first) + (len(first) > 1 and not first[0])
     if known == len(first) >= 2:
         return True
     return known >= min(2, len(first)) and np.mean([len(row[text].split()) for row in rows]) >= 2

@@ -26,7 +26,8 @@ Whatever is wrong with a file ends in a DataError of one line that names the fil
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,7 @@ def read_corpus(
     min_df: int | float = 1,
     max_df: int | float = 1.0,
     max_features: int | None = None,
+    usual: Mapping[str, str] | None = None,
     **tokenizing: Any,
 ) -> Corpus:
     """Read a corpus in any of the formats of this module.
@@ -95,7 +97,8 @@ def read_corpus(
         Require that every document has a word, so that none is left out of training.
     text, label, id
         Columns of a table, or numbers of tab-separated columns, from 1: texts, and classes and
-        names of the documents.
+        names of the documents. Labels and ids of CSV and JSON that are not named are found by
+        usual names, such as ``label`` and ``id``; the corpus tells them in ``columns``.
     tokens
         Split all texts at spaces and take words as they are.
     tokenizer
@@ -103,6 +106,9 @@ def read_corpus(
     min_df, max_df, max_features
         Limits of :func:`~exvae.data.corpus_formats.vocabularies.limit_vocabulary`, if there is no
         `vocabulary`.
+    usual
+        Attribute ``columns`` of another corpus: its columns are used in a file of the same kind
+        that has them, but for ``text``, ``label`` and ``id`` that it leaves out.
     **tokenizing
         Attributes of :class:`~exvae.data.tokenizer.Tokenizer`, such as ``stop_words=None``.
 
@@ -119,7 +125,7 @@ def read_corpus(
     """
     path = Path(path)
     with reading_corpus(path):
-        options = TextOptions(text, label, id, tokens, tokenizer, tokenizing)
+        options = TextOptions(text, label, id, tokens, tokenizer, tokenizing, usual or {})
         corpus = _read(path, options, None if vocabulary_file is None else Path(vocabulary_file))
     if vocabulary is not None:
         return map_words(corpus, vocabulary, drop_unknown=drop_unknown)
@@ -143,7 +149,12 @@ def _read(path: Path, options: TextOptions, vocabulary_file: Path | None) -> Cor
             ".jsonl"
         )
     if kind in _TEXTS:
-        return _TEXTS[kind](path, options)
+        table = "tabs" if kind == "text" else "table"
+        if options.usual.get("kind") != table:
+            options = replace(options, usual={})
+        usual = {role: name for role, name in options.usual.items() if role != "kind"}
+        corpus = _TEXTS[kind](path, replace(options, usual=usual))
+        return _with_columns(corpus, table, options)
     if options.tokenizing or options.tokens:
         option = next(iter(options.tokenizing), "tokens")
         raise DataError(
@@ -152,6 +163,13 @@ def _read(path: Path, options: TextOptions, vocabulary_file: Path | None) -> Cor
     if kind in _COUNTS_WITH_WORDS:
         return _COUNTS_WITH_WORDS[kind](path)
     return _COUNTS_BESIDE_WORDS[kind](path, vocabulary_file)
+
+
+def _with_columns(corpus: Corpus, table: str, options: TextOptions) -> Corpus:
+    """Keep the columns that were named or found, and the kind of table that has them."""
+    if corpus.columns is None and not options.names_columns:
+        return corpus
+    return replace(corpus, columns={"kind": table, **(corpus.columns or options.columns)})
 
 
 def _format_of_file(path: Path, options: TextOptions) -> str:

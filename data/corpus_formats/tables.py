@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pandas as pd
 
@@ -16,6 +18,7 @@ from ..errors import DataError, shortened
 from ..texts import columns_of, corpus_of_texts
 from ..tokenizer import tokenizer_of
 from .checks import checked_splits
+from .columns import ROLES
 from .files import open_file
 from .options import TextOptions
 from .recognition import separator_of
@@ -37,15 +40,18 @@ def read_csv(path: Path, options: TextOptions) -> Corpus:
     lines = first_lines(path)
     skipped = int(lines[:1] != [] and lines[0].startswith("sep="))  # of Excel
     lines = lines[skipped:]
-    separator = separator_of(lines, options.text) or separator_of(lines) or _likely(lines)
+    names = (options.text, options.usual.get("text"), None)
+    separators = filter(None, (separator_of(lines, name) for name in names))
+    separator = next(separators, None) or _likely(lines)
     _require_clear(path, lines, separator, options)
     try:
         with open_file(path) as file, warnings.catch_warnings():
+            checked = io.BufferedReader(_WithoutZeros(file, path), _PART)
             # Of rows longer than the header, whose first fields would be taken for an index.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             # Classes and names stay as written: 007 is no number.
             table = pd.read_csv(
-                file,
+                checked,
                 sep=separator,
                 skiprows=skipped,
                 skipinitialspace=True,
@@ -53,6 +59,8 @@ def read_csv(path: Path, options: TextOptions) -> Corpus:
                 keep_default_na=False,
                 index_col=False,
             )
+    except DataError:
+        raise
     except UnicodeError as error:
         raise DataError(f"{path}: is no CSV in UTF-8; convert it to UTF-8") from error
     except pd.errors.ParserWarning as error:
@@ -62,17 +70,34 @@ def read_csv(path: Path, options: TextOptions) -> Corpus:
         ) from error
     except (ValueError, pd.errors.ParserError) as error:
         raise DataError(f"{path}: is no CSV in UTF-8 ({error}); write it again") from error
+    options = options.recalled(table.columns)
     if options.text in table:
         texts = table[options.text]
         table[options.text] = texts.mask(texts.str.strip().isin(_MISSING), "")
     return _corpus(path, table, options)
 
 
+class _WithoutZeros(io.RawIOBase):
+    """A file that refuses binary data, which pandas cuts, while it is read."""
+
+    def __init__(self, file: BinaryIO | gzip.GzipFile, path: Path) -> None:
+        self._file, self._path = file, path
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Read bytes into a buffer; DataError if one of them is zero."""
+        number = self._file.readinto(buffer)
+        if b"\0" in bytes(buffer[:number]):
+            raise DataError(
+                f"{self._path}: holds binary data, or UTF-16; give a text file in UTF-8"
+            )
+        return number
+
+
 def _require_clear(path: Path, lines: list[str], separator: str, options: TextOptions) -> None:
-    """Refuse binary data, which pandas cuts, and two columns of one name that is asked for."""
-    with open_file(path) as file:
-        if any(b"\0" in part for part in iter(lambda: file.read(_PART), b"")):
-            raise DataError(f"{path}: holds binary data, or UTF-16; give a text file in UTF-8")
+    """Refuse two columns of one name that is asked for."""
     names = [name.strip(' "') for line in lines[:1] for name in line.split(separator)]
     for name in (options.text, options.label, options.id):
         if names.count(name) > 1:
@@ -138,7 +163,9 @@ def _refuse_wrapped(path: Path, found: dict[str, Any], text: str) -> None:
 def _corpus(path: Path, table: pd.DataFrame, options: TextOptions) -> Corpus:
     if table.empty:
         raise DataError(f"{path}: has no rows; give a table with a row for each document")
+    options = options.recalled(table.columns)
     _refuse_counts(path, table, options)
+    options = _recognised(table, options)
     columns = columns_of(table, options.text, options.label, options.id, source=str(path))
     corpus = corpus_of_texts(
         columns["texts"],
@@ -151,7 +178,25 @@ def _corpus(path: Path, table: pd.DataFrame, options: TextOptions) -> Corpus:
     if "split" in table and "split" not in (options.text, options.label, options.id):
         splits = table["split"].astype(str).to_numpy()
         corpus = replace(corpus, splits=checked_splits(path, splits, "row", _SPLIT_HINT))
-    return corpus
+    return replace(corpus, columns=options.columns) if options.names_columns else corpus
+
+
+def _recognised(table: pd.DataFrame, options: TextOptions) -> TextOptions:
+    """Find labels and ids that are not named, by usual names.
+
+    There must be one such column. Labels repeat, and ids are distinct.
+    """
+    found = {}
+    for role in ("label", "id"):
+        if options.text not in table or getattr(options, role) is not None:
+            continue
+        others = [name for name in table if name not in options.columns.values()]
+        named = [name for name in others if ROLES.get(str(name).strip().lower()) == role]
+        if len(named) == 1:
+            number = table[named[0]].astype(str).nunique()
+            if number == len(table) if role == "id" else 1 < number < len(table):
+                found[role] = named[0]
+    return replace(options, **found)
 
 
 def _refuse_counts(path: Path, table: pd.DataFrame, options: TextOptions) -> None:

@@ -12,8 +12,8 @@ FREQUENCY, SPREAD, BURSTS = "word frequency", "documents that hold a word", "bur
 DISTINCT, TOP = "distinct words by length", "most frequent word by length"
 
 # docs/checks.md has the numbers: each helped there.
-_MORE_TOPICS = Advice("num_topics", None, "more --topics, which explain a part of it")
-_FEWER_TOPICS = Advice("num_topics", None, "fewer --topics")
+_MORE_TOPICS = Advice("num_topics", None, "more topics, which explain a part of it")
+_FEWER_TOPICS = Advice("num_topics", None, "fewer topics")
 _LONGER = Advice("epochs", 30, "longer training (--epochs 30)", at_least=True)
 _SMALLER = Advice("topic_concentration", None, "a smaller topic_concentration (--set)")
 _LARGER = Advice("topic_concentration", None, "a larger topic_concentration (--set)")

@@ -53,7 +53,7 @@ def check_documents(
     ] = "test",
     latents: Latents = "posterior",
     replicates: Replicates = REPLICATES,
-    text: Text = "text",
+    text: Text = None,
     label: Label = None,
     id: Id = None,
     vocabulary: Vocabulary = None,

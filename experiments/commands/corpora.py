@@ -26,10 +26,11 @@ CorpusPath = Annotated[
     ),
 ]
 Text = Annotated[
-    str,
+    str | None,
     panels.data(
         metavar="COLUMN",
-        help="Column of texts; tab-separated columns without names have numbers from 1.",
+        help="Column of texts; tab-separated columns without names have numbers from 1. "
+        "[default: text, or that of the fit]",
     ),
 ]
 Label = Annotated[str | None, panels.data(metavar="COLUMN", help="Column of labels.")]
@@ -122,10 +123,21 @@ def _stop_words(value: str) -> str | list[str] | None:
     return [line.strip() for _, line in numbered_lines(Path(value))]
 
 
+def found_columns(corpus: Corpus, given: dict[str, str | None]) -> list[str]:
+    """Tell which columns that were not given are taken by their usual names, in a line or none."""
+    columns = corpus.columns or {}
+    found = [role for role, name in given.items() if name is None and role in columns]
+    if not found:
+        return []
+    told = " and ".join(f"{columns[role]!r} as the {role}s" for role in found)
+    options = " and ".join(f"--{role}" for role in found)
+    return [f"{corpus.source}: column {told}, by the name; name others with {options}"]
+
+
 def read_for(
     fit: LDAFit,
     path: Path,
-    text: str,
+    text: str | None,
     label: str | None,
     id: str | None,
     vocabulary: Path | None,
@@ -136,19 +148,12 @@ def read_for(
 
     A warning tells how many words are left out because the fit does not know them.
     """
-    from ...data.corpus_formats import read_corpus
     from ...data.corpus_formats.vocabularies import map_words
     from ...data.tokenizer import AS_THEY_ARE
+    from ..lda.columns import read_as
     from ..lda.fitting import warn
 
-    own = read_corpus(
-        path,
-        vocabulary_file=vocabulary,
-        text=text,
-        label=label,
-        id=id,
-        tokenizer=fit.tokenizer,
-    )
+    own = read_as(fit, path, vocabulary_file=vocabulary, text=text, label=label, id=id)
     drop_unknown = drop_unknown or fit.tokenizer not in (None, AS_THEY_ARE)
     known = map_words(own, fit.vocabulary, drop_unknown=drop_unknown)
     dropped = own.num_tokens - known.num_tokens

@@ -25,6 +25,7 @@ from .corpora import (
     Text,
     Tokens,
     Vocabulary,
+    found_columns,
     read_for,
     vocabulary_options,
 )
@@ -41,7 +42,7 @@ from .options import (
     Trust,
     parse_settings,
 )
-from .reports import report, report_fit
+from .reports import report, report_fit, tell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,7 +114,7 @@ def fit(
     ] = "exchangeable",
     pooling: Pooling = "mean",
     set_: Set = [],  # noqa: B006  (read only)
-    text: Text = "text",
+    text: Text = None,
     label: Label = None,
     id: Id = None,
     tokens: Tokens = False,
@@ -176,12 +177,13 @@ def fit(
             corpus,
             vocabulary_file=vocabulary,
             keep_empty=keep_empty,
-            text=text,
+            text=text or "text",
             label=label,
             id=id,
             tokens=tokens,
             **words,
         )
+    tell(found_columns(documents, {"label": label, "id": id}))
     number = num_training_documents(documents, **asdict(split))
     schedule = schedule_of(number, batch_size, epochs)
     training = TrainingConfig(
@@ -215,7 +217,7 @@ def evaluate(
     split: Annotated[
         Literal["train", "val", "test", "all"], panels.common(help="Documents to measure.")
     ] = "test",
-    text: Text = "text",
+    text: Text = None,
     label: Label = None,
     id: Id = None,
     vocabulary: Vocabulary = None,
@@ -242,7 +244,7 @@ def infer(
     fit: Fit,
     corpus: CorpusPath,
     out: Annotated[Path, panels.common(metavar="topics.csv", help="The table to write.")],
-    text: Text = "text",
+    text: Text = None,
     label: Label = None,
     id: Id = None,
     uncertainty: Annotated[
@@ -312,6 +314,7 @@ def topics(
     if json:
         report({"topics": listed}, as_json=True)
         return
+    print("topic  weight  words")
     for entry in listed:
         found = " ".join(own["word"] for own in entry["words"])
-        print(f"{entry['topic']:>4}  {entry['weight']:6.1%}  {found}")
+        print(f"{entry['topic']:>5}  {entry['weight']:>6.1%}  {found}")

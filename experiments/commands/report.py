@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from ...data.corpora import Corpus
     from ..topic_model import TopicModel
 
-_TEXT = "text"
-
 
 def report(
     fit: Fit,
@@ -56,7 +54,7 @@ def report(
         str | None,
         panels.common(metavar="COLUMN", help="Column of obs that groups the cells at first."),
     ] = None,
-    text: Text = _TEXT,
+    text: Text = None,
     label: Label = None,
     id: Id = None,
     vocabulary: Vocabulary = None,
@@ -93,8 +91,8 @@ def report(
         _refuse("an isoform model", genes=genes, groupby=groupby, backed=backed)
         content = _corpus(model, data, (text, label, id, vocabulary), drop_unknown)
     else:
-        options = {"label": label, "id": id, "vocabulary": vocabulary}
-        options |= {"text": None if text == _TEXT else text, "drop-unknown": drop_unknown or None}
+        options = {"text": text, "label": label, "id": id, "vocabulary": vocabulary}
+        options |= {"drop-unknown": drop_unknown or None}
         _refuse("a topic model", **options)
         if data is not None:
             model._cells = read(existing_cells(data), backed, **model._keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ from .style import BLUE, GREY, ORANGE, Picture, hide_unused, label
 
 _COLUMNS = 3
 _CURVE_HEIGHT = 3.4  # inches
+_LONGEST_LINE = 44  # letters of a title as wide as its panel
 # Standard deviations beyond which an observed statistic is drawn as an arrow.
 _FARTHEST = 6.0
 
@@ -33,6 +35,7 @@ def draw_check(check: Check, panels: Sequence[Panel]) -> Figure:
     rows = -(-len(panels) // _COLUMNS)
     heights = [_CURVE_HEIGHT * rows, 0.34 * len(check.statistics) + 0.9]
     figure = Picture(figsize=(13.0, sum(heights)), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.1)  # inches, so that titles and labels stay apart
     above, below = figure.subfigures(2, 1, height_ratios=heights)
     axes = above.subplots(rows, _COLUMNS, squeeze=False)
     for axis, panel in zip(axes.flat, panels, strict=False):
@@ -51,7 +54,7 @@ def _draw_curve(axis: Axes, check: Check, panel: Panel) -> None:
     axis.fill_between(x, table["low"], table["high"], color=BLUE, alpha=0.3, linewidth=0)
     axis.plot(x, table["middle"], "-", color=BLUE, label="replicated, 95 % and median")
     axis.plot(x, table["observed"], "o", color=ORANGE, markersize=4, label="observed")
-    verdict = check.short_verdict(panel.title)
+    verdict = textwrap.fill(check.short_verdict(panel.title), _LONGEST_LINE)
     frame(axis, panel._replace(title=f"{panel.title}\n{verdict}".rstrip()))
 
 

@@ -1,4 +1,4 @@
-"""Inference of one document's topics: the encoder alone, refined, and coordinate ascent.
+"""Inference of one document's topics: amortised, refined, and by coordinate ascent.
 
 Coordinate ascent iterates the fixed point of the refinement from the prior, not from the encoder:
 collapsed, the default, or mean-field as in Blei, Ng & Jordan (2003).
@@ -98,7 +98,7 @@ def _draw_corpus(left: Axes, right: Axes, corpus: str, table: pd.DataFrame) -> N
 
 
 def summarise(table: pd.DataFrame) -> dict[str, float]:
-    """Means over seeds: the encoder alone, refined, and the most steps of coordinate ascent."""
+    """Means over seeds: amortised, refined, and the most steps of coordinate ascent."""
     means = table.groupby(["corpus", "method", "steps"])[["perplexity", "seconds"]].mean()
     longest = table["steps"].max()
     found = {}

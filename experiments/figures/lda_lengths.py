@@ -37,7 +37,7 @@ def measure_lengths(workshop: Workshop, guides: Mapping[str, tuple[str, str]]) -
     -------
     pandas.DataFrame
         Columns ``guide``, ``seed``, ``length`` and ``trained_on`` (words of a document), ``loss``
-        of the encoder alone and ``reachable`` loss after refinement (nats per token).
+        of amortised inference and ``reachable`` loss after refinement (nats per token).
     """
     sizes = lda_runs.sizes_of(workshop)
     same = sizes.length
@@ -63,7 +63,7 @@ def draw_lengths(table: pd.DataFrame) -> Figure:
     table = table.assign(excess=table["loss"] - table["reachable"])
     order = list(table["guide"].unique())
     figure, axes = new_figure(1, 2)
-    titles = {"loss": "encoder alone", "excess": "excess over refinement"}
+    titles = {"loss": "amortised", "excess": "excess over refinement"}
     for axis, (column, title) in zip(axes[0], titles.items(), strict=True):
         draw_bands(axis, table, "length", column, "guide", order)
         y = "negative log-likelihood (nats per token)"
@@ -76,7 +76,7 @@ def draw_lengths(table: pd.DataFrame) -> Figure:
 
 
 def summarise_lengths(table: pd.DataFrame) -> dict[str, float]:
-    """Excess loss of the encoder alone at each length, averaged over seeds."""
+    """Excess loss of amortised inference at each length, averaged over seeds."""
     excess = (table["loss"] - table["reachable"]).groupby([table["guide"], table["length"]]).mean()
     return {
         f"{guide}, {length} words: excess over refinement (nats per token)": float(value)

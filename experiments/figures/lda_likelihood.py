@@ -1,4 +1,4 @@
-"""Test negative log-likelihood of both guides, with the encoder alone and refined."""
+"""Test negative log-likelihood of both guides, amortised and refined."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from . import lda_runs
 from .lda_runs import EXCHANGEABLE, FIXED_LENGTH, SIMULATED
 from .workshop import Workshop
 
-_AMORTISED, _REFINED = "encoder alone", f"{lda_runs.REFINED} steps of refinement"
+_AMORTISED, _REFINED = "amortised", f"{lda_runs.REFINED} steps of refinement"
 _UNIGRAM, _TRUTH = "no topics", "true topics"
 
 

@@ -12,7 +12,7 @@ FIGURES = {
     "lda-likelihood": "test negative log-likelihood",
     "lda-robustness": "test documents longer and shorter than training documents",
     "lda-pooling": "poolings, by the length of test documents",
-    "lda-inference": "the encoder alone, refined, and coordinate ascent",
+    "lda-inference": "amortised, refined, and by coordinate ascent",
     "lda-gradients": "variance of pathwise and of score-function gradients",
     "isoforms-variance": "biological against inferential variance, by depth and overlap",
     "isoforms-bootstraps": "shapes and zeros of bootstraps",

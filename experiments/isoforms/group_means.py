@@ -66,9 +66,7 @@ def group_means(
     member = names[:, None] == labels[positions]
     means = draw_means(fit, cells, positions, member, scale, num_samples, progress=progress)
     draws = scale.apply(fit.model.add_common_error(means), fit.model.genes).cpu().numpy()
-    mean, low, high = summary_of(draws)
-    # One cell does not tell how much cells like it vary.
-    low[sizes < 2] = high[sizes < 2] = np.nan
+    mean, low, high = summary_of(draws, sizes)
     if scale.level == "gene":
         features = pd.DataFrame({"gene": fit.gene_names})
     else:
@@ -84,9 +82,24 @@ def group_means(
     )
 
 
-def summary_of(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean of draws, shape (draws, ...), and the ends of their 95 % interval."""
+def summary_of(draws: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean of draws of groups, and the ends of their 95 % interval.
+
+    Parameters
+    ----------
+    draws
+        Shape (draws, groups, features).
+    sizes
+        Number of cells of each group, shape (groups,). The ends are NaN in groups of one cell: it
+        does not tell how much cells like it vary.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Mean and both ends, each of shape (groups, features).
+    """
     low, high = np.quantile(draws, _INTERVAL, axis=0)
+    low[sizes < 2] = high[sizes < 2] = np.nan
     return draws.mean(0), low, high
 
 

@@ -238,6 +238,7 @@ def _described(
         "split": asdict(split),
         "data": {
             "source": corpus.source,
+            "columns": corpus.columns,
             "fingerprint": corpus.fingerprint,
             "documents": corpus.num_documents,
             "training_documents": training_documents,

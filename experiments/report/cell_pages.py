@@ -236,10 +236,14 @@ def _encoded_expression(
 
 
 def _encoded_means(means: GroupValues) -> dict[str, Any]:
-    """Means of groups of all features, and where the groups of each column begin."""
+    """Means of groups of all features, where the groups of each column begin, and groups of one."""
     values = {name: own for name, own in means._asdict().items() if name != "starts"}
-    encoded = {f"group_{name}": logarithmic_codes(own, np.uint16) for name, own in values.items()}
-    return {"groups": means.starts, **encoded}
+    encoded = {
+        f"group_{name}": logarithmic_codes(np.nan_to_num(own), np.uint16)
+        for name, own in values.items()
+    }
+    unsure = np.flatnonzero(np.isnan(means.low).any(0)).tolist()
+    return {"groups": means.starts, "without_interval": unsure, **encoded}
 
 
 def _weights(groups: pd.Series) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,8 +11,10 @@ import torch
 from ...data.genes import Genes
 from ...data.posteriors import SampledPosterior
 from ...data.progress import progress_bar
+from ..isoforms import inference
 from ..isoforms.expression import Scale, draw_expression
 from ..isoforms.settings import LIBRARY_SIZE, POSTERIOR_SAMPLES
+from ..isoforms.stratified import can_stratify, stratified_expression
 from .genes import ChosenGenes
 from .settings import CELLS_WITH_INTERVALS, INTERVAL
 
@@ -71,20 +73,70 @@ def posteriors_of(
         Seed of the draws.
     """
     torch.manual_seed(seed)
-    scale = Scale(library_size=LIBRARY_SIZE)
-    chosen = features_of(fit, genes)
+    summaries = _stratified_summaries if can_stratify(fit) else _sampled_summaries
     parts: list[list[np.ndarray]] = []
     with progress_bar(len(positions), "expression", delay=1.0) as bar:
-        for rows, draws in draw_expression(fit, fit.source(cells), positions, num_samples):
-            features = chosen(scale.apply(draws, fit.model.genes))
-            own = shown[(shown >= rows.start) & (shown < rows.stop)] - rows.start
-            posterior = SampledPosterior(features)
-            some = SampledPosterior(features[:, torch.as_tensor(own, device=fit.device)])
+        for mean, sd, draws in summaries(fit, cells, positions, genes, shown, num_samples):
+            some = SampledPosterior(draws)
             ends = (some.quantile(level) for level in INTERVAL)
-            summary = (posterior.mean, posterior.variance.sqrt(), *ends)
-            parts.append([values.cpu().numpy() for values in summary])
-            bar.update(rows.stop - rows.start)
+            parts.append([values.cpu().numpy() for values in (mean, sd, *ends)])
+            bar.update(len(mean))
     return Posteriors(*(np.concatenate(own).T for own in zip(*parts, strict=True)))
+
+
+def _sampled_summaries(
+    fit: IsoformFit,
+    cells: CellTable,
+    positions: np.ndarray,
+    genes: ChosenGenes,
+    shown: np.ndarray,
+    num_samples: int,
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Summarise features, some cells at a time; arguments as for :func:`posteriors_of`.
+
+    Yields
+    ------
+    tuple of Tensor
+        Means and standard deviations, shape (cells, features), and the draws of the cells with
+        intervals, shape (draws, some cells, features).
+    """
+    scale, chosen = Scale(library_size=LIBRARY_SIZE), features_of(fit, genes)
+    for rows, draws in draw_expression(fit, fit.source(cells), positions, num_samples):
+        features = chosen(scale.apply(draws, fit.model.genes))
+        posterior = SampledPosterior(features)
+        own = torch.as_tensor(_shown_in(rows, shown), device=fit.device)
+        yield posterior.mean, posterior.variance.sqrt(), features[:, own]
+
+
+def _stratified_summaries(
+    fit: IsoformFit,
+    cells: CellTable,
+    positions: np.ndarray,
+    genes: ChosenGenes,
+    shown: np.ndarray,
+    num_samples: int,
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Yield what :func:`_sampled_summaries` yields, without drawing what the page does not show."""
+    from ..isoforms.draws.compiled_features import Features  # loads numba
+
+    number = len(genes.codes) + len(genes.columns)
+    of_genes, of_isoforms = np.full(len(fit.gene_names), -1), np.full(len(fit.isoforms), -1)
+    of_genes[genes.codes] = np.arange(len(genes.codes))
+    of_isoforms[genes.columns] = np.arange(len(genes.codes), number)
+    features = Features(of_genes, of_isoforms, number, LIBRARY_SIZE)
+    source, start = fit.source(cells), 0
+    for batch in inference.batches_of(source, positions, inference.POSTERIOR_BLOCK):
+        rows = slice(start, start + len(batch.indices))
+        stratified = stratified_expression(fit, source, batch, num_samples)
+        found = stratified.features(features, _shown_in(rows, shown))
+        mean, sd, draws = (torch.from_numpy(own) for own in found)
+        yield mean, sd, draws.permute(2, 0, 1)
+        start = rows.stop
+
+
+def _shown_in(rows: slice, shown: np.ndarray) -> np.ndarray:
+    """Positions in a slice of the cells with intervals, ascending, shape (some cells,)."""
+    return shown[(shown >= rows.start) & (shown < rows.stop)] - rows.start
 
 
 def features_of(fit: IsoformFit, genes: ChosenGenes) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -25,7 +25,7 @@ _CURVES = {
     "held_out_loss_per_cell": ("held-out cells", "loss (nats per cell)"),
     "loss_per_token": ("training", "loss (nats per word)"),
     "perplexity": ("held-out documents", "perplexity"),
-    "perplexity_amortised": ("held-out, encoder alone", "perplexity"),
+    "perplexity_amortised": ("held-out, amortised", "perplexity"),
 }
 
 

@@ -156,7 +156,7 @@ function showIsoforms(page) {
     height: total,
     showlegend: true,
     legend: { orientation: "h", y: 1 + 8 / total, yanchor: "bottom", x: 0 },
-    margin: { l: 60, r: 15, t: 40, b: 30 },
+    margin: { l: 65, r: 15, t: 40, b: 30 },
     xaxis: axis("", { ...ticksOfGroups(page.group, codes), anchor: own.length > 1 ? `y${own.length}` : "y", showgrid: false }),
     annotations: [],
   };
@@ -164,9 +164,13 @@ function showIsoforms(page) {
     const top = 1 - place / own.length;
     const title = place ? `yaxis${place + 1}` : "yaxis";
     const domain = [top - 0.78 / own.length, top - 0.12 / own.length];
-    layout[title] = axis("", { domain, rangemode: "tozero", nticks: 4 });
+    // Values lie at log(1 + value), as colours of the map do: small cells stay legible.
+    const most = Math.max(...row.high, ...row.mean, ...row.estimate);
+    const end = Math.log1p(most || 1);
+    layout[title] = axis(unit, { domain, range: [-0.04 * end, 1.06 * end], ...ticksOf(0, end, 5) });
+    layout[title].title.font.size = 10;
     layout.annotations.push({
-      text: `<b>${short(row.name)}</b>${place ? "" : ` (${unit})`}`,
+      text: `<b>${short(row.name)}</b>`,
       x: 0, y: top - 0.12 / own.length, xref: "paper", yref: "paper",
       xanchor: "left", yanchor: "bottom", showarrow: false,
     });
@@ -175,7 +179,7 @@ function showIsoforms(page) {
   const gene = page.title(page.genes[page.gene]);
   byId("gene-hint").textContent =
     `Posterior means, 95 % intervals and the quantifier's estimates, ${unit}. ${order.length} of ` +
-    `${page.cells.names.length} cells, by ${page.group.name} and expression of the gene.`;
+    `${page.cells.names.length} cells, by ${page.group.name} and expression of the gene. The axes are logarithmic, of 1 + reads.`;
   draw("gene-plot", traces, layout, `Expression of ${gene} and its isoforms in ${order.length} cells with 95 % intervals`);
   const rows = names.map((name, cell) => [
     name,
@@ -192,8 +196,8 @@ function isoformTraces(row, place, names, codes, group) {
     ...shared,
     name: "posterior mean, 95 % interval",
     legendgroup: "posterior",
-    y: row.mean,
-    error_y: errorOf(row),
+    y: row.mean.map(Math.log1p),
+    error_y: errorOf(onLogScale(row)),
     marker: { size: 5, color: codes.map((code) => dotOf(code).color), symbol: codes.map((code) => dotOf(code).symbol) },
     text: names.map(
       (name, cell) =>
@@ -205,11 +209,16 @@ function isoformTraces(row, place, names, codes, group) {
     ...shared,
     name: "quantifier's estimate",
     legendgroup: "estimate",
-    y: row.estimate,
+    y: row.estimate.map(Math.log1p),
     marker: { size: 5, symbol: "x-thin", line: { width: 1, color: "#000000" } },
     hoverinfo: "skip",
   };
   return [interval, estimate];
+}
+
+// The interval of each cell where the axis has it.
+function onLogScale(row) {
+  return { mean: row.mean.map(Math.log1p), low: row.low.map(Math.log1p), high: row.high.map(Math.log1p) };
 }
 
 // The name of each group below the middle of its cells.

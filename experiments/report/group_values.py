@@ -33,7 +33,7 @@ class GroupValues(NamedTuple):
         Position of the first group of each column.
     mean, low, high
         Means, and the ends of their 95 % intervals, shape (features, groups), the groups of one
-        column after those of another.
+        column after those of another; the ends are NaN in groups of one cell.
     """
 
     starts: dict[str, int]
@@ -88,7 +88,8 @@ def group_values_of(
         means = draw_means(fit, cells, positions, member, scale, num_samples, progress=bar.update)
     chosen = features_of(fit, genes)
     summaries = []
-    for own in means.unbind(1):  # one group at a time takes less memory
+    groups = means.split(1, 1)  # one group at a time takes less memory
+    for own, size in zip(groups, member.sum(1, keepdims=True), strict=True):
         reads = scale.apply(fit.model.add_common_error(own), fit.model.genes)
-        summaries.append(summary_of(chosen(reads).cpu().numpy()))
-    return GroupValues(starts, *(np.stack(own, 1) for own in zip(*summaries, strict=True)))
+        summaries.append(summary_of(chosen(reads).cpu().numpy(), size))
+    return GroupValues(starts, *(np.concatenate(own).T for own in zip(*summaries, strict=True)))

@@ -1,18 +1,20 @@
 // Groups of cells: the mean expression of a gene and of its isoforms, and their usage.
 function showMeans(page) {
-  const { groups, unit } = page.expression;
+  const { groups, unit, without_interval: unsure } = page.expression;
   const { name, levels, codes } = page.group;
   const start = groups[name];
   byId("means-hint").textContent =
     start === undefined
       ? `There is no room for the intervals of ${name}; make the page with --groupby ${name}.`
-      : `Mean of all cells like those of the group, ${unit}. The interval includes the variation between cells and the errors that all cells share; of a group of one cell it is the interval of that cell.`;
+      : `Mean of all cells like those of the group, ${unit}. The interval includes the variation between cells and the errors that all cells share; a group of one cell has none.`;
   const features = start === undefined ? [] : page.features();
   const own = features.map(([feature, place]) => {
     const values = (kind) => page.rows[`group_${kind}`](place).slice(start, start + levels.length);
-    return { name: feature, mean: values("mean"), low: values("low"), high: values("high") };
+    const known = (value, level) => (unsure.includes(start + level) ? NaN : value);
+    return { name: feature, mean: values("mean"), low: values("low").map(known), high: values("high").map(known) };
   });
-  const interval = (row, level) => `${written(row.mean[level])} (${written(row.low[level])} to ${written(row.high[level])})`;
+  const interval = (row, level) =>
+    written(row.mean[level]) + (Number.isFinite(row.low[level]) ? ` (${written(row.low[level])} to ${written(row.high[level])})` : " (one cell)");
   const traces = own.map((row, place) => ({
     type: "scatter",
     mode: "markers",

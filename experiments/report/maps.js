@@ -64,10 +64,16 @@ function numberTraces({ names, map }, colour) {
   return missing.length ? [dots(missing, { color: "#cccccc" }), shown] : [shown];
 }
 
-function ticksOf(low, high) {
+// Ticks of values that lie at log(1 + value), at most so many and the first of those that are close.
+function ticksOf(low, high, most = 12) {
   const values = [0, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000];
   const seen = values.filter((value) => Math.log1p(value) >= low - 1e-9 && Math.log1p(value) <= high + 1e-9);
-  return { tickmode: "array", tickvals: seen.map(Math.log1p), ticktext: seen.map(String) };
+  const kept = [];
+  for (const value of seen) {
+    const before = kept.length ? Math.log1p(kept.at(-1)) : -Infinity;
+    if (Math.log1p(value) - before >= (high - low) / most) kept.push(value);
+  }
+  return { tickmode: "array", tickvals: kept.map(Math.log1p), ticktext: kept.map(String) };
 }
 
 function tabulateMap(colour, group) {

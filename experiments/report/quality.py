@@ -38,7 +38,7 @@ _MEANINGS = {
         "of the second half of each document, given the first; less is better",
     ),
     "perplexity_amortised": (
-        "perplexity, encoder alone",
+        "perplexity, amortised",
         "the same without refinement of the encoder's answer",
     ),
     "loss_per_token": (

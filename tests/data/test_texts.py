@@ -167,6 +167,16 @@ def test_a_table_names_documents_by_its_index(index: list) -> None:
     assert Corpus.from_dataframe(table.reset_index(drop=True), "body").names is None
 
 
+def test_a_table_with_splits() -> None:
+    table = pd.DataFrame({"text": TEXTS, "part": ["train", "Test", "dev", "train"]})
+    assert Corpus.from_dataframe(table).splits is None
+    corpus = Corpus.from_dataframe(table, split="part")
+    assert corpus.splits.tolist() == ["train", "test", "val", "train"]
+    for wrong, told in (("kind", "no column 'kind'"), ("text", "row 1 has the split")):
+        with pytest.raises(DataError, match=f"^the table: (has )?{told}"):
+            Corpus.from_dataframe(table, split=wrong)
+
+
 def test_a_table_without_the_column_named() -> None:
     with pytest.raises(DataError, match="^the table: has no column 'text'; .* one of body$"):
         Corpus.from_dataframe(pd.DataFrame({"body": TEXTS}))

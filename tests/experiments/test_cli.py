@@ -129,7 +129,8 @@ def test_topics_are_listed_by_weight(exvae, fit: Path) -> None:
         found = exvae("lda", "topics", fit, "--top", 3, *options, "--json").json["topics"]
         expected = tables.top_words(loaded, 3, **chosen)["word"].tolist()
         assert [own["word"] for topic in found for own in topic["words"]] == expected
-    readable = exvae("lda", "topics", fit, "--top", 3).out.splitlines()
+    head, *readable = exvae("lda", "topics", fit, "--top", 3).out.splitlines()
+    assert head.split() == ["topic", "weight", "words"]
     assert len(readable) == 4
     assert readable[0].split()[2:] == [own["word"] for own in listed[0]["words"]]
     assert all(0 < own["probability"] < 1 for topic in listed for own in topic["words"])

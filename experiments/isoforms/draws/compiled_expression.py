@@ -192,7 +192,7 @@ def draw_cell(cell, parameters, common, seed, drawn):
     shares = common.shares[common.points[0, 0] ^ random_shift(state, common.table.shape[1])]
     for gene in range(len(common.starts) - 1):
         start, end = common.starts[gene], common.starts[gene + 1]
-        points = _draw_gene(cell, gene, parameters, common, shares, state, totals)
+        points = draw_gene(cell, gene, parameters, common, shares, state, totals)
         rows = np.empty((end - start, number), np.float32)
         members = np.arange(start, end)
         draw_isoforms(
@@ -202,7 +202,7 @@ def draw_cell(cell, parameters, common, seed, drawn):
 
 
 @njit(**OPTIONS)
-def _draw_gene(cell, gene, parameters, common, shares, state, totals):
+def draw_gene(cell, gene, parameters, common, shares, state, totals):
     """Draw the expression of a gene (reads), ``totals``, (draws,); return its strata.
 
     ``state`` holds the state of the generator and the seed of the cell.
@@ -308,7 +308,7 @@ def _draw_kept(cell, parameters, common, wanted, shares, state, sums):
         if means[gene] < wanted.probability * limits[gene]:
             continue
         start, end = common.starts[gene], common.starts[gene + 1]
-        points = _draw_gene(cell, gene, parameters, common, shares, state, totals)
+        points = draw_gene(cell, gene, parameters, common, shares, state, totals)
         if summed:
             sums += totals
         if share_above(totals, limits[gene]) < wanted.probability:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,8 +21,9 @@ from ....data.compiled_loops import spread, stamp_of
 from ....data.genes import Genes
 from ....data.rate_posterior import CommonError, RatePosterior
 from ....data.strata import gamma_strata, sobol_strata, strata_of
-from . import compiled_expression, compiled_gene_draws
+from . import compiled_expression, compiled_features, compiled_gene_draws
 from .compiled_expression import Common, Parameters, Wanted, draw_cell, summarise_cell
+from .compiled_features import Features, draw_features
 
 # Strata of each variable.
 _STRATA = 512
@@ -101,7 +103,7 @@ class StratifiedExpression:
         number = len(self._order)
         drawn = np.empty((self.num_draws, self.num_cells, number), np.float32)
         back = np.argsort(self._order)
-        _, compiled = _compiled()
+        compiled = _compiled().draw
 
         def draw(own: slice) -> None:
             of_cell = np.empty((self.num_draws, number), np.float32)
@@ -130,7 +132,7 @@ class StratifiedExpression:
         columns = wanted.columns if wanted.of_genes else wanted.columns[self._order]
         weights = wanted.weights[self._order] if len(wanted.weights) else wanted.weights
         ordered = wanted._replace(columns=columns, weights=weights)
-        compiled, _ = _compiled()
+        compiled = _compiled().summarise
 
         def summarise(own: slice) -> tuple[np.ndarray, np.ndarray]:
             seed = self._seed_of(own.start)
@@ -142,6 +144,38 @@ class StratifiedExpression:
         sizes = np.array([len(own) for own in found])
         return sizes, np.concatenate(found), np.concatenate(values)
 
+    def features(
+        self, features: Features, detailed: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Summarise the same draws as :meth:`draws`, normalised, of chosen genes and isoforms.
+
+        Parameters
+        ----------
+        features
+            Rows of the isoforms are in the order of the model's isoforms.
+        detailed
+            Cells whose draws are returned, shape (some cells,).
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            Means and standard deviations, shape (cells, features), and the draws of some cells,
+            shape (some cells, features, draws), float32.
+        """
+        ordered = features._replace(of_isoforms=features.of_isoforms[self._order])
+        compiled, kept = _compiled().features, set(detailed)
+
+        def summarise(own: slice) -> tuple[np.ndarray | None, np.ndarray]:
+            arguments = self._parameters, self._common, ordered, self._seed_of(own.start)
+            drawn, moments = compiled(own.start, *arguments)
+            return drawn if own.start in kept else None, moments
+
+        drawn, moments = zip(*spread(summarise, self.num_cells, 1), strict=True)
+        shape = (len(detailed), features.number, self.num_draws)
+        some = np.array([drawn[cell] for cell in detailed], np.float32).reshape(shape)
+        mean, sd = np.stack(moments).transpose(2, 0, 1)
+        return mean, sd, some
+
     def _seed_of(self, cell: int) -> np.uint64:
         return np.uint64((self._seed + cell * _SEED_STEP) % (1 << 64))
 
@@ -150,12 +184,21 @@ def _stacked(parts: Sequence[Tensor]) -> np.ndarray:
     return torch.stack(tuple(parts)).float().contiguous().numpy()
 
 
+class _Loops(NamedTuple):
+    """Compiled functions of one cell."""
+
+    draw: Callable
+    summarise: Callable
+    features: Callable
+
+
 @cache
-def _compiled() -> tuple[Callable, Callable]:
+def _compiled() -> _Loops:
     """Compile the loops of a cell, or load what was compiled from the same sources."""
     stamp = stamp_of(
         [
             compiled_expression,
+            compiled_features,
             compiled_functions,
             compiled_gene_draws,
             compiled_strata,
@@ -174,4 +217,9 @@ def _compiled() -> tuple[Callable, Callable]:
         assert stamp
         draw_cell(cell, parameters, common, seed, drawn)
 
-    return summarise, draw
+    @njit(cache=True, **OPTIONS)
+    def features(cell, parameters, common, wanted, seed):
+        assert stamp
+        return draw_features(cell, parameters, common, wanted, seed)
+
+    return _Loops(draw, summarise, features)

@@ -66,9 +66,9 @@ TABBED: dict[str, tuple[str, str | None, list[str] | None, list[str] | None]] = 
         None,
         None,
     ),
-    "CSV of Excel": (f"sep=;\n{CSV.replace(',', '; ')}", None, None, None),
-    "CSV": (CSV, None, None, None),
-    "CSV with semicolons": (CSV.replace(",", ";"), None, None, None),
+    "CSV of Excel": (f"sep=;\n{CSV.replace(',', '; ')}", None, [*"0123"], None),
+    "CSV": (CSV, None, [*"0123"], None),
+    "CSV with semicolons": (CSV.replace(",", ";"), None, [*"0123"], None),
 }
 
 

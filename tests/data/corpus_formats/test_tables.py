@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from exvae.data.corpora import Corpus
@@ -61,7 +62,7 @@ def test_rows_are_documents_with_names_and_labels(path: Path) -> None:
 def test_only_the_text_is_needed(path: Path) -> None:
     corpus = read_corpus(path, text="body")
     assert isinstance(corpus, Corpus)
-    assert (corpus.names, corpus.labels) == (None, None)
+    assert (corpus.names.tolist(), corpus.labels) == (["007", "x", "9"], None)  # of the column id
 
 
 def test_options_of_the_tokeniser_arrive(path: Path) -> None:
@@ -115,3 +116,32 @@ def test_bad_tables(tmp_path: Path, name: str, content: bytes, told: str) -> Non
         read_corpus(path)
     assert len(str(caught.value).splitlines()) == 1
     assert "; " in str(caught.value)
+
+
+NAMED = [
+    ({"id": "a b c d", "label": "x y x y"}, [*"abcd"], [*"xyxy"]),
+    ({"Category": "x y x y"}, None, [*"xyxy"]),
+    # Ids repeat, labels do not or are all the same, or two columns could be meant.
+    ({"id": "a a b b", "label": "x y z w"}, None, None),
+    ({"class": "x x x x"}, None, None),
+    ({"label": "x y x y", "category": "u u v v"}, None, None),
+]
+
+
+@pytest.mark.parametrize(("columns", "names", "labels"), NAMED)
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_labels_and_ids_are_found_by_usual_names(
+    columns: dict, names: list | None, labels: list | None, ending: str, tmp_path: Path
+) -> None:
+    table = pd.DataFrame({name: values.split() for name, values in columns.items()})
+    table["text"] = ["Figs fall.", "Pears fall.", "Figs rise.", "Pears rise."]
+    path = tmp_path / f"corpus.{ending}"
+    if ending == "csv":
+        table.to_csv(path, index=False)
+    else:
+        table.to_json(path, orient="records", lines=True)
+    corpus = read_corpus(path)
+    found = [None if own is None else own.tolist() for own in (corpus.names, corpus.labels)]
+    assert found == [names, labels]
+    roles = [role for role, own in (("label", labels), ("id", names)) if own is not None]
+    assert list(corpus.columns or ()) == (["kind", "text", *roles] if roles else [])

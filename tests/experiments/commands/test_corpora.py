@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import exvae as package
+
 from ...small_data import draw_texts
 
 FIT = ("--topics", 2, "--epochs", 2, "--batch-size", 8, "--device", "cpu")
@@ -147,3 +149,44 @@ def test_counts_with_a_vocabulary_elsewhere(exvae, tmp_path: Path) -> None:
     told = exvae("lda", "infer", fit, path, "--out", out, *of_words)
     assert "1 of 30 documents have no known word" in told.err
     assert pd.read_csv(out, index_col="document").index.tolist() == list(range(30))
+
+
+@pytest.mark.parametrize("name", ["texts.csv", "texts.jsonl.gz", "columns.tsv"])
+def test_a_fit_keeps_the_columns_for_later_commands(exvae, folder: Path, name: str) -> None:
+    table = draw_texts().rename(columns={"text": "body", "label": "theme", "id": "key"})
+    table["text"] = "rain and banana"
+    table = table[["text", "body", "theme", "key"]]
+    table.to_csv(folder / "texts.csv", index=False)
+    table.to_csv(folder / "columns.tsv", index=False, sep="\t")
+    table.to_json(folder / "texts.jsonl.gz", orient="records", lines=True)
+    path, fit, out = folder / name, folder / "fit", folder / "topics.csv"
+    columns = ("--text", "body", "--label", "theme", "--id", "key")
+    assert exvae("lda", "fit", path, *FIT, "--out", fit, *columns).status == 0
+    for command in (
+        ("lda", "evaluate", fit, path),
+        ("lda", "check", fit, path, "--replicates", 2, "--out", folder / "check"),
+        ("report", fit, path, "--replicates", 0, "--out", folder / "r.html"),
+        ("lda", "infer", fit, path, "--out", out),
+    ):
+        done = exvae(*command)
+        assert (done.status, notes(done.err)) == (0, [])
+    assert pd.read_csv(out, index_col=0).index.tolist() == table["key"].tolist()
+    # What is given again counts, and a column that other documents lack is none.
+    given = exvae("lda", "infer", fit, path, "--out", out, "--text", "text")
+    assert "are not in the vocabulary" in given.err
+    assert package.load(fit, path).corpus.labels.tolist() == table["theme"].tolist()
+    table.drop(columns=["theme", "key"]).to_csv(folder / "others.csv", index=False)
+    if name != "columns.tsv":
+        assert exvae("lda", "infer", fit, folder / "others.csv", "--out", out).status == 0
+        assert pd.read_csv(out, index_col=0).index.tolist() == list(range(len(table)))
+
+
+def test_columns_of_usual_names_are_told(exvae, folder: Path) -> None:
+    path = folder / "texts.csv"
+    fitted = exvae("lda", "fit", path, *FIT, "--out", folder / "fit", "--text", "body")
+    assert notes(fitted.err) == [
+        f"exvae: {path}: column 'label' as the labels and 'id' as the ids, by the name; "
+        "name others with --label and --id"
+    ]
+    columns = {"kind": "table", "text": "body", "label": "label", "id": "id"}
+    assert config(folder / "fit")["data"]["columns"] == columns

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 
@@ -52,3 +54,17 @@ def test_curves_lie_over_their_band_and_statistics_have_p_values() -> None:
     _, dots, arrow = statistics.lines
     np.testing.assert_allclose(dots.get_xydata(), [[-0.2, 0], [0, 2]], atol=1e-12)
     assert (arrow.get_marker(), arrow.get_xydata().tolist()) == (">", [[6.0, 1.0]])
+
+
+def test_long_titles_are_not_wider_than_their_panels() -> None:
+    verdict = "model gives a smaller share of the most frequent word"
+    names = ["zeros", "absent", "most frequent word by length"]
+    statistics = STATISTICS.assign(panel=names, short=verdict, level="misfit")
+    curves = pd.concat([CURVES.assign(panel=name) for name in names])
+    panels = [Panel(name, "reads", "share of the most frequent word") for name in names]
+    figure = draw_check(Check(statistics, curves), panels)
+    figure.draw_without_rendering()
+    boxes = [axis.get_tightbbox() for axis in figure.axes[:3]]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+    for axis in figure.axes[:3]:
+        assert axis.title.get_window_extent().width < axis.get_window_extent().width

@@ -114,7 +114,13 @@ def test_a_chosen_gene_shows_its_isoforms(opened) -> None:
         np.testing.assert_allclose(found, truth, rtol=6e-3, atol=1e-4 * truth.max())
     # The figure shows what the table says.
     interval = traces(browser, "gene-plot")[2]
-    np.testing.assert_allclose(interval["y"], [float(r[3].split()[0]) for r in body], rtol=6e-3)
+    found = np.expm1(interval["y"])
+    np.testing.assert_allclose(found, [float(r[3].split()[0]) for r in body], rtol=6e-3)
+    units = browser.execute_script(
+        "return [...document.querySelectorAll('#gene-plot .g-ytitle, #gene-plot .g-y2title')]"
+        ".map((own) => own.textContent)"
+    )
+    assert [unit.replace("\N{NO-BREAK SPACE}", " ") for unit in units] == ["reads of 10 000"] * 2
 
 
 @cells

@@ -123,6 +123,20 @@ def test_intervals_of_groups_are_those_of_group_summary(
             assert error.max() < 0.4
 
 
+def test_a_group_of_one_cell_has_no_interval(cells_page: Page) -> None:
+    adata = cells_page.model._adata.copy()
+    adata.obs["donor"] = ["alone"] + ["many"] * (adata.n_obs - 1)
+    model, options = cells_page.model, CellOptions(replicates=0, groupby="donor")
+    cells = model._read(adata)
+    expression = contents_of_cells(model._trained(), model.history, cells, {}, options).numbers[
+        "expression"
+    ]
+    assert expression["without_interval"] == [expression["groups"]["donor"]]
+    summary = model.group_summary("donor", adata=adata, level="gene").set_index("group")
+    assert summary.loc["alone", ["low", "high"]].isna().all(None)
+    assert summary.loc["many", ["low", "high"]].notna().all(None)
+
+
 def test_a_column_without_room_has_no_intervals(
     cells_page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:

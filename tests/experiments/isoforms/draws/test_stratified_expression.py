@@ -10,6 +10,7 @@ from torch.distributions import Beta
 from exvae.data.genes import Genes
 from exvae.data.rate_posterior import CommonError, RatePosterior
 from exvae.experiments.isoforms.draws.compiled_expression import Wanted
+from exvae.experiments.isoforms.draws.compiled_features import Features
 from exvae.experiments.isoforms.draws.stratified_expression import StratifiedExpression
 
 # Genes of one, two and three isoforms, the last of which nobody expresses.
@@ -113,6 +114,21 @@ def test_draws_are_those_of_the_model(common: bool) -> None:
             np.corrcoef(draws[:, 0, one], draws[:, 0, other])[0, 1] for draws in (found, expected)
         ]
         assert pair[0] == pytest.approx(pair[1], abs=0.12)
+
+
+def test_features_are_those_of_the_same_draws() -> None:
+    torch.manual_seed(0)
+    stratified = StratifiedExpression(posteriors(), ERROR, GENES, 256)
+    reads = stratified.draws().numpy()
+    scaled = reads * (1e4 / reads.sum(-1, keepdims=True))
+    # Genes 2 and 0, and then isoforms 4 and 1; isoforms of gene 1 are not drawn.
+    of_isoforms = np.array([-1, 3, -1, -1, 2, -1, -1])
+    features = Features(np.array([1, -1, 0, -1]), of_isoforms, 4, 1e4)
+    expected = np.concatenate([summed(scaled)[..., [2, 0]], scaled[..., [4, 1]]], -1)
+    mean, sd, some = stratified.features(features, [1])
+    np.testing.assert_allclose(some[0].T, expected[:, 1], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(mean, expected.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(sd, expected.std(0, ddof=1), rtol=1e-3)
 
 
 @pytest.mark.parametrize("of_genes", [False, True])
