@@ -82,7 +82,7 @@ class LDAGuide(Guide):
         *,
         learn_document_concentration: str = "asymmetric",
         learn_topic_concentration: bool = False,
-        refinement_steps: int = 5,
+        refinement_steps: int = 10,
         warm_up: int = 100,
         warm_up_refinement_steps: int = 20,
         update: str = "collapsed",
