@@ -32,7 +32,7 @@ from .sets import pool
 
 UPDATES = ("collapsed", "mean-field")
 # Documents that a thread works on before it takes more.
-_CHUNK = 32
+_CHUNK = 64
 
 
 class LocalPosterior(NamedTuple):
