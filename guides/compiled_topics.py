@@ -12,6 +12,8 @@ from ..data.compiled_functions import OPTIONS, SPLITMIX_STEP, inlined, mixed_bit
 from ..data.compiled_loops import stamp_of
 
 _TO_UNIT = 2.0**-53
+# Entries that vectorised loops take at once.
+_WIDTH = 16
 
 
 @inlined
@@ -40,32 +42,65 @@ def draw_topic(evidence, likelihood, cumulative, share):
 @cache
 def collapsed_fixed_point() -> Callable:
     """Compile the fixed point of documents, or load what was compiled."""
-    # Sums over topics in any order are vectorised.
+    # Sums in any order are vectorised.
     options = OPTIONS | {"fastmath": OPTIONS["fastmath"] | {"reassoc", "arcp"}}
 
     @njit(cache=True, **options)
     def fixed_point(words, offsets, likelihoods, prior, steps, concentration, responsibilities):
-        """Update ``concentration``, (documents, topics), and fill ``responsibilities``."""
-        topics, one = range(len(prior)), prior.dtype.type(1)
-        sums = np.empty_like(prior)
+        """Update ``concentration``, (documents, topics), and fill ``responsibilities`` if any.
+
+        Equal words of a document have equal responsibilities, so that each distinct word is worked
+        on once. Inner loops are over distinct words, of which there are more than topics.
+        """
+        topics, zero, one = range(len(prior)), prior.dtype.type(0), prior.dtype.type(1)
+        least = np.finfo(prior.dtype).tiny  # as a word that is in no topic has no scale
+        longest = 0
         for d in range(len(concentration)):
-            evidence = concentration[d]
-            responsibilities[offsets[d] : offsets[d + 1]] = 0
+            longest = max(longest, offsets[d + 1] - offsets[d])
+        width = -(-longest // _WIDTH) * _WIDTH
+        distinct, position = np.empty(width, np.int64), np.empty(len(likelihoods), np.int64)
+        counts, scales, totals = np.empty((3, width), prior.dtype)
+        # Products before they are scaled to responsibilities, and E[phi], both (topics, words).
+        products, given = np.empty((2, len(prior), width), prior.dtype)
+        for d in range(len(concentration)):
+            evidence, n = concentration[d], 0
+            for j in range(offsets[d], offsets[d + 1]):
+                word = words[j]
+                own = position[word]
+                if 0 <= own < n and distinct[own] == word:
+                    counts[own] += one
+                    continue
+                position[word], distinct[n], counts[n] = n, word, one
+                for k in topics:
+                    given[k, n] = likelihoods[word, k]
+                n += 1
+            # No loop has a remainder, which would not be vectorised; what is added counts nothing.
+            padded = -(-n // _WIDTH) * _WIDTH
+            counts[n:padded] = zero
+            given[:, n:padded] = zero
+            products[:, :padded] = zero
+            scales[:padded] = zero
             for _ in range(steps):
-                sums[:] = prior
+                totals[:padded] = least
+                for k in topics:
+                    product, likelihood, own_evidence = products[k], given[k], evidence[k]
+                    for i in range(padded):
+                        new = (own_evidence - product[i] * scales[i]) * likelihood[i]
+                        product[i] = new
+                        totals[i] += new
+                for i in range(padded):
+                    scales[i] = one / totals[i]
+                    totals[i] = counts[i] * scales[i]
+                for k in topics:
+                    product, held = products[k], zero
+                    for i in range(padded):
+                        held += product[i] * totals[i]
+                    evidence[k] = prior[k] + held
+            if len(responsibilities):
                 for j in range(offsets[d], offsets[d + 1]):
-                    own, likelihood = responsibilities[j], likelihoods[words[j]]
-                    total = one - one
+                    own = position[words[j]]
                     for k in topics:
-                        product = (evidence[k] - own[k]) * likelihood[k]
-                        own[k] = product
-                        total += product
-                    scale = one / total
-                    for k in topics:
-                        share = own[k] * scale
-                        own[k] = share
-                        sums[k] += share
-                evidence[:] = sums
+                        responsibilities[j, k] = products[k, own] * scales[own]
 
     return fixed_point
 

@@ -32,7 +32,7 @@ from .sets import pool
 
 UPDATES = ("collapsed", "mean-field")
 # Documents that a thread works on before it takes more.
-_CHUNK = 32
+_CHUNK = 64
 
 
 class LocalPosterior(NamedTuple):
@@ -41,7 +41,7 @@ class LocalPosterior(NamedTuple):
     concentration: Tensor
     """Concentration of q(theta), shape (documents, topics)."""
     responsibilities: Tensor
-    """Topic probabilities of each word, shape (words, topics)."""
+    """Topic probabilities of each word, shape (words, topics), or empty if they are not wanted."""
 
 
 def refine(
@@ -53,6 +53,7 @@ def refine(
     *,
     steps: int,
     update: str = "collapsed",
+    only_concentration: bool = False,
 ) -> LocalPosterior:
     """Run the fixed point from a first guess of q(theta).
 
@@ -72,13 +73,15 @@ def refine(
         Number of updates of all responsibilities, at least 1.
     update
         One of :data:`UPDATES`.
+    only_concentration
+        Whether responsibilities may be left out, which saves time; they are then empty.
     """
     if update not in UPDATES:
         raise ValueError(f"update is {update!r}; choose one of {', '.join(UPDATES)}")
     likelihoods = topic_words.T.contiguous()
     given = concentration, prior, likelihoods, words, offsets, steps
     if update == "collapsed" and concentration.is_cpu and not is_traced():
-        return _refine_compiled(*given)
+        return _refine_compiled(*given, only_concentration=only_concentration)
     return _refine_by_tensors(*given, update)
 
 
@@ -116,6 +119,8 @@ def _refine_compiled(
     words: Tensor,
     offsets: Tensor,
     steps: int,
+    *,
+    only_concentration: bool,
 ) -> LocalPosterior:
     """Run the collapsed fixed point in compiled loops; likelihoods are (vocabulary, topics)."""
     if len(words) and not 0 <= int(words.min()) <= int(words.max()) < len(likelihoods):
@@ -123,7 +128,8 @@ def _refine_compiled(
     from .compiled_topics import collapsed_fixed_point  # loads numba
 
     concentration = concentration.detach().clone(memory_format=torch.contiguous_format)
-    responsibilities = concentration.new_empty(len(words), len(prior))
+    rows = 0 if only_concentration else len(words)
+    responsibilities = concentration.new_empty(rows, len(prior))
     inputs = words.numpy(), offsets.numpy(), likelihoods.detach().numpy(), prior.detach().numpy()
     found, filled = concentration.numpy(), responsibilities.numpy()
     loop = collapsed_fixed_point()

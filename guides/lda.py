@@ -82,7 +82,7 @@ class LDAGuide(Guide):
         *,
         learn_document_concentration: str = "asymmetric",
         learn_topic_concentration: bool = False,
-        refinement_steps: int = 5,
+        refinement_steps: int = 10,
         warm_up: int = 100,
         warm_up_refinement_steps: int = 20,
         update: str = "collapsed",
@@ -193,12 +193,23 @@ class LDAGuide(Guide):
     def infer_concentration(self, words: Tensor, offsets: Tensor, *, steps: int = 0) -> Tensor:
         """Concentration of theta after refinement, (documents, topics); see :meth:`infer`."""
         start = self.concentration_of(self.document_topics(words, offsets), offsets)
-        return self.refined(start, words, offsets, steps).concentration if steps else start
+        if not steps:
+            return start
+        return self.refined(start, words, offsets, steps, only_concentration=True).concentration
 
     def refined(
-        self, concentration: Tensor, words: Tensor, offsets: Tensor, steps: int
+        self,
+        concentration: Tensor,
+        words: Tensor,
+        offsets: Tensor,
+        steps: int,
+        *,
+        only_concentration: bool = False,
     ) -> LocalPosterior:
-        """Run the fixed point from a concentration, shape (documents, topics)."""
+        """Run the fixed point, see :func:`~exvae.guides.fixed_point.refine`, of the topics' mean.
+
+        ``concentration`` is where it starts, shape (documents, topics).
+        """
         return refine(
             concentration,
             self.model.document_concentration,
@@ -207,6 +218,7 @@ class LDAGuide(Guide):
             offsets,
             steps=steps,
             update=self.update,
+            only_concentration=only_concentration,
         )
 
     def learn_from(

@@ -19,9 +19,10 @@ import torch
 
 from exvae.data.corpora import Corpus
 from exvae.experiments.fitting.datasets import Subset
-from exvae.experiments.fitting.training import Trainer, TrainingConfig
+from exvae.experiments.fitting.training import TrainingConfig
 from exvae.experiments.lda import completion, fitting
 from exvae.experiments.lda.settings import schedule_of
+from exvae.experiments.lda.starting import TopicTrainer
 
 EXVAE_LEARNING_RATE = 5e-3
 # Points of the curve of exvae for each epoch.
@@ -133,7 +134,7 @@ def make_exvae(task: Task) -> Method:
             checkpoint=checkpoint,
         )
         training = TrainingConfig(epochs, size, EXVAE_LEARNING_RATE, task.seed, task.device)
-        Trainer(model, guide, documents, training, monitor=monitor).train()
+        TopicTrainer(model, guide, documents, training, monitor=monitor).train()
 
     def infer(corpus: Corpus, steps: int) -> np.ndarray:
         return completion.infer(guide, corpus, steps=steps).numpy()

@@ -24,7 +24,7 @@ def batches(
     """Gather a corpus in blocks of ``block_size`` documents, in order."""
     tensors = corpus.tensors(device)
     for start in range(0, corpus.num_documents, block_size):
-        yield tensors.batch(np.arange(start, min(start + block_size, corpus.num_documents)))
+        yield tensors.successive(start, min(start + block_size, corpus.num_documents))
 
 
 def infer(

@@ -28,6 +28,7 @@ from ..fitting.devices import choose_device
 from ..fitting.errors import ArgumentError
 from ..fitting.training import Trainer, TrainingConfig, TrainingResult
 from .completion import INFERENCE_BATCH, Monitor, batches, infer, perplexity
+from .starting import TopicTrainer
 
 # Fields of LDAConfig that may be classes.
 CLASSES = ("guide", "pooling")
@@ -208,7 +209,7 @@ def set_up(
     held_out = "val" if training.patience else "test"
     trained_on = _training_documents(corpus, ["train"] if training.patience else ["train", "val"])
     documents, model, guide = prepare(corpus, config, trained_on, device)
-    trainer = Trainer(
+    trainer = TopicTrainer(
         model,
         guide,
         documents,

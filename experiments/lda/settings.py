@@ -12,9 +12,9 @@ from ...data.corpora import Corpus, split_corpus
 BATCH_SIZE, LARGEST_BATCH_SIZE = 128, 512
 """More documents than 128 where an epoch would take more than :data:`STEPS_OF_AN_EPOCH`."""
 STEPS_OF_AN_EPOCH = 75
-EPOCHS = 30
-FEWEST_STEPS = 300
-"""The warm-up takes 100 steps; topics and alpha settle in the steps after it."""
+EPOCHS = 10
+FEWEST_STEPS = 150
+"""Of the encoder, whatever the number of documents."""
 
 
 class Schedule(NamedTuple):

@@ -71,6 +71,15 @@ def test_a_batch_can_belong_to_a_larger_corpus() -> None:
     assert corpus_of(THREE).tensors().batch([1], num_documents=70).num_documents == 70
 
 
+@pytest.mark.parametrize(("start", "stop"), [(0, 3), (1, 3), (2, 3), (1, 1)])
+def test_successive_documents_are_the_batch_of_their_positions(start: int, stop: int) -> None:
+    tensors = corpus_of(THREE).tensors()
+    for found, expected in zip(
+        tensors.successive(start, stop), tensors.batch(range(start, stop)), strict=True
+    ):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
 @property_test
 @given(st.data())
 def test_batches_and_selections_hold_the_documents_asked_for(data: st.DataObject) -> None:

@@ -377,18 +377,20 @@ def test_single_models_and_names_of_the_label_are_understood(model: TopicModel) 
     pd.testing.assert_frame_equal(model.prevalence("label"), model.prevalence())
 
 
-def test_means_lie_in_their_intervals(model: TopicModel) -> None:
-    table = model.transform(["Rain and a goal.", "Wind."], return_uncertainty=True)
+def test_means_lie_in_their_intervals(corpus: Corpus) -> None:
+    # With the small alpha of texts that tell their labels a rare draw moves the mean out of them.
+    own = TopicModel(corpus, topics=2, learn_document_concentration="fixed").train(**SHORT)
+    table = own.transform(["Rain and a goal.", "Wind."], return_uncertainty=True)
     for topic in ("topic_0", "topic_1"):
         assert (table[f"{topic}_q0.025"] <= table[topic]).all()
         assert (table[topic] <= table[f"{topic}_q0.975"]).all()
 
 
-@pytest.mark.parametrize(("batch_size", "epochs"), [(128, 300), (8, 60), (2, 30)])
+@pytest.mark.parametrize(("batch_size", "epochs"), [(128, 150), (8, 30), (2, 10)])
 def test_few_documents_take_more_epochs(
     corpus: Corpus, batch_size: int, epochs: int, monkeypatch
 ) -> None:
-    """The warm-up alone takes a hundred steps, whatever their number in an epoch."""
+    """The encoder takes as many steps, whatever their number in an epoch."""
     monkeypatch.setattr(
         Trainer, "_train_epoch", lambda self, *_: setattr(self, "epoch", self.epoch + 1)
     )

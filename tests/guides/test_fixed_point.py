@@ -134,6 +134,29 @@ def test_compiled_loops_and_tensors_agree(dtype: torch.dtype, monkeypatch) -> No
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_leaving_out_responsibilities_changes_no_concentration(monkeypatch) -> None:
+    arguments = PRIOR.expand(4, 3), PRIOR, topics_of(3, 6), WORDS, OFFSETS
+    for _ in range(2):
+        whole = refine(*arguments, steps=4)
+        part = refine(*arguments, steps=4, only_concentration=True)
+        torch.testing.assert_close(part.concentration, whole.concentration, rtol=0, atol=0)
+        monkeypatch.setattr(fixed_point, "is_traced", lambda: True)
+
+
+def test_a_document_does_not_depend_on_those_before_it() -> None:
+    # The document before it has more distinct words, one of which is in no topic.
+    topic_words = topics_of(3, 6)
+    topic_words[:, 5] = 0
+    start = PRIOR + torch.rand(2, 3).double()
+    both = refine(
+        start, PRIOR, topic_words, torch.arange(6).flip(0), torch.tensor([0, 4, 6]), steps=3
+    )
+    alone = refine(
+        start[1:], PRIOR, topic_words, torch.tensor([1, 0]), torch.tensor([0, 2]), steps=3
+    )
+    torch.testing.assert_close(both.concentration[1:], alone.concentration, rtol=0, atol=0)
+
+
 @every_update
 def test_the_order_of_words_does_not_matter(update: str) -> None:
     topic_words = topics_of(3, 6)

@@ -131,7 +131,7 @@ def test_the_warm_up_has_refinement_steps_of_its_own(
 
 
 @pytest.mark.parametrize(
-    ("warm_up", "named"), [(0, {"refinement_steps": 5}), (1, {"warm_up_refinement_steps": 20})]
+    ("warm_up", "named"), [(0, {"refinement_steps": 10}), (1, {"warm_up_refinement_steps": 20})]
 )
 def test_refinement_steps_that_are_not_told(
     learner: Callable[..., SVI], documents: DocumentBatch, warm_up: int, named: dict[str, int]

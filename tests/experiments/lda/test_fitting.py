@@ -277,5 +277,6 @@ def test_a_long_document_beside_short_ones(kind: str, topics: int, batch_size: i
     trainer.train()
     assert max(row["perplexity"] for row in trainer.metrics) < 8.0
     assert trainer.metrics[-1]["perplexity"] < 5.0
-    assert fit.guide.topics.mean()[:, 0].min() < 0.3
+    # A third of the words of the last kind's short documents is the long one's.
+    assert fit.guide.topics.mean()[:, 0].min() < 0.36
     assert fit.guide.topics.mean()[:, 0].max() > 0.45

@@ -10,7 +10,7 @@ from exvae.experiments.lda.settings import num_training_documents, schedule_of
 
 @pytest.mark.parametrize(
     ("documents", "batch_size", "epochs"),
-    [(1, 128, 300), (50, 128, 300), (1900, 128, 30), (15_000, 200, 30), (10**6, 512, 30)],
+    [(1, 128, 150), (50, 128, 150), (1900, 128, 10), (15_000, 200, 10), (10**6, 512, 10)],
 )
 def test_large_corpora_take_larger_steps_and_small_ones_more(
     documents: int, batch_size: int, epochs: int
@@ -20,7 +20,7 @@ def test_large_corpora_take_larger_steps_and_small_ones_more(
 
 def test_what_is_given_is_kept() -> None:
     assert schedule_of(10**6, epochs=3) == (512, 3)
-    assert schedule_of(1900, batch_size=19) == (19, 30)
+    assert schedule_of(1900, batch_size=19) == (19, 10)
     assert schedule_of(10, 5, 2) == (5, 2)
 
 

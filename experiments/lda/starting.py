@@ -1,0 +1,59 @@
+"""Training of topic models: topics are learned alone before the encoder is trained with them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..fitting.datasets import training_order
+from ..fitting.errors import TrainingInterrupted
+from ..fitting.training import Trainer
+from .settings import BATCH_SIZE
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+# Passes over the documents for each epoch with the encoder, and natural-gradient steps after the
+# warm-up that are taken at least. Topics that have died are split in them.
+PASSES_PER_EPOCH = 2
+SETTLING_STEPS = 200
+
+
+class TopicTrainer(Trainer):
+    """Trainer that first learns topics alone, which a resumed training has in its checkpoint.
+
+    A step on the topics alone takes a small part of the time of a step with the encoder, and the
+    encoder then learns from topics that hardly change. A guide whose ``warm_up`` is 0 is left as it
+    is. All else is as in :class:`~exvae.experiments.fitting.training.Trainer`.
+    """
+
+    def _train_epoch(self, interrupted: Callable[[], int], bar: tqdm) -> None:
+        # Other processes get the topics of the first one with the beginning of the epoch.
+        if self.epoch == self.batches_done == 0 and self.workers.first:
+            started = time.perf_counter()
+            bar.set_description("topics alone")
+            self._learn_topics(interrupted)
+            self.seconds += time.perf_counter() - started
+        super()._train_epoch(interrupted, bar)
+
+    @torch.no_grad()
+    def _learn_topics(self, interrupted: Callable[[], int]) -> None:
+        """Take natural-gradient steps whose fixed points start at random."""
+        guide = self.modules["guide"].train()
+        if not (guide.learn and guide.warm_up):
+            return
+        size, documents = max(BATCH_SIZE, self.config.batch_size), len(self.data)
+        starts = range(0, documents, size)
+        passes = PASSES_PER_EPOCH * self.config.epochs
+        passes = max(passes, -(-(guide.warm_up + SETTLING_STEPS) // len(starts)))
+        for own in range(passes):
+            order = training_order(self.data, (self.config.seed, 0, own))
+            for start in starts:
+                batch = self.data.minibatch(order[start : start + size])
+                concentration = guide.random_concentration(batch.offsets)
+                guide.learn_from(batch.words, batch.offsets, documents, concentration)
+                if interrupted():  # nothing is saved before the first step with the encoder
+                    raise TrainingInterrupted(self._where(), interrupted())

@@ -1,0 +1,80 @@
+"""Topics are learned alone before the encoder."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from exvae.data.corpora import Corpus
+from exvae.data.simulators.documents import simulate_corpus
+from exvae.experiments.fitting.errors import TrainingInterrupted
+from exvae.experiments.fitting.training import TrainingConfig
+from exvae.experiments.lda import fitting
+from exvae.experiments.lda.starting import SETTLING_STEPS, TopicTrainer
+from exvae.guides.lda import LDAGuide
+
+TRAINING = TrainingConfig(2, 8, 5e-3, seed=3, device="cpu")
+
+
+def trainer_of(corpus: Corpus, folder: Path | None = None, **options) -> TopicTrainer:
+    """Set up a training of three topics."""
+    config = fitting.LDAConfig(3, options=options)
+    return fitting.set_up(corpus, config, TRAINING, folder=folder, progress=False)[0]
+
+
+def guide_of(trainer: TopicTrainer) -> LDAGuide:
+    """Guide that a trainer trains."""
+    return trainer.modules["guide"]
+
+
+@pytest.mark.parametrize("options", [{"warm_up": 0}, {"learn": False}, {"warm_up": 7}])
+def test_topics_take_their_steps_before_the_encoder_does(corpus: Corpus, options: dict) -> None:
+    trainer = trainer_of(corpus, **options)
+    taken: list[int] = []
+    trainer.data.minibatch = lambda positions, own=trainer.data.minibatch: (
+        taken.append(int(guide_of(trainer).topics.steps)) or own(positions)
+    )
+    trainer.train()
+    alone = 7 + SETTLING_STEPS if options == {"warm_up": 7} else 0
+    with_encoder = TRAINING.epochs * -(-len(trainer.data) // TRAINING.batch_size)
+    assert len(taken) == alone + with_encoder
+    wanted = range(alone + with_encoder) if options.get("learn", True) else [0] * with_encoder
+    assert taken == [*wanted]
+
+
+def test_the_encoder_first_meets_topics_that_are_apart() -> None:
+    trainer = trainer_of(simulate_corpus(200, 3, 60, 40, seed=1).corpus)
+    first: list[torch.Tensor] = []
+    guide = guide_of(trainer)
+    guide.encode = lambda *given, own=guide.encode: first.append(guide.topics.mean()) or own(*given)
+    trainer.train()
+    # Behind those of the dry run and of the registration of parameters.
+    topics = first[2]
+    distances = torch.cdist(topics, topics, 1)[~torch.eye(3, dtype=torch.bool)]
+    assert distances.min() > 0.5
+
+
+@pytest.mark.parametrize("step", [1, 60, 150])
+def test_an_interrupt_among_these_steps_changes_nothing(
+    corpus: Corpus, tmp_path: Path, step: int
+) -> None:
+    whole = trainer_of(corpus)
+    whole.train()
+    trainer = trainer_of(corpus, tmp_path)
+    own = guide_of(trainer).learn_from
+
+    def learn_from(*given) -> None:
+        own(*given)
+        if int(guide_of(trainer).topics.steps) == step:
+            signal.raise_signal(signal.SIGINT)
+
+    guide_of(trainer).learn_from = learn_from
+    with pytest.raises(TrainingInterrupted, match="batch 0"):
+        trainer.train()
+    resumed = trainer_of(corpus, tmp_path)
+    resumed.train(resume=True)
+    for name, value in guide_of(whole).state_dict().items():
+        assert torch.equal(guide_of(resumed).state_dict()[name], value), name
