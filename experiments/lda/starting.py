@@ -34,13 +34,12 @@ class TopicTrainer(Trainer):
         # Other processes get the topics of the first one with the beginning of the epoch.
         if self.epoch == self.batches_done == 0 and self.workers.first:
             started = time.perf_counter()
-            bar.set_description("topics alone")
-            self._learn_topics(interrupted)
+            self._learn_topics(interrupted, bar)
             self.seconds += time.perf_counter() - started
         super()._train_epoch(interrupted, bar)
 
     @torch.no_grad()
-    def _learn_topics(self, interrupted: Callable[[], int]) -> None:
+    def _learn_topics(self, interrupted: Callable[[], int], bar: tqdm) -> None:
         """Take natural-gradient steps whose fixed points start at random."""
         guide = self.modules["guide"].train()
         if not (guide.learn and guide.warm_up):
@@ -50,6 +49,7 @@ class TopicTrainer(Trainer):
         passes = PASSES_PER_EPOCH * self.config.epochs
         passes = max(passes, -(-(guide.warm_up + SETTLING_STEPS) // len(starts)))
         for own in range(passes):
+            bar.set_description(f"topics alone, pass {own + 1}/{passes}")
             order = training_order(self.data, (self.config.seed, 0, own))
             for start in starts:
                 batch = self.data.minibatch(order[start : start + size])
