@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Passes over the documents for each epoch with the encoder, and natural-gradient steps after the
 # warm-up that are taken at least. Topics that have died are split in them.
-PASSES_PER_EPOCH = 2
+PASSES_PER_EPOCH = 4
 SETTLING_STEPS = 200
 
 
