@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 PACKAGES = ("torch", "pyro-ppl", "scvi-tools", "scikit-learn", "gensim", "tomotopy", "pytximport")
 PICTURE = "benchmarks.png"
+# Ratios that the axis of the picture shows; bars beyond go to its edge.
+_SHOWN = (0.02, 50.0)
 # Variables that bound the threads of libraries.
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -102,7 +104,10 @@ def draw(figures: list[list[Figure]]) -> Picture:
         axis.plot([low, high], [place, place], color=BLACK, linewidth=1.5)
     axis.axvline(1, color=GREY, linewidth=1)
     axis.set_yticks(range(len(figures)), names)
-    axis.invert_yaxis()
+    axis.set_ylim(len(figures) - 0.4, -0.6)
+    ratios = [ratio for runs in figures for ratio in spread(runs)]
+    low, high = _SHOWN
+    axis.set_xlim(max(low, min(ratios) / 1.5), min(high, max(1.0, *ratios) * 1.5))
     label(axis, "ours / peer, median and range; less than 1 is better", "ratio", "")
     axis.tick_params(axis="y", labelsize=7)
     logarithmic(axis, "x")

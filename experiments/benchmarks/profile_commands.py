@@ -118,17 +118,20 @@ def extrapolated(
 ) -> dict[str, float]:
     """Give the seconds of parts for every epoch or cell, from a number of them and from twice it.
 
-    What both runs have in common does not grow.
+    What both runs have in common does not grow, and least of all the start.
     """
+    from sections import START
+
     one = measure(number)
     if number == every:
         return one
     two = measure(2 * number)
-    return {
+    grown = {
         part: one.get(part, 0.0)
         + (every / number - 1) * max(0.0, two.get(part, 0.0) - one.get(part, 0.0))
         for part in one | two
     }
+    return {**grown, START: min(one[START], two[START])}
 
 
 def shape_of(cells: Path) -> tuple[int, int]:
