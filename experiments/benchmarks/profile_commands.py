@@ -118,7 +118,7 @@ def extrapolated(
 ) -> dict[str, float]:
     """Give the seconds of parts for every epoch or cell, from a number of them and from twice it.
 
-    What both runs have in common does not grow, and least of all the start.
+    What both runs have in common does not grow; start and pictures stay as they are.
     """
     from sections import START
 
@@ -131,7 +131,8 @@ def extrapolated(
         + (every / number - 1) * max(0.0, two.get(part, 0.0) - one.get(part, 0.0))
         for part in one | two
     }
-    return {**grown, START: min(one[START], two[START])}
+    constant = (START, "start values", "pictures")
+    return {**grown, **{part: min(one[part], two[part]) for part in constant if part in one}}
 
 
 def shape_of(cells: Path) -> tuple[int, int]:
