@@ -27,12 +27,7 @@ test-pythons: $(VENV)/test-ready
 	$(BIN)/python -m pytest -m pythons -rs tests/test_package.py
 
 bench: $(VENV)/peers-ready
-	$(BIN)/python experiments/benchmarks/lda.py --out results
-	$(BIN)/python experiments/benchmarks/bootstrap_likelihood.py
-	$(BIN)/python experiments/benchmarks/isoform_training.py
-	$(BIN)/python experiments/benchmarks/isoform_import.py
-	$(BIN)/python experiments/benchmarks/symsim.py
-	$(BIN)/python experiments/benchmarks/isoform_simulation.py
+	$(BIN)/python experiments/benchmarks/bench.py --out docs/benchmarks.md --pictures docs/pictures
 
 docs: $(VENV)/docs-ready
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html

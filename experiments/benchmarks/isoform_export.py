@@ -18,44 +18,20 @@ from tempfile import TemporaryDirectory
 from processes import Cost, run_python
 
 EPOCHS = 60
-# Functions whose calls make up a part of an export: end of the file's name, and name.
-PARTS = {
-    "reading": [("h5ad/reading.py", "read"), ("export_columns.py", "take")],
-    "densifying": [("cell_batches.py", "batch")],
-    "encoder": [("guides/cells.py", "posteriors")],
-    "decoder, posteriors": [("models/isoforms.py", "rate_posterior")],
-    "draws, moments, quantiles": [("stratified_expression.py", "summaries")],
-    "draws": [("models/isoforms.py", "draw_expression"), ("models/scvi.py", "draw_expression")],
-    "moments, quantiles, rounding": [("compact_layers.py", "compact_layers")],
-    "rounding": [("compact_layers.py", "_rounded")],
-    "compression": [("growing.py", "_compressed")],
-}
 
 
 def profile(fit: Path, cells: Path, out: Path) -> None:
     """Export twice, and print the seconds of computing of the parts of the second as JSON."""
-    import cProfile
-    import pstats
-    import time
+    from sections import watched
 
     from exvae.experiments.isoforms import fitting
     from exvae.experiments.isoforms.exporting import export
 
     loaded = fitting.load(fit, "cpu")
     export(loaded, cells, out)
-    profiler = cProfile.Profile(time.process_time)
-    profiler.runcall(export, loaded, cells, out)
-    statistics = pstats.Stats(profiler).stats
-    seconds = {
-        part: sum(
-            own[3]
-            for (file, _, function), own in statistics.items()
-            if any(file.endswith(end) and function == name for end, name in places)
-        )
-        for part, places in PARTS.items()
-    }
-    whole = max(own[3] for own in statistics.values())
-    print(json.dumps({"parts": seconds, "whole": whole}))
+    with watched() as sections:
+        export(loaded, cells, out)
+    print(json.dumps(sections.seconds))
 
 
 def exvae(*arguments: object) -> Cost:
@@ -88,9 +64,9 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
         checked = exvae("check", fit, few, "--out", folder / "check").computing
         print(f"check: {checked:.1f} s; check / fit: {checked / whole:.2f}")
     profiled = json.loads(run_python([__file__, "--profile", fit, few, out]).printed)
-    for part, own in profiled["parts"].items():
+    for part, own in profiled.items():
         print(f"{part:<30} {own:6.2f} s")
-    print(f"{'all':<30} {profiled['whole']:6.2f} s")
+    print(f"{'all':<30} {sum(profiled.values()):6.2f} s")
 
 
 def main() -> None:

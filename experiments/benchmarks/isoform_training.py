@@ -1,7 +1,8 @@
-"""Time of a training step of the bootstrap models and of SCVI of scvi-tools, in one run.
+"""Time of a training step of our models and of SCVI of scvi-tools, in one run.
 
 All take the same minibatch of simulated cells through a forward pass, a backward pass and an update
-by Adam; the guides of the bootstrap models read a few bootstraps of each cell.
+by Adam; the guides of the bootstrap models read a few bootstraps of each cell, those of both SCVI
+whole counts.
 
     python experiments/benchmarks/isoform_training.py --cells 128 --isoforms 5000
 """
@@ -31,6 +32,7 @@ from exvae.models.cells import CellModel
 from exvae.models.distributions.bootstrap_zinb import BootstrapZINB
 from exvae.models.isoforms import EffectiveReadIsoforms
 from exvae.models.paper_isoforms import BootstrapIsoforms
+from exvae.models.scvi import SCVI
 
 # Isoforms per gene, about as in transcriptomes.
 ISOFORMS_OF_A_GENE = 3
@@ -70,6 +72,15 @@ def paper(num_isoforms: int) -> tuple[CellModel, CellGuide]:
     return model, PaperGuide(model)
 
 
+def scvi(num_isoforms: int) -> tuple[CellModel, CellGuide]:
+    """Make our SCVI."""
+    model = SCVI(torch.arange(num_isoforms) // ISOFORMS_OF_A_GENE)
+    return model, CellGuide(model)
+
+
+MODELS = {"effective reads": effective_reads, "paper's model": paper, "our SCVI": scvi}
+
+
 def values_of(drawn: Tensor) -> SimpleNamespace:
     """Measure what models start from; bootstraps (reads) of (cells, isoforms, bootstraps)."""
     cells, isoforms, _ = drawn.shape
@@ -96,14 +107,19 @@ def step_of_exvae(model: CellModel, guide: CellGuide, drawn: Tensor, num_read: i
     """
     cells, isoforms, _ = drawn.shape
     model.initialise(values_of(drawn))
-    statistics = BootstrapMean if model.observes == "bootstrap_mean" else BootstrapSummary
+    if model.observes == "counts":
+        num_read, drawn = 1, drawn[..., :1].round()
+        observed = drawn[..., 0]
+    else:
+        statistics = BootstrapMean if model.observes == "bootstrap_mean" else BootstrapSummary
+        observed = statistics.of(drawn).stacked()
     batch = CellBatch(
         drawn[..., :num_read].movedim(-1, 1).reshape(-1, isoforms).contiguous(),
         num_read * torch.arange(cells + 1),
         torch.zeros(cells, dtype=torch.int64),
         torch.arange(cells),
         cells,
-        statistics.of(drawn).stacked(),
+        observed,
     )
     svi = SVI(model, guide, ClippedAdam({"lr": 1e-3}), TraceMeanField_ELBO())
     return lambda: svi.step(*batch)
@@ -148,7 +164,7 @@ def main() -> None:
     drawn = simulate(options.cells, options.isoforms, options.bootstraps)
     print(f"{options.cells} cells x {options.isoforms} isoforms x {options.bootstraps} bootstraps")
     own = {}
-    for name, make in (("effective reads", effective_reads), ("paper's model", paper)):
+    for name, make in MODELS.items():
         step = step_of_exvae(*make(options.isoforms), drawn, options.read)
         own[name] = seconds_per_step(step, options.steps)
         print(f"{name:<18} {own[name]:8.3f} s per step", flush=True)

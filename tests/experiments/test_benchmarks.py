@@ -20,6 +20,7 @@ from exvae.experiments.demo import simulate_isoforms
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "experiments" / "benchmarks"
 COMMANDS = {
+    "bench.py": ["--tiny", "--repeats", "1"],
     "lda.py": ["--documents", "200", "--topics", "3", "--seeds", "0", "--epochs", "2"],
     "lda_memory.py": ["--documents", "300", "600"],
     "bootstrap_likelihood.py": ["--cells", "4", "--isoforms", "60", "--repeats", "1"],
@@ -30,6 +31,11 @@ COMMANDS = {
     "isoform_check.py": [],
     "isoform_export.py": ["--epochs", "1"],
     "cells_from_disk.py": ["--cells", "256", "--in-memory", "256", "--steps", "3"],
+    "gpu.py": [
+        *("--device", "cpu", "--cells", "30", "--isoforms", "30", "--batch", "10"),
+        *("--exported", "3", "--repeats", "1"),
+    ],
+    "profile_commands.py": ["--epochs", "1", "--cells", "8"],
     "distributed.py": [
         *("--repeats", "1", "--epochs", "2", "--cells", "30", "--isoforms", "30", "--batch", "8"),
         *("--documents", "60", "--topics", "3", "--vocabulary", "50", "--words", "20"),
@@ -207,7 +213,7 @@ def test_errors_of_the_likelihood() -> None:
 @pytest.mark.slow
 def test_the_cost_of_a_training_step() -> None:
     printed = run("isoform_training.py")
-    for name in ("effective reads", "paper's model"):
+    for name in ("effective reads", "paper's model", "our SCVI"):
         found = re.search(rf"^{name} +(\d+\.\d+) s per step", printed, re.MULTILINE)
         assert float(found.group(1)) > 0
 
