@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ...data.errors import DataWarning
 from ..fitting.datasets import training_order
 from ..fitting.errors import TrainingInterrupted
-from ..fitting.training import Trainer
+from ..fitting.training import Trainer, TrainingResult
 from .settings import BATCH_SIZE
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-# Passes over the documents for each epoch with the encoder, and natural-gradient steps after the
-# warm-up that are taken at least. Topics that have died are split in them.
-PASSES_PER_EPOCH = 4
+# Passes over the documents for each epoch with the encoder, passes that suffice, and the fewest
+# steps after the warm-up. Topics that have died are split in them.
+PASSES_PER_EPOCH, MOST_PASSES = 4, 40
 SETTLING_STEPS = 200
+# By how much the encoder's perplexity may exceed the refined one. Encoders that have learned stay
+# below 1.3, also of few short documents.
+_MOST_EXCESS = 1.5
 
 
 class TopicTrainer(Trainer):
@@ -29,6 +34,13 @@ class TopicTrainer(Trainer):
     encoder then learns from topics that hardly change. A guide whose ``warm_up`` is 0 is left as it
     is. All else is as in :class:`~exvae.experiments.fitting.training.Trainer`.
     """
+
+    def train(self, **options: Any) -> TrainingResult:
+        """Train as :class:`Trainer` does, and warn if the encoder has not learned."""
+        result = super().train(**options)
+        if told := told_of_encoder(self.metrics):
+            warnings.warn(told, DataWarning, stacklevel=2)
+        return result
 
     def _train_epoch(self, interrupted: Callable[[], int], bar: tqdm) -> None:
         # Other processes get the topics of the first one with the beginning of the epoch.
@@ -46,7 +58,7 @@ class TopicTrainer(Trainer):
             return
         size, documents = max(BATCH_SIZE, self.config.batch_size), len(self.data)
         starts = range(0, documents, size)
-        passes = PASSES_PER_EPOCH * self.config.epochs
+        passes = min(PASSES_PER_EPOCH * self.config.epochs, MOST_PASSES)
         passes = max(passes, -(-(guide.warm_up + SETTLING_STEPS) // len(starts)))
         for own in range(passes):
             bar.set_description(f"topics alone, pass {own + 1}/{passes}")
@@ -57,3 +69,18 @@ class TopicTrainer(Trainer):
                 guide.learn_from(batch.words, batch.offsets, documents, concentration)
                 if interrupted():  # nothing is saved before the first step with the encoder
                     raise TrainingInterrupted(self._where(), interrupted())
+
+
+def told_of_encoder(metrics: Sequence[Mapping[str, float]]) -> str:
+    """Tell that the encoder alone predicts words far worse than refined; empty if it does not.
+
+    ``metrics`` are rows of the metrics, in the order of the epochs.
+    """
+    last = metrics[-1] if metrics else {}
+    refined, alone = last.get("perplexity"), last.get("perplexity_amortised")
+    if refined is None or alone is None or alone <= _MOST_EXCESS * refined:
+        return ""
+    return (
+        f"the encoder alone has perplexity {alone:.4g} where refined inference has {refined:.4g}: "
+        "the learning rate is too high, or the epochs are too few, for amortised inference"
+    )

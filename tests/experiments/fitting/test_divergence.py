@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from exvae.data.errors import DataWarning
 from exvae.data.h5ad.reading import read_cells
 from exvae.experiments.fitting import fits
 from exvae.experiments.fitting.divergence import overfitting, rise_of_loss, rise_of_losses
@@ -17,9 +16,8 @@ from exvae.experiments.fitting.errors import LossNotFinite
 from exvae.experiments.fitting.training import Trainer, TrainingConfig
 from exvae.experiments.isoforms import fitting
 from exvae.experiments.isoforms.settings import IsoformConfig
-from exvae.experiments.lda import fitting as lda
 
-from ...small_data import draw_cells, draw_corpus
+from ...small_data import draw_cells
 
 
 def rise(losses: list[float]) -> str:
@@ -124,12 +122,6 @@ def test_an_extreme_rate_is_told_and_leaves_a_checkpoint(
     assert "\n" not in str(told.value)
     loaded = fitting.load(tmp_path / "fit", "cpu")
     assert all(bool(own.isfinite().all()) for own in loaded.model.parameters())
-
-
-def test_a_topic_model_tells_that_its_loss_rose(tmp_path: Path) -> None:
-    training = TrainingConfig(30, 8, 5.0, device="cpu")
-    with pytest.warns(DataWarning, match="the learning rate is too high"):
-        lda.fit(draw_corpus(), lda.LDAConfig(3), training, tmp_path / "fit")
 
 
 def test_data_that_a_model_cannot_score_are_told_before_the_first_step(

@@ -13,7 +13,7 @@ from exvae.data.simulators.documents import simulate_corpus
 from exvae.experiments.fitting.errors import TrainingInterrupted
 from exvae.experiments.fitting.training import TrainingConfig
 from exvae.experiments.lda import fitting
-from exvae.experiments.lda.starting import SETTLING_STEPS, TopicTrainer
+from exvae.experiments.lda.starting import SETTLING_STEPS, TopicTrainer, told_of_encoder
 from exvae.guides.lda import LDAGuide
 
 TRAINING = TrainingConfig(2, 8, 5e-3, seed=3, device="cpu")
@@ -55,6 +55,31 @@ def test_the_encoder_first_meets_topics_that_are_apart() -> None:
     topics = first[2]
     distances = torch.cdist(topics, topics, 1)[~torch.eye(3, dtype=torch.bool)]
     assert distances.min() > 0.5
+
+
+@pytest.mark.parametrize(("rate", "told"), [(5.0, True), (5e-3, False)])
+def test_an_encoder_that_has_not_learned_is_told(
+    rate: float, told: bool, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    corpus = simulate_corpus(60, 4, 100, 20, seed=3).corpus
+    training = TrainingConfig(20, 8, rate, device="cpu")
+    fitting.fit(corpus, fitting.LDAConfig(3), training, tmp_path / "fit")
+    texts = [str(warning.message) for warning in recwarn]
+    assert any("the learning rate is too high" in text for text in texts) == told
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({}, False),
+        ({"perplexity": 20.0}, False),
+        ({"perplexity": 20.0, "perplexity_amortised": 29.0}, False),
+        ({"perplexity": 20.0, "perplexity_amortised": 31.0}, True),
+    ],
+)
+def test_what_is_told_of_the_encoder(row: dict[str, float], told: bool) -> None:
+    assert bool(told_of_encoder([{"perplexity": 5.0, "perplexity_amortised": 50.0}, row])) == told
+    assert not told_of_encoder([])
 
 
 @pytest.mark.parametrize("step", [1, 60, 150])
