@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 # steps after the warm-up. Topics that have died are split in them.
 PASSES_PER_EPOCH, MOST_PASSES = 4, 40
 SETTLING_STEPS = 200
-# By how much the encoder's perplexity may exceed the refined one. Encoders that have learned stay
-# below 1.3, also of few short documents.
-_MOST_EXCESS = 1.5
+# By how much the perplexity of an encoder may exceed the refined one, where it fell by less than a
+# tenth since the first of some epochs. Encoders that have learned stay below 1.3, also of few short
+# documents.
+_MOST_EXCESS, _LEAST_FALL, _FEWEST_EPOCHS = 2.0, 0.1, 5
 
 
 class TopicTrainer(Trainer):
@@ -76,11 +77,13 @@ def told_of_encoder(metrics: Sequence[Mapping[str, float]]) -> str:
 
     ``metrics`` are rows of the metrics, in the order of the epochs.
     """
-    last = metrics[-1] if metrics else {}
-    refined, alone = last.get("perplexity"), last.get("perplexity_amortised")
-    if refined is None or alone is None or alone <= _MOST_EXCESS * refined:
+    if len(metrics) < _FEWEST_EPOCHS or "perplexity_amortised" not in metrics[-1]:
+        return ""
+    refined, alone = (metrics[-1][name] for name in ("perplexity", "perplexity_amortised"))
+    highest = (1 - _LEAST_FALL) * metrics[0].get("perplexity_amortised", alone)
+    if alone <= max(_MOST_EXCESS * refined, highest):
         return ""
     return (
-        f"the encoder alone has perplexity {alone:.4g} where refined inference has {refined:.4g}: "
-        "the learning rate is too high, or the epochs are too few, for amortised inference"
+        f"the encoder alone has perplexity {alone:.4g} where refined inference has {refined:.4g}, "
+        "and did not learn: the learning rate is too high for amortised inference"
     )

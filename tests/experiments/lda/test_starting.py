@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -69,17 +70,20 @@ def test_an_encoder_that_has_not_learned_is_told(
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("first", "last", "epochs", "told"),
     [
-        ({}, False),
-        ({"perplexity": 20.0}, False),
-        ({"perplexity": 20.0, "perplexity_amortised": 29.0}, False),
-        ({"perplexity": 20.0, "perplexity_amortised": 31.0}, True),
+        (60.0, 55.0, 5, True),
+        (60.0, 55.0, 4, False),  # too early to tell
+        (60.0, 53.0, 5, False),  # it learns
+        (30.0, 29.0, 5, False),  # as good as refined
     ],
 )
-def test_what_is_told_of_the_encoder(row: dict[str, float], told: bool) -> None:
-    assert bool(told_of_encoder([{"perplexity": 5.0, "perplexity_amortised": 50.0}, row])) == told
+def test_what_is_told_of_the_encoder(first: float, last: float, epochs: int, told: bool) -> None:
+    alone = np.linspace(first, last, epochs)
+    rows = [{"perplexity": 20.0, "perplexity_amortised": float(value)} for value in alone]
+    assert bool(told_of_encoder(rows)) == told
     assert not told_of_encoder([])
+    assert not told_of_encoder([{"loss_per_token": 3.0}] * epochs)
 
 
 @pytest.mark.parametrize("step", [1, 60, 150])
