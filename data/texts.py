@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -165,8 +166,16 @@ def warn_of_repeated(names: np.ndarray, source: str) -> None:
         )
 
 
-def with_splits(corpus: Corpus, table: pd.DataFrame, split: str) -> Corpus:
+def with_splits(
+    corpus: Corpus,
+    table: pd.DataFrame,
+    split: str,
+    source: Path | str = "the table",
+    advice: str = "",
+) -> Corpus:
     """Give the documents of a table the splits of its column ``split``.
+
+    ``source`` names the table, and ``advice`` ends the message about a value that is no split.
 
     Raises
     ------
@@ -175,9 +184,9 @@ def with_splits(corpus: Corpus, table: pd.DataFrame, split: str) -> Corpus:
     """
     from .corpus_formats.checks import checked_splits
 
-    require_column(table, "split", split, "the table")
+    require_column(table, "split", split, str(source))
     values = table[split].astype(str).to_numpy()
-    return replace(corpus, splits=checked_splits("the table", values, "row"))
+    return replace(corpus, splits=checked_splits(source, values, "row", advice))
 
 
 def require_column(table: pd.DataFrame, what: str, column: Any, source: str) -> None:

@@ -38,7 +38,7 @@ class TextOptions:
     @property
     def names_columns(self) -> bool:
         """Whether columns of a table are named."""
-        return (self.text, self.label, self.id) != ("text", None, None)
+        return self.columns != {"text": "text"}
 
     @property
     def columns(self) -> dict[str, str]:

@@ -15,9 +15,8 @@ import pandas as pd
 
 from ..corpora import Corpus
 from ..errors import DataError, shortened
-from ..texts import columns_of, corpus_of_texts
+from ..texts import columns_of, corpus_of_texts, with_splits
 from ..tokenizer import tokenizer_of
-from .checks import checked_splits
 from .columns import ROLES
 from .files import open_file
 from .options import TextOptions
@@ -176,8 +175,7 @@ def _corpus(path: Path, table: pd.DataFrame, options: TextOptions) -> Corpus:
         hints=options.tokenizer is None and not options.tokens,
     )
     if "split" in table and "split" not in (options.text, options.label, options.id):
-        splits = table["split"].astype(str).to_numpy()
-        corpus = replace(corpus, splits=checked_splits(path, splits, "row", _SPLIT_HINT))
+        corpus = with_splits(corpus, table, "split", path, _SPLIT_HINT)
     return replace(corpus, columns=options.columns) if options.names_columns else corpus
 
 

@@ -14,7 +14,6 @@ import argparse
 import copy
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -25,6 +24,7 @@ import anndata
 import numpy as np
 import pyro
 import torch
+from bootstrap_likelihood import seconds
 from distributed import write_cells
 from pages import machine, table
 from processes import peak_memory, run_python
@@ -185,18 +185,12 @@ def compare_exports(path: Path, folder: Path, device: str) -> list[tuple[str, fl
 def seconds_of(job: Callable[[], object], repeats: int) -> float:
     """Least seconds of a job, after one that compiles; waits for the GPU."""
 
-    def wait() -> None:
+    def finished() -> None:
+        job()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
 
-    taken = []
-    for _ in range(repeats + 1):
-        wait()
-        started = time.perf_counter()
-        job()
-        wait()
-        taken.append(time.perf_counter() - started)
-    return min(taken[1:])
+    return seconds({"job": finished}, repeats)["job"]
 
 
 def measure(path: Path, batch: int, exported: int, device: str, repeats: int) -> dict[str, float]:

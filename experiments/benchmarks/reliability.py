@@ -26,6 +26,7 @@ from tempfile import TemporaryDirectory
 import commands
 import numpy as np
 from commands import Ended
+from pages import table
 from reliability_jobs import Job, jobs, make_data
 
 HEADING = "## Outcomes"
@@ -286,12 +287,11 @@ MISSING = (
 
 def table_of(rows: list[tuple[str, str, Counter[str]]]) -> str:
     """Make the table of all trials."""
-    lines = ["| job | disturbance | trials | nothing lost | otherwise |", "|---|---|---|---|---|"]
+    found = []
     for job, disturbance, outcomes in rows:
-        good = outcomes[""]
         otherwise = "; ".join(f"{n} × {told}" for told, n in outcomes.items() if told)
-        lines.append(f"| {job} | {disturbance} | {outcomes.total()} | {good} | {otherwise} |")
-    return "\n".join(lines)
+        found.append((job, disturbance, outcomes.total(), outcomes[""], otherwise))
+    return table(("job", "disturbance", "trials", "nothing lost", "otherwise"), found)
 
 
 def main() -> None:

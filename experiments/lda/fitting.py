@@ -26,7 +26,7 @@ from ..fitting.constructors import defaults_of, options_of
 from ..fitting.datasets import Subset
 from ..fitting.devices import choose_device
 from ..fitting.errors import ArgumentError
-from ..fitting.training import Trainer, TrainingConfig, TrainingResult
+from ..fitting.training import TrainingConfig, TrainingResult
 from .completion import INFERENCE_BATCH, Monitor, batches, infer, perplexity
 from .starting import TopicTrainer
 
@@ -184,7 +184,7 @@ def set_up(
     split: SplitConfig = SplitConfig(),  # noqa: B008  (frozen)
     folder: Path | None = None,
     progress: bool = True,
-) -> tuple[Trainer, LDAFit]:
+) -> tuple[TopicTrainer, LDAFit]:
     """Make a trainer, and the fit that it trains.
 
     Documents without words are left out, with a warning.
@@ -225,11 +225,7 @@ def set_up(
 
 
 def _described(
-    corpus: Corpus,
-    config: LDAConfig,
-    training: TrainingConfig,
-    split: SplitConfig,
-    training_documents: int,
+    corpus: Corpus, config: LDAConfig, training: TrainingConfig, split: SplitConfig, trained_on: int
 ) -> dict[str, Any]:
     """Content of ``config.json``."""
     return {
@@ -242,7 +238,7 @@ def _described(
             "columns": corpus.columns,
             "fingerprint": corpus.fingerprint,
             "documents": corpus.num_documents,
-            "training_documents": training_documents,
+            "training_documents": trained_on,
             "tokens": corpus.num_tokens,
             "vocabulary_size": corpus.vocabulary_size,
         },
