@@ -59,6 +59,11 @@ def is_traced() -> bool:
     )
 
 
+def suits_loops(values: torch.Tensor) -> bool:
+    """Tell whether compiled loops may work on values: on the CPU, and nothing is recorded."""
+    return values.is_cpu and not is_traced()
+
+
 def stamp_of(modules: Iterable[ModuleType]) -> str:
     """Digest of the source files of modules.
 

@@ -106,6 +106,38 @@ def collapsed_fixed_point() -> Callable:
 
 
 @cache
+def words_of_topics() -> Callable:
+    """Compile the sum of responsibilities over equal words, or load what was compiled."""
+
+    @njit(cache=True, **OPTIONS)
+    def add(words, responsibilities, counts):
+        """Add ``responsibilities``, (words, topics), to ``counts``, (vocabulary, topics)."""
+        for j in range(len(words)):
+            own = counts[words[j]]
+            for k in range(len(own)):
+                own[k] += responsibilities[j, k]
+
+    return add
+
+
+@cache
+def presence_of_topics() -> Callable:
+    """Compile the probability that a document has a topic, or load what was compiled."""
+
+    @njit(cache=True, **OPTIONS)
+    def fill(offsets, responsibilities, present):
+        """Fill ``present``, (documents, topics), from ``responsibilities``, (words, topics)."""
+        for d in range(len(present)):
+            own = present[d]
+            own[:] = 0
+            for j in range(offsets[d], offsets[d + 1]):
+                for k in range(len(own)):
+                    own[k] += responsibilities[j, k] * (1 - own[k])
+
+    return fill
+
+
+@cache
 def gibbs_sweeps() -> Callable:
     """Compile the sweeps over documents, or load what was compiled from the same sources."""
     stamp = stamp_of([compiled_functions])

@@ -7,7 +7,8 @@ from pyro.distributions import Dirichlet
 from torch import Tensor, nn
 
 from ..data import shares
-from .fixed_point import LocalPosterior
+from ..data.compiled_loops import suits_loops
+from .fixed_point import LocalPosterior, require_words
 from .sets import pool
 
 # Below 1e-3 Dirichlet draws in float32 degenerate: some are exactly uniform.
@@ -106,7 +107,13 @@ class TopicPosterior(nn.Module):
         """
         step_size = self.step_size(least)
         counts = responsibilities.new_zeros(self.concentration.T.shape)
-        counts.index_add_(0, words, responsibilities)
+        if suits_loops(counts):
+            from .compiled_topics import words_of_topics  # loads numba
+
+            require_words(words, len(counts))
+            words_of_topics()(words.numpy(), responsibilities.numpy(), counts.numpy())
+        else:
+            counts.index_add_(0, words, responsibilities)
         counts = shares.summed(counts)
         self.concentration.mul_(1.0 - step_size).add_(prior * step_size)
         self.concentration.add_(counts.T, alpha=step_size * scale)
@@ -190,10 +197,8 @@ def document_concentration_fixed_point(
         alpha, shape (topics,).
     """
     expected = local.concentration - prior
-    log_absent_word = torch.log1p(-local.responsibilities.clamp(max=1.0 - 1e-6))
-    positions = torch.arange(len(log_absent_word), device=offsets.device)
-    log_absent = pool(log_absent_word, positions, offsets, "sum")
-    present = (-log_absent.expm1()).clamp(min=torch.finfo(expected.dtype).tiny)
+    present = _presence(local.responsibilities, offsets)
+    present = present.clamp(min=torch.finfo(expected.dtype).tiny)
     # The floor keeps E[n | n > 0] >= 1 where both are rounded to nearly nothing.
     expected_if_present = (expected / present).clamp(min=1.0)
     lengths = expected.sum(-1, keepdim=True)
@@ -208,6 +213,19 @@ def document_concentration_fixed_point(
         if symmetric:
             alpha = alpha.mean().expand_as(alpha)
     return alpha
+
+
+def _presence(responsibilities: Tensor, offsets: Tensor) -> Tensor:
+    """Probability that a document has any word of a topic, shape (documents, topics)."""
+    if suits_loops(responsibilities):
+        from .compiled_topics import presence_of_topics  # loads numba
+
+        present = responsibilities.new_empty(len(offsets) - 1, responsibilities.shape[1])
+        presence_of_topics()(offsets.numpy(), responsibilities.numpy(), present.numpy())
+        return present
+    log_absent_word = torch.log1p(-responsibilities.clamp(max=1.0 - 1e-6))
+    positions = torch.arange(len(log_absent_word), device=offsets.device)
+    return -pool(log_absent_word, positions, offsets, "sum").expm1()
 
 
 def topic_concentration_fixed_point(prior: Tensor, concentration: Tensor) -> Tensor:

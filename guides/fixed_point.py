@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..data.compiled_loops import is_traced, spread
+from ..data.compiled_loops import spread, suits_loops
 from .sets import pool
 
 UPDATES = ("collapsed", "mean-field")
@@ -80,7 +80,7 @@ def refine(
         raise ValueError(f"update is {update!r}; choose one of {', '.join(UPDATES)}")
     likelihoods = topic_words.T.contiguous()
     given = concentration, prior, likelihoods, words, offsets, steps
-    if update == "collapsed" and concentration.is_cpu and not is_traced():
+    if update == "collapsed" and suits_loops(concentration):
         return _refine_compiled(*given, only_concentration=only_concentration)
     return _refine_by_tensors(*given, update)
 
@@ -112,6 +112,12 @@ def _refine_by_tensors(
     return LocalPosterior(concentration, responsibilities)
 
 
+def require_words(words: Tensor, vocabulary_size: int) -> None:
+    """Raise IndexError if a word is outside the vocabulary, which compiled loops do not notice."""
+    if len(words) and not 0 <= int(words.min()) <= int(words.max()) < vocabulary_size:
+        raise IndexError(f"a word's index is outside the vocabulary of {vocabulary_size} words")
+
+
 def _refine_compiled(
     concentration: Tensor,
     prior: Tensor,
@@ -123,8 +129,7 @@ def _refine_compiled(
     only_concentration: bool,
 ) -> LocalPosterior:
     """Run the collapsed fixed point in compiled loops; likelihoods are (vocabulary, topics)."""
-    if len(words) and not 0 <= int(words.min()) <= int(words.max()) < len(likelihoods):
-        raise IndexError(f"a word's index is outside the vocabulary of {len(likelihoods)} words")
+    require_words(words, len(likelihoods))
     from .compiled_topics import collapsed_fixed_point  # loads numba
 
     concentration = concentration.detach().clone(memory_format=torch.contiguous_format)

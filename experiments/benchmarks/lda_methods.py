@@ -335,9 +335,10 @@ def make_scvi(task: Task) -> Method:
     return Method(table, train, topic_words, {"scvi-tools": infer})
 
 
-# torch.optim imports torch._dynamo, a second and 80 MiB, at its first step.
+# torch.optim imports torch._dynamo, a second and 80 MiB, at its first step, and numba imports the
+# rest of itself at its first call.
 METHODS: dict[str, tuple[tuple[str, ...], Callable[[Task], Method]]] = {
-    "exvae": (("pyro", "torch._dynamo"), make_exvae),
+    "exvae": (("pyro", "torch._dynamo", "numba.np.arraymath"), make_exvae),
     "sklearn-online": (("sklearn.decomposition",), make_sklearn_online),
     "sklearn-batch": (("sklearn.decomposition",), make_sklearn_batch),
     "gensim": (("gensim.models",), make_gensim),

@@ -15,7 +15,7 @@ from torch.distributions.utils import broadcast_all, lazy_property
 from torch.nn import functional
 
 from ...data.bootstraps import BootstrapMean
-from ...data.compiled_loops import is_traced
+from ...data.compiled_loops import suits_loops
 from ...data.random_draws import poisson, standard_gamma
 from ...data.special_functions import stirling_remainder_of_small
 from .negative_binomial import (
@@ -269,7 +269,7 @@ def log_gamma_poisson(count: Tensor, mean: Tensor, inverse_dispersion: Tensor) -
     inverse_dispersion
         theta > 0; the variance is mu + mu^2 / theta.
     """
-    if mean.is_cpu and mean.dtype == torch.float32 and not is_traced():
+    if mean.dtype == torch.float32 and suits_loops(mean):
         from .compiled_gamma_poisson import LogGammaPoisson  # loads numba
 
         return LogGammaPoisson.apply(*broadcast_all(count, mean, inverse_dispersion))

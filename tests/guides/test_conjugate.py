@@ -8,6 +8,7 @@ import torch
 from scipy.special import digamma
 from torch import Tensor
 
+from exvae.guides import conjugate
 from exvae.guides.conjugate import (
     CONCENTRATION_FLOOR,
     TopicPosterior,
@@ -129,6 +130,36 @@ def test_one_round_for_alpha_is_the_formula(symmetric: bool) -> None:
         torch.from_numpy(prior), local, offsets, symmetric=symmetric, steps=1
     )
     np.testing.assert_allclose(actual, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_compiled_loops_and_tensors_take_the_same_steps(dtype: torch.dtype, monkeypatch) -> None:
+    torch.manual_seed(0)
+    lengths = torch.randint(1, 300, (40,))
+    offsets = torch.cat([torch.tensor([0]), lengths.cumsum(0)])
+    words = torch.randint(50, (int(offsets[-1]),))
+    responsibilities = torch.rand(len(words), 7, dtype=dtype).pow(20)
+    responsibilities /= responsibilities.sum(-1, keepdim=True)
+    prior = torch.rand(7, dtype=dtype)
+    counts = torch.stack([part.sum(0) for part in responsibilities.split(lengths.tolist())])
+    local = LocalPosterior(prior + counts, responsibilities)
+    start, found = torch.rand(7, 50, dtype=dtype), []
+    for _ in range(2):
+        topics = TopicPosterior(7, 50).to(dtype)
+        topics.concentration.copy_(start)
+        topics.natural_step(words, responsibilities, 3.0, BETA.to(dtype))
+        alpha = document_concentration_fixed_point(prior, local, offsets, symmetric=False)
+        found.append((topics.concentration, alpha))
+        monkeypatch.setattr(conjugate, "suits_loops", lambda values: False)
+    for compiled, by_tensors in zip(*found, strict=True):
+        torch.testing.assert_close(compiled, by_tensors, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("word", [-1, 5])
+def test_words_outside_the_vocabulary_are_refused(word: int) -> None:
+    topics = TopicPosterior(2, 5)
+    with pytest.raises(IndexError, match="outside the vocabulary of 5 words"):
+        topics.natural_step(torch.tensor([word]), torch.ones(1, 2), 1.0, BETA)
 
 
 @pytest.mark.parametrize("length", [2, 3, 10])

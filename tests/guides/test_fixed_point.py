@@ -128,7 +128,7 @@ def test_compiled_loops_and_tensors_agree(dtype: torch.dtype, monkeypatch) -> No
     topic_words, prior = topics_of(7, 50).to(dtype), torch.rand(7, dtype=dtype)
     start = prior + 5 * torch.rand(100, 7, dtype=dtype)
     compiled = refine(start, prior, topic_words, words, offsets, steps=6)
-    monkeypatch.setattr(fixed_point, "is_traced", lambda: True)
+    monkeypatch.setattr(fixed_point, "suits_loops", lambda values: False)
     by_tensors = refine(start, prior, topic_words, words, offsets, steps=6)
     for found, expected in zip(compiled, by_tensors, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
@@ -140,7 +140,7 @@ def test_leaving_out_responsibilities_changes_no_concentration(monkeypatch) -> N
         whole = refine(*arguments, steps=4)
         part = refine(*arguments, steps=4, only_concentration=True)
         torch.testing.assert_close(part.concentration, whole.concentration, rtol=0, atol=0)
-        monkeypatch.setattr(fixed_point, "is_traced", lambda: True)
+        monkeypatch.setattr(fixed_point, "suits_loops", lambda values: False)
 
 
 def test_a_document_does_not_depend_on_those_before_it() -> None:
