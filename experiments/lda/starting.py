@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,10 +18,14 @@ from .settings import BATCH_SIZE
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-# Passes over the documents for each epoch with the encoder, passes that suffice, and the fewest
-# steps after the warm-up. Topics that have died are split in them.
+    from ...data.document_batches import DocumentBatch
+    from ...guides.lda import LDAGuide
+
+# Passes over the documents for each epoch with the encoder, passes and steps that suffice, and the
+# fewest steps after the warm-up. Topics that have died are split in them.
 PASSES_PER_EPOCH, MOST_PASSES = 4, 40
-SETTLING_STEPS = 200
+MOST_STEPS, SETTLING_STEPS = 4000, 200
+SECONDS_BETWEEN_SAVES = 60.0
 # By how much the perplexity of an encoder may exceed the refined one, where it fell by less than a
 # tenth since the first of some epochs. Encoders that have learned stay below 1.3, also of few short
 # documents.
@@ -29,7 +33,7 @@ _MOST_EXCESS, _LEAST_FALL, _FEWEST_EPOCHS = 2.0, 0.1, 5
 
 
 class TopicTrainer(Trainer):
-    """Trainer that first learns topics alone, which a resumed training has in its checkpoint.
+    """Trainer that first learns topics alone.
 
     A step on the topics alone takes a small part of the time of a step with the encoder, and the
     encoder then learns from topics that hardly change. A guide whose ``warm_up`` is 0 is left as it
@@ -45,31 +49,59 @@ class TopicTrainer(Trainer):
 
     def _train_epoch(self, interrupted: Callable[[], int], bar: tqdm) -> None:
         # Other processes get the topics of the first one with the beginning of the epoch.
-        if self.epoch == self.batches_done == 0 and self.workers.first:
-            started = time.perf_counter()
-            self._learn_topics(interrupted, bar)
-            self.seconds += time.perf_counter() - started
+        guide = self.modules["guide"]
+        alone = self.epoch == self.batches_done == 0 and self.workers.first
+        if alone and guide.learn and guide.warm_up:
+            self._learn_topics(guide.train(), interrupted, bar)
         super()._train_epoch(interrupted, bar)
 
     @torch.no_grad()
-    def _learn_topics(self, interrupted: Callable[[], int], bar: tqdm) -> None:
-        """Take natural-gradient steps whose fixed points start at random."""
-        guide = self.modules["guide"].train()
-        if not (guide.learn and guide.warm_up):
-            return
+    def _learn_topics(self, guide: LDAGuide, interrupted: Callable[[], int], bar: tqdm) -> None:
+        """Take natural-gradient steps whose fixed points start at random.
+
+        The guide counts them, so that a resumed training goes on behind the last one saved.
+        """
         size, documents = max(BATCH_SIZE, self.config.batch_size), len(self.data)
-        starts = range(0, documents, size)
-        passes = min(PASSES_PER_EPOCH * self.config.epochs, MOST_PASSES)
-        passes = max(passes, -(-(guide.warm_up + SETTLING_STEPS) // len(starts)))
-        for own in range(passes):
-            bar.set_description(f"topics alone, pass {own + 1}/{passes}")
-            order = training_order(self.data, (self.config.seed, 0, own))
-            for start in starts:
-                batch = self.data.minibatch(order[start : start + size])
-                concentration = guide.random_concentration(batch.offsets)
-                guide.learn_from(batch.words, batch.offsets, documents, concentration)
-                if interrupted():  # nothing is saved before the first step with the encoder
-                    raise TrainingInterrupted(self._where(), interrupted())
+        first = int(guide.topics.steps)
+        last = steps_alone(-(-documents // size), self.config.epochs, guide.warm_up)
+        now = saved = time.perf_counter()
+        for step, batch in enumerate(self._batches_alone(size, first, last), first + 1):
+            bar.set_description(f"topics alone, step {step}/{last}")
+            concentration = guide.random_concentration(batch.offsets)
+            guide.learn_from(batch.words, batch.offsets, documents, concentration)
+            before, now = now, time.perf_counter()
+            self.seconds += now - before
+            if interrupted():
+                self.save()
+                raise TrainingInterrupted(self._where(), interrupted())
+            if now - saved > SECONDS_BETWEEN_SAVES:
+                self.save()
+                saved = now
+
+    def _batches_alone(self, size: int, first: int, last: int) -> Iterator[DocumentBatch]:
+        """Yield minibatches ``first`` to ``last`` of passes, each in an order of its own."""
+        per_pass = -(-len(self.data) // size)
+        for step in range(first, last):
+            own, place = divmod(step, per_pass)
+            if place == 0 or step == first:
+                order = training_order(self.data, (self.config.seed, 0, own))
+            yield self.data.minibatch(order[place * size : (place + 1) * size])
+
+
+def steps_alone(batches: int, epochs: int, warm_up: int) -> int:
+    """Count the steps on the topics alone.
+
+    Parameters
+    ----------
+    batches
+        Minibatches of a pass over the documents.
+    epochs
+        Epochs with the encoder.
+    warm_up
+        First steps of the guide, in which the fixed point starts at random anyway.
+    """
+    passes = min(PASSES_PER_EPOCH * epochs, MOST_PASSES)
+    return max(min(passes * batches, MOST_STEPS), warm_up + SETTLING_STEPS)
 
 
 def told_of_encoder(metrics: Sequence[Mapping[str, float]]) -> str:

@@ -12,9 +12,15 @@ import torch
 from exvae.data.corpora import Corpus
 from exvae.data.simulators.documents import simulate_corpus
 from exvae.experiments.fitting.errors import TrainingInterrupted
+from exvae.experiments.fitting.fits import read_checkpoint
 from exvae.experiments.fitting.training import TrainingConfig
-from exvae.experiments.lda import fitting
-from exvae.experiments.lda.starting import SETTLING_STEPS, TopicTrainer, told_of_encoder
+from exvae.experiments.lda import fitting, starting
+from exvae.experiments.lda.starting import (
+    SETTLING_STEPS,
+    TopicTrainer,
+    steps_alone,
+    told_of_encoder,
+)
 from exvae.guides.lda import LDAGuide
 
 TRAINING = TrainingConfig(2, 8, 5e-3, seed=3, device="cpu")
@@ -86,6 +92,40 @@ def test_what_is_told_of_the_encoder(first: float, last: float, epochs: int, tol
     assert not told_of_encoder([{"loss_per_token": 3.0}] * epochs)
 
 
+def test_a_killed_training_has_saved_these_steps(
+    corpus: Corpus, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(starting, "SECONDS_BETWEEN_SAVES", 0.0)
+    trainer = trainer_of(corpus, tmp_path)
+    own = guide_of(trainer).learn_from
+
+    def learn_from(*given) -> None:
+        if int(guide_of(trainer).topics.steps) == 60:
+            raise KeyboardInterrupt
+        own(*given)
+
+    guide_of(trainer).learn_from = learn_from
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    resumed = trainer_of(corpus, tmp_path)
+    resumed.load_state(read_checkpoint(tmp_path))
+    assert int(guide_of(resumed).topics.steps) == 60
+
+
+@pytest.mark.parametrize(
+    ("batches", "epochs", "steps"),
+    [
+        (1, 100, 300),  # the fewest
+        (13, 10, 520),  # 40 passes
+        (13, 8, 416),  # four for each epoch
+        (91, 10, 3640),
+        (2000, 10, 4000),  # the most
+    ],
+)
+def test_the_number_of_steps_alone(batches: int, epochs: int, steps: int) -> None:
+    assert steps_alone(batches, epochs, warm_up=100) == steps
+
+
 @pytest.mark.parametrize("step", [1, 60, 150])
 def test_an_interrupt_among_these_steps_changes_nothing(
     corpus: Corpus, tmp_path: Path, step: int
@@ -104,6 +144,12 @@ def test_an_interrupt_among_these_steps_changes_nothing(
     with pytest.raises(TrainingInterrupted, match="batch 0"):
         trainer.train()
     resumed = trainer_of(corpus, tmp_path)
+    own = guide_of(resumed).learn_from
+    taken: list[int] = []
+    guide_of(resumed).learn_from = lambda *given: (
+        taken.append(int(guide_of(resumed).topics.steps)) or own(*given)
+    )
     resumed.train(resume=True)
+    assert taken[0] == step
     for name, value in guide_of(whole).state_dict().items():
         assert torch.equal(guide_of(resumed).state_dict()[name], value), name
