@@ -222,7 +222,13 @@ class LDAGuide(Guide):
         )
 
     def learn_from(
-        self, words: Tensor, offsets: Tensor, num_documents: int, concentration: Tensor
+        self,
+        words: Tensor,
+        offsets: Tensor,
+        num_documents: int,
+        concentration: Tensor,
+        *,
+        least_step_size: float | None = None,
     ) -> None:
         """Take one step on the topics, alpha and beta, which all documents share.
 
@@ -234,6 +240,8 @@ class LDAGuide(Guide):
             Number of documents in the corpus.
         concentration
             Initial concentration of the fixed point, shape (documents, topics).
+        least_step_size
+            Smallest step size after the warm-up; by default the share of the corpus, at most 0.1.
         """
         step = int(self.topics.steps)
         if self.training and step - self.warm_up in LATE_SPLITS:
@@ -245,9 +253,9 @@ class LDAGuide(Guide):
             steps = self.warm_up_refinement_steps
         local = self.refined(concentration, words, offsets, steps)
         scale = num_documents / shares.total(len(offsets) - 1)
-        least = 0.0 if warming_up else min(1.0 / scale, LARGEST_LEAST_STEP)
-        if separating:
-            least = LARGEST_LEAST_STEP
+        least = min(1.0 / scale, LARGEST_LEAST_STEP) if least_step_size is None else least_step_size
+        if warming_up or separating:
+            least = LARGEST_LEAST_STEP if separating else 0.0
         step_size = self.topics.step_size(least)
         self.topics.natural_step(
             words, local.responsibilities, scale, self.model.topic_concentration, least

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
 # Passes over the documents for each epoch with the encoder, passes and steps that suffice, and the
 # fewest steps after the warm-up. Topics that have died are split in them.
-PASSES_PER_EPOCH, MOST_PASSES = 4, 40
-MOST_STEPS, SETTLING_STEPS = 4000, 200
+PASSES_PER_EPOCH, MOST_PASSES = 3, 30
+MOST_STEPS, SETTLING_STEPS = 2000, 200
+# The step size after the warm-up, which falls in the second half of the steps to a part of the
+# minibatch's share of the documents. Small steps separate the topics of large corpora slowly.
+LARGE_STEP, LAST_PART = 0.2, 0.5
 SECONDS_BETWEEN_SAVES = 60.0
 # By how much the perplexity of an encoder may exceed the refined one, where it fell by less than a
 # tenth since the first of some epochs. Encoders that have learned stay below 1.3, also of few short
@@ -68,7 +71,10 @@ class TopicTrainer(Trainer):
         for step, batch in enumerate(self._batches_alone(size, first, last), first + 1):
             bar.set_description(f"topics alone, step {step}/{last}")
             concentration = guide.random_concentration(batch.offsets)
-            guide.learn_from(batch.words, batch.offsets, documents, concentration)
+            least = least_step_size(step / last, size / documents)
+            guide.learn_from(
+                batch.words, batch.offsets, documents, concentration, least_step_size=least
+            )
             before, now = now, time.perf_counter()
             self.seconds += now - before
             if interrupted():
@@ -102,6 +108,21 @@ def steps_alone(batches: int, epochs: int, warm_up: int) -> int:
     """
     passes = min(PASSES_PER_EPOCH * epochs, MOST_PASSES)
     return max(min(passes * batches, MOST_STEPS), warm_up + SETTLING_STEPS)
+
+
+def least_step_size(done: float, share: float) -> float:
+    """Give the smallest step size of topics that are learned alone.
+
+    Parameters
+    ----------
+    done
+        Part of the steps, from 0 to 1.
+    share
+        Share of the documents that a minibatch has.
+    """
+    last = LAST_PART * min(share, LARGE_STEP)
+    way = max(0.0, 2.0 * done - 1.0)
+    return LARGE_STEP ** (1.0 - way) * last**way
 
 
 def told_of_encoder(metrics: Sequence[Mapping[str, float]]) -> str:

@@ -289,6 +289,22 @@ def test_steps_do_not_fall_below_the_share_of_the_minibatch(
         assert words / total == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.parametrize(("warm_up", "expected"), [(0, 0.2), (10**7, (10**6 + 10.0) ** -0.7)])
+def test_a_least_step_size_that_is_given_holds_after_the_warm_up(
+    learner: Callable[..., SVI], documents: DocumentBatch, warm_up: int, expected: float
+) -> None:
+    svi = learner(warm_up=warm_up)
+    topics = svi.guide.topics
+    topics.steps.fill_(10**6)
+    topics.concentration.fill_(1.0)
+    start = svi.guide.random_concentration(documents.offsets)
+    svi.guide.learn_from(documents.words, documents.offsets, 24, start, least_step_size=0.2)
+    gained = float(topics.concentration.sum()) - topics.concentration.numel()
+    beta = float(svi.model.topic_concentration)
+    whole = topics.concentration.numel() * (beta - 1.0) + 2 * len(documents.words)
+    assert gained / whole == pytest.approx(expected, rel=1e-3)
+
+
 def topics_that_hold(*held: float, prior: float = 0.1) -> TopicPosterior:
     """Make topics that hold these numbers of words beside the prior's."""
     topics = TopicPosterior(len(held), 40)

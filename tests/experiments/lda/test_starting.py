@@ -18,6 +18,7 @@ from exvae.experiments.lda import fitting, starting
 from exvae.experiments.lda.starting import (
     SETTLING_STEPS,
     TopicTrainer,
+    least_step_size,
     steps_alone,
     told_of_encoder,
 )
@@ -99,10 +100,10 @@ def test_a_killed_training_has_saved_these_steps(
     trainer = trainer_of(corpus, tmp_path)
     own = guide_of(trainer).learn_from
 
-    def learn_from(*given) -> None:
+    def learn_from(*given, **options) -> None:
         if int(guide_of(trainer).topics.steps) == 60:
             raise KeyboardInterrupt
-        own(*given)
+        own(*given, **options)
 
     guide_of(trainer).learn_from = learn_from
     with pytest.raises(KeyboardInterrupt):
@@ -116,14 +117,21 @@ def test_a_killed_training_has_saved_these_steps(
     ("batches", "epochs", "steps"),
     [
         (1, 100, 300),  # the fewest
-        (13, 10, 520),  # 40 passes
-        (13, 8, 416),  # four for each epoch
-        (91, 10, 3640),
-        (2000, 10, 4000),  # the most
+        (13, 10, 390),  # 30 passes
+        (13, 8, 312),  # three for each epoch
+        (60, 20, 1800),
+        (91, 10, 2000),  # the most
     ],
 )
 def test_the_number_of_steps_alone(batches: int, epochs: int, steps: int) -> None:
     assert steps_alone(batches, epochs, warm_up=100) == steps
+
+
+def test_steps_are_large_and_then_fall_to_a_part_of_the_share() -> None:
+    assert least_step_size(0.0, 0.01) == least_step_size(0.5, 0.01) == starting.LARGE_STEP
+    assert least_step_size(1.0, 0.01) == pytest.approx(0.005)
+    assert least_step_size(0.75, 0.01) == pytest.approx((0.2 * 0.005) ** 0.5)
+    assert least_step_size(1.0, 1.0) == pytest.approx(0.1)  # few documents, all in a minibatch
 
 
 @pytest.mark.parametrize("step", [1, 60, 150])
@@ -135,8 +143,8 @@ def test_an_interrupt_among_these_steps_changes_nothing(
     trainer = trainer_of(corpus, tmp_path)
     own = guide_of(trainer).learn_from
 
-    def learn_from(*given) -> None:
-        own(*given)
+    def learn_from(*given, **options) -> None:
+        own(*given, **options)
         if int(guide_of(trainer).topics.steps) == step:
             signal.raise_signal(signal.SIGINT)
 
@@ -146,8 +154,8 @@ def test_an_interrupt_among_these_steps_changes_nothing(
     resumed = trainer_of(corpus, tmp_path)
     own = guide_of(resumed).learn_from
     taken: list[int] = []
-    guide_of(resumed).learn_from = lambda *given: (
-        taken.append(int(guide_of(resumed).topics.steps)) or own(*given)
+    guide_of(resumed).learn_from = lambda *given, **options: (
+        taken.append(int(guide_of(resumed).topics.steps)) or own(*given, **options)
     )
     resumed.train(resume=True)
     assert taken[0] == step
