@@ -11,13 +11,15 @@ import struct
 from collections.abc import Iterator
 from functools import lru_cache
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
 from .errors import DataError
 
-# The first eight bytes of heaps: their sign, their version and three zeros.
-_HEAP, _MARK = re.compile(rb"GCOL\x01\0\0\0|HEAP\x00\0\0\0"), 8
+# The first eight bytes of heaps: their sign, their version and three zeros. Searched for one by one
+# they are found in a small part of the time that one expression for both would take.
+_HEAPS, _MARK = [re.compile(sign) for sign in (rb"GCOL\x01\0\0\0", rb"HEAP\x00\0\0\0")], 8
 # Bytes that are searched for heaps at once. A file mapped as a whole would count as memory taken.
 _PIECE = 1 << 20
 # The place that ends the list of free blocks in a heap of names, and bytes of a free block.
@@ -56,7 +58,8 @@ def _heaps(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
     for place in range(0, size, _PIECE):
         file.seek(place)
         # Pieces overlap, so that each mark of a heap lies in exactly one as a whole.
-        for found in _HEAP.finditer(file.read(_PIECE + _MARK - 1)):
+        piece = file.read(_PIECE + _MARK - 1)
+        for found in chain.from_iterable(heap.finditer(piece) for heap in _HEAPS):
             yield found[0][:4], place + found.start()
 
 

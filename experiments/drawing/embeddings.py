@@ -24,8 +24,9 @@ _MOST_ROWS = (3, 8)
 _PAIR_SIZES = ((4.5, 3.3), (3.6, 2.7), (3.3, 2.6))
 # Neighbours of UMAP, and perplexity of t-SNE.
 _NEIGHBOURS, _PERPLEXITY = 15, 30.0
-# Cells from which on UMAP searches approximately.
-_MANY = 4096
+# Cells from which on UMAP searches approximately, and its epochs for so many; by default only those
+# of more than 10 000 cells are as few.
+_MANY, _EPOCHS_OF_MANY = 4096, 200
 
 
 class Embedding(NamedTuple):
@@ -94,9 +95,17 @@ def map_to_plane(states: np.ndarray) -> tuple[str, np.ndarray]:
             warnings.simplefilter("ignore")
             import umap
 
+            for own in vars(umap.umap_).values():  # compiling takes longer than the map
+                if hasattr(own, "enable_caching"):
+                    own.enable_caching()
             number = min(_NEIGHBOURS, len(states) - 1)
             neighbours = _neighbours(states, number)
-            mapper = umap.UMAP(n_neighbors=number, random_state=0, precomputed_knn=neighbours)
+            mapper = umap.UMAP(
+                n_neighbors=number,
+                n_epochs=_EPOCHS_OF_MANY if len(states) >= _MANY else None,
+                random_state=0,
+                precomputed_knn=neighbours,
+            )
             return "UMAP", mapper.fit_transform(states)
     from sklearn.manifold import TSNE
 

@@ -63,9 +63,10 @@ def group_means(
     """
     names, sizes = np.unique(labels[labels != ""], return_counts=True)
     positions = np.flatnonzero(labels != "")
-    member = names[:, None] == labels[positions]
-    means = draw_means(fit, cells, positions, member, scale, num_samples, progress=progress)
-    draws = scale.apply(fit.model.add_common_error(means), fit.model.genes).cpu().numpy()
+    means = MeanDraws(names[:, None] == labels[positions], scale.library_size is not None)
+    draw_means(means, fit, cells, positions, num_samples, progress)
+    drawn = torch.stack([means.of_group(group) for group in range(len(names))], 1)
+    draws = scale.apply(fit.model.add_common_error(drawn), fit.model.genes).cpu().numpy()
     mean, low, high = summary_of(draws, sizes)
     if scale.level == "gene":
         features = pd.DataFrame({"gene": fit.gene_names})
@@ -103,45 +104,76 @@ def summary_of(draws: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.nda
     return draws.mean(0), low, high
 
 
-@torch.no_grad()
-def draw_means(
-    fit: IsoformFit,
-    cells: CellTable,
-    positions: np.ndarray,
-    member: np.ndarray,
-    scale: Scale,
-    num_samples: int,
-    *,
-    progress: Callable[[int], object] = lambda cells: None,
-) -> Tensor:
-    """Draw the means of groups (reads) without common errors, shape (draws, groups, isoforms).
-
-    If the scale normalises, cells are normalised to the mean depth of their group.
+class MeanDraws:
+    """Adds up draws of the means of groups (reads) without common errors, some cells at a time.
 
     Parameters
     ----------
-    fit, cells, scale, num_samples, progress
-        As for :func:`group_means`.
-    positions
-        Positions of the cells that are in a group, shape (members,).
     member
-        Whether each of them is in each group, shape (groups, members), bool; groups may overlap,
-        and none is empty.
+        Whether each cell is in each group, shape (groups, cells), bool; groups may overlap, and
+        none is empty.
+    normalised
+        Whether cells are normalised, to the mean depth of their group.
+    generator
+        Of the weights of the cells; None for torch's own.
+
+    Attributes
+    ----------
+    sizes
+        Number of cells of each group, shape (groups, 1).
     """
-    within = torch.from_numpy(member).to(fit.device)
-    sums = weights = depth = torch.zeros((), device=fit.device)
-    for rows, drawn in draw_expression(
-        fit, fit.source(cells), positions, num_samples, common_error=False
-    ):
-        totals = drawn.sum(-1, keepdim=True).clamp(min=torch.finfo(drawn.dtype).tiny)
-        if scale.library_size is not None:
-            drawn = drawn / totals
-        own = within[:, rows].to(drawn)
-        weight = own * torch.empty_like(totals).squeeze(-1).exponential_().unsqueeze(-2)
-        sums, weights = sums + weight @ drawn, weights + weight.sum(-1, keepdim=True)
-        depth = depth + own @ totals.mean(0)
+
+    def __init__(
+        self, member: np.ndarray, normalised: bool, generator: torch.Generator | None = None
+    ) -> None:
+        self.sizes = member.sum(1, keepdims=True)
+        self._member, self._normalised, self._generator = member, normalised, generator
+        self._sums: list[Tensor] = []
+        self._weights: Tensor | float = 0.0
+        self._depth: Tensor | float = 0.0
+
+    def add(self, rows: slice, drawn: Tensor, totals: Tensor) -> None:
+        """Take draws of the cells at a slice of the positions.
+
+        Parameters
+        ----------
+        rows
+            The slice.
+        drawn
+            Reads, shape (draws, cells, isoforms).
+        totals
+            Their sums over all isoforms, shape (draws, cells).
+        """
+        own = torch.from_numpy(self._member[:, rows]).to(drawn)
+        weights = torch.empty_like(totals).exponential_(generator=self._generator)
+        totals = totals.clamp(min=torch.finfo(drawn.dtype).tiny)
+        factors = (weights / totals if self._normalised else weights).unsqueeze(-1)
+        self._sums = self._sums or [torch.zeros_like(drawn[:, 0]) for _ in own]
+        for group, cell in own.nonzero().tolist():
+            self._sums[group].addcmul_(drawn[:, cell], factors[:, cell])
+        self._weights = self._weights + weights @ own.T
+        self._depth = self._depth + own @ totals.mean(0)
+
+    def of_group(self, group: int) -> Tensor:
+        """Draws of the mean of a group, shape (draws, isoforms)."""
+        mean = self._sums[group] / self._weights[:, group, None]
+        return mean * self._depth[group] / self.sizes[group, 0] if self._normalised else mean
+
+
+@torch.no_grad()
+def draw_means(
+    means: MeanDraws,
+    fit: IsoformFit,
+    cells: CellTable,
+    positions: np.ndarray,
+    num_samples: int,
+    progress: Callable[[int], object],
+) -> None:
+    """Draw the expression of cells at positions, shape (cells,), and add it to means of groups.
+
+    Other arguments as for :func:`group_means`.
+    """
+    source = fit.source(cells)
+    for rows, drawn in draw_expression(fit, source, positions, num_samples, common_error=False):
+        means.add(rows, drawn, drawn.sum(-1))
         progress(rows.stop - rows.start)
-    means = sums / weights
-    if scale.library_size is not None:
-        means = means * depth / within.sum(1, keepdim=True)
-    return means

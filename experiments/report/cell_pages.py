@@ -20,7 +20,7 @@ from .contents import Contents, counted, number
 from .describing import curves_of, facts_of, named_guide, progress_of
 from .encoding import logarithmic_codes, rounded
 from .genes import ChosenGenes, choose_genes, normalised_estimates
-from .group_values import GroupValues, group_values_of, groupings_with_room
+from .group_values import GroupValues, group_values_of, groupings_with_room, mean_draws_of
 from .maps import map_of
 from .quality import check_of_cells, measures_of_cells
 from .settings import MOST_BYTES, MOST_CELLS, MOST_ISOFORMS
@@ -110,15 +110,15 @@ def contents_of_cells(
     genes = choose_genes(fit, estimates, options.genes, MOST_BYTES // bytes_of_a_feature)
     contents.quality, contents.quality_scope = measures_of_cells(fit, cells, options.seed)
     contents.check = check_of_cells(fit, cells, options.replicates, options.seed)
-    posteriors = posteriors_of(fit, cells, positions, genes, shown, seed=options.seed)
-    means = group_values_of(fit, cells, positions, genes, groupings, seed=options.seed)
+    means = mean_draws_of(fit, groupings, len(positions), options.seed)
+    posteriors = posteriors_of(fit, cells, positions, genes, shown, means, seed=options.seed)
     contents.notes += _notes(cells, positions, genes, columns, len(fit.gene_names))
     contents.numbers |= {
         "check": panels_of(contents.check, PANELS),
         "cells": _encoded_cells(fit, cells, positions, counts, columns),
         "genes": _encoded_genes(fit, genes, symbols),
         "expression": _encoded_expression(posteriors, estimates, genes, fit, columns, shown)
-        | _encoded_means(means),
+        | _encoded_means(group_values_of(fit, genes, groupings, means)),
     }
     return contents
 

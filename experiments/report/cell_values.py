@@ -13,6 +13,7 @@ from ...data.posteriors import SampledPosterior
 from ...data.progress import progress_bar
 from ..isoforms import inference
 from ..isoforms.expression import Scale, draw_expression
+from ..isoforms.group_means import MeanDraws, draw_means
 from ..isoforms.settings import LIBRARY_SIZE, POSTERIOR_SAMPLES
 from ..isoforms.stratified import can_stratify, stratified_expression
 from .genes import ChosenGenes
@@ -49,11 +50,14 @@ def posteriors_of(
     positions: np.ndarray,
     genes: ChosenGenes,
     shown: np.ndarray,
+    means: MeanDraws,
     *,
     num_samples: int = POSTERIOR_SAMPLES,
     seed: int = 0,
 ) -> Posteriors:
     """Summarise the same draws that ``get_expression(library_size=1e4)`` summarises.
+
+    Means of groups come from the same pass where draws without common errors are part of it.
 
     Parameters
     ----------
@@ -67,20 +71,27 @@ def posteriors_of(
         Genes and isoforms of the page.
     shown
         Positions among these of the cells with intervals, shape (some cells,), ascending.
+    means
+        Gets the draws of the :func:`drawn_isoforms` without common errors.
     num_samples
         Number of draws of the latent variables.
     seed
         Seed of the draws.
     """
     torch.manual_seed(seed)
-    summaries = _stratified_summaries if can_stratify(fit) else _sampled_summaries
+    chosen = (fit, cells, positions, genes, shown, num_samples)
+    stratified = can_stratify(fit)
+    summaries = _stratified_summaries(*chosen, means) if stratified else _sampled_summaries(*chosen)
     parts: list[list[np.ndarray]] = []
     with progress_bar(len(positions), "expression", delay=1.0) as bar:
-        for mean, sd, draws in summaries(fit, cells, positions, genes, shown, num_samples):
+        for mean, sd, draws in summaries:
             some = SampledPosterior(draws)
             ends = (some.quantile(level) for level in INTERVAL)
             parts.append([values.cpu().numpy() for values in (mean, sd, *ends)])
             bar.update(len(mean))
+    if not stratified:
+        with progress_bar(len(positions), "group means", delay=1.0) as bar:
+            draw_means(means, fit, cells, positions, num_samples, bar.update)
     return Posteriors(*(np.concatenate(own).T for own in zip(*parts, strict=True)))
 
 
@@ -115,6 +126,7 @@ def _stratified_summaries(
     genes: ChosenGenes,
     shown: np.ndarray,
     num_samples: int,
+    means: MeanDraws,
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """Yield what :func:`_sampled_summaries` yields, without drawing what the page does not show."""
     from ..isoforms.draws.compiled_features import Features  # loads numba
@@ -123,13 +135,16 @@ def _stratified_summaries(
     of_genes, of_isoforms = np.full(len(fit.gene_names), -1), np.full(len(fit.isoforms), -1)
     of_genes[genes.codes] = np.arange(len(genes.codes))
     of_isoforms[genes.columns] = np.arange(len(genes.codes), number)
-    features = Features(of_genes, of_isoforms, number, LIBRARY_SIZE)
+    isoforms = drawn_isoforms(fit, genes)
+    features = Features(of_genes, of_isoforms, number, LIBRARY_SIZE, len(isoforms))
     source, start = fit.source(cells), 0
     for batch in inference.batches_of(source, positions, inference.POSTERIOR_BLOCK):
         rows = slice(start, start + len(batch.indices))
         stratified = stratified_expression(fit, source, batch, num_samples)
         found = stratified.features(features, _shown_in(rows, shown))
-        mean, sd, draws = (torch.from_numpy(own) for own in found)
+        mean, sd, draws, rates = (torch.from_numpy(own) for own in found)
+        rates = rates.permute(2, 0, 1)
+        means.add(rows, rates[..., :-1], rates[..., -1])
         yield mean, sd, draws.permute(2, 0, 1)
         start = rows.stop
 
@@ -137,6 +152,20 @@ def _stratified_summaries(
 def _shown_in(rows: slice, shown: np.ndarray) -> np.ndarray:
     """Positions in a slice of the cells with intervals, ascending, shape (some cells,)."""
     return shown[(shown >= rows.start) & (shown < rows.stop)] - rows.start
+
+
+def drawn_isoforms(fit: IsoformFit, genes: ChosenGenes) -> np.ndarray:
+    """Positions of the isoforms that are drawn without common errors, ascending by gene.
+
+    Where draws are stratified the first isoform of a gene that the page does not show stands for
+    all: common errors of a gene do not depend on its division.
+    """
+    codes = fit.model.gene_codes.cpu().numpy()
+    if not can_stratify(fit):
+        return np.arange(len(codes))
+    order = np.argsort(codes, kind="stable")
+    first = np.diff(codes[order], prepend=-1) > 0
+    return order[first | np.isin(codes[order], genes.codes)]
 
 
 def features_of(fit: IsoformFit, genes: ChosenGenes) -> Callable[[torch.Tensor], torch.Tensor]:

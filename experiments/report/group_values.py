@@ -1,4 +1,4 @@
-"""Mean expression of groups of cells with intervals, of all groupings from one pass over draws."""
+"""Mean expression of groups of cells with intervals."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from ...data.progress import progress_bar
 from ..isoforms.expression import Scale
-from ..isoforms.group_means import draw_means, summary_of
-from ..isoforms.settings import LIBRARY_SIZE, POSTERIOR_SAMPLES
-from .cell_values import features_of
+from ..isoforms.group_means import MeanDraws, summary_of
+from ..isoforms.settings import LIBRARY_SIZE
+from .cell_values import drawn_isoforms, features_of
 from .columns import members_of
 from .genes import ChosenGenes
 from .settings import MOST_MEANS
@@ -20,7 +19,6 @@ from .settings import MOST_MEANS
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ...data.cell_tables import CellTable
     from ..isoforms.fitting import IsoformFit
 
 
@@ -56,40 +54,43 @@ def groupings_with_room(
     return chosen
 
 
+def mean_draws_of(
+    fit: IsoformFit, groupings: Mapping[str, pd.Series], num_cells: int, seed: int
+) -> MeanDraws:
+    """Prepare draws of the means of all groups of some columns of so many cells."""
+    nobody = np.zeros((0, num_cells), bool)
+    member = np.concatenate([nobody, *(members_of(groups) for groups in groupings.values())])
+    # Weights of cells have numbers of their own, so that expression is that of get_expression.
+    return MeanDraws(member, True, torch.Generator(fit.device).manual_seed(seed + 1))
+
+
 @torch.no_grad()
 def group_values_of(
-    fit: IsoformFit,
-    cells: CellTable,
-    positions: np.ndarray,
-    genes: ChosenGenes,
-    groupings: Mapping[str, pd.Series],
-    *,
-    num_samples: int = POSTERIOR_SAMPLES,
-    seed: int = 0,
+    fit: IsoformFit, genes: ChosenGenes, groupings: Mapping[str, pd.Series], means: MeanDraws
 ) -> GroupValues:
     """Estimate the means that ``group_summary`` estimates, of the cells of a page.
 
     Parameters
     ----------
-    fit, cells, positions, genes, num_samples, seed
+    fit, genes
         As for :func:`~.cell_values.posteriors_of`.
     groupings
-        Group of each of these cells (categorical) by column of ``obs``.
+        Group of each cell (categorical) by column of ``obs``.
+    means
+        Draws of the means of these groups, of the isoforms of :func:`~.cell_values.drawn_isoforms`.
     """
-    if not groupings:
-        nothing = np.zeros((len(genes.codes) + len(genes.columns), 0))
-        return GroupValues({}, nothing, nothing, nothing)
     sizes = [len(groups.cat.categories) for groups in groupings.values()]
-    starts = dict(zip(groupings, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
-    member = np.concatenate([members_of(groups) for groups in groupings.values()])
-    scale = Scale(library_size=LIBRARY_SIZE)
-    torch.manual_seed(seed)
-    with progress_bar(len(positions), "group means", delay=1.0) as bar:
-        means = draw_means(fit, cells, positions, member, scale, num_samples, progress=bar.update)
-    chosen = features_of(fit, genes)
-    summaries = []
-    groups = means.split(1, 1)  # one group at a time takes less memory
-    for own, size in zip(groups, member.sum(1, keepdims=True), strict=True):
-        reads = scale.apply(fit.model.add_common_error(own), fit.model.genes)
-        summaries.append(summary_of(chosen(reads).cpu().numpy(), size))
+    starts = dict(zip(groupings, np.cumsum([0, *sizes]).tolist(), strict=False))
+    scale, chosen, isoforms = (
+        Scale(library_size=LIBRARY_SIZE),
+        features_of(fit, genes),
+        drawn_isoforms(fit, genes),
+    )
+    summaries = [3 * (np.zeros((0, len(genes.codes) + len(genes.columns))),)]
+    for group, size in enumerate(means.sizes):
+        mean = means.of_group(group)
+        reads = mean.new_zeros(len(mean), len(fit.isoforms))
+        reads[:, isoforms] = mean
+        reads = scale.apply(fit.model.add_common_error(reads), fit.model.genes)
+        summaries.append(summary_of(chosen(reads).unsqueeze(1).cpu().numpy(), size))
     return GroupValues(starts, *(np.concatenate(own).T for own in zip(*summaries, strict=True)))

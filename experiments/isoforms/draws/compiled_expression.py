@@ -14,7 +14,7 @@ import numpy as np
 from ....data.compiled_functions import OPTIONS, njit
 from ....data.compiled_strata import random_bits, random_shift
 from ....data.compiled_summaries import PARTS, moments_of, quantiles_of, share_above
-from .compiled_gene_draws import divide_totals, draw_totals
+from .compiled_gene_draws import divide_totals, draw_totals, draw_usage
 
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 _TINY = np.float32(1e-37)
@@ -172,9 +172,8 @@ def draw_isoforms(
                 usage[part, -1] = max(rest, _ZERO)
         added /= np.float32(end - start)
         scatter = common.division[gene]
-        divide_totals(
-            totals, usage, added, scatter, shares, common.table, points, state, rows, sums
-        )
+        draw_usage(usage, common.table, points, state, rows, sums)
+        divide_totals(totals, added, scatter, shares, common.table, points, state, rows, sums)
     size = len(totals) // len(parameters.shape)
     for part in range(len(parameters.factor)):
         for row in range(len(members)):
@@ -192,7 +191,7 @@ def draw_cell(cell, parameters, common, seed, drawn):
     shares = common.shares[common.points[0, 0] ^ random_shift(state, common.table.shape[1])]
     for gene in range(len(common.starts) - 1):
         start, end = common.starts[gene], common.starts[gene + 1]
-        points = draw_gene(cell, gene, parameters, common, shares, state, totals)
+        points = draw_gene(cell, gene, parameters, common, shares, state, totals, sums)
         rows = np.empty((end - start, number), np.float32)
         members = np.arange(start, end)
         draw_isoforms(
@@ -202,10 +201,11 @@ def draw_cell(cell, parameters, common, seed, drawn):
 
 
 @njit(**OPTIONS)
-def draw_gene(cell, gene, parameters, common, shares, state, totals):
-    """Draw the expression of a gene (reads), ``totals``, (draws,); return its strata.
+def draw_gene(cell, gene, parameters, common, shares, state, totals, rates):
+    """Draw the expression of a gene (reads); return its strata.
 
-    ``state`` holds the state of the generator and the seed of the cell.
+    ``state`` holds the state of the generator and the seed of the cell, and ``totals`` and
+    ``rates``, (draws,), get the draws with and without the common error.
     """
     state[0] = state[1] + np.uint64(gene) * _GENE_STEP
     points = common.points[np.int64(random_bits(state) % np.uint64(len(common.points)))]
@@ -219,6 +219,7 @@ def draw_gene(cell, gene, parameters, common, shares, state, totals):
         points,
         state,
         totals,
+        rates,
     )
     return points
 
@@ -308,7 +309,7 @@ def _draw_kept(cell, parameters, common, wanted, shares, state, sums):
         if means[gene] < wanted.probability * limits[gene]:
             continue
         start, end = common.starts[gene], common.starts[gene + 1]
-        points = draw_gene(cell, gene, parameters, common, shares, state, totals)
+        points = draw_gene(cell, gene, parameters, common, shares, state, totals, memory)
         if summed:
             sums += totals
         if share_above(totals, limits[gene]) < wanted.probability:

@@ -18,7 +18,7 @@ _LEAST_STRATA = np.float32(1e-6)
 
 
 @njit(**OPTIONS)
-def draw_totals(shape, scale, present, scatter, shares, table, points, state, totals):
+def draw_totals(shape, scale, present, scatter, shares, table, points, state, totals, rates):
     """Draw the expression of a gene in a cell.
 
     Parameters
@@ -32,8 +32,8 @@ def draw_totals(shape, scale, present, scatter, shares, table, points, state, to
         Share c of the common error of each draw, shape (draws,).
     table, points, state
         Tables of strata, the latter of one sequence, and the state of the generator.
-    totals
-        Gets the draws (reads), shape (draws,), slice by slice.
+    totals, rates
+        Get the draws (reads) with and without the common error, shape (draws,), slice by slice.
     """
     strata = table.shape[1]
     size = len(totals) // len(shape)
@@ -46,7 +46,8 @@ def draw_totals(shape, scale, present, scatter, shares, table, points, state, to
             place = np.float32(points[1, k] ^ shift) + _HALF - off
             stratum = min(np.int32(max(place, _ZERO) * stretch), strata - 1)
             rate = gamma_at(table, row, way, shape[part], stratum) * scale[part]
-            totals[k] = rate if place >= _ZERO else _ZERO
+            rates[k] = rate if place >= _ZERO else _ZERO
+    totals[:] = rates
     if scatter <= LEAST_SCATTER:
         return
     shift = random_shift(state, strata)
@@ -58,25 +59,20 @@ def draw_totals(shape, scale, present, scatter, shares, table, points, state, to
 
 
 @njit(**OPTIONS)
-def divide_totals(totals, usage, added, scatter, shares, table, points, state, rows, sums):
-    """Draw the expression of the isoforms of a gene in a cell.
+def divide_totals(totals, added, scatter, shares, table, points, state, rows, sums):
+    """Draw the expression of the isoforms of a gene in a cell, given draws of usage.
 
     Parameters
     ----------
     totals
         Draws of the gene's (reads), shape (draws,).
-    usage
-        Parameters of the Dirichlet posterior of usage, shape (slices, isoforms).
     added
         Added to the parameters of the common error, shape (isoforms,).
     scatter, shares, table, points, state
         As for :func:`draw_totals`.
-    rows
-        Gets the draws (reads), shape (isoforms, draws).
-    sums
-        Working memory, shape (draws,).
+    rows, sums
+        As :func:`draw_usage` left them; the rows get the draws (reads).
     """
-    _draw_usage(usage, table, points, state, rows, sums)
     if scatter > LEAST_SCATTER:
         for k in range(len(totals)):
             sums[k] = totals[k] / (max(shares[k] * scatter, LEAST_SCATTER) * sums[k])
@@ -97,8 +93,12 @@ def divide_totals(totals, usage, added, scatter, shares, table, points, state, r
 
 
 @njit(**OPTIONS)
-def _draw_usage(usage, table, points, state, rows, sums):
-    """Draw usage up to a factor of each draw, shape (isoforms, draws), and its sums, (draws,)."""
+def draw_usage(usage, table, points, state, rows, sums):
+    """Draw usage up to a factor of each draw, ``rows``, (isoforms, draws), and ``sums``, (draws,).
+
+    ``usage`` are the parameters of its Dirichlet posterior, shape (slices, isoforms), and the
+    others as for :func:`draw_totals`.
+    """
     size = rows.shape[1] // len(usage)
     for isoform in range(len(rows)):
         shift = random_shift(state, table.shape[1])

@@ -146,7 +146,7 @@ class StratifiedExpression:
 
     def features(
         self, features: Features, detailed: Sequence[int]
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Summarise the same draws as :meth:`draws`, normalised, of chosen genes and isoforms.
 
         Parameters
@@ -159,22 +159,25 @@ class StratifiedExpression:
         Returns
         -------
         tuple of numpy.ndarray
-            Means and standard deviations, shape (cells, features), and the draws of some cells,
-            shape (some cells, features, draws), float32.
+            Means and standard deviations, shape (cells, features), the draws of some cells, shape
+            (some cells, features, draws), and the draws without common errors of all isoforms, or
+            of whole genes, see :func:`~.compiled_features.draw_features`, and their sums over the
+            cell, shape (cells, rows + 1, draws), float32.
         """
         ordered = features._replace(of_isoforms=features.of_isoforms[self._order])
         compiled, kept = _compiled().features, set(detailed)
+        rates = np.empty((self.num_cells, features.rates + 1, self.num_draws), np.float32)
 
         def summarise(own: slice) -> tuple[np.ndarray | None, np.ndarray]:
             arguments = self._parameters, self._common, ordered, self._seed_of(own.start)
-            drawn, moments = compiled(own.start, *arguments)
+            drawn, moments = compiled(own.start, *arguments, rates[own.start])
             return drawn if own.start in kept else None, moments
 
         drawn, moments = zip(*spread(summarise, self.num_cells, 1), strict=True)
         shape = (len(detailed), features.number, self.num_draws)
         some = np.array([drawn[cell] for cell in detailed], np.float32).reshape(shape)
         mean, sd = np.stack(moments).transpose(2, 0, 1)
-        return mean, sd, some
+        return mean, sd, some, rates
 
     def _seed_of(self, cell: int) -> np.uint64:
         return np.uint64((self._seed + cell * _SEED_STEP) % (1 << 64))
@@ -218,8 +221,8 @@ def _compiled() -> _Loops:
         draw_cell(cell, parameters, common, seed, drawn)
 
     @njit(cache=True, **OPTIONS)
-    def features(cell, parameters, common, wanted, seed):
+    def features(cell, parameters, common, wanted, seed, rates):
         assert stamp
-        return draw_features(cell, parameters, common, wanted, seed)
+        return draw_features(cell, parameters, common, wanted, seed, rates)
 
     return _Loops(draw, summarise, features)

@@ -123,12 +123,18 @@ def test_features_are_those_of_the_same_draws() -> None:
     scaled = reads * (1e4 / reads.sum(-1, keepdims=True))
     # Genes 2 and 0, and then isoforms 4 and 1; isoforms of gene 1 are not drawn.
     of_isoforms = np.array([-1, 3, -1, -1, 2, -1, -1])
-    features = Features(np.array([1, -1, 0, -1]), of_isoforms, 4, 1e4)
+    features = Features(np.array([1, -1, 0, -1]), of_isoforms, 4, 1e4, 6)
     expected = np.concatenate([summed(scaled)[..., [2, 0]], scaled[..., [4, 1]]], -1)
-    mean, sd, some = stratified.features(features, [1])
+    mean, sd, some, rates = stratified.features(features, [1])
     np.testing.assert_allclose(some[0].T, expected[:, 1], rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(mean, expected.mean(0), rtol=1e-4)
     np.testing.assert_allclose(sd, expected.std(0, ddof=1), rtol=1e-3)
+    # Without the common error genes 0, 1 and 3 whole, and gene 2 divided.
+    own = drawn(False)
+    expected = np.concatenate([summed(own)[..., :2], own[..., [2, 4, 5, 6]]], -1)
+    rates = rates.transpose(2, 0, 1)
+    close(summaries_of(rates[..., :-1]), summaries_of(expected), 0.01, 0.08)
+    np.testing.assert_allclose(rates[..., -1], rates[..., :-1].sum(-1), rtol=1e-4)
 
 
 @pytest.mark.parametrize("of_genes", [False, True])
