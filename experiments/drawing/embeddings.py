@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -74,6 +76,14 @@ def embed(states: np.ndarray, name: str) -> Embedding:
     return Embedding(components, (first, second))
 
 
+def _keep_compiled(module: ModuleType) -> None:
+    """Keep the compiled functions of a module on disk: compiling takes longer than a map."""
+    for own in vars(module).values():
+        if hasattr(own, "enable_caching"):
+            with suppress(RuntimeError):  # numba finds no folder that it may write to
+                own.enable_caching()
+
+
 def map_to_plane(states: np.ndarray) -> tuple[str, np.ndarray]:
     """Map states to a plane, by UMAP where umap-learn is installed and otherwise by t-SNE.
 
@@ -95,9 +105,7 @@ def map_to_plane(states: np.ndarray) -> tuple[str, np.ndarray]:
             warnings.simplefilter("ignore")
             import umap
 
-            for own in vars(umap.umap_).values():  # compiling takes longer than the map
-                if hasattr(own, "enable_caching"):
-                    own.enable_caching()
+            _keep_compiled(umap.umap_)
             number = min(_NEIGHBOURS, len(states) - 1)
             neighbours = _neighbours(states, number)
             mapper = umap.UMAP(
