@@ -6,6 +6,7 @@ their number. Models observe statistics as one tensor, stacked in a last dimensi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -44,13 +45,14 @@ class BootstrapMean(NamedTuple):
 
     def stacked(self) -> Tensor:
         """Stack the statistics, shape (..., 2)."""
-        return torch.stack(torch.broadcast_tensors(*self), -1)
+        return _stacked(self)
 
     def check(self) -> None:
         """Raise ValueError if no bootstraps could have these statistics."""
-        _check(self.number >= 1, "an entry has no bootstraps; leave it out")
-        _check(self.number % 1 == 0, "numbers of bootstraps must be whole")
-        _check(self.mean >= 0, "mean bootstraps must not be negative or missing")
+        least_number, least_mean = (part.amin() if part.numel() else 1 for part in self)
+        _check(least_number >= 1, "an entry has no bootstraps; leave it out")
+        _check(self.number == self.number.trunc(), "numbers of bootstraps must be whole")
+        _check(least_mean >= 0, "mean bootstraps must not be negative or missing")
 
 
 class BootstrapSummary(NamedTuple):
@@ -90,7 +92,7 @@ class BootstrapSummary(NamedTuple):
 
     def stacked(self) -> Tensor:
         """Stack the statistics, shape (..., 4)."""
-        return torch.stack(torch.broadcast_tensors(*self), -1)
+        return _stacked(self)
 
     def check(self) -> None:
         """Raise ValueError if no bootstraps could have these statistics."""
@@ -99,6 +101,11 @@ class BootstrapSummary(NamedTuple):
             _check(getattr(self, name) >= 0, f"{name} must not be negative or missing")
         _check((self.zeros % 1 == 0) & (self.positives % 1 == 0), "numbers must be whole")
         _check((self.positives > 0) | (self.mean == 0), "without positives the mean must be 0")
+
+
+def _stacked(statistics: Sequence[Tensor]) -> Tensor:
+    """Stack statistics in a last dimension, values of each side by side in memory."""
+    return torch.stack(torch.broadcast_tensors(*statistics)).movedim(0, -1)
 
 
 def _check(holds: Tensor, message: str) -> None:

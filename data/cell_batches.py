@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from .bootstraps import BootstrapMean, BootstrapSummary
 from .cell_matrices import CellMatrices
 from .cell_tables import CellTable
 from .corpora import offsets_of
+from .dense_rows import dense_rows
 
 # What models of cells may observe.
 OBSERVATIONS = ("counts", "estimates", "bootstrap_mean", "bootstrap_summary", "reads")
@@ -213,11 +214,14 @@ class CellTensors(BatchSource):
         self, positions: np.ndarray, num_bootstraps: int | None = None
     ) -> tuple[Tensor, np.ndarray, Tensor]:
         owner, number = self._chosen(positions, num_bootstraps)
-        matrices = self.reader.take(positions)
+        matrices, rows = self.reader.locate(positions)
+        bootstraps = matrices.bootstraps
+        matrices = CellMatrices(summary=matrices.summary.take(rows))
         estimates = self.estimates_of(positions, matrices)
-        read = matrices.bootstraps or (estimates,)
+        if not bootstraps:
+            bootstraps, rows = (estimates,), np.arange(len(positions))
         return (
-            torch.from_numpy(_gathered(read, owner, number)).to(self.device),
+            torch.from_numpy(dense_rows(bootstraps, number, rows[owner])).to(self.device),
             np.bincount(owner, minlength=len(positions)),
             self.observed(positions, matrices, estimates),
         )
@@ -259,20 +263,6 @@ class CellTensors(BatchSource):
             draws = torch.rand(len(owner)).numpy()
         order = np.lexsort((draws, owner))
         return owner[number < num_bootstraps], number[order][number < num_bootstraps]
-
-
-def _gathered(
-    bootstraps: Sequence[csr_matrix], owner: np.ndarray, numbers: np.ndarray
-) -> np.ndarray:
-    """Gather bootstraps of these numbers of the cells in these rows, both of shape (elements,).
-
-    Shape (elements, isoforms).
-    """
-    gathered = np.empty((len(owner), bootstraps[0].shape[1]), np.float32)
-    for number in np.unique(numbers):
-        chosen = np.flatnonzero(numbers == number)
-        gathered[chosen] = bootstraps[number][owner[chosen]].toarray()
-    return gathered
 
 
 class CountTensors(BatchSource):

@@ -29,6 +29,12 @@ class RowReader(Protocol):
     def take(self, positions: np.ndarray) -> CellMatrices:
         """Give the matrices of the cells at positions, shape (cells,), in their order."""
 
+    def locate(self, positions: np.ndarray) -> tuple[CellMatrices, np.ndarray]:
+        """Give matrices that hold the cells at positions, and their rows, shape (cells,).
+
+        Nothing is copied where that can be avoided.
+        """
+
     def keep(self, positions: np.ndarray) -> None:
         """Keep cells at positions, shape (cells,), in memory, as they are asked for often."""
 

@@ -135,6 +135,10 @@ class MemoryReader:
         """Give the matrices of the cells at positions, shape (cells,), in their order."""
         return self._matrices.take(positions)
 
+    def locate(self, positions: np.ndarray) -> tuple[CellMatrices, np.ndarray]:
+        """Give matrices that hold the cells at positions, and their rows, shape (cells,)."""
+        return self._matrices, positions
+
     def keep(self, positions: np.ndarray) -> None:
         """Do nothing, as all cells are in memory."""
 

@@ -7,6 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .compiled_loops import is_traced
+
+# Fewest values for which compiled loops pay.
+FEWEST = 1 << 16
+
 
 class Genes(NamedTuple):
     """The gene of each isoform.
@@ -37,17 +42,36 @@ class Genes(NamedTuple):
 
     def sums(self, values: Tensor) -> Tensor:
         """Add up values of isoforms, shape (..., isoforms), to shape (..., genes)."""
+        if _is_plain(values):
+            from .compiled_genes import Sums  # loads numba
+
+            return Sums.apply(values, self.codes, self.number)
         zeros = values.new_zeros(*values.shape[:-1], self.number)
         return zeros.scatter_add(-1, self.codes.expand(values.shape), values)
 
     def spread(self, values: Tensor) -> Tensor:
         """Repeat values of genes, shape (..., genes), for their isoforms, shape (..., isoforms)."""
+        if _is_plain(values):
+            from .compiled_genes import Spread  # loads numba
+
+            return Spread.apply(values, self.codes)
         shape = (*values.shape[:-1], len(self.codes))
         return values.gather(-1, self.codes.expand(shape))
 
     def shares(self, values: Tensor) -> Tensor:
         """Divide positive values of isoforms by the sum over their gene, both (..., isoforms)."""
+        if _is_plain(values):
+            from .compiled_genes import Shares  # loads numba
+
+            return Shares.apply(values, self.codes, self.number)
         return values / self.spread(self.sums(values))
+
+
+def _is_plain(values: Tensor) -> bool:
+    """Whether compiled loops can take the place of torch's functions, and pay."""
+    if values.numel() < FEWEST or not values.is_cpu or values.dtype != torch.float32:
+        return False
+    return not is_traced()
 
 
 def gene_codes_of(genes: Tensor | int) -> Tensor:

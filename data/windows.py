@@ -36,9 +36,14 @@ class Window(NamedTuple):
     rows: np.ndarray
     matrices: CellMatrices
 
+    def locate(self, positions: np.ndarray) -> tuple[CellMatrices, np.ndarray]:
+        """Give the matrices, and the rows of cells at positions among all cells, shape (cells,)."""
+        return self.matrices, np.searchsorted(self.rows, positions)
+
     def take(self, positions: np.ndarray) -> CellMatrices:
         """Give the matrices of cells at positions among all cells, shape (cells,)."""
-        return self.matrices.take(np.searchsorted(self.rows, positions))
+        matrices, rows = self.locate(positions)
+        return matrices.take(rows)
 
 
 class WindowSizes(NamedTuple):
@@ -83,18 +88,25 @@ class WindowReader:
 
     def take(self, positions: np.ndarray) -> CellMatrices:
         """Give the matrices of the cells at positions, shape (cells,), in their order."""
+        matrices, rows = self.locate(positions)
+        return matrices.take(rows)
+
+    def locate(self, positions: np.ndarray) -> tuple[CellMatrices, np.ndarray]:
+        """Give matrices that hold the cells at positions, and their rows, shape (cells,)."""
         windows = self._window_of_block[positions // self._sizes.block]
         windows[self._kept[positions]] = _KEPT
         numbers = np.unique(windows)
+        if len(numbers) == 1:
+            found = self._window(int(numbers[0])).locate(positions)
+            self._forget(numbers)
+            return found
         parts, places = [], []
         for number in numbers.tolist():
             own = np.flatnonzero(windows == number)
             parts.append(self._window(number).take(positions[own]))
             places.append(own)
         self._forget(numbers)
-        if len(parts) == 1:
-            return parts[0]
-        return CellMatrices.joined(parts).take(np.argsort(np.concatenate(places)))
+        return CellMatrices.joined(parts), np.argsort(np.concatenate(places))
 
     def read(self, positions: np.ndarray) -> Window:
         """Read the cells at positions, shape (cells,), and no others."""

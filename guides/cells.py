@@ -16,10 +16,10 @@ from pyro.distributions import LogNormal, Normal, TorchDistribution
 from torch import Tensor
 from torch.nn import functional
 
-from ..data import shares
 from ..data.special_functions import inverse_softplus
 from ..models.cells import CellModel
 from .base import Guide
+from .cell_inputs import hidden, log1p_at, mean_log1p
 from .sets import Pooling, SetEncoder, pool
 
 if TYPE_CHECKING:
@@ -131,9 +131,9 @@ class CellGuide(Guide):
         ValueError
             If bootstraps are negative.
         """
-        if (bootstraps < 0).any():
+        if bootstraps.numel() and bootstraps.amin() < 0:
             raise ValueError("bootstraps hold negative numbers; give reads, at least 0")
-        encoded = self.z_encoder(self.elements(self.centred(bootstraps), offsets, batches), offsets)
+        encoded = self.encode(self.z_encoder, bootstraps, offsets, batches, self.reads)
         z, shift, scale = encoded.tensor_split([-2, -1], -1)
         rows = torch.arange(len(bootstraps), device=bootstraps.device)
         observed = pool(bootstraps.sum(-1, keepdim=True), rows, offsets, "mean")
@@ -142,10 +142,36 @@ class CellGuide(Guide):
         )
         return {"z": normal(z), "library": library}
 
+    def encode(
+        self,
+        encoder: SetEncoder,
+        bootstraps: Tensor,
+        offsets: Tensor,
+        batches: Tensor,
+        reads: Tensor | None = None,
+    ) -> Tensor:
+        """Encode log1p of the vectors of cells, shape (cells, output_size of the encoder).
+
+        Parameters
+        ----------
+        encoder
+            From :meth:`build_encoder`.
+        bootstraps, offsets, batches
+            As for :meth:`posteriors`.
+        reads
+            Library size to which vectors are scaled; their logarithms are then centred. None leaves
+            both out.
+        """
+        centre = 0.0 if reads is None else self.log1p_means
+        if encoder.reads_means:
+            means = mean_log1p(bootstraps, offsets, reads) - centre
+            return encoder.forward_means(self._joined(self.hide(means), batches), offsets.diff())
+        values = log1p_at(bootstraps, reads) - centre
+        return encoder(self.elements(values, offsets, batches), offsets)
+
     def centred(self, bootstraps: Tensor) -> Tensor:
         """Centred log1p of vectors (reads) scaled to one library size, (elements, isoforms)."""
-        library = bootstraps.sum(-1, keepdim=True).clamp(min=1.0)
-        return (bootstraps * (self.reads / library)).log1p() - self.log1p_means
+        return log1p_at(bootstraps, self.reads) - self.log1p_means
 
     def elements(self, values: Tensor, offsets: Tensor, batches: Tensor) -> Tensor:
         """Join values of isoforms and the one-hot batch, shape (elements, isoforms + batches).
@@ -153,15 +179,23 @@ class CellGuide(Guide):
         Values have shape (elements, isoforms), batches (cells,). In training a random part of the
         values is hidden (zero).
         """
-        one_hot = functional.one_hot(batches, self.model.num_batches).to(values.dtype)
         # Hide an isoform in all vectors of a cell at once: other vectors would reveal it.
         kept = values.new_ones(len(batches), self.model.num_isoforms)
-        with shares.drawing():
-            kept = functional.dropout(kept, self.input_dropout, self.training)
-        of_cells = torch.cat([kept, one_hot], -1)
+        of_cells = self._joined(self.hide(kept), batches)
         of_elements = of_cells.repeat_interleave(offsets.diff(), 0, output_size=len(values))
         of_elements[:, : self.model.num_isoforms] *= values
         return of_elements
+
+    def _joined(self, values: Tensor, batches: Tensor) -> Tensor:
+        """Join values of cells, (cells, isoforms), and the one-hot batch."""
+        one_hot = functional.one_hot(batches, self.model.num_batches).to(values.dtype)
+        return torch.cat([values, one_hot], -1)
+
+    def hide(self, values: Tensor) -> Tensor:
+        """Hide a random part of the values of cells, shape (cells, isoforms), in training."""
+        if not self.training or not self.input_dropout:
+            return values
+        return hidden(values, self.input_dropout)
 
 
 def normal(encoded: Tensor) -> TorchDistribution:

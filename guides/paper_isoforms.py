@@ -34,5 +34,5 @@ class PaperGuide(CellGuide):
 
         Arguments as for :meth:`~exvae.guides.cells.CellGuide.posteriors`.
         """
-        a = self.a_encoder(self.elements(bootstraps.log1p(), offsets, batches), offsets)
+        a = self.encode(self.a_encoder, bootstraps, offsets, batches)
         return {**super().posteriors(bootstraps, offsets, batches), "a": normal(a)}

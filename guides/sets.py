@@ -192,6 +192,37 @@ class SetEncoder(nn.Module):
         rows = torch.arange(len(elements), device=elements.device)
         return self._read_out(self.element(elements), rows, offsets)
 
+    @property
+    def reads_means(self) -> bool:
+        """Whether the mean of a set's elements is all that counts: f is linear, and g the mean."""
+        is_linear = len(self.element) == 1 and isinstance(self.element[0], nn.Linear)
+        return is_linear and type(self.pooling) is MeanPooling
+
+    def forward_means(self, means: Tensor, sizes: Tensor) -> Tensor:
+        """Encode sets of which the means are known, equal to ``forward`` if :attr:`reads_means`.
+
+        f is evaluated once for each set, whatever its size.
+
+        Parameters
+        ----------
+        means
+            Mean of the elements of each set, shape (sets, input_size).
+        sizes
+            Their numbers, shape (sets,), int64; no set may be empty.
+
+        Returns
+        -------
+        Tensor
+            Shape (sets, output_size).
+
+        Raises
+        ------
+        ValueError
+            If a set is empty.
+        """
+        _require_elements(sizes)
+        return self._read_out_pooled(self.element(means), sizes)
+
     def forward_padded(self, elements: Tensor, mask: Tensor) -> Tensor:
         """Encode sets padded to one length.
 
@@ -248,9 +279,7 @@ class SetEncoder(nn.Module):
 
     def _read_out(self, table: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
         sizes = offsets.diff()
-        if (sizes < 1).any():
-            raise ValueError("a set is empty; every set needs at least one element")
-        log_sizes = sizes.to(table.dtype).log()
+        _require_elements(sizes)
         pooled = self.pooling(table, rows, offsets)
         wanted = (len(sizes), self.pooling.output_size)
         if pooled.shape != wanted:
@@ -258,4 +287,13 @@ class SetEncoder(nn.Module):
                 f"{type(self.pooling).__name__} pools {len(sizes)} sets to shape "
                 f"{tuple(pooled.shape)}, not to (sets, output_size) = {wanted}"
             )
+        return self._read_out_pooled(pooled, sizes)
+
+    def _read_out_pooled(self, pooled: Tensor, sizes: Tensor) -> Tensor:
+        log_sizes = sizes.to(pooled.dtype).log()
         return self.readout(torch.cat([self.normalise(pooled), log_sizes.unsqueeze(-1)], -1))
+
+
+def _require_elements(sizes: Tensor) -> None:
+    if (sizes < 1).any():
+        raise ValueError("a set is empty; every set needs at least one element")

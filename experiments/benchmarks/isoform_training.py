@@ -18,7 +18,6 @@ import numpy as np
 import pyro
 import torch
 from pyro.infer import SVI, TraceMeanField_ELBO
-from pyro.optim import ClippedAdam
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
@@ -26,6 +25,7 @@ from exvae.data.bootstraps import BootstrapMean, BootstrapSummary
 from exvae.data.cell_batches import CellBatch
 from exvae.data.initial_values import Totals, expression_scales
 from exvae.data.overdispersion import InferentialDispersions
+from exvae.experiments.fitting.optimizers import optimizer
 from exvae.guides.cells import CellGuide
 from exvae.guides.paper_isoforms import PaperGuide
 from exvae.models.cells import CellModel
@@ -121,7 +121,7 @@ def step_of_exvae(model: CellModel, guide: CellGuide, drawn: Tensor, num_read: i
         cells,
         observed,
     )
-    svi = SVI(model, guide, ClippedAdam({"lr": 1e-3}), TraceMeanField_ELBO())
+    svi = SVI(model, guide, optimizer(model, guide, 1e-3), TraceMeanField_ELBO())
     return lambda: svi.step(*batch)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from numbers import Real
 from typing import Any
 
-from pyro.optim import ClippedAdam, PyroOptim
+from pyro.optim import PyroOptim
 from torch import nn
 
 from ...models.base import UniquelyNamedModule
+from .clipped_adam import ClippedAdam
 
 
 def optimizer(model: nn.Module, guide: nn.Module, learning_rate: float) -> PyroOptim:
@@ -50,7 +51,7 @@ def optimizer(model: nn.Module, guide: nn.Module, learning_rate: float) -> PyroO
                 return {"lr": learning_rate * factor}
         return {"lr": learning_rate}
 
-    return ClippedAdam(options)
+    return PyroOptim(ClippedAdam, options)
 
 
 def with_rates_scaled(

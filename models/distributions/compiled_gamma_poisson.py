@@ -21,6 +21,7 @@ from ...data.compiled_functions import (
 from ...data.compiled_loops import spread, stamp_of
 from ...data.special_functions import stirling_remainder_of_small
 from .negative_binomial import log_negative_binomial
+from .slopes import differentiable_slopes
 
 
 class LogGammaPoisson(torch.autograd.Function):
@@ -47,12 +48,13 @@ class LogGammaPoisson(torch.autograd.Function):
         count, mean, inverse_dispersion, by_mean, by_dispersion = ctx.saved_tensors
         if not torch.is_grad_enabled():
             return None, cotangent * by_mean, cotangent * by_dispersion
+
         # The gradient is to be differentiated: the compiled slopes do not say how they depend.
-        parts = mean, inverse_dispersion
-        value = log_negative_binomial(count, *parts, stirling_remainder_of_small)
-        wanted = [part for part in parts if part.requires_grad]
-        slopes = iter(torch.autograd.grad(value, wanted, cotangent, create_graph=True))
-        return None, *(next(slopes) if part.requires_grad else None for part in parts)
+        def value(mean: Tensor, inverse_dispersion: Tensor) -> Tensor:
+            remainder = stirling_remainder_of_small
+            return log_negative_binomial(count, mean, inverse_dispersion, remainder)
+
+        return None, *differentiable_slopes(value, (mean, inverse_dispersion), cotangent)
 
 
 @cache

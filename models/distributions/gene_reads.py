@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.distributions.utils import lazy_property
 
 from ...data.bootstraps import BootstrapMean
+from ...data.compiled_loops import is_traced
 from ...data.genes import Genes
 from ...data.random_draws import divide, draw_dirichlet, draw_shares
 from ...data.rate_posterior import RatePosterior
@@ -26,7 +27,7 @@ from .gamma_poisson import (
 )
 
 # Added to Dirichlet parameters, so that tiny ones have gradients too.
-_ADDED_SHAPE = 1e-6
+ADDED_SHAPE = 1e-6
 # Tolerated rounding of the sum of usage over a gene.
 _USAGE_TOLERANCE = 1e-3
 # Least effective reads of a gene that can be split.
@@ -130,7 +131,7 @@ class BootstrapGeneReads(TorchDistribution):
             validate_args=validate_args,
         )
         if self._validate_args:
-            for name, value in self.division._asdict().items():
+            for name, value in division._asdict().items():  # not yet repeated over the batch
                 if not (value > 0).all():
                     raise ValueError(f"{name} must be positive")
             sums = genes.sums(self.division.usage)
@@ -311,9 +312,18 @@ def log_dirichlet_multinomial(
     Tensor
         Shape (..., genes).
     """
+    if usage.is_cpu and usage.dtype == torch.float32 and not is_traced():
+        from .compiled_division import LogDirichletMultinomial  # loads numba
+
+        return LogDirichletMultinomial.apply(count, usage, concentration, genes)
+    return product_of_parts(count, usage, concentration, genes)
+
+
+def product_of_parts(count: Tensor, usage: Tensor, concentration: Tensor, genes: Genes) -> Tensor:
+    """Compute :func:`log_dirichlet_multinomial` by its definition, on any device."""
     total = genes.sums(count)
     mean = total.clamp(min=_LEAST_READS)
-    shape = genes.spread(concentration) * usage + _ADDED_SHAPE
+    shape = genes.spread(concentration) * usage + ADDED_SHAPE
     concentration = genes.sums(shape)  # includes the added shapes, so that the parts agree
     parts = log_gamma_poisson(count, genes.spread(mean / concentration) * shape, shape)
     return genes.sums(parts) - log_gamma_poisson(total, mean, concentration)

@@ -120,6 +120,20 @@ def test_the_batch_is_read() -> None:
     assert not torch.allclose(parameters_of(guide, batch)[0], parameters_of(guide, other)[0])
 
 
+def test_means_of_vectors_tell_as_much_as_the_vectors() -> None:
+    """The shorter way of a linear f and a mean, beside the way of all others."""
+    _, guide = build()
+    guide.eval()
+    guide.log1p_means.uniform_(0, 3)
+    batch = batch_of([3, 1, 4])
+    encoder = guide.z_encoder
+    assert encoder.reads_means
+    elements = guide.elements(guide.centred(batch.bootstraps), batch.offsets, batch.batches)
+    expected = encoder(elements, batch.offsets)
+    found = guide.encode(encoder, *batch[:3], guide.reads)
+    torch.testing.assert_close(found, expected)
+
+
 def test_inputs_drop_out_in_training_alone() -> None:
     _, guide = build(input_dropout=0.5)
     batch = batch_of([2, 2])

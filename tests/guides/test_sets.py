@@ -282,3 +282,27 @@ def test_the_deviation_of_identical_elements_far_from_the_others_is_finite() -> 
     moments.sum().backward()
     assert moments.isfinite().all()
     assert table.grad.isfinite().all()
+
+
+@every_dtype
+def test_means_stand_for_sets_where_nothing_but_the_mean_counts(dtype: torch.dtype) -> None:
+    options = {"element_sizes": (6,), "readout_sizes": (7,)}
+    encoder = SetEncoder(4, 3, **options).to(dtype)
+    assert encoder.reads_means
+    sizes = [3, 1, 5]
+    elements = torch.randn(sum(sizes), 4, dtype=dtype)
+    means = torch.stack([own.mean(0) for own in elements.split(sizes)])
+    expected = encoder(elements, offsets_of(sizes))
+    assert_same(encoder.forward_means(means, torch.tensor(sizes)), expected)
+    with pytest.raises(ValueError, match="a set is empty"):
+        encoder.forward_means(means, torch.tensor([3, 0, 5]))
+
+
+class OwnMean(MeanPooling):
+    """A pooling of a user, which may be anything."""
+
+
+@pytest.mark.parametrize("pooling", [own for own in POOLINGS if own != "mean"] + [OwnMean])
+def test_other_encoders_read_all_elements(pooling: str) -> None:
+    assert not SetEncoder(4, 3, element_sizes=(6,), pooling=pooling).reads_means
+    assert not SetEncoder(4, 3, element_sizes=(8, 6)).reads_means
