@@ -110,7 +110,7 @@ class TopicModel(TopicResults):
         Parameters
         ----------
         max_epochs
-            Passes over the documents; by default 10, or as many as take 150 steps.
+            Passes over the documents; by default 10, or as many as take 120 steps.
         batch_size
             Documents in a minibatch; by default 128, and up to 512 in large corpora.
         learning_rate

@@ -127,7 +127,7 @@ def fit(
     epochs: Annotated[
         int | None,
         panels.training(
-            min=1, help="Passes over the data. [default: 10, or as many as take 150 steps]"
+            min=1, help="Passes over the data. [default: 10, or as many as take 120 steps]"
         ),
     ] = None,
     batch_size: Annotated[

@@ -13,7 +13,7 @@ BATCH_SIZE, LARGEST_BATCH_SIZE = 128, 512
 """More documents than 128 where an epoch would take more than :data:`STEPS_OF_AN_EPOCH`."""
 STEPS_OF_AN_EPOCH = 75
 EPOCHS = 10
-FEWEST_STEPS = 150
+FEWEST_STEPS = 120
 """Of the encoder, whatever the number of documents."""
 
 

@@ -10,7 +10,7 @@ from exvae.experiments.lda.settings import num_training_documents, schedule_of
 
 @pytest.mark.parametrize(
     ("documents", "batch_size", "epochs"),
-    [(1, 128, 150), (50, 128, 150), (1900, 128, 10), (15_000, 200, 10), (10**6, 512, 10)],
+    [(1, 128, 120), (50, 128, 120), (1900, 128, 10), (15_000, 200, 10), (10**6, 512, 10)],
 )
 def test_large_corpora_take_larger_steps_and_small_ones_more(
     documents: int, batch_size: int, epochs: int
