@@ -29,6 +29,7 @@ MOST_STEPS, SETTLING_STEPS = 2000, 200
 # minibatch's share of the documents. Small steps separate the topics of large corpora slowly.
 LARGE_STEP, LAST_PART = 0.2, 0.5
 SECONDS_BETWEEN_SAVES = 60.0
+TOLD_STEPS = 20  # that the progress bar shows
 # By how much the perplexity of an encoder may exceed the refined one, where it fell by less than a
 # tenth since the first of some epochs. Encoders that have learned stay below 1.3, also of few short
 # documents.
@@ -69,7 +70,8 @@ class TopicTrainer(Trainer):
         last = steps_alone(-(-documents // size), self.config.epochs, guide.warm_up)
         now = saved = time.perf_counter()
         for step, batch in enumerate(self._batches_alone(size, first, last), first + 1):
-            bar.set_description(f"topics alone, step {step}/{last}")
+            if (step - 1) % max(1, last // TOLD_STEPS) == 0:
+                bar.set_description(f"topics alone, step {step}/{last}")
             concentration = guide.random_concentration(batch.offsets)
             least = least_step_size(step / last, size / documents)
             guide.learn_from(

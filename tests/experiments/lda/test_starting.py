@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -125,6 +126,19 @@ def test_a_killed_training_has_saved_these_steps(
 )
 def test_the_number_of_steps_alone(batches: int, epochs: int, steps: int) -> None:
     assert steps_alone(batches, epochs, warm_up=100) == steps
+
+
+def test_the_progress_bar_shows_a_few_of_these_steps(corpus: Corpus) -> None:
+    class Bar:
+        shown: ClassVar[list[str]] = []
+
+        def set_description(self, text: str) -> None:
+            self.shown.append(text)
+
+    trainer = trainer_of(corpus)
+    trainer._learn_topics(guide_of(trainer).train(), lambda: 0, Bar())
+    assert Bar.shown[0] == "topics alone, step 1/300"
+    assert len(Bar.shown) == 20
 
 
 def test_steps_are_large_and_then_fall_to_a_part_of_the_share() -> None:
