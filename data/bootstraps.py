@@ -51,7 +51,7 @@ class BootstrapMean(NamedTuple):
         """Raise ValueError if no bootstraps could have these statistics."""
         least_number, least_mean = (part.amin() if part.numel() else 1 for part in self)
         _check(least_number >= 1, "an entry has no bootstraps; leave it out")
-        _check(self.number == self.number.trunc(), "numbers of bootstraps must be whole")
+        _check(not self.number.frac().any(), "numbers of bootstraps must be whole")
         _check(least_mean >= 0, "mean bootstraps must not be negative or missing")
 
 
@@ -100,6 +100,7 @@ class BootstrapSummary(NamedTuple):
         for name in ("zeros", "positives", "sum_of_squares"):
             _check(getattr(self, name) >= 0, f"{name} must not be negative or missing")
         _check((self.zeros % 1 == 0) & (self.positives % 1 == 0), "numbers must be whole")
+        _check(self.mean == self.mean, "mean bootstraps must not be missing")
         _check((self.positives > 0) | (self.mean == 0), "without positives the mean must be 0")
 
 
@@ -108,6 +109,6 @@ def _stacked(statistics: Sequence[Tensor]) -> Tensor:
     return torch.stack(torch.broadcast_tensors(*statistics)).movedim(0, -1)
 
 
-def _check(holds: Tensor, message: str) -> None:
-    if not holds.all():
+def _check(holds: Tensor | bool, message: str) -> None:
+    if not (holds.all() if isinstance(holds, Tensor) else holds):
         raise ValueError(f"statistics of bootstraps: {message}")

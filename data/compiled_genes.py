@@ -15,7 +15,7 @@ from .compiled_functions import OPTIONS, njit
 from .compiled_loops import spread as in_threads
 
 # Values that a thread works on at a time.
-_TOGETHER = 1 << 16
+_TOGETHER = 1 << 17
 
 
 class Sums(torch.autograd.Function):
@@ -53,29 +53,31 @@ class Spread(torch.autograd.Function):
         return Sums.apply(cotangent, *ctx.saved_tensors, ctx.number), None
 
 
-class Shares(torch.autograd.Function):
-    """Values of isoforms divided by the sum over their gene, both of shape (..., isoforms)."""
+class SumsAndShares(torch.autograd.Function):
+    """Sums of values, and values divided by the sum over their gene, (..., isoforms)."""
 
     @staticmethod
-    def forward(ctx, values: Tensor, codes: Tensor, number: int) -> Tensor:
+    def forward(ctx, values: Tensor, codes: Tensor, number: int) -> tuple[Tensor, Tensor]:
         """Add up, and divide."""
-        found, sums = torch.empty_like(values, memory_format=torch.contiguous_format), None
+        shares = torch.empty_like(values, memory_format=torch.contiguous_format)
         sums = values.new_empty(*values.shape[:-1], number)
-        _by_rows(_loops()[2], codes, values, sums, found)
-        ctx.save_for_backward(values, sums, found, codes)
-        return found
+        _by_rows(_loops()[2], codes, values, sums, shares)
+        ctx.save_for_backward(values, sums, shares, codes)
+        return sums, shares
 
     @staticmethod
-    def backward(ctx, cotangent: Tensor) -> tuple[Tensor | None, ...]:
-        """Take the mean slope of a gene off, and divide."""
-        values, sums, found, codes = ctx.saved_tensors
+    def backward(ctx, of_sums: Tensor, of_shares: Tensor) -> tuple[Tensor | None, ...]:
+        """Take the mean slope of a gene's shares off, divide, and add that of the sum."""
+        values, sums, shares, codes = ctx.saved_tensors
         if torch.is_grad_enabled():  # the gradient is to be differentiated
-            sums = Sums.apply(values, codes, sums.shape[-1])
-            found = values / Spread.apply(sums, codes)
-            means = Sums.apply(cotangent * found, codes, sums.shape[-1])
-            return (cotangent - Spread.apply(means, codes)) / Spread.apply(sums, codes), None, None
-        slope = torch.empty_like(found)
-        _by_rows(_loops()[3], codes, cotangent, sums, found, torch.empty_like(sums), slope)
+            number = sums.shape[-1]
+            sums = Sums.apply(values, codes, number)
+            shares = values / Spread.apply(sums, codes)
+            added = of_sums - Sums.apply(of_shares * shares, codes, number) / sums
+            return of_shares / Spread.apply(sums, codes) + Spread.apply(added, codes), None, None
+        slope = torch.empty_like(shares)
+        tensors = of_sums, of_shares, sums, shares, torch.empty_like(sums), slope
+        _by_rows(_loops()[3], codes, *tensors)
         return slope, None, None
 
 
@@ -116,14 +118,15 @@ def _loops() -> tuple[Callable[..., None], ...]:
                 target[g] = own[g] / total[codes[g]]
 
     @njit(cache=True, **OPTIONS)
-    def slopes(codes, cotangent, totals, shares, means, found):
+    def slopes(codes, of_sums, of_shares, totals, shares, means, found):
         means[:] = 0
         for row in range(len(found)):
-            own, share, mean = cotangent[row], shares[row], means[row]
+            own, share, mean = of_shares[row], shares[row], means[row]
             for g in range(len(codes)):
                 mean[codes[g]] += own[g] * share[g]
-            total, target = totals[row], found[row]
+            added, total, target = of_sums[row], totals[row], found[row]
             for g in range(len(codes)):
-                target[g] = (own[g] - mean[codes[g]]) / total[codes[g]]
+                j = codes[g]
+                target[g] = (own[g] - mean[j]) / total[j] + added[j]
 
     return sums, spread, shares, slopes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -30,9 +30,25 @@ def spread(work: Callable[[slice], Any], count: int, chunk: int = _CHUNK) -> lis
     """
     require_memory(FOR_COMPILED_LOOPS)
     chunks = [slice(start, start + chunk) for start in range(0, count, chunk)]
-    if min(len(chunks), torch.get_num_threads()) <= 1:
+    number = min(len(chunks), torch.get_num_threads())
+    if number <= 1:
         return [work(chunk) for chunk in chunks]
-    return list(_threads(torch.get_num_threads()).map(work, chunks))
+    results, places = [None] * len(chunks), iter(range(len(chunks)))
+
+    def work_on_rest() -> None:
+        for place in places:
+            results[place] = work(chunks[place])
+
+    # This thread works, too, and does more where others begin late, as torch's threads may still
+    # hold the cores.
+    helpers = [_threads(number - 1).submit(work_on_rest) for _ in range(number - 1)]
+    try:
+        work_on_rest()
+    finally:
+        wait(helpers)
+    for helper in helpers:
+        helper.result()
+    return results
 
 
 def spread_in_order(work: Callable[[int], Result], count: int) -> Iterator[Result]:

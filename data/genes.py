@@ -60,11 +60,16 @@ class Genes(NamedTuple):
 
     def shares(self, values: Tensor) -> Tensor:
         """Divide positive values of isoforms by the sum over their gene, both (..., isoforms)."""
-        if _is_plain(values):
-            from .compiled_genes import Shares  # loads numba
+        return self.sums_and_shares(values)[1]
 
-            return Shares.apply(values, self.codes, self.number)
-        return values / self.spread(self.sums(values))
+    def sums_and_shares(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Give :meth:`sums` and :meth:`shares` of positive values, made together."""
+        if _is_plain(values):
+            from .compiled_genes import SumsAndShares  # loads numba
+
+            return SumsAndShares.apply(values, self.codes, self.number)
+        sums = self.sums(values)
+        return sums, values / self.spread(sums)
 
 
 def _is_plain(values: Tensor) -> bool:

@@ -13,7 +13,7 @@ from ..data.compiled_functions import OPTIONS, SPLITMIX_STEP, log, mixed_bits, n
 from ..data.compiled_loops import spread, stamp_of
 
 # Values (cells x isoforms) that a thread takes at a time, and isoforms whose factors stay in cache.
-_TOGETHER, _BLOCK = 1 << 15, 1 << 10
+_TOGETHER, _BLOCK = 1 << 16, 1 << 10
 # Factors 1 + x whose product is within float64, for x up to 1e18.
 _FACTORS = 16
 # Hidden values are told by so many bits each.

@@ -79,15 +79,16 @@ class EffectiveReadIsoforms(GeneRateCells):
     ) -> BootstrapGeneReads:
         """Distribution of x (reads), batch shape (..., cells, 1), event (isoforms, bootstraps)."""
         mean, *of_genes = (part.unsqueeze(-2) for part in self.count_parameters(latents, batches))
+        mean_of_genes, usage = self.genes.sums_and_shares(mean)
         totals = BootstrapGammaPoisson(
-            self.genes.sums(mean),
+            mean_of_genes,
             *of_genes,
             self.own_error(self.total_dispersion),
             self.total_dispersion,
             num_bootstraps=num_bootstraps,
         )
         division = Division(
-            self.genes.shares(mean),
+            usage,
             self.concentration,
             self.own_error(self.division_dispersion),
             self.division_dispersion,

@@ -4,7 +4,11 @@ All take the same minibatch of simulated cells through a forward pass, a backwar
 by Adam; the guides of the bootstrap models read a few bootstraps of each cell, those of both SCVI
 whole counts.
 
+    export GOMP_SPINCOUNT=10000
     python experiments/benchmarks/isoform_training.py --cells 128 --isoforms 5000
+
+The variable is what the commands set: without it torch's waiting threads keep compiled loops from
+the cores.
 """
 
 from __future__ import annotations

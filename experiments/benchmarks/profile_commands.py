@@ -190,7 +190,8 @@ def needs_of_step(model: object, guide: object, batch: object) -> dict[str, floa
 
     multiplications = 0
     first = guide.z_encoder.element[0]
-    networks = ((guide, len(batch.bootstraps)), (model.decoder, len(batch.indices)))
+    sets = batch.indices if guide.z_encoder.reads_means else batch.bootstraps
+    networks = ((guide, len(sets)), (model.decoder, len(batch.indices)))
     for network, rows in networks:
         for layer in network.modules():
             if isinstance(layer, nn.Linear):

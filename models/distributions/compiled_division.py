@@ -35,7 +35,7 @@ from .gene_reads import ADDED_SHAPE, product_of_parts
 from .slopes import differentiable_slopes
 
 # Entries that a thread works on at a time.
-_TOGETHER = 1 << 15
+_TOGETHER = 1 << 16
 
 
 class LogDirichletMultinomial(torch.autograd.Function):

@@ -132,7 +132,7 @@ class BootstrapGeneReads(TorchDistribution):
         )
         if self._validate_args:
             for name, value in division._asdict().items():  # not yet repeated over the batch
-                if not (value > 0).all():
+                if not value.amin() > 0:
                     raise ValueError(f"{name} must be positive")
             sums = genes.sums(self.division.usage)
             if not (sums - 1).abs().lt(_USAGE_TOLERANCE).all():

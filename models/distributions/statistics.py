@@ -9,6 +9,30 @@ from pyro.distributions import TorchDistribution, constraints
 from torch import Tensor
 
 
+class _AnyValues(constraints.Constraint):
+    """Takes all values, and looks at none: they are many.
+
+    Parameters
+    ----------
+    event_dim
+        Number of dimensions of an event.
+    """
+
+    is_discrete = False
+
+    def __init__(self, event_dim: int) -> None:
+        self._event_dim = event_dim
+
+    @property
+    def event_dim(self) -> int:
+        """Number of dimensions of an event."""
+        return self._event_dim
+
+    def check(self, value: Tensor) -> Tensor:
+        """Give true for each event, shape (...)."""
+        return value.new_ones(value.shape[: value.dim() - self.event_dim], dtype=torch.bool)
+
+
 class StatisticsOfBootstraps(TorchDistribution):
     """Distribution of the sufficient statistics of bootstraps.
 
@@ -33,8 +57,8 @@ class StatisticsOfBootstraps(TorchDistribution):
 
     @constraints.dependent_property(is_discrete=False)
     def support(self) -> constraints.Constraint:
-        """All real numbers; ``log_prob`` refuses impossible statistics."""
-        return constraints.independent(constraints.real, len(self.event_shape))
+        """Whatever has the shape; ``log_prob`` refuses impossible statistics."""
+        return _AnyValues(len(self.event_shape))
 
     def expand(
         self, batch_shape: torch.Size, _instance: StatisticsOfBootstraps | None = None
@@ -55,7 +79,7 @@ class StatisticsOfBootstraps(TorchDistribution):
             If validation is on and no bootstraps can have these statistics.
         """
         if self._validate_args:
-            self._validate_sample(value)
+            self._validate_sample(value)  # shapes alone
         statistics = self.bootstraps.statistics.unstacked(value)
         if self._validate_args:
             statistics.check()

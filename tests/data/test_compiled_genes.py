@@ -16,8 +16,15 @@ GENES = Genes(
 )
 ROWS = 2 * FEWEST // NUMBER
 
+
+def both(genes: Genes, values: Tensor) -> Tensor:
+    """Give sums and shares, side by side."""
+    return torch.cat(genes.sums_and_shares(values), -1)
+
+
 every_function = pytest.mark.parametrize(
-    ("function", "size"), [(Genes.sums, ISOFORMS), (Genes.spread, NUMBER), (Genes.shares, ISOFORMS)]
+    ("function", "size"),
+    [(Genes.sums, ISOFORMS), (Genes.spread, NUMBER), (Genes.shares, ISOFORMS), (both, ISOFORMS)],
 )
 
 
