@@ -386,7 +386,7 @@ def test_means_lie_in_their_intervals(corpus: Corpus) -> None:
         assert (table[topic] <= table[f"{topic}_q0.975"]).all()
 
 
-@pytest.mark.parametrize(("batch_size", "epochs"), [(128, 150), (8, 30), (2, 10)])
+@pytest.mark.parametrize(("batch_size", "epochs"), [(128, 120), (8, 24), (2, 10)])
 def test_few_documents_take_more_epochs(
     corpus: Corpus, batch_size: int, epochs: int, monkeypatch
 ) -> None:
