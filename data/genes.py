@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .compiled_loops import is_traced
+from .compiled_loops import suits_loops
 
 # Fewest values for which compiled loops pay.
 FEWEST = 1 << 16
@@ -74,9 +74,7 @@ class Genes(NamedTuple):
 
 def _is_plain(values: Tensor) -> bool:
     """Whether compiled loops can take the place of torch's functions, and pay."""
-    if values.numel() < FEWEST or not values.is_cpu or values.dtype != torch.float32:
-        return False
-    return not is_traced()
+    return values.numel() >= FEWEST and values.dtype == torch.float32 and suits_loops(values)
 
 
 def gene_codes_of(genes: Tensor | int) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..data import shares
-from ..data.compiled_loops import is_traced
+from ..data.compiled_loops import suits_loops
 from .sets import pool
 
 # Seeds of a cell are below.
@@ -65,5 +65,4 @@ def hidden(values: Tensor, share: float) -> Tensor:
 
 def _is_plain(values: Tensor) -> bool:
     """Whether compiled loops can take the place of torch's functions."""
-    is_float = values.is_cpu and values.dtype == torch.float32
-    return is_float and not values.requires_grad and not is_traced()
+    return values.dtype == torch.float32 and not values.requires_grad and suits_loops(values)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.distributions.utils import lazy_property
 
 from ...data.bootstraps import BootstrapMean
-from ...data.compiled_loops import is_traced
+from ...data.compiled_loops import suits_loops
 from ...data.genes import Genes
 from ...data.random_draws import divide, draw_dirichlet, draw_shares
 from ...data.rate_posterior import RatePosterior
@@ -312,7 +312,7 @@ def log_dirichlet_multinomial(
     Tensor
         Shape (..., genes).
     """
-    if usage.is_cpu and usage.dtype == torch.float32 and not is_traced():
+    if usage.dtype == torch.float32 and suits_loops(usage):
         from .compiled_division import LogDirichletMultinomial  # loads numba
 
         return LogDirichletMultinomial.apply(count, usage, concentration, genes)
