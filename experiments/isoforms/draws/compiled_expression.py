@@ -160,19 +160,8 @@ def draw_isoforms(
     if end - start == 1:
         rows[0] = totals
     else:
-        slices = len(parameters.usage)
-        usage = np.empty((slices, len(rows)), np.float32)
-        added = np.full(len(rows), np.float32(end - start - len(members)), np.float32)
-        added[: len(members)] = _ONE
-        for part in range(slices):
-            for row in range(len(members)):
-                usage[part, row] = parameters.usage[part, cell, members[row]]
-            if len(rows) > len(members):
-                rest = parameters.usage[part, cell, start:end].sum() - usage[part, :-1].sum()
-                usage[part, -1] = max(rest, _ZERO)
-        added /= np.float32(end - start)
+        added = draw_members(cell, gene, members, parameters, common, points, state, rows, sums)
         scatter = common.division[gene]
-        draw_usage(usage, common.table, points, state, rows, sums)
         divide_totals(totals, added, scatter, shares, common.table, points, state, rows, sums)
     size = len(totals) // len(parameters.shape)
     for part in range(len(parameters.factor)):
@@ -180,6 +169,28 @@ def draw_isoforms(
             factor = parameters.factor[part, cell, members[row]]
             for k in range(part * size, (part + 1) * size):
                 rows[row, k] *= factor
+
+
+@njit(**OPTIONS)
+def draw_members(cell, gene, members, parameters, common, points, state, rows, sums):
+    """Draw the usage of isoforms of a gene of several, as :func:`~.compiled_gene_draws.draw_usage`.
+
+    Arguments as for :func:`draw_isoforms`. Returns what is added to the parameters of the common
+    error, shape (isoforms,).
+    """
+    start, end = common.starts[gene], common.starts[gene + 1]
+    slices = len(parameters.usage)
+    usage = np.empty((slices, len(rows)), np.float32)
+    added = np.full(len(rows), np.float32(end - start - len(members)), np.float32)
+    added[: len(members)] = _ONE
+    for part in range(slices):
+        for row in range(len(members)):
+            usage[part, row] = parameters.usage[part, cell, members[row]]
+        if len(rows) > len(members):
+            rest = parameters.usage[part, cell, start:end].sum() - usage[part, :-1].sum()
+            usage[part, -1] = max(rest, _ZERO)
+    draw_usage(usage, common.table, points, state, rows, sums)
+    return added / np.float32(end - start)
 
 
 @njit(**OPTIONS)

@@ -9,8 +9,8 @@ import numpy as np
 from ....data.compiled_functions import OPTIONS, njit
 from ....data.compiled_strata import random_shift
 from ....data.compiled_summaries import moments_of
-from .compiled_expression import draw_gene
-from .compiled_gene_draws import divide_totals, draw_usage
+from .compiled_expression import draw_gene, draw_members
+from .compiled_gene_draws import divide_totals
 
 _ZERO, _TINY = np.float32(0.0), np.float32(1e-37)
 
@@ -84,10 +84,9 @@ def draw_features(cell, parameters, common, features, seed, rates):
             if wanted[0] >= 0:
                 drawn[wanted[0]] = totals
             continue
-        rows, added = np.empty((size, number), np.float32), np.ones(size, np.float32)
-        added /= np.float32(size)
-        usage, scatter = parameters.usage[:, cell, start:end].copy(), common.division[gene]
-        draw_usage(usage, common.table, points, state, rows, memory)
+        members, rows = np.arange(start, end), np.empty((size, number), np.float32)
+        added = draw_members(cell, gene, members, parameters, common, points, state, rows, memory)
+        scatter = common.division[gene]
         for k in range(number):
             own[k] /= memory[k]
         for isoform in range(size):
