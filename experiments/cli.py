@@ -33,6 +33,7 @@ from .commands.failures import failure_of
 from .commands.options import Fit, Json
 from .commands.reports import report
 from .commands.streams import discard, standard_streams
+from .fitting.freed_memory import keep_freed_memory
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -102,6 +103,7 @@ def main() -> None:
     # that share the cores ten times slower. Without any spinning the short loops of a compiled
     # likelihood take four times as long.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    keep_freed_memory()
     try:
         torchrun.silence_others()
         with standard_streams():

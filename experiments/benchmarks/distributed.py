@@ -1,7 +1,8 @@
 """Time of training by several processes against one, each with one thread, in one run.
 
-Fits of both numbers of processes take turns, so that a machine that slows down slows down both.
-The first epoch, in which libraries warm up, does not count.
+Fits of both numbers of processes take turns, so that a machine that slows down slows down both. Of
+isoforms the epochs count but the first, in which libraries warm up; of topics all of the training,
+as most of it are steps on the topics alone, before the first epoch.
 
     python experiments/benchmarks/distributed.py --processes 2 --cells 1500 --isoforms 5000
 """
@@ -41,12 +42,13 @@ def write_cells(path: Path, cells: int, isoforms: int, bootstraps: int) -> None:
     AnnData(mean, var=pd.DataFrame({"gene": genes}, index=names), layers=layers).write_h5ad(path)
 
 
-def seconds_per_epoch(processes: int, command: list[str], folder: Path) -> np.ndarray:
-    """Fit in a new folder; give the seconds of each epoch but the first."""
+def seconds_of_training(processes: int, command: list[str], folder: Path) -> np.ndarray:
+    """Fit in a new folder; give seconds of each epoch but the first, or of all steps of topics."""
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     arguments = [*(launch if processes > 1 else []), "-m", "exvae", *command, "--out", str(folder)]
     run_python(arguments, {"OMP_NUM_THREADS": "1"})
-    return np.diff(read_metrics(folder)["seconds"])
+    seconds = read_metrics(folder)["seconds"].to_numpy()
+    return seconds[-1:] if command[0] == "lda" else np.diff(seconds)
 
 
 def jobs(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, list[str]]]:
@@ -107,13 +109,14 @@ def main() -> None:
             def measure(
                 processes: int, turn: int, number: int = number, command: list[str] = command
             ) -> np.ndarray:
-                return seconds_per_epoch(
+                return seconds_of_training(
                     processes, command, folder / f"fit{number}_{processes}_{turn}"
                 )
 
+            counted = "of training" if command[0] == "lda" else "per epoch"
             one, several, ratios = compare(options.processes, options.repeats, measure)
             print(
-                f"{name}: {one:.2f} s per epoch in 1 process, {several:.2f} s in "
+                f"{name}: {one:.2f} s {counted} in 1 process, {several:.2f} s in "
                 f"{options.processes}; {np.median(ratios):.2f} x as fast "
                 f"({min(ratios):.2f} to {max(ratios):.2f} in {len(ratios)} turns)",
                 flush=True,

@@ -55,10 +55,10 @@ from torch import Tensor, distributed, nn
 
 from ...data import shares
 from ...data.errors import DataError
-from .datasets import Dataset
 from .errors import ProcessEnded
 from .fits import CHECKPOINT
 from .shared_draws import Rows, SharedDraws, SharedSites
+from .shared_memory import SharedMemory
 from .workers import Alone, Value
 
 # Seconds that a process may be late for a step.
@@ -81,6 +81,8 @@ class Processes(Alone):
         self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
         self.first = self.rank == 0
         self._group = distributed.new_group(timeout=timedelta(seconds=STEP_SECONDS))
+        serves = SharedMemory.serves()
+        self._memory = SharedMemory(self._group, STEP_SECONDS) if serves else None
         self._weight = 1.0
         self._interrupted: Callable[[], int] = int
         self._signal = 0
@@ -120,15 +122,17 @@ class Processes(Alone):
         svi.loss_and_grads = loss_and_grads
         return svi
 
-    def step(self, svi: SVI, data: Dataset, positions: np.ndarray) -> float:
-        """Take a step on the datapoints at positions, shape (datapoints,), and give its loss."""
+    @contextmanager
+    def sharing_minibatch(self, positions: np.ndarray, datapoints: int) -> Iterator[np.ndarray]:
+        """Give the positions of the own share of a minibatch, or all of a small one."""
         if len(positions) < self.size:
             self._weight = 1 / self.size
-            return super().step(svi, data, positions)
+            yield positions
+            return
         share = _Share(self, len(positions))
         self._weight = share.number / share.total
-        with shares.using(share), SharedSites(share.number, len(data)):
-            return super().step(svi, data, positions[share.own])
+        with shares.using(share), SharedSites(share.number, datapoints):
+            yield positions[share.own]
 
     def begin_epoch(self, modules: dict[str, nn.Module]) -> None:
         """Give all processes the parameters, buffers and random draws of the first one."""
@@ -145,6 +149,10 @@ class Processes(Alone):
         """Give a function that tells all processes of a signal after the same step."""
         self._interrupted = interrupted
         return lambda: self._signal
+
+    def tell_of_signals(self) -> None:
+        """Let all processes know of a signal after the same step."""
+        self._hear(self.sum(torch.tensor([self._interrupted()])).item())
 
     def same(self, compute: Callable[[], Value]) -> Value:
         """Give all processes the value that the first computes."""
@@ -166,6 +174,8 @@ class Processes(Alone):
     def sum(self, values: Tensor) -> Tensor:
         """Add up a tensor, in place, over the processes."""
         with self._ends_told():
+            if self._memory and not values.is_cuda:
+                return self._memory.sum(values)
             distributed.all_reduce(values, group=self._group)
         return values
 
@@ -187,9 +197,13 @@ class Processes(Alone):
         for own, part, uses in zip(parameters, parts, used, strict=True):
             if uses:
                 own.grad = part.view_as(own).clone()
-        if number:
-            self._signal = self._interrupted() or signal.SIGTERM
+        self._hear(number)
         return loss
+
+    def _hear(self, signals: float) -> None:
+        """Take note of a sum of the processes' signals, which is 0 if there was none."""
+        if signals:
+            self._signal = self._interrupted() or signal.SIGTERM
 
     @contextmanager
     def _ends_told(self) -> Iterator[None]:

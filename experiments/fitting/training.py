@@ -32,12 +32,8 @@ from . import divergence, optimizers, training_state, workers
 from .datasets import Dataset, training_order
 from .dry_run import dry_run
 from .errors import LossNotFinite, TrainingInterrupted
-from .fits import (
-    CHECKPOINT,
-    read_checkpoint,
-    write_checkpoint,
-    write_metrics,
-)
+from .fits import CHECKPOINT, read_checkpoint, write_checkpoint, write_metrics
+from .freed_memory import keeping_freed_memory
 from .interrupts import interruptible
 from .members import Members, still_parameters
 from .user_code import place_of, reason_of
@@ -174,7 +170,11 @@ class Trainer:
         importlib.import_module("torch._dynamo")
 
         # Pyro's parameter store is global; in its own scope this run leaves nothing behind.
-        with pyro.get_param_store().scope(), interruptible() as received:
+        with (
+            pyro.get_param_store().scope(),
+            keeping_freed_memory(),
+            interruptible() as received,
+        ):
             interrupted = self.workers.agreed(received)
             pyro.set_rng_seed(self.config.seed)
             self._register_parameters()

@@ -52,7 +52,18 @@ class Alone:
 
     def step(self, svi: SVI, data: Dataset, positions: np.ndarray) -> float:
         """Take a step on the datapoints at positions, shape (datapoints,), and give its loss."""
-        return svi.step(*data.minibatch(positions))
+        with self.sharing_minibatch(positions, len(data)) as own:
+            return svi.step(*data.minibatch(own))
+
+    @contextmanager
+    def sharing_minibatch(self, positions: np.ndarray, datapoints: int) -> Iterator[np.ndarray]:
+        """Give the positions, shape (own,), of a minibatch that this process computes.
+
+        Within the block its draws are those of one process for the whole minibatch, and
+        :mod:`exvae.data.shares` knows the other processes. ``datapoints`` are all that are trained
+        on.
+        """
+        yield positions
 
     def begin_epoch(self, modules: dict[str, nn.Module]) -> None:
         """Let all processes have the same parameters and random draws."""
@@ -60,6 +71,9 @@ class Alone:
     def agreed(self, interrupted: Callable[[], int]) -> Callable[[], int]:
         """Give a function that tells all processes of a signal after the same step."""
         return interrupted
+
+    def tell_of_signals(self) -> None:
+        """Let all processes know of a signal; steps of SVI do so themselves."""
 
     def same(self, compute: Callable[[], Value]) -> Value:
         """Give all processes the value that the first computes."""

@@ -16,9 +16,9 @@ from ..fitting.training import Trainer, TrainingResult
 from .settings import BATCH_SIZE
 
 if TYPE_CHECKING:
+    import numpy as np
     from tqdm import tqdm
 
-    from ...data.document_batches import DocumentBatch
     from ...guides.lda import LDAGuide
 
 # Passes over the documents for each epoch with the encoder, passes and steps that suffice, and the
@@ -52,10 +52,9 @@ class TopicTrainer(Trainer):
         return result
 
     def _train_epoch(self, interrupted: Callable[[], int], bar: tqdm) -> None:
-        # Other processes get the topics of the first one with the beginning of the epoch.
         guide = self.modules["guide"]
-        alone = self.epoch == self.batches_done == 0 and self.workers.first
-        if alone and guide.learn and guide.warm_up:
+        begins = self.epoch == self.batches_done == 0
+        if begins and guide.learn and guide.warm_up:
             self._learn_topics(guide.train(), interrupted, bar)
         super()._train_epoch(interrupted, bar)
 
@@ -66,17 +65,21 @@ class TopicTrainer(Trainer):
         The guide counts them, so that a resumed training goes on behind the last one saved.
         """
         size, documents = max(BATCH_SIZE, self.config.batch_size), len(self.data)
+        self.workers.begin_epoch(self.modules)
         first = int(guide.topics.steps)
         last = steps_alone(-(-documents // size), self.config.epochs, guide.warm_up)
         now = saved = time.perf_counter()
-        for step, batch in enumerate(self._batches_alone(size, first, last), first + 1):
+        for step, positions in enumerate(self._minibatches_alone(size, first, last), first + 1):
             if (step - 1) % max(1, last // TOLD_STEPS) == 0:
                 bar.set_description(f"topics alone, step {step}/{last}")
-            concentration = guide.random_concentration(batch.offsets)
             least = least_step_size(step / last, size / documents)
-            guide.learn_from(
-                batch.words, batch.offsets, documents, concentration, least_step_size=least
-            )
+            with self.workers.sharing_minibatch(positions, documents) as own:
+                batch = self.data.minibatch(own)
+                start = guide.random_concentration(batch.offsets)
+                guide.learn_from(
+                    batch.words, batch.offsets, documents, start, least_step_size=least
+                )
+            self.workers.tell_of_signals()
             before, now = now, time.perf_counter()
             self.seconds += now - before
             if interrupted():
@@ -86,14 +89,17 @@ class TopicTrainer(Trainer):
                 self.save()
                 saved = now
 
-    def _batches_alone(self, size: int, first: int, last: int) -> Iterator[DocumentBatch]:
-        """Yield minibatches ``first`` to ``last`` of passes, each in an order of its own."""
+    def _minibatches_alone(self, size: int, first: int, last: int) -> Iterator[np.ndarray]:
+        """Yield positions, shape (documents,), of minibatches ``first`` to ``last``.
+
+        Each pass over the documents has an order of its own.
+        """
         per_pass = -(-len(self.data) // size)
         for step in range(first, last):
             own, place = divmod(step, per_pass)
             if place == 0 or step == first:
                 order = training_order(self.data, (self.config.seed, 0, own))
-            yield self.data.minibatch(order[place * size : (place + 1) * size])
+            yield order[place * size : (place + 1) * size]
 
 
 def steps_alone(batches: int, epochs: int, warm_up: int) -> int:
