@@ -303,10 +303,12 @@ def several(sizes: Sizes, repeat: int, folder: Path) -> list[Figure]:
     script = Path(__file__).with_name("distributed.py")
     printed = run_python([script, "--repeats", 1, *sizes.several]).printed
     found = re.findall(
-        r"^(.*?), \d+ .*: (\d+\.\d+) s per epoch in 1 process, (\d+\.\d+) s in 2", printed, re.M
+        r"^(.*?), \d+ .*: (\S+) s (?:per epoch|of training) in 1 process, (\S+) s in 2",
+        printed,
+        re.M,
     )
     return [
-        Figure(f"epoch by two processes, {name} (s)", "one process", float(two), float(one))
+        Figure(f"training by two processes, {name} (s)", "one process", float(two), float(one))
         for name, one, two in found
     ]
 

@@ -4,7 +4,7 @@ Fits of both numbers of processes take turns, so that a machine that slows down 
 isoforms the epochs count but the first, in which libraries warm up; of topics all of the training,
 as most of it are steps on the topics alone, before the first epoch.
 
-    python experiments/benchmarks/distributed.py --processes 2 --cells 1500 --isoforms 5000
+    python experiments/benchmarks/distributed.py --processes 2 --cells 4608 --isoforms 5000
 """
 
 from __future__ import annotations
@@ -87,10 +87,10 @@ def options_of_command_line() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--jobs", nargs="+", default=["isoforms", "lda"])
     parser.add_argument("--model", default="effective-reads")
-    parser.add_argument("--cells", type=int, default=1500)
+    parser.add_argument("--cells", type=int, default=4608)
     parser.add_argument("--isoforms", type=int, default=5000)
     parser.add_argument("--bootstraps", type=int, default=5)
-    parser.add_argument("--batch", type=int, default=256, help="cells of a minibatch")
+    parser.add_argument("--batch", type=int, default=512, help="cells of a minibatch")
     parser.add_argument("--documents", type=int, default=5000)
     parser.add_argument("--topics", type=int, default=50)
     parser.add_argument("--vocabulary", type=int, default=5000)
