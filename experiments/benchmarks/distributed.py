@@ -26,6 +26,10 @@ from exvae.experiments.fitting.fits import read_metrics
 
 # Isoforms per gene, about as in transcriptomes.
 ISOFORMS_OF_A_GENE = 3
+# Who starts this may have let libraries take more threads.
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
+)
 
 
 def write_cells(path: Path, cells: int, isoforms: int, bootstraps: int) -> None:
@@ -46,7 +50,7 @@ def seconds_of_training(processes: int, command: list[str], folder: Path) -> np.
     """Fit in a new folder; give seconds of each epoch but the first, or of all steps of topics."""
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     arguments = [*(launch if processes > 1 else []), "-m", "exvae", *command, "--out", str(folder)]
-    run_python(arguments, {"OMP_NUM_THREADS": "1"})
+    run_python(arguments, ONE_THREAD)
     seconds = read_metrics(folder)["seconds"].to_numpy()
     return seconds[-1:] if command[0] == "lda" else np.diff(seconds)
 

@@ -29,7 +29,7 @@ class ClippedAdam(clipped_adam.ClippedAdam):
     def step(self, closure: Callable | None = None) -> Any | None:
         """Take a step; gradients are gone thereafter."""
         loss = None
-        if closure is None and all(map(self._is_plain, self.param_groups)):
+        if closure is None and all(map(self._suits, self.param_groups)):
             for group in self.param_groups:
                 group["lr"] *= group["lrd"]
                 for parameter in group["params"]:
@@ -41,7 +41,7 @@ class ClippedAdam(clipped_adam.ClippedAdam):
         return loss
 
     @staticmethod
-    def _is_plain(group: dict[str, Any]) -> bool:
+    def _suits(group: dict[str, Any]) -> bool:
         """Whether the compiled loop knows the options and can see the parameters of a group."""
         plain = not group["weight_decay"] and not group["centered_variance"]
         return plain and all(map(_is_plain, group["params"]))
