@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import os
 
-# Before torch is loaded: spinning threads of two processes on the same cores slow each other
-# tenfold.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Before torch is loaded, as the commands do: spinning threads of two processes on the same cores
+# slow each other tenfold.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import argparse  # noqa: E402
 import importlib  # noqa: E402
