@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from bench_parts import PARTS, Figure, sizes_of
 from pages import digits, machine, replace_part, table
-from processes import run_python
+from processes import bounding_threads, run_python
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -29,8 +29,6 @@ PACKAGES = ("torch", "pyro-ppl", "scvi-tools", "scikit-learn", "gensim", "tomoto
 PICTURE = "benchmarks.png"
 # Ratios that the axis of the picture shows; bars beyond go to its edge.
 _SHOWN = (0.02, 50.0)
-# Variables that bound the threads of libraries.
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 def measure(options: argparse.Namespace) -> int:
@@ -63,7 +61,7 @@ def run_part(part: str, repeat: int, options: argparse.Namespace) -> list[Figure
     """Run a part in a process of its own; RuntimeError if it fails."""
     step = [__file__, "--part", part, "--repeat", repeat, "--threads", options.threads]
     # As the commands have it: torch's waiting threads would keep other threads from the cores.
-    environment = {"GOMP_SPINCOUNT": "10000", **dict.fromkeys(_THREADS, str(options.threads))}
+    environment = {"GOMP_SPINCOUNT": "10000", **bounding_threads(options.threads)}
     printed = run_python([*step, *(["--tiny"] if options.tiny else [])], environment).printed
     return [Figure(*own) for own in json.loads(printed.splitlines()[-1])]
 

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from processes import run_python
+from processes import bounding_threads, run_python
 from scipy.sparse import csr_matrix
 
 from exvae.data.corpora import write_corpus
@@ -26,10 +26,6 @@ from exvae.experiments.fitting.fits import read_metrics
 
 # Isoforms per gene, about as in transcriptomes.
 ISOFORMS_OF_A_GENE = 3
-# Who starts this may have let libraries take more threads.
-ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
-)
 
 
 def write_cells(path: Path, cells: int, isoforms: int, bootstraps: int) -> None:
@@ -50,7 +46,7 @@ def seconds_of_training(processes: int, command: list[str], folder: Path) -> np.
     """Fit in a new folder; give seconds of each epoch but the first, or of all steps of topics."""
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     arguments = [*(launch if processes > 1 else []), "-m", "exvae", *command, "--out", str(folder)]
-    run_python(arguments, ONE_THREAD)
+    run_python(arguments, bounding_threads(1))
     seconds = read_metrics(folder)["seconds"].to_numpy()
     return seconds[-1:] if command[0] == "lda" else np.diff(seconds)
 

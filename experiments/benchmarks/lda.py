@@ -35,6 +35,7 @@ from typing import Any  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from lda_methods import METHODS, Method, Task  # noqa: E402
+from processes import bounding_threads  # noqa: E402
 
 from exvae.data.corpora import Corpus, halve, select_split, split_corpus, write_corpus
 from exvae.data.corpus_formats import read_corpus  # noqa: E402
@@ -233,10 +234,9 @@ def run_child(arguments: list[str], threads: int, folder: Path) -> dict[str, Any
     """
     result = folder / "result.json"
     result.unlink(missing_ok=True)
-    variables = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     child = subprocess.run(
         [sys.executable, __file__, *arguments, "--folder", str(folder)],
-        env=os.environ | dict.fromkeys(variables, str(threads)),
+        env=os.environ | bounding_threads(threads),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

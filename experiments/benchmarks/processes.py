@@ -16,6 +16,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+# Variables that bound the threads of libraries.
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def bounding_threads(number: int) -> dict[str, str]:
+    """Variables that give every library of a process so many threads."""
+    return dict.fromkeys(_THREADS, str(number))
+
 
 class Cost(NamedTuple):
     """Cost of a command.

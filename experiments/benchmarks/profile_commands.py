@@ -20,11 +20,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pages import digits, machine, replace_part, table
-from processes import run_python
+from processes import bounding_threads, run_python
 
 COMMANDS = ("fit", "export", "check", "evaluate")
 EPOCHS = 60
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 # Seconds below which a part has no row.
 _LEAST = 0.05
 
@@ -54,7 +53,7 @@ def run_command(arguments: list[str]) -> None:
 
 def profiled(*arguments: object) -> dict[str, float]:
     """Run a command in a process of its own; give the seconds of its parts."""
-    printed = run_python([__file__, "--run", *arguments], _ONE_THREAD).printed
+    printed = run_python([__file__, "--run", *arguments], bounding_threads(1)).printed
     return json.loads(printed.splitlines()[-1])
 
 
@@ -109,7 +108,7 @@ def profile_cells(
             return profiled("isoforms", command, *arguments_of(command, fit, files[taken], own))
 
         whole[command] = extrapolated(ran, number or num_cells, num_cells)
-    printed = run_python([__file__, "--floor", cells], _ONE_THREAD).printed
+    printed = run_python([__file__, "--floor", cells], bounding_threads(1)).printed
     return whole, json.loads(printed.splitlines()[-1])
 
 

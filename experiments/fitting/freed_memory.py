@@ -21,17 +21,25 @@ _DEFAULTS = {_TRIM_THRESHOLD: 128 * 1024, _MMAP_MAX: 65536}
 # Who sets one of these has chosen how memory is allocated.
 _CHOSEN = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")
 
+_kept = False
+
 
 def keep_freed_memory() -> None:
     """Let this process keep the memory that it has taken; does nothing without glibc."""
+    global _kept
     if allocator := _glibc():
+        _kept = True
         allocator.mallopt(_MMAP_MAX, 0)
         allocator.mallopt(_TRIM_THRESHOLD, -1)
 
 
 @contextmanager
 def keeping_freed_memory() -> Iterator[None]:
-    """Keep the memory within the block, and give it back at the end."""
+    """Keep the memory within the block, and give it back at the end, unless it was kept before."""
+    global _kept
+    if _kept:
+        yield
+        return
     keep_freed_memory()
     try:
         yield
@@ -40,6 +48,7 @@ def keeping_freed_memory() -> Iterator[None]:
             for option, value in _DEFAULTS.items():
                 allocator.mallopt(option, value)
             allocator.malloc_trim(0)
+            _kept = False
 
 
 @cache

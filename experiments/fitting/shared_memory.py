@@ -7,6 +7,7 @@ numbers into a place of its own, says so, and adds up the places of all, in the 
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import select
@@ -46,7 +47,7 @@ class SharedMemory:
         distributed.all_gather_object(numbers, os.getpid(), group)
         # A descriptor of a process becomes readable when it ends.
         self._others = [os.pidfd_open(number) for number in numbers if number != os.getpid()]
-        self._turn, self._room = 0, 0
+        self._turn, self._room, self._too_large = 0, 0, math.inf
 
     @staticmethod
     def serves() -> bool:
@@ -64,7 +65,7 @@ class SharedMemory:
         RuntimeError
             If another process has ended or is late.
         """
-        if values.nbytes > self._room and not self._grow(values.nbytes):
+        if not self._holds(values.nbytes):
             distributed.all_reduce(values, group=self.group)
             return values
         places = self._places[self._turn % 2, :, : values.nbytes].view(values.dtype)
@@ -85,6 +86,15 @@ class SharedMemory:
             ended = select.select(self._others, [], [], _LOOK)[0]
             if self._turns.min() < self._turn and (ended or waited > self.patience):
                 raise RuntimeError("a process has ended" if ended else "a process is late")
+
+    def _holds(self, size: int) -> bool:
+        """Whether there is room for so many bytes of each process; makes it, if that is possible.
+
+        What the machine once had no room for is not tried in every step.
+        """
+        if self._room < size < self._too_large and not self._grow(size):
+            self._too_large = size
+        return size <= self._room
 
     def _grow(self, size: int) -> bool:
         """Make room for so many bytes of each process, if the machine has it."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from exvae.experiments.fitting.shared_memory import SharedMemory
 
+from .test_distributed import ENVIRONMENT, TORCHRUN
+
 PROGRAM = Path(__file__).with_name("sums_of_processes.py")
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 
 
 @pytest.fixture(autouse=True)
@@ -24,9 +23,8 @@ def _needs_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(processes: int, case: str) -> str:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [*TORCHRUN, str(processes), str(PROGRAM), case]
-    finished = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    finished = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=120)
     assert finished.returncode == 0, finished.stderr
     return finished.stdout
 
