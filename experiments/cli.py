@@ -149,7 +149,7 @@ def _end(error: BaseException) -> NoReturn:
     """Tell an error in one line and exit; raise it if it is a fault of the package itself."""
     failure = failure_of(error)
     if not torchrun.may_tell():
-        sys.exit(1 if failure is None else failure.status)
+        torchrun.end(1 if failure is None else failure.status)
     if failure is None:
         raise error
     if failure.message:
@@ -158,4 +158,4 @@ def _end(error: BaseException) -> NoReturn:
         sys.stdout.flush()
     except OSError:
         discard(sys.stdout)
-    sys.exit(failure.status)
+    torchrun.end(failure.status)

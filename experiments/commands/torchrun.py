@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import NoReturn
 
 from ...data.stopping import SIGNALS
 from ..fitting.errors import ArgumentError
@@ -63,6 +64,18 @@ def may_tell() -> bool:
         sys.stderr.flush()
         os.dup2(_stderr, 2)
     return True
+
+
+def end(status: int) -> NoReturn:
+    """End this process after an error with an exit status.
+
+    Several processes have not left their group then, and gloo's threads now and then abort a
+    process that is torn down with them.
+    """
+    if number_of_processes() > 1:
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _is_first_to_tell() -> bool:

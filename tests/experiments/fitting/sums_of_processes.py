@@ -50,6 +50,8 @@ def main(case: str) -> None:
             print(f"told: {error}", flush=True)
     elif case == "late":
         time.sleep(1.0)
+    # gloo's threads otherwise now and then abort the process as it ends.
+    distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
