@@ -11,7 +11,6 @@ from scipy.sparse import csr_matrix, vstack
 from ..cell_tables import CellTable
 from ..cells import Cells, summarise
 from ..compiled_loops import spread_in_order
-from ..errors import DataError
 from ..progress import progress_bar
 from .classes import ClassCounts
 from .estimation import estimate_with_bootstraps, generator_of_cell
@@ -54,16 +53,14 @@ def halve_reads(cells: CellTable, positions: np.ndarray, seed: int) -> Halves:
     Raises
     ------
     DataError
-        If a cell has no reads by class, or all have a single one.
+        If a cell has no reads by class.
     """
     cells.require_class_counts("leave out completion")
-    given = cells.read(("reads",)).reads
-    names, whole = cells.names[positions], given.counts[positions]
+    given = cells.reader(("reads",)).take(positions).reads
+    names, whole = cells.names[positions], given.counts
     first = _first_half(whole, names, seed)
     second = whole - first
     second.eliminate_zeros()
-    if not second.nnz:
-        raise DataError(f"{cells.source}: no cell has two reads by class, which completion halves")
     reads = replace(given, counts=first)
     number = int(cells.num_bootstraps.max(initial=0))
     estimates, *bootstraps = _estimates(reads, names, cells.num_isoforms, number, seed)

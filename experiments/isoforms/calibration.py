@@ -57,6 +57,10 @@ class Calibration:
         }
         self.parts.append({name: values.cpu().numpy() for name, values in part.items()})
 
+    def extend(self, others: Calibration) -> None:
+        """Take the entries of other cells."""
+        self.parts += others.parts
+
     def figures(self) -> dict[str, Any]:
         """Compute coverage and accuracy of all entries.
 

@@ -15,7 +15,7 @@ An estimate of zero would give some reads no probability. Whatever the method, h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ import torch
 from scipy.sparse import csr_matrix
 
 from ...data.cell_tables import CellTable
+from ...data.errors import DataError
 from ...data.isoform_truth import IsoformTruth
 from ...data.reads.classes import ClassCounts
 from ...data.reads.halves import Halves, halve_reads
@@ -62,6 +63,24 @@ class Completion:
 
     reads: np.ndarray
     log_probs: dict[str, np.ndarray]
+
+    @classmethod
+    def of_parts(cls, parts: Sequence[Completion], source: str) -> Completion:
+        """Join the scores of parts of the cells of a source.
+
+        Raises
+        ------
+        DataError
+            If no cell has reads in its second half.
+        """
+        reads = np.concatenate([part.reads for part in parts])
+        if not reads.any():
+            raise DataError(f"{source}: no cell has two reads by class, which completion halves")
+        methods = parts[0].log_probs
+        return cls(
+            reads,
+            {name: np.concatenate([part.log_probs[name] for part in parts]) for name in methods},
+        )
 
     def score(self, method: str = "model") -> Score:
         """Score a method."""
@@ -118,9 +137,26 @@ def score_completion(
     DataError
         If a cell has no reads by class, or all have a single one.
     """
+    torch.manual_seed(seed)
+    part = score_part(fit, cells, positions, truth, num_samples, seed, block)
+    return Completion.of_parts([part], cells.source)
+
+
+def score_part(
+    fit: IsoformFit,
+    cells: CellTable,
+    positions: np.ndarray,
+    truth: IsoformTruth | None,
+    num_samples: int,
+    seed: int,
+    block: int = inference.POSTERIOR_BLOCK,
+) -> Completion:
+    """Score some of the cells, see :func:`score_completion`; torch's generator draws latents.
+
+    Cells may all be without reads in their second half.
+    """
     halves = halve_reads(cells, positions, seed)
     observed = halves.observed
-    torch.manual_seed(seed)
     expression: dict[str, Blocks] = {
         "model": _expected_shares(fit, observed, num_samples, block),
         "quantifier": _dense(observed.counts),

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from ...data.cell_batches import BatchSource, batch_source
+from ...data.cell_batches import batch_source
 from ...data.cell_tables import CellTable
 from ...data.errors import DataError
 from ...data.isoform_truth import IsoformTruth
 from ...data.posteriors import SampledPosterior
+from ...data.progress import progress_bar
+from ..fitting import workers
 from ..fitting.errors import ArgumentError
 from . import inference
 from .calibration import EXPRESSED, Calibration
-from .completion import score_completion
+from .completion import Completion, score_part
 from .expression import Scale, draw_expression, posteriors_of_expression
 from .fitting import IsoformFit, split_cells
 from .settings import LIBRARY_SIZE, LIKELIHOOD_SAMPLES, POSTERIOR_SAMPLES, SUBSETS
 
 # Number of starts of k-means.
 _STARTS = 20
+# Entries (cells x isoforms) that a process measures at a time.
+PART = inference.BLOCK
+# Scales other than reads of isoforms on which expression is compared with the truth.
+SCALES = {"genes": Scale("gene"), "normalised": Scale(library_size=LIBRARY_SIZE)}
 
 
 def chosen_positions(fit: IsoformFit, cells: CellTable, subset: str) -> np.ndarray:
@@ -63,8 +71,9 @@ def evaluate(
     posterior_samples: int = POSTERIOR_SAMPLES,
     completion: bool = False,
     seed: int = 0,
+    part: int = PART,
 ) -> dict[str, Any]:
-    """Measure a fit.
+    """Measure a fit; several processes share the work, and all get the figures.
 
     Parameters
     ----------
@@ -83,14 +92,16 @@ def evaluate(
         Whether to predict one half of each cell's reads from the other, see
         :mod:`~exvae.experiments.isoforms.completion`.
     seed
-        Seed of all draws.
+        Seed of all draws; those of a cell depend on its place, and on ``part``.
+    part
+        Entries (cells x isoforms) that a process measures at a time.
 
     Returns
     -------
     dict
         ``cells``, ``isoforms``, ``loss_per_cell`` (nats; for effective reads a quasi-likelihood,
         which compares only fits of this model), ``nll_point_estimates`` (nats per entry, compares
-        all models), and with a truth the result of :func:`compare`.
+        all models), and with a truth the figures of :class:`Comparison`.
 
         With ``completion`` (nats a read, more is better): ``completion``, the mean log probability
         of the reads to predict; ``completion_quantifier``, ``completion_bootstraps`` and
@@ -106,33 +117,97 @@ def evaluate(
     cells = fit.conform(cells)
     positions = chosen_positions(fit, cells, subset)
     chosen = None if truth is None else truth.select(positions).reordered(cells.isoforms)
-    completed = {}
+    samples = Samples(likelihood_samples, posterior_samples, seed)
+    rows = max(1, part // cells.num_isoforms)
+    starts = range(0, len(positions), rows)
+
+    def measure(number: int) -> Part:
+        own = slice(starts[number], starts[number] + rows)
+        known = None if chosen is None else chosen.select(own)
+        return _measure(fit, cells, positions, own, known, samples, completion=completion)
+
+    with (
+        workers.joined(Path(cells.source)) as processes,
+        progress_bar(len(starts), "evaluate", "parts", delay=1.0, shown=processes.first) as bar,
+    ):
+        parts = []
+        for own in processes.in_turn(len(starts), measure):
+            parts.append(own)
+            bar.update()
+        return processes.same(lambda: _figures(parts, cells, len(positions)))
+
+
+class Samples(NamedTuple):
+    """Numbers of draws of the latent variables, see :func:`evaluate`, and their seed."""
+
+    likelihood: int
+    posterior: int
+    seed: int
+
+
+class Part(NamedTuple):
+    """Figures of some cells.
+
+    Attributes
+    ----------
+    loss, log_prob
+        Sums over the cells of the loss and of the log probability of the estimates (nats).
+    compared, completed
+        Comparison with the truth, and completion, if asked for.
+    """
+
+    loss: float
+    log_prob: float
+    compared: Comparison | None
+    completed: Completion | None
+
+
+def _measure(
+    fit: IsoformFit,
+    cells: CellTable,
+    positions: np.ndarray,
+    own: slice,
+    truth: IsoformTruth | None,
+    samples: Samples,
+    *,
+    completion: bool,
+) -> Part:
+    """Measure a slice of the cells at positions; ``truth`` is of its cells."""
+    chosen, completed, compared = positions[own], None, None
     if completion:
-        options = {"num_samples": posterior_samples, "seed": seed}
-        completed = score_completion(fit, cells, positions, truth=chosen, **options).figures()
-    source = fit.source(cells)
-    torch.manual_seed(seed)
-    loss = inference.loss_per_cell(fit.model, fit.guide, source, positions)
+        inference.seed_draws(samples.seed, own.start)
+        completed = score_part(fit, cells, chosen, truth, samples.posterior, samples.seed)
+    inference.seed_draws(samples.seed, own.start)
+    loss = inference.loss_per_cell(fit.model, fit.guide, fit.source(cells), chosen)
+    estimates = batch_source(cells, "counts", fit.device)
+    log_prob = inference.log_prob_of_point_estimates(
+        fit.model, fit.guide, estimates, chosen, num_samples=samples.likelihood
+    )
+    if truth is not None:
+        compared = compare(fit, cells, chosen, truth, samples.posterior)
+    return Part(loss * len(chosen), log_prob, compared, completed)
+
+
+def _figures(parts: Sequence[Part], cells: CellTable, number: int) -> dict[str, Any]:
+    """Give the figures of so many cells, measured in parts, see :func:`evaluate`."""
+    loss = sum(part.loss for part in parts) / number
     if not math.isfinite(loss):
         raise DataError(
             f"{cells.source}: the loss of these cells is {loss}: the model cannot score them"
         )
-    log_prob = inference.log_prob_of_point_estimates(
-        fit.model,
-        fit.guide,
-        batch_source(cells, "counts", fit.device),
-        positions,
-        num_samples=likelihood_samples,
-    )
+    log_prob = sum(part.log_prob for part in parts)
     measured = {
-        "cells": len(positions),
+        "cells": number,
         "isoforms": cells.num_isoforms,
         "loss_per_cell": loss,
-        "nll_point_estimates": -log_prob / (len(positions) * cells.num_isoforms),
+        "nll_point_estimates": -log_prob / (number * cells.num_isoforms),
     }
-    if chosen is not None:
-        measured |= compare(fit, cells, positions, chosen, posterior_samples)
-    return measured | completed
+    if parts[0].compared is not None:
+        measured |= Comparison.of_parts([part.compared for part in parts]).figures()
+    if parts[0].completed is not None:
+        completed = [part.completed for part in parts]
+        measured |= Completion.of_parts(completed, cells.source).figures()
+    return measured
 
 
 @torch.no_grad()
@@ -144,84 +219,92 @@ def compare(
     num_samples: int,
     *,
     block: int = inference.POSTERIOR_BLOCK,
-) -> dict[str, Any]:
+) -> Comparison:
     """Compare a fit with the truth of the cells at positions, shape (cells,).
 
     Memory holds posteriors of ``block`` entries (cells x isoforms) at once.
-
-    Returns
-    -------
-    dict
-        The result of :meth:`~exvae.experiments.isoforms.calibration.Calibration.figures`;
-        ``rmse_log1p_quantifier`` and ``rmse_log1p_bootstraps``: root mean squared errors of log1p
-        of the quantifier's estimates and the means of the bootstraps; ``adjusted_rand_index``:
-        agreement of k-means on the mean states with the true types.
     """
     source = fit.source(cells)
-    estimated_from = ("counts", "summary") if cells.has_summary else ("counts",)
-    errors = {name: SquaredErrors() for name in ("quantifier", "bootstraps")}
-    reader = cells.reader(estimated_from)
-    calibration = Calibration()
+    reader = cells.reader(("counts", "summary") if cells.has_summary else ("counts",))
+    states = inference.mean_states(fit.guide, source, positions)
+    compared = Comparison(states, truth.cell_types, bootstraps=cells.has_summary)
+    expected = torch.as_tensor(truth.expected, dtype=torch.float32, device=fit.device)
     posteriors = posteriors_of_expression(fit, source, positions, num_samples, block=block)
     for rows, posterior in posteriors:
-        expected = torch.as_tensor(truth.expected[rows], dtype=torch.float32, device=fit.device)
         matrices = reader.take(positions[rows])
         estimates = matrices.counts
-        errors["quantifier"].add(estimates, truth.expected[rows])
+        compared.errors["quantifier"].add(estimates, truth.expected[rows])
         if cells.has_summary:
             estimates = cells.estimates_of(positions[rows], matrices)
-            errors["bootstraps"].add(estimates, truth.expected[rows])
-        expressed = estimates.toarray() > EXPRESSED
-        calibration.add(posterior, expected, torch.as_tensor(expressed, device=fit.device))
-    states = inference.mean_states(fit.guide, source, positions)
-    measured = {
-        **calibration.figures(),
-        **compare_scales(fit, source, positions, truth, num_samples, block=block),
-        "rmse_log1p_quantifier": errors["quantifier"].root_mean(),
-    }
-    if cells.has_summary:
-        measured["rmse_log1p_bootstraps"] = errors["bootstraps"].root_mean()
-    return {**measured, "adjusted_rand_index": rand_index(states, truth.cell_types)}
-
-
-def compare_scales(
-    fit: IsoformFit,
-    source: BatchSource,
-    positions: np.ndarray,
-    truth: IsoformTruth,
-    num_samples: int,
-    *,
-    block: int = inference.POSTERIOR_BLOCK,
-) -> dict[str, Any]:
-    """Compare expression of genes, and normalised expression of isoforms, with the truth.
-
-    Arguments as for :func:`compare`.
-
-    Returns
-    -------
-    dict
-        ``genes`` and ``normalised`` (to a cell of :data:`~.settings.LIBRARY_SIZE` reads), each with
-        ``coverage``, ``coverage_all`` and ``rmse_log1p`` as for isoforms.
-    """
-    scales = {"genes": Scale("gene"), "normalised": Scale(library_size=LIBRARY_SIZE)}
-    calibrations = {name: Calibration() for name in scales}
+            compared.errors["bootstraps"].add(estimates, truth.expected[rows])
+        expressed = torch.as_tensor(estimates.toarray() > EXPRESSED, device=fit.device)
+        compared.calibration.add(posterior, expected[rows], expressed)
     genes = fit.model.genes
     for rows, draws in draw_expression(fit, source, positions, num_samples, block=block):
-        expected = torch.as_tensor(truth.expected[rows], dtype=torch.float32, device=fit.device)
         estimates = source.estimates(positions[rows])
         reads = torch.as_tensor(estimates.toarray(), device=fit.device)
-        for name, scale in scales.items():
+        for name, scale in SCALES.items():
             of_level = genes.sums(reads) if scale.level == "gene" else reads
             posterior = SampledPosterior(scale.apply(draws, genes))
-            calibrations[name].add(posterior, scale.apply(expected, genes), of_level > EXPRESSED)
-    return {
-        name: {
-            key: value
-            for key, value in calibration.figures().items()
-            if key in ("coverage", "coverage_all", "rmse_log1p")
-        }
-        for name, calibration in calibrations.items()
-    }
+            known = scale.apply(expected[rows], genes)
+            compared.scales[name].add(posterior, known, of_level > EXPRESSED)
+    return compared
+
+
+class Comparison:
+    """Comparison of posteriors with the truth of some cells.
+
+    Parameters
+    ----------
+    states
+        Posterior mean states, shape (cells, latent_size).
+    types
+        True types of the cells, shape (cells,).
+    bootstraps
+        Whether the cells have bootstraps, whose means are compared as well.
+    """
+
+    def __init__(self, states: np.ndarray, types: np.ndarray, *, bootstraps: bool) -> None:
+        self.states, self.types = states, types
+        self.calibration = Calibration()
+        self.scales = {name: Calibration() for name in SCALES}
+        methods = ("quantifier", "bootstraps") if bootstraps else ("quantifier",)
+        self.errors = {name: SquaredErrors() for name in methods}
+
+    @classmethod
+    def of_parts(cls, parts: Sequence[Comparison]) -> Comparison:
+        """Join the comparisons of parts of the cells."""
+        states = np.concatenate([part.states for part in parts])
+        types = np.concatenate([part.types for part in parts])
+        joined = cls(states, types, bootstraps="bootstraps" in parts[0].errors)
+        for part in parts:
+            joined.calibration.extend(part.calibration)
+            for name, own in joined.scales.items():
+                own.extend(part.scales[name])
+            for name, own in joined.errors.items():
+                own.extend(part.errors[name])
+        return joined
+
+    def figures(self) -> dict[str, Any]:
+        """Give the figures of all cells.
+
+        Returns
+        -------
+        dict
+            The result of :meth:`~exvae.experiments.isoforms.calibration.Calibration.figures`;
+            ``genes`` and ``normalised`` (to a cell of :data:`~.settings.LIBRARY_SIZE` reads), each
+            with ``coverage``, ``coverage_all`` and ``rmse_log1p`` as for isoforms;
+            ``rmse_log1p_quantifier`` and ``rmse_log1p_bootstraps``: root mean squared errors of
+            log1p of the quantifier's estimates and the means of the bootstraps;
+            ``adjusted_rand_index``: agreement of k-means on the mean states with the true types.
+        """
+        scales = {}
+        for name, calibration in self.scales.items():
+            figures = calibration.figures()
+            scales[name] = {key: figures[key] for key in ("coverage", "coverage_all", "rmse_log1p")}
+        errors = {f"rmse_log1p_{name}": own.root_mean() for name, own in self.errors.items()}
+        agreement = {"adjusted_rand_index": rand_index(self.states, self.types)}
+        return {**self.calibration.figures(), **scales, **errors, **agreement}
 
 
 class SquaredErrors:
@@ -235,6 +318,10 @@ class SquaredErrors:
         error = np.log1p(estimates.toarray()) - np.log1p(expected)
         self._sum += float(np.square(error, dtype=np.float64).sum())
         self._number += error.size
+
+    def extend(self, others: SquaredErrors) -> None:
+        """Take the errors of other cells."""
+        self._sum, self._number = self._sum + others._sum, self._number + others._number
 
     def root_mean(self) -> float:
         """Give the root of the mean."""

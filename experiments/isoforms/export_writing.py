@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import h5py
 import numpy as np
-import torch
 
 from ...data.arguments import require
 from ...data.cells import STATISTICS, Cells
@@ -170,7 +169,7 @@ def compact_blocks(
     rows = max(1, block // cells.num_isoforms)
     for start in range(0, cells.num_cells, rows):
         positions = np.arange(start, min(start + rows, cells.num_cells))
-        _seed(options.seed, first + start)
+        inference.seed_draws(options.seed, first + start)
         if can_stratify(fit):
             number, batch = samples * RATES_PER_SAMPLE, source.batch(positions, len(positions))
             stratified = stratified_expression(fit, source, batch, samples, transform_batch=code)
@@ -181,12 +180,6 @@ def compact_blocks(
             if effective is not None and fit.model.observes == "reads":
                 effective.add(draws, max(1, len(inference.members_of(fit.model))))
             yield compact_layers(draws, fit.model.genes, scales, options.quantiles, **limits)
-
-
-def _seed(seed: int, place: int) -> None:
-    """Seed the draws of the cells from a place on; at the first one by the seed itself."""
-    mixed = int(np.random.SeedSequence([seed, place]).generate_state(1, np.uint64)[0] >> 1)
-    torch.manual_seed(mixed if place else seed)
 
 
 def block_of(fit: IsoformFit) -> int:
@@ -313,7 +306,7 @@ class ExportWriter:
     def _part(self, rows: slice) -> Part:
         """Make the posteriors of some cells."""
         cells, effective = self._read(rows), EffectiveDraws()
-        _seed(self._options.seed, rows.start)
+        inference.seed_draws(self._options.seed, rows.start)
         states = inference.mean_states(
             self._fit.guide, self._fit.source(cells), np.arange(cells.num_cells)
         )

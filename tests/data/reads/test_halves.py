@@ -138,9 +138,7 @@ def test_a_single_read_is_in_the_first_half() -> None:
     assert sizes.tolist() == [1] * 5 + [0] + [1] * 18
 
 
-def test_what_cannot_be_halved(cells: Cells) -> None:
-    with pytest.raises(DataError, match="no cell has two reads by class"):
-        halve_reads(with_reads(np.ones((24, 1), int)), POSITIONS, 0)
+def test_cells_without_reads_cannot_be_halved() -> None:
     adata = draw_cells()
     del adata.obsm["reads"]
     with pytest.raises(DataError, match=r"holds no reads by class .* or leave out completion$"):

@@ -162,6 +162,14 @@ def test_standard_errors_are_those_of_cells_drawn_anew() -> None:
     assert found.se == pytest.approx(means.std(), rel=0.1)
 
 
+def test_single_reads_are_not_scored() -> None:
+    nothing = Completion(np.zeros(2), {"model": np.zeros(2)})
+    with pytest.raises(DataError, match=r"^own.h5ad: no cell has two reads by class"):
+        Completion.of_parts([nothing, nothing], "own.h5ad")
+    some = Completion(np.array([0, 10]), {"model": np.array([0.0, -30.0])})
+    assert Completion.of_parts([nothing, some], "own.h5ad").score().mean == -3.0
+
+
 def test_one_cell_has_no_standard_error() -> None:
     own = {"model": np.array([-30.0]), "quantifier": np.array([-35.0])}
     assert Completion(np.array([10]), own).figures() == {

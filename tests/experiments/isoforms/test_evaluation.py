@@ -120,6 +120,10 @@ def expected_figures(draws: np.ndarray, truth: np.ndarray, expressed: np.ndarray
     }
 
 
+def compared(loaded, positions: np.ndarray, truth: IsoformTruth, **options: int) -> dict:
+    return evaluation.compare(loaded.fit, loaded.cells, positions, truth, 1, **options).figures()
+
+
 @plain_kinds
 @pytest.mark.parametrize("block", [2 * ISOFORMS, 10**6])
 def test_each_cell_is_compared_with_its_own_truth(load: Callable, kind: str, block: int) -> None:
@@ -127,7 +131,7 @@ def test_each_cell_is_compared_with_its_own_truth(load: Callable, kind: str, blo
     positions = np.array([17, 3, 29, 4, 0, 12, 21])
     truth = loaded.truth.select(positions)
     # Some isoforms are not expressed, and posteriors of these have truths of their own.
-    found = evaluation.compare(loaded.fit, loaded.cells, positions, truth, 1, block=block)
+    found = compared(loaded, positions, truth, block=block)
     bootstraps = np.stack([layer.toarray() for layer in loaded.cells.bootstraps]).mean(0)[positions]
     draws = loaded.known_draws()[:, positions]
     expected = expected_figures(draws, truth.expected, bootstraps > 2)
@@ -151,7 +155,7 @@ def test_entries_are_expressed_by_their_mean_bootstrap(load: Callable) -> None:
     # The truth is right where they are expressed, and nowhere else.
     expected = np.where(expressed, np.median(draws, 0), 1e4)
     truth = IsoformTruth(expected, loaded.truth.cell_types[positions])
-    found = evaluation.compare(loaded.fit, loaded.cells, positions, truth, 1, block=ISOFORMS)
+    found = compared(loaded, positions, truth, block=ISOFORMS)
     assert found["coverage"] == {"0.5": 1.0, "0.8": 1.0, "0.95": 1.0}
     assert found["coverage_all"]["0.95"] == pytest.approx(expressed.mean(), abs=1e-6)
 
@@ -189,7 +193,7 @@ def test_types_are_compared_with_the_states_of_their_cells(load: Callable) -> No
     centred = states - states.mean(0)
     side = centred @ np.linalg.svd(centred, full_matrices=False)[2][0] > 0
     truth = IsoformTruth(loaded.truth.expected[positions], np.where(side, "a", "b"))
-    found = evaluation.compare(loaded.fit, loaded.cells, positions, truth, 1)
+    found = compared(loaded, positions, truth)
     assert found["adjusted_rand_index"] > 0.9
 
 
