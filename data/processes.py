@@ -23,6 +23,8 @@ from .errors import DataError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+# Yields the results of a function for tasks, in the order of the tasks.
+MapInOrder = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 
 def num_cores() -> int:

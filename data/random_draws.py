@@ -1,4 +1,4 @@
-"""Gamma and Poisson draws on several threads, how genes divide, and choices at random."""
+"""Gamma and Poisson draws on several threads, seeds, how genes divide, and choices at random."""
 
 from __future__ import annotations
 
@@ -16,6 +16,15 @@ from .genes import Genes
 _CHUNK = 1 << 16
 # Least Dirichlet parameter in draws; gamma draws of a smaller one are zero.
 _LEAST_SHAPE = 1e-4
+
+
+def seed_draws(seed: int, place: int) -> None:
+    """Seed torch's draws for the datapoints from a place on; at the first one by the seed itself.
+
+    Draws then depend neither on earlier datapoints nor on the process that works on these.
+    """
+    mixed = int(np.random.SeedSequence([seed, place]).generate_state(1, np.uint64)[0] >> 1)
+    torch.manual_seed(mixed if place else seed)
 
 
 def standard_gamma(concentration: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +21,7 @@ import pandas as pd
 from ..errors import DataError
 from ..files import require_h5ad, unchanged, written_atomically
 from ..h5ad.writing import H5adRows
-from ..processes import map_in_order, num_cores
+from ..processes import MapInOrder, map_in_order, num_cores
 from ..progress import with_progress
 from .annotations import read_cell_table
 from .bad_cells import BAD_CELLS_FILE, BadCells
@@ -113,6 +114,7 @@ def import_cells(
     t2g: Path | None = None,
     obs: Path | None = None,
     options: ImportOptions | None = None,
+    shared: MapInOrder | None = None,
 ) -> ImportSummary:
     """Import cells from directories of kallisto and salmon results.
 
@@ -128,6 +130,8 @@ def import_cells(
         Table of cells, see :func:`~exvae.data.quantified.annotations.read_cell_table`.
     options
         Options; by default all bootstraps are kept.
+    shared
+        How processes that have been started share the cells; None starts ``num_processes``.
 
     Raises
     ------
@@ -156,7 +160,9 @@ def import_cells(
         if options.num_processes is None and seconds > _SECONDS_WORTH_PROCESSES:
             options = options._replace(num_processes=num_cores())
         with H5adRows(path, len(var)) as file:
-            known = _append_cells(file, cells, first.transcripts, options, bad, path.parent)
+            number = min(options.num_processes or 1, len(cells))
+            mapped = shared or partial(map_in_order, num_processes=number, folder=path.parent)
+            known = _append_cells(file, cells, first.transcripts, options, bad, mapped)
             if len(bad):
                 notes = (*notes, bad.note(len(known.names)))
             var["effective_length"] = known.effective_lengths / len(known.names)
@@ -213,11 +219,9 @@ def _append_cells(
     transcripts: np.ndarray,
     options: ImportOptions,
     bad: BadCells,
-    folder: Path,
+    mapped: MapInOrder,
 ) -> KnownOfCells:
     """Append the rows of all good cells to a file, and gather the bad ones.
-
-    ``folder`` is for what processes read.
 
     Raises
     ------
@@ -226,8 +230,7 @@ def _append_cells(
     """
     reader = CellReader(transcripts, options.max_bootstraps, options.num_layers)
     known = KnownOfCells(len(transcripts))
-    num_processes = min(options.num_processes or 1, len(cells))
-    with closing(map_in_order(reader, cells.values(), num_processes, folder)) as rows:
+    with closing(mapped(reader, cells.values())) as rows:
         shown = with_progress(rows, len(cells), "import")
         for (name, place), row in zip(cells.items(), shown, strict=True):
             if isinstance(row, DataError):

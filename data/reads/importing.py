@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from ..compiled_loops import spread_in_order
 from ..errors import DataError
 from ..files import require_h5ad, unchanged, written_atomically
 from ..h5ad.writing import H5adRows
+from ..processes import MapInOrder
 from ..progress import with_progress
 from ..quantified.annotations import read_cell_table
 from ..quantified.cell_rows import CellRows, cell_rows
@@ -85,6 +86,7 @@ def import_reads(
     t2g: Path | None = None,
     obs: Path | None = None,
     options: ReadOptions | None = None,
+    shared: MapInOrder | None = None,
 ) -> ImportSummary:
     """Import the reads of cells by the classes of isoforms that they fit.
 
@@ -101,6 +103,8 @@ def import_reads(
         Tables as for :func:`~exvae.data.quantified.importing.import_cells`.
     options
         Options.
+    shared
+        How processes share the cells; None takes torch's threads.
 
     Raises
     ------
@@ -113,7 +117,7 @@ def import_reads(
     sources = (t2g, obs, options.sheet, options.lengths, options.transcripts)
     places = [*(path for path in sources if path is not None), *cells.values()]
     with written_atomically(out) as path, unchanged(places):
-        summary = _write(path, cells, t2g, obs, options)
+        summary = _write(path, cells, t2g, obs, options, shared or _in_threads)
     return summary._replace(notes=(*notes, *summary.notes))
 
 
@@ -129,7 +133,12 @@ def _places(
 
 
 def _write(
-    path: Path, cells: dict[str, Path], t2g: Path | None, obs: Path | None, options: ReadOptions
+    path: Path,
+    cells: dict[str, Path],
+    t2g: Path | None,
+    obs: Path | None,
+    options: ReadOptions,
+    mapped: MapInOrder,
 ) -> ImportSummary:
     """Write the cells that lie in folders to a file."""
     if "" in cells:
@@ -154,8 +163,10 @@ def _write(
     var, gene_notes = transcript_table(names, classes.lengths, t2g)
     known, copies = KnownOfCells(len(names)), Copies()
     with H5adRows(path, len(var)) as file:
-        rows = with_progress(_rows(classes, names, options), len(classes.cells), "import")
-        for cell, row in zip(classes.cells, rows, strict=True):
+        reader = _CellEstimates(classes, names, options)
+        rows = mapped(reader, range(len(classes.cells)))
+        shown = with_progress(rows, len(classes.cells), "import")
+        for cell, row in zip(classes.cells, shown, strict=True):
             known.add(cell, row)
             own = classes.counts[len(known.names) - 1]
             copies.add(cell, (own.indices, own.data))
@@ -214,20 +225,28 @@ def _with_reads(classes: ReadClasses, skip_bad: bool) -> tuple[ReadClasses, tupl
     return classes.of_cells(np.flatnonzero(reads)), (f"{told}; they are left out",)
 
 
-def _rows(classes: ReadClasses, names: np.ndarray, options: ReadOptions) -> Iterator[CellRows]:
-    """Estimate counts of cells and of their bootstraps, in torch's number of threads."""
-    lengths = (classes.lengths, classes.effective_lengths)
+class _CellEstimates(NamedTuple):
+    """Estimates the counts of a cell and of its bootstraps; ``names`` of isoforms are bytes."""
 
-    def rows_of(place: int) -> CellRows:
+    classes: ReadClasses
+    names: np.ndarray
+    options: ReadOptions
+
+    def __call__(self, place: int) -> CellRows:
+        classes, options = self.classes, self.options
         generator = generator_of_cell(classes.cells[place], options.seed)
         size = (len(classes.isoforms), options.num_bootstraps)
         estimates = estimate_with_bootstraps(classes, place, *size, generator)
+        lengths = (classes.lengths, classes.effective_lengths)
         cell = Quantification(
-            names, *lengths, estimates[0], estimates[1:], "exvae", version("exvae")
+            self.names, *lengths, estimates[0], estimates[1:], "exvae", version("exvae")
         )
         return cell_rows(cell, options.num_layers)
 
-    return spread_in_order(rows_of, len(classes.cells))
+
+def _in_threads(function: Callable[[int], CellRows], places: Sequence[int]) -> Iterator[CellRows]:
+    """Yield the results of a function for places 0, 1, ..., made in torch's threads."""
+    return spread_in_order(function, len(places))
 
 
 def _provenance(t2g: Path | None, options: ReadOptions) -> dict[str, object]:

@@ -16,7 +16,8 @@ from pyro.infer import Predictive
 from ...data.corpora import Corpus
 from ..drawing.panels import Curve, Panel
 from ..lda.completion import INFERENCE_BATCH, batches
-from ..lda.fitting import LDAFit, chosen_documents
+from ..lda.evaluation import chosen_documents
+from ..lda.fitting import LDAFit
 from .bins import LogBins, ratio
 from .comparison import Check, Replication, check_blocks
 from .document_readings import BURSTS, DISTINCT, FREQUENCY, GROUPS, READINGS, SPREAD, TOP

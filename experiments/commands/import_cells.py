@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..fitting.workers import joined, number_of_processes
 from . import panels
 from .options import Json, existing_folders
 from .reports import report, tell
@@ -164,20 +166,29 @@ def import_cells(
         raise typer.BadParameter("--transcripts weighs classes of reads; give --reads as well")
     if out is None:
         raise typer.BadParameter("give --out CELLS.h5ad, or --list to see the cells")
+    several = number_of_processes() > 1
+    if several and processes:
+        raise typer.BadParameter("torchrun has started the processes; leave out --processes")
     if reads:
-        from ...data.reads.importing import ReadOptions, import_reads
+        from ...data.reads.importing import ReadOptions
+        from ...data.reads.importing import import_reads as import_all
 
         drawn = (bootstraps, layers, max_members, seed)
         weighed = (transcripts, read_length, fragment_mean, fragment_sd)
-        own = ReadOptions(*drawn, skip_bad, lengths, *weighed, sheet, obs_key, only_listed)
-        summary = import_reads(directories or [], out, t2g, obs, own)
+        options = ReadOptions(*drawn, skip_bad, lengths, *weighed, sheet, obs_key, only_listed)
     else:
-        from ...data.quantified import importing
+        from ...data.quantified.importing import ImportOptions
+        from ...data.quantified.importing import import_cells as import_all
 
-        options = importing.ImportOptions(
+        options = ImportOptions(
             max_bootstraps, layers, processes, skip_bad, sheet, obs_key, only_listed
         )
-        summary = importing.import_cells(directories or [], out, t2g, obs, options)
+    with joined(out) as workers:
+        if not workers.first:
+            deque(workers.map_in_order(None, []), maxlen=0)  # works on cells of the first one
+            return
+        shared = workers.map_in_order if several else None
+        summary = import_all(directories or [], out, t2g, obs, options, shared)
     tell(summary.notes)
     values = {"out": os.fspath(out), **summary._asdict()}
     del values["notes"]

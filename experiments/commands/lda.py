@@ -232,11 +232,12 @@ def evaluate(
 
     $ exvae lda evaluate TOPICS corpus.tsv
     """
-    from ..lda import fitting
+    from ..lda import evaluation, fitting
 
     loaded = fitting.load(fit, device, trust=trust)
     documents = read_for(loaded, corpus, text, label, id, vocabulary, drop_unknown=drop_unknown)
-    report(fitting.evaluate(loaded, documents, split=split, steps=refine, seed=seed), as_json=json)
+    measured = evaluation.evaluate(loaded, documents, split=split, steps=refine, seed=seed)
+    report(measured, as_json=json)
 
 
 @app.command()

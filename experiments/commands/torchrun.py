@@ -15,7 +15,14 @@ from ..fitting.errors import ArgumentError
 from ..fitting.workers import is_first, number_of_processes
 
 # Commands whose work the processes share.
-SHARED = (("isoforms", "fit"), ("isoforms", "export"), ("lda", "fit"))
+SHARED = (
+    ("isoforms", "import"),
+    ("isoforms", "fit"),
+    ("isoforms", "export"),
+    ("isoforms", "evaluate"),
+    ("lda", "fit"),
+    ("lda", "evaluate"),
+)
 # Seconds that the others leave to the first process to tell an error that all have.
 _PATIENCE = 2.0
 # Copy of the descriptor of standard error, for a process that is silent.

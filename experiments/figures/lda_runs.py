@@ -18,7 +18,7 @@ from ...guides.lda import LDAGuide
 from ..fitting import fits
 from ..fitting.devices import choose_device
 from ..fitting.training import Trainer, TrainingConfig
-from ..lda import fitting
+from ..lda import evaluation, fitting
 from ..lda.completion import batches, completion_perplexity
 from .workshop import Workshop
 
@@ -161,7 +161,7 @@ def _run(workshop: Workshop, name: str, guide_name: str, seed: int, pooling: str
 
     def monitor() -> dict[str, float]:
         with torch.random.fork_rng():
-            loss = fitting.loss_per_token(fit, held_out, seed=0)
+            loss = evaluation.loss_per_token(fit, held_out, seed=0)
         return {
             "held_out_loss": loss,
             "perplexity": completion_perplexity(guide, *halves, steps=REFINED),

@@ -40,7 +40,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from functools import partial
@@ -59,7 +59,7 @@ from .errors import ProcessEnded
 from .fits import CHECKPOINT
 from .shared_draws import Rows, SharedDraws, SharedSites
 from .shared_memory import SharedMemory
-from .workers import Alone, Value
+from .workers import Alone, Task, Value
 
 # Seconds that a process may be late for a step.
 STEP_SECONDS = 60
@@ -170,6 +170,13 @@ class Processes(Alone):
             with self._ends_told():
                 distributed.gather_object(value, gathered, 0)
             yield from (gathered or [])[: number - start]
+
+    def map_in_order(
+        self, function: Callable[[Task], Value], tasks: Iterable[Task]
+    ) -> Iterator[Value]:
+        """Give the first process the results of its function for its tasks, in their order."""
+        function, tasks = self.same(lambda: (function, list(tasks)))
+        yield from self.in_turn(len(tasks), lambda place: function(tasks[place]))
 
     def sum(self, values: Tensor) -> Tensor:
         """Add up a tensor, in place, over the processes."""

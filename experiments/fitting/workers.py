@@ -6,7 +6,7 @@ This module loads neither torch nor :mod:`.distributed`, which only a command un
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from .datasets import Dataset
 
+Task = TypeVar("Task")
 Value = TypeVar("Value")
 
 # Variables that torchrun sets in each process, and that torch.distributed needs.
@@ -82,6 +83,16 @@ class Alone:
     def in_turn(self, number: int, compute: Callable[[int], Value]) -> Iterator[Value]:
         """Compute values 0, ..., number - 1, each in one process; the first one gets all."""
         return map(compute, range(number))
+
+    def map_in_order(
+        self, function: Callable[[Task], Value], tasks: Iterable[Task]
+    ) -> Iterator[Value]:
+        """Give the first process the results of its function for its tasks, in their order.
+
+        Several processes share the tasks. Those of the others, which call this with any arguments
+        and iterate over nothing, are not looked at.
+        """
+        return map(function, tasks)
 
 
 _current: Alone | Any = Alone()

@@ -17,6 +17,7 @@ from ...data.errors import DataError
 from ...data.isoform_truth import IsoformTruth
 from ...data.posteriors import SampledPosterior
 from ...data.progress import progress_bar
+from ...data.random_draws import seed_draws
 from ..fitting import workers
 from ..fitting.errors import ArgumentError
 from . import inference
@@ -175,9 +176,9 @@ def _measure(
     """Measure a slice of the cells at positions; ``truth`` is of its cells."""
     chosen, completed, compared = positions[own], None, None
     if completion:
-        inference.seed_draws(samples.seed, own.start)
+        seed_draws(samples.seed, own.start)
         completed = score_part(fit, cells, chosen, truth, samples.posterior, samples.seed)
-    inference.seed_draws(samples.seed, own.start)
+    seed_draws(samples.seed, own.start)
     loss = inference.loss_per_cell(fit.model, fit.guide, fit.source(cells), chosen)
     estimates = batch_source(cells, "counts", fit.device)
     log_prob = inference.log_prob_of_point_estimates(

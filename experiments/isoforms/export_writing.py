@@ -17,6 +17,7 @@ from ...data.h5ad.growing import GrowingMatrix, SparseLayers, encode
 from ...data.h5ad.new_files import NewFile
 from ...data.h5ad.reading import DRAWS, CellFile
 from ...data.progress import progress_bar
+from ...data.random_draws import seed_draws
 from ...models.scvi import RATES_PER_SAMPLE
 from ..fitting.errors import ArgumentError
 from ..fitting.workers import Alone
@@ -169,7 +170,7 @@ def compact_blocks(
     rows = max(1, block // cells.num_isoforms)
     for start in range(0, cells.num_cells, rows):
         positions = np.arange(start, min(start + rows, cells.num_cells))
-        inference.seed_draws(options.seed, first + start)
+        seed_draws(options.seed, first + start)
         if can_stratify(fit):
             number, batch = samples * RATES_PER_SAMPLE, source.batch(positions, len(positions))
             stratified = stratified_expression(fit, source, batch, samples, transform_batch=code)
@@ -306,7 +307,7 @@ class ExportWriter:
     def _part(self, rows: slice) -> Part:
         """Make the posteriors of some cells."""
         cells, effective = self._read(rows), EffectiveDraws()
-        inference.seed_draws(self._options.seed, rows.start)
+        seed_draws(self._options.seed, rows.start)
         states = inference.mean_states(
             self._fit.guide, self._fit.source(cells), np.arange(cells.num_cells)
         )

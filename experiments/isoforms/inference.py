@@ -35,12 +35,6 @@ def batches_of(
         yield source.batch(own, len(own))
 
 
-def seed_draws(seed: int, place: int) -> None:
-    """Seed the draws of the cells from a place on; at the first one by the seed itself."""
-    mixed = int(np.random.SeedSequence([seed, place]).generate_state(1, np.uint64)[0] >> 1)
-    torch.manual_seed(mixed if place else seed)
-
-
 @torch.no_grad()
 def loss_per_cell(
     model: CellModel,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -87,6 +88,21 @@ def perplexity(
 ) -> float:
     """Perplexity of held-out words given point estimates of theta and phi.
 
+    Arguments as for :func:`log_prob_of_words`.
+    """
+    log_prob = log_prob_of_words(document_topics, topic_words, held_out, block_size=block_size)
+    return math.exp(-log_prob / held_out.num_tokens)
+
+
+def log_prob_of_words(
+    document_topics: Tensor,
+    topic_words: Tensor,
+    held_out: Corpus,
+    *,
+    block_size: int = INFERENCE_BATCH,
+) -> float:
+    """Log probability (nats) of held-out words given point estimates of theta and phi.
+
     Parameters
     ----------
     document_topics
@@ -105,7 +121,7 @@ def perplexity(
         proportions = document_topics[batch.indices].double()
         proportions = proportions.repeat_interleave(batch.offsets.diff(), 0)
         total += float(torch.linalg.vecdot(proportions, word_topics[batch.words]).log().sum())
-    return float(np.exp(-total / held_out.num_tokens))
+    return total
 
 
 class Monitor:

@@ -1,8 +1,7 @@
-"""Fits of topic models: build, train, save, load, evaluate, and list topics."""
+"""Fits of topic models: build, train, save and load."""
 
 from __future__ import annotations
 
-import time
 import warnings
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
@@ -11,9 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from pyro.infer import TraceMeanField_ELBO
 
-from ...data.corpora import Corpus, halve, select_split, split_corpus
+from ...data.corpora import Corpus, split_corpus
 from ...data.errors import DataError, DataWarning
 from ...data.tokenizer import Tokenizer
 from ...guides import LDA_GUIDES
@@ -27,7 +25,7 @@ from ..fitting.datasets import Subset
 from ..fitting.devices import choose_device
 from ..fitting.errors import ArgumentError
 from ..fitting.training import TrainingConfig, TrainingResult
-from .completion import INFERENCE_BATCH, Monitor, batches, infer, perplexity
+from .completion import Monitor
 from .starting import TopicTrainer
 
 # Fields of LDAConfig that may be classes.
@@ -311,87 +309,3 @@ def load(folder: Path, device: str = "auto", *, trust: bool = False) -> LDAFit:
     except Exception as error:  # a pattern that is damaged may raise anything
         raise DataError(f"{folder}: its tokenizer is damaged ({error}); fit again") from error
     return fit
-
-
-def chosen_documents(fit: LDAFit, corpus: Corpus, split: str) -> Corpus:
-    """Documents of a split of the fit that have words; ``all`` takes every document.
-
-    Raises
-    ------
-    DataError
-        If the corpus has no splits and the fit was made of another corpus, or no document is left.
-    """
-    if split != "all":
-        if corpus.splits is None:
-            if corpus.fingerprint != fit.config["data"]["fingerprint"]:
-                problem = f"{corpus.source}: has no splits and is not the corpus of the fit"
-                raise ArgumentError(f"{problem}; use split='all'", f"{problem}; use --split all")
-            corpus = split_corpus(corpus, **fit.config["split"])
-        corpus = select_split(corpus, split)
-    empty = corpus.lengths == 0
-    if not empty.any():
-        return corpus
-    if empty.all():
-        raise DataError(f"{corpus.source}: no document has a known word; give other documents")
-    warn(f"{corpus.source}: {empty.sum()} documents have no known word and are left out")
-    return corpus.select(~empty)
-
-
-def loss_per_token(
-    fit: LDAFit, corpus: Corpus, seed: int, *, block_size: int = INFERENCE_BATCH
-) -> float:
-    """Negative ELBO (nats per token), with one latent sample for each block of documents.
-
-    The divergence of the topics is spread over the training corpus, as in the training loss.
-    """
-    torch.manual_seed(seed)
-    loss = TraceMeanField_ELBO().loss
-    total = 0.0
-    with torch.no_grad():
-        for batch in batches(corpus, fit.device, block_size=block_size):
-            scaled = batch._replace(num_documents=fit.config["data"]["training_documents"])
-            share = len(batch.indices) / scaled.num_documents
-            total += loss(fit.guide.model, fit.guide, *scaled) * share
-    return total / corpus.num_tokens
-
-
-def evaluate(
-    fit: LDAFit, corpus: Corpus, *, split: str = "test", steps: int = 5, seed: int = 0
-) -> dict[str, float | int]:
-    """Measure a fit on documents.
-
-    Parameters
-    ----------
-    fit
-        The fit.
-    corpus
-        Documents in the vocabulary of the fit.
-    split
-        ``train``, ``val``, ``test`` or ``all``.
-    steps
-        Number of refinement steps for ``perplexity``.
-    seed
-        Seed of the halves and of the samples for the loss.
-
-    Returns
-    -------
-    dict
-        ``perplexity`` and ``perplexity_amortised`` by document completion, ``loss_per_token``
-        (nats), ``documents`` and ``tokens`` of the split, ``inference_seconds`` (refined inference
-        of all first halves).
-    """
-    corpus = chosen_documents(fit, corpus, split)
-    observed, held_out = halve(corpus, seed)
-    topic_words = fit.guide.topics.mean().cpu()
-    amortised = infer(fit.guide, observed, steps=0)
-    started = time.perf_counter()
-    refined = infer(fit.guide, observed, steps=steps)
-    seconds = time.perf_counter() - started
-    return {
-        "perplexity": perplexity(refined, topic_words, held_out),
-        "perplexity_amortised": perplexity(amortised, topic_words, held_out),
-        "loss_per_token": loss_per_token(fit, corpus, seed),
-        "documents": corpus.num_documents,
-        "tokens": corpus.num_tokens,
-        "inference_seconds": seconds,
-    }

@@ -14,7 +14,7 @@ from ...data.corpus_formats.vocabularies import map_words
 from ...data.errors import DataError
 from ...data.texts import corpus_of_texts
 from ...data.tokenizer import Tokenizer
-from . import fitting, tables
+from . import evaluation, fitting, tables
 from .coherence import coherence
 from .uncertainty import with_uncertainty
 
@@ -177,7 +177,7 @@ class TopicResults:
         if split is None:
             own = documents.fingerprint == self.fitted.config["data"]["fingerprint"]
             split = "test" if own or documents.splits is not None else "all"
-        measured = fitting.evaluate(self.fitted, documents, split=split, steps=refine, seed=seed)
+        measured = evaluation.evaluate(self.fitted, documents, split=split, steps=refine, seed=seed)
         return float(measured["perplexity"])
 
     def coherence(

@@ -14,7 +14,7 @@ from ..checks.documents import check_documents
 from ..isoforms import evaluation
 from ..isoforms.settings import LIKELIHOOD_SAMPLES
 from ..lda import coherence, tables
-from ..lda import fitting as lda
+from ..lda import evaluation as lda
 from .contents import Fact, number
 from .settings import MOST_CHECKED, MOST_SCORED
 

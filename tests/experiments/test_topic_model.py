@@ -15,7 +15,7 @@ from exvae.data.errors import DataError, DataWarning
 from exvae.data.tokenizer import Tokenizer
 from exvae.experiments.fitting import fits
 from exvae.experiments.fitting.training import Trainer
-from exvae.experiments.lda import fitting
+from exvae.experiments.lda import evaluation, fitting
 from exvae.experiments.topic_model import TopicModel
 from exvae.guides.sets import MaxPooling
 
@@ -210,9 +210,9 @@ def test_perplexity_is_of_held_out_documents(model: TopicModel, corpus: Corpus) 
     assert model.perplexity() == pytest.approx(last)
     assert model.perplexity(corpus) == pytest.approx(last)
     others = corpus.select(range(10))
-    expected = fitting.evaluate(model.fitted, others, split="all", steps=5)["perplexity"]
+    expected = evaluation.evaluate(model.fitted, others, split="all", steps=5)["perplexity"]
     assert model.perplexity(others) == pytest.approx(expected)
-    whole = fitting.evaluate(model.fitted, corpus, split="all", steps=0, seed=3)["perplexity"]
+    whole = evaluation.evaluate(model.fitted, corpus, split="all", steps=0, seed=3)["perplexity"]
     assert model.perplexity(split="all", refine=0, seed=3) == pytest.approx(whole)
 
 

@@ -28,17 +28,31 @@ def under_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["isoforms", "fit", "x"], ["isoforms", "export"], ["lda", "fit"], ["info", "--help"]],
+    [["isoforms", "fit", "x"], ["isoforms", "import"], ["lda", "evaluate"], ["info", "--help"]],
 )
-def test_fits_and_exports_are_shared(arguments: list[str], under_torchrun: None) -> None:
+def test_long_work_is_shared(arguments: list[str], under_torchrun: None) -> None:
     torchrun.require_shared(arguments)
 
 
 def test_other_commands_are_refused(under_torchrun: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ArgumentError, match="started 2 processes, but only isoforms fit, .*, lda"):
-        torchrun.require_shared(["isoforms", "evaluate", "FIT"])
+    with pytest.raises(ArgumentError, match="started 2 processes, but only isoforms import, .*, lda"):
+        torchrun.require_shared(["isoforms", "check", "FIT"])
     monkeypatch.delenv("RANK")
-    torchrun.require_shared(["isoforms", "evaluate", "FIT"])
+    torchrun.require_shared(["isoforms", "check", "FIT"])
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_an_end_has_its_status(
+    together: bool, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    if together:
+        request.getfixturevalue("under_torchrun")
+    with pytest.raises(SystemExit) as raised:
+        torchrun.end(2)
+    assert raised.value.code == 2
+    assert ended == [2] * together
 
 
 def test_one_process_tells_its_errors() -> None:

@@ -13,7 +13,8 @@ from exvae.data.corpora import Corpus, halve, select_split
 from exvae.experiments.fitting import fits
 from exvae.experiments.lda import completion
 from exvae.experiments.lda.completion import completion_perplexity, infer, perplexity
-from exvae.experiments.lda.fitting import LDAFit, loss_per_token
+from exvae.experiments.lda.evaluation import loss_per_token
+from exvae.experiments.lda.fitting import LDAFit
 
 BLOCK_SIZES = [1, 3, 16]
 

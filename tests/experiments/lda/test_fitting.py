@@ -17,7 +17,7 @@ from exvae.data.corpora import Corpus, halve, offsets_of, select_split
 from exvae.data.errors import DataError
 from exvae.experiments.fitting import fits
 from exvae.experiments.fitting.training import TrainingConfig
-from exvae.experiments.lda import fitting
+from exvae.experiments.lda import evaluation, fitting
 from exvae.experiments.lda.completion import infer, perplexity
 from exvae.experiments.lda.fitting import LDAFit
 from exvae.guides.lda import LEARN_DOCUMENT_CONCENTRATION
@@ -202,12 +202,12 @@ def test_a_corpus_is_split_as_told(corpus: Corpus, fit_topics: FitTopics, seed: 
     split = fitting.SplitConfig(seed=seed, test_fraction=0.5, val_fraction=0.1)
     fit = fit_topics(documents=bare, split=split, training={"patience": 5})
     assert fit.config["data"]["training_documents"] == 16
-    own = fitting.chosen_documents(fit, bare, "test")
+    own = evaluation.chosen_documents(fit, bare, "test")
     assert own.num_documents == 20
     order = np.random.default_rng(seed).permutation(40)
     assert set(own.names) == set(corpus.names[order[:20]])
     with pytest.raises(DataError, match="use split='all'"):
-        fitting.chosen_documents(fit, replace(bare, words=bare.words[::-1].copy()), "test")
+        evaluation.chosen_documents(fit, replace(bare, words=bare.words[::-1].copy()), "test")
 
 
 # What is measured
@@ -231,13 +231,13 @@ def test_figures_are_of_the_split_the_steps_and_the_seed(
     own = corpus if split == "all" else select_split(corpus, split)
     found = []
     for seed in (1, 2):
-        measured = fitting.evaluate(expressive_fit, corpus, split=split, steps=steps, seed=seed)
+        measured = evaluation.evaluate(expressive_fit, corpus, split=split, steps=steps, seed=seed)
         observed, held_out = halve(own, seed)
         phi = expressive_fit.guide.topics.mean()
         for name, number in (("perplexity", steps), ("perplexity_amortised", 0)):
             theta = infer(expressive_fit.guide, observed, steps=number)
             assert measured[name] == pytest.approx(perplexity(theta, phi, held_out))
-        loss = fitting.loss_per_token(expressive_fit, own, seed)
+        loss = evaluation.loss_per_token(expressive_fit, own, seed)
         assert measured["loss_per_token"] == pytest.approx(loss)
         assert (measured["documents"], measured["tokens"]) == (own.num_documents, own.num_tokens)
         found.append(measured["perplexity_amortised"])
