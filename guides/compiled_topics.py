@@ -8,7 +8,15 @@ from functools import cache
 import numpy as np
 
 from ..data import compiled_functions
-from ..data.compiled_functions import OPTIONS, SPLITMIX_STEP, inlined, mixed_bits, njit
+from ..data.compiled_functions import (
+    OPTIONS,
+    SPLITMIX_STEP,
+    digamma_deficit,
+    inlined,
+    log,
+    mixed_bits,
+    njit,
+)
 from ..data.compiled_loops import stamp_of
 
 _TO_UNIT = 2.0**-53
@@ -40,17 +48,48 @@ def draw_topic(evidence, likelihood, cumulative, share):
 
 
 @cache
+def distinct_words() -> Callable:
+    """Compile the merging of equal words of a document, or load what was compiled."""
+
+    @njit(cache=True, **OPTIONS)
+    def merge(words, offsets, position, distinct, counts, bounds, places):
+        """Fill distinct words, their counts and bounds, and places of words; give their number.
+
+        ``position``, (vocabulary,), may hold anything.
+        """
+        n = 0
+        bounds[0] = 0
+        for d in range(len(offsets) - 1):
+            start = n
+            for j in range(offsets[d], offsets[d + 1]):
+                own = position[words[j]]
+                if start <= own < n and distinct[own] == words[j]:
+                    counts[own] += 1
+                else:
+                    own = n
+                    position[words[j]], distinct[n], counts[n] = n, words[j], 1
+                    n += 1
+                places[j] = own
+            bounds[d + 1] = n
+        return n
+
+    return merge
+
+
+@cache
 def collapsed_fixed_point() -> Callable:
     """Compile the fixed point of documents, or load what was compiled."""
     # Sums in any order are vectorised.
     options = OPTIONS | {"fastmath": OPTIONS["fastmath"] | {"reassoc", "arcp"}}
 
     @njit(cache=True, **options)
-    def fixed_point(words, offsets, likelihoods, prior, steps, concentration, responsibilities):
+    def fixed_point(
+        words, offsets, numbers, likelihoods, prior, steps, concentration, responsibilities
+    ):
         """Update ``concentration``, (documents, topics), and fill ``responsibilities`` if any.
 
-        Equal words of a document have equal responsibilities, so that each distinct word is worked
-        on once. Inner loops are over distinct words, of which there are more than topics.
+        A word occurs in its document so many times as ``numbers`` tells. Inner loops are over
+        words, of which there are more than topics.
         """
         topics, zero, one = range(len(prior)), prior.dtype.type(0), prior.dtype.type(1)
         least = np.finfo(prior.dtype).tiny  # as a word that is in no topic has no scale
@@ -58,22 +97,15 @@ def collapsed_fixed_point() -> Callable:
         for d in range(len(concentration)):
             longest = max(longest, offsets[d + 1] - offsets[d])
         width = -(-longest // _WIDTH) * _WIDTH
-        distinct, position = np.empty(width, np.int64), np.empty(len(likelihoods), np.int64)
         counts, scales, totals = np.empty((3, width), prior.dtype)
         # Products before they are scaled to responsibilities, and E[phi], both (topics, words).
         products, given = np.empty((2, len(prior), width), prior.dtype)
         for d in range(len(concentration)):
-            evidence, n = concentration[d], 0
-            for j in range(offsets[d], offsets[d + 1]):
-                word = words[j]
-                own = position[word]
-                if 0 <= own < n and distinct[own] == word:
-                    counts[own] += one
-                    continue
-                position[word], distinct[n], counts[n] = n, word, one
+            evidence, first, n = concentration[d], offsets[d], offsets[d + 1] - offsets[d]
+            for i in range(n):
+                counts[i], likelihood = numbers[first + i], likelihoods[words[first + i]]
                 for k in topics:
-                    given[k, n] = likelihoods[word, k]
-                n += 1
+                    given[k, i] = likelihood[k]
             # No loop has a remainder, which would not be vectorised; what is added counts nothing.
             padded = -(-n // _WIDTH) * _WIDTH
             counts[n:padded] = zero
@@ -97,10 +129,10 @@ def collapsed_fixed_point() -> Callable:
                         held += product[i] * totals[i]
                     evidence[k] = prior[k] + held
             if len(responsibilities):
-                for j in range(offsets[d], offsets[d + 1]):
-                    own = position[words[j]]
+                for i in range(n):
+                    own = responsibilities[first + i]
                     for k in topics:
-                        responsibilities[j, k] = products[k, own] * scales[own]
+                        own[k] = products[k, i] * scales[i]
 
     return fixed_point
 
@@ -110,12 +142,12 @@ def words_of_topics() -> Callable:
     """Compile the sum of responsibilities over equal words, or load what was compiled."""
 
     @njit(cache=True, **OPTIONS)
-    def add(words, responsibilities, counts):
+    def add(words, numbers, responsibilities, counts):
         """Add ``responsibilities``, (words, topics), to ``counts``, (vocabulary, topics)."""
         for j in range(len(words)):
-            own = counts[words[j]]
+            own, number = counts[words[j]], responsibilities.dtype.type(numbers[j])
             for k in range(len(own)):
-                own[k] += responsibilities[j, k]
+                own[k] += number * responsibilities[j, k]
 
     return add
 
@@ -125,16 +157,37 @@ def presence_of_topics() -> Callable:
     """Compile the probability that a document has a topic, or load what was compiled."""
 
     @njit(cache=True, **OPTIONS)
-    def fill(offsets, responsibilities, present):
+    def fill(offsets, numbers, responsibilities, present):
         """Fill ``present``, (documents, topics), from ``responsibilities``, (words, topics)."""
         for d in range(len(present)):
             own = present[d]
             own[:] = 0
             for j in range(offsets[d], offsets[d + 1]):
-                for k in range(len(own)):
-                    own[k] += responsibilities[j, k] * (1 - own[k])
+                for _ in range(numbers[j]):
+                    for k in range(len(own)):
+                        own[k] += responsibilities[j, k] * (1 - own[k])
 
     return fill
+
+
+@cache
+def digammas_of_topics() -> Callable:
+    """Compile the sums of digammas over documents, or load what was compiled."""
+    stamp = stamp_of([compiled_functions])
+
+    @njit(cache=True, **OPTIONS)
+    def add(weights, counts, alpha, sums):
+        """Add weights x digamma(alpha + counts), (documents, topics), to ``sums``, (topics,).
+
+        Counts are at least 1, and sums are float64. Digammas are within 5e-7 of themselves.
+        """
+        assert stamp
+        for d in range(len(weights)):
+            for k in range(len(sums)):
+                x = np.float64(alpha[k] + counts[d, k])
+                sums[k] += weights[d, k] * (log(x) - digamma_deficit(1 / x))
+
+    return add
 
 
 @cache

@@ -89,6 +89,7 @@ class TopicPosterior(nn.Module):
         scale: float,
         prior: Tensor,
         least: float = 0.0,
+        occurrences: Tensor | None = None,
     ) -> None:
         """Move lambda towards its optimum given the minibatch.
 
@@ -104,16 +105,20 @@ class TopicPosterior(nn.Module):
             beta, a scalar.
         least
             Smallest rho_t.
+        occurrences
+            How often each word occurs, shape (words,), int64; None is once.
         """
         step_size = self.step_size(least)
+        occurrences = torch.ones_like(words) if occurrences is None else occurrences
         counts = responsibilities.new_zeros(self.concentration.T.shape)
         if suits_loops(counts):
             from .compiled_topics import words_of_topics  # loads numba
 
             require_words(words, len(counts))
-            words_of_topics()(words.numpy(), responsibilities.numpy(), counts.numpy())
+            arrays = (own.numpy() for own in (words, occurrences, responsibilities, counts))
+            words_of_topics()(*arrays)
         else:
-            counts.index_add_(0, words, responsibilities)
+            counts.index_add_(0, words, responsibilities * occurrences.unsqueeze(-1))
         counts = shares.summed(counts)
         self.concentration.mul_(1.0 - step_size).add_(prior * step_size)
         self.concentration.add_(counts.T, alpha=step_size * scale)
@@ -166,7 +171,13 @@ class TopicPosterior(nn.Module):
 
 
 def document_concentration_fixed_point(
-    prior: Tensor, local: LocalPosterior, offsets: Tensor, *, symmetric: bool, steps: int = 5
+    prior: Tensor,
+    local: LocalPosterior,
+    offsets: Tensor,
+    *,
+    symmetric: bool,
+    steps: int = 2,
+    occurrences: Tensor | None = None,
 ) -> Tensor:
     """Estimate alpha from a minibatch by Minka's fixed point on expected topic counts.
 
@@ -190,6 +201,8 @@ def document_concentration_fixed_point(
         Whether all topics have one value.
     steps
         Rounds of the fixed point.
+    occurrences
+        How often each word occurs, shape (words,), int64; None is once.
 
     Returns
     -------
@@ -197,14 +210,17 @@ def document_concentration_fixed_point(
         alpha, shape (topics,).
     """
     expected = local.concentration - prior
-    present = _presence(local.responsibilities, offsets)
+    if occurrences is None:
+        occurrences = offsets.new_ones(len(local.responsibilities))
+    present = _presence(local.responsibilities, offsets, occurrences)
     present = present.clamp(min=torch.finfo(expected.dtype).tiny)
     # The floor keeps E[n | n > 0] >= 1 where both are rounded to nearly nothing.
     expected_if_present = (expected / present).clamp(min=1.0)
     lengths = expected.sum(-1, keepdim=True)
-    alpha = prior
+    alpha, possibly = prior, present.double().sum(0)
     for _ in range(steps):
-        gained = (present * ((alpha + expected_if_present).digamma() - alpha.digamma())).sum(0)
+        gained = _digammas(present, expected_if_present, alpha)
+        gained = (gained - possibly * alpha.double().digamma()).to(alpha.dtype)
         total = alpha.sum()
         possible = ((total + lengths).digamma() - total.digamma()).sum()
         sums = shares.summed(torch.cat([gained, possible[None]]))
@@ -215,15 +231,31 @@ def document_concentration_fixed_point(
     return alpha
 
 
-def _presence(responsibilities: Tensor, offsets: Tensor) -> Tensor:
+def _digammas(weights: Tensor, counts: Tensor, alpha: Tensor) -> Tensor:
+    """Add up weights x digamma(alpha + counts) over documents; shape (topics,), float64.
+
+    ``weights`` and ``counts``, which are at least 1, have shape (documents, topics).
+    """
+    if suits_loops(weights) and weights.dtype == torch.float32:
+        from .compiled_topics import digammas_of_topics  # loads numba
+
+        sums = alpha.new_zeros(alpha.shape, dtype=torch.float64)
+        digammas_of_topics()(*(own.numpy() for own in (weights, counts, alpha, sums)))
+        return sums
+    return (weights * (alpha + counts).digamma()).double().sum(0)
+
+
+def _presence(responsibilities: Tensor, offsets: Tensor, occurrences: Tensor) -> Tensor:
     """Probability that a document has any word of a topic, shape (documents, topics)."""
     if suits_loops(responsibilities):
         from .compiled_topics import presence_of_topics  # loads numba
 
         present = responsibilities.new_empty(len(offsets) - 1, responsibilities.shape[1])
-        presence_of_topics()(offsets.numpy(), responsibilities.numpy(), present.numpy())
+        arrays = (own.numpy() for own in (offsets, occurrences, responsibilities, present))
+        presence_of_topics()(*arrays)
         return present
     log_absent_word = torch.log1p(-responsibilities.clamp(max=1.0 - 1e-6))
+    log_absent_word *= occurrences.unsqueeze(-1)
     positions = torch.arange(len(log_absent_word), device=offsets.device)
     return -pool(log_absent_word, positions, offsets, "sum").expm1()
 

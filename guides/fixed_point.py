@@ -35,6 +35,52 @@ UPDATES = ("collapsed", "mean-field")
 _CHUNK = 64
 
 
+class DistinctWords(NamedTuple):
+    """Words of documents, each distinct word of a document once."""
+
+    words: Tensor
+    """Vocabulary indices, shape (distinct,), int64."""
+    offsets: Tensor
+    """Document d has ``words[offsets[d]:offsets[d + 1]]``, shape (documents + 1,), int64."""
+    counts: Tensor
+    """How often each occurs, shape (distinct,), int64."""
+    places: Tensor
+    """Place of each word of the documents among the distinct ones, shape (words,), int64."""
+
+
+def distinct_words(words: Tensor, offsets: Tensor, vocabulary_size: int) -> DistinctWords:
+    """Merge equal words of a document where compiled loops serve; else every word is left alone.
+
+    Equal words of a document have equal topics, so that each needs to be worked on once.
+
+    Parameters
+    ----------
+    words
+        Vocabulary indices, shape (words,), int64.
+    offsets
+        Bounds of the documents' words, shape (documents + 1,), int64.
+    vocabulary_size
+        V.
+
+    Raises
+    ------
+    IndexError
+        If a word is outside the vocabulary, and compiled loops, which do not notice, serve.
+    """
+    if not suits_loops(words):
+        everything = torch.arange(len(words), device=words.device)
+        return DistinctWords(words, offsets, torch.ones_like(words), everything)
+    require_words(words, vocabulary_size)
+    from .compiled_topics import distinct_words as merging  # loads numba
+
+    position = words.new_empty(vocabulary_size)
+    distinct, counts, places = (torch.empty_like(words) for _ in range(3))
+    bounds = torch.empty_like(offsets)
+    filled = (own.numpy() for own in (position, distinct, counts, bounds, places))
+    number = merging()(words.numpy(), offsets.numpy(), *filled)
+    return DistinctWords(distinct[:number], bounds, counts[:number], places)
+
+
 class LocalPosterior(NamedTuple):
     """State of the fixed point for a minibatch of documents."""
 
@@ -52,6 +98,7 @@ def refine(
     offsets: Tensor,
     *,
     steps: int,
+    counts: Tensor | None = None,
     update: str = "collapsed",
     only_concentration: bool = False,
 ) -> LocalPosterior:
@@ -71,6 +118,9 @@ def refine(
         Document d's words are ``words[offsets[d]:offsets[d + 1]]``, shape (documents + 1,), int64.
     steps
         Number of updates of all responsibilities, at least 1.
+    counts
+        How often each word occurs, shape (words,), int64, as :func:`distinct_words` gives it; None
+        is once.
     update
         One of :data:`UPDATES`.
     only_concentration
@@ -79,10 +129,21 @@ def refine(
     if update not in UPDATES:
         raise ValueError(f"update is {update!r}; choose one of {', '.join(UPDATES)}")
     likelihoods = topic_words.T.contiguous()
-    given = concentration, prior, likelihoods, words, offsets, steps
-    if update == "collapsed" and suits_loops(concentration):
-        return _refine_compiled(*given, only_concentration=only_concentration)
-    return _refine_by_tensors(*given, update)
+    if update != "collapsed" or not suits_loops(concentration):
+        return _refine_by_tensors(
+            concentration, prior, likelihoods, words, offsets, counts, steps, update
+        )
+    if counts is not None:
+        require_words(words, len(likelihoods))
+        merged = DistinctWords(words, offsets, counts, words)
+    else:
+        merged = distinct_words(words, offsets, len(likelihoods))
+    local = _refine_compiled(
+        concentration, prior, likelihoods, merged, steps, only_concentration=only_concentration
+    )
+    if counts is not None or only_concentration:
+        return local
+    return local._replace(responsibilities=local.responsibilities[merged.places])
 
 
 def _refine_by_tensors(
@@ -91,6 +152,7 @@ def _refine_by_tensors(
     likelihoods: Tensor,
     words: Tensor,
     offsets: Tensor,
+    counts: Tensor | None,
     steps: int,
     update: str,
 ) -> LocalPosterior:
@@ -108,7 +170,8 @@ def _refine_by_tensors(
                 evidence -= responsibilities
         responsibilities = evidence.mul_(likelihoods)
         responsibilities /= responsibilities.sum(-1, keepdim=True)
-        concentration = prior + pool(responsibilities, positions, offsets, "sum")
+        of_words = responsibilities if counts is None else responsibilities * counts.unsqueeze(-1)
+        concentration = prior + pool(of_words, positions, offsets, "sum")
     return LocalPosterior(concentration, responsibilities)
 
 
@@ -122,28 +185,26 @@ def _refine_compiled(
     concentration: Tensor,
     prior: Tensor,
     likelihoods: Tensor,
-    words: Tensor,
-    offsets: Tensor,
+    merged: DistinctWords,
     steps: int,
     *,
     only_concentration: bool,
 ) -> LocalPosterior:
     """Run the collapsed fixed point in compiled loops; likelihoods are (vocabulary, topics)."""
-    require_words(words, len(likelihoods))
     from .compiled_topics import collapsed_fixed_point  # loads numba
 
     concentration = concentration.detach().clone(memory_format=torch.contiguous_format)
-    rows = 0 if only_concentration else len(words)
+    rows = 0 if only_concentration else len(merged.words)
     responsibilities = concentration.new_empty(rows, len(prior))
-    inputs = words.numpy(), offsets.numpy(), likelihoods.detach().numpy(), prior.detach().numpy()
+    words, offsets, counts = (own.numpy() for own in merged[:3])
+    inputs = likelihoods.detach().numpy(), prior.detach().numpy(), steps
     found, filled = concentration.numpy(), responsibilities.numpy()
     loop = collapsed_fixed_point()
 
     def work(own: slice) -> None:
-        bounds = inputs[1][own.start : own.stop + 1]
+        bounds = offsets[own.start : own.stop + 1]
         part = slice(bounds[0], bounds[-1])
-        given = inputs[0][part], bounds - bounds[0], *inputs[2:], steps
-        loop(*given, found[own], filled[part])
+        loop(words[part], bounds - bounds[0], counts[part], *inputs, found[own], filled[part])
 
     spread(work, len(concentration), _CHUNK)
     return LocalPosterior(concentration, responsibilities)

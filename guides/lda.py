@@ -28,7 +28,7 @@ from .conjugate import (
     document_concentration_fixed_point,
     topic_concentration_fixed_point,
 )
-from .fixed_point import UPDATES, LocalPosterior, refine
+from .fixed_point import UPDATES, LocalPosterior, distinct_words, refine
 from .sets import Pooling, SetEncoder, multilayer_perceptron
 
 # Natural-gradient steps of the warm-up between two searches for dead topics.
@@ -204,6 +204,7 @@ class LDAGuide(Guide):
         offsets: Tensor,
         steps: int,
         *,
+        counts: Tensor | None = None,
         only_concentration: bool = False,
     ) -> LocalPosterior:
         """Run the fixed point, see :func:`~exvae.guides.fixed_point.refine`, of the topics' mean.
@@ -217,6 +218,7 @@ class LDAGuide(Guide):
             words,
             offsets,
             steps=steps,
+            counts=counts,
             update=self.update,
             only_concentration=only_concentration,
         )
@@ -251,20 +253,21 @@ class LDAGuide(Guide):
         if warming_up or separating:
             concentration = self.random_concentration(offsets)
             steps = self.warm_up_refinement_steps
-        local = self.refined(concentration, words, offsets, steps)
+        merged = distinct_words(words, offsets, self.model.vocabulary_size)
+        words, bounds, counts = merged[:3]
+        local = self.refined(concentration, words, bounds, steps, counts=counts)
         scale = num_documents / shares.total(len(offsets) - 1)
         least = min(1.0 / scale, LARGEST_LEAST_STEP) if least_step_size is None else least_step_size
         if warming_up or separating:
             least = LARGEST_LEAST_STEP if separating else 0.0
         step_size = self.topics.step_size(least)
-        self.topics.natural_step(
-            words, local.responsibilities, scale, self.model.topic_concentration, least
-        )
+        beta = self.model.topic_concentration
+        self.topics.natural_step(words, local.responsibilities, scale, beta, least, counts)
         if not (warming_up or separating):
             # Before, topics are noise, which alpha and beta should not learn from.
-            self.learn_concentrations(local, offsets, step_size)
+            self.learn_concentrations(local, bounds, step_size, counts)
         elif self.topics.steps % SPLIT_EVERY == 0 and self.topics.steps < 0.9 * self.warm_up:
-            self.topics.split_into_dead(self.model.topic_concentration)
+            self.topics.split_into_dead(beta)
 
     def _split_late(self) -> None:
         """Split topics into those that have died since the warm-up, and separate them again.
@@ -284,17 +287,18 @@ class LDAGuide(Guide):
             alpha[changed] = alpha.mean()
 
     def learn_concentrations(
-        self, local: LocalPosterior, offsets: Tensor, step_size: float
+        self, local: LocalPosterior, offsets: Tensor, step_size: float, counts: Tensor
     ) -> None:
         """Move alpha and beta by a step towards their estimates.
 
-        ``offsets`` are the bounds of the documents' words, shape (documents + 1,), int64.
+        ``offsets`` are the bounds of the documents' distinct words, shape (documents + 1,), and
+        ``counts`` tell how often each occurs, shape (words,), both int64.
         """
         alpha, beta = self.model.document_concentration, self.model.topic_concentration
         if self.learn_document_concentration != "fixed":
             symmetric = self.learn_document_concentration == "symmetric"
             estimate = document_concentration_fixed_point(
-                alpha, local, offsets, symmetric=symmetric
+                alpha, local, offsets, symmetric=symmetric, occurrences=counts
             )
             alpha.lerp_(estimate, step_size)
         if self.learn_topic_concentration:

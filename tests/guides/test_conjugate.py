@@ -144,12 +144,25 @@ def test_compiled_loops_and_tensors_take_the_same_steps(dtype: torch.dtype, monk
     counts = torch.stack([part.sum(0) for part in responsibilities.split(lengths.tolist())])
     local = LocalPosterior(prior + counts, responsibilities)
     start, found = torch.rand(7, 50, dtype=dtype), []
+    numbers = torch.randint(1, 4, (len(words),))
+    repeated = [
+        part.sum(0) for part in (responsibilities * numbers[:, None]).split(lengths.tolist())
+    ]
+    repeated = torch.stack(repeated)
     for _ in range(2):
         topics = TopicPosterior(7, 50).to(dtype)
         topics.concentration.copy_(start)
         topics.natural_step(words, responsibilities, 3.0, BETA.to(dtype))
         alpha = document_concentration_fixed_point(prior, local, offsets, symmetric=False)
-        found.append((topics.concentration, alpha))
+        found.append((topics.concentration.clone(), alpha))
+        # As many words of a number of occurrences each.
+        merged = LocalPosterior(prior + repeated, responsibilities)
+        topics.natural_step(words, responsibilities, 3.0, BETA.to(dtype), 0.0, numbers)
+        alpha = document_concentration_fixed_point(
+            prior, merged, offsets, symmetric=False, occurrences=numbers
+        )
+        assert (alpha != found[-1][1]).all()
+        found[-1] += (topics.concentration.clone(), alpha)
         monkeypatch.setattr(conjugate, "suits_loops", lambda values: False)
     for compiled, by_tensors in zip(*found, strict=True):
         torch.testing.assert_close(compiled, by_tensors, rtol=1e-5, atol=1e-5)

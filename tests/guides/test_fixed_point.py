@@ -11,7 +11,7 @@ from scipy.special import digamma, gammaln
 from torch import Tensor
 
 from exvae.guides import fixed_point
-from exvae.guides.fixed_point import UPDATES, refine
+from exvae.guides.fixed_point import UPDATES, distinct_words, refine
 
 PRIOR = torch.tensor([0.3, 1.1, 0.6], dtype=torch.float64)
 OFFSETS = torch.tensor([0, 1, 3, 7, 8])
@@ -168,6 +168,37 @@ def test_the_order_of_words_does_not_matter(update: str) -> None:
     torch.testing.assert_close(again.responsibilities, once.responsibilities[order])
 
 
+def test_equal_words_of_a_document_are_merged(monkeypatch) -> None:
+    words, offsets = torch.tensor([3, 1, 3, 3, 3, 1, 0, 1]), torch.tensor([0, 4, 4, 7, 8])
+    found = distinct_words(words, offsets, 5)
+    assert found.words.tolist() == [3, 1, 3, 1, 0, 1]
+    assert found.counts.tolist() == [3, 1, 1, 1, 1, 1]
+    assert found.offsets.tolist() == [0, 2, 2, 5, 6]
+    assert found.places.tolist() == [0, 1, 0, 0, 2, 3, 4, 5]
+    monkeypatch.setattr(fixed_point, "suits_loops", lambda values: False)
+    alone = distinct_words(words, offsets, 5)
+    assert alone.words is words and alone.offsets is offsets
+    assert alone.counts.tolist() == [1] * 8 and alone.places.tolist() == list(range(8))
+
+
+@every_update
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_word_that_occurs_often_is_as_many_words(
+    update: str, compiled: bool, monkeypatch
+) -> None:
+    words, offsets = torch.randint(6, (60,)), torch.tensor([0, 20, 20, 23, 60])
+    merged = distinct_words(words, offsets, 6)
+    if not compiled:
+        monkeypatch.setattr(fixed_point, "suits_loops", lambda values: False)
+    topic_words, start = topics_of(3, 6), PRIOR + torch.rand(4, 3).double()
+    asked = {"steps": 4, "update": update}
+    whole = refine(start, PRIOR, topic_words, words, offsets, **asked)
+    given = merged.words, merged.offsets
+    found = refine(start, PRIOR, topic_words, *given, counts=merged.counts, **asked)
+    torch.testing.assert_close(found.concentration, whole.concentration)
+    torch.testing.assert_close(found.responsibilities[merged.places], whole.responsibilities)
+
+
 @every_update
 def test_what_is_given_is_left_as_it_was(update: str) -> None:
     topic_words = topics_of(3, 6)
@@ -187,3 +218,9 @@ def test_words_outside_the_vocabulary_are_an_error(word: int) -> None:
     words, offsets = torch.tensor([0, word]), torch.tensor([0, 2])
     with pytest.raises(IndexError, match="outside the vocabulary of 6 words"):
         refine(PRIOR.expand(1, 3), PRIOR, topics_of(3, 6), words, offsets, steps=1)
+    with pytest.raises(IndexError, match="outside the vocabulary of 6 words"):
+        refine(
+            *(PRIOR.expand(1, 3), PRIOR, topics_of(3, 6), words, offsets),
+            steps=1,
+            counts=torch.ones_like(words),
+        )
