@@ -90,17 +90,18 @@ def _by_rows(loop: Callable[..., None], codes: Tensor, *tensors: Tensor) -> None
     in_threads(lambda own: loop(codes, *(array[own] for array in arrays)), rows, chunk)
 
 
+@njit(cache=True, **OPTIONS)
+def _add_up(codes, values, found):
+    found[:] = 0
+    for row in range(len(values)):
+        own, target = values[row], found[row]
+        for g in range(len(codes)):
+            target[codes[g]] += own[g]
+
+
 @cache
 def _loops() -> tuple[Callable[..., None], ...]:
     """Compile the loops, or load what was compiled before."""
-
-    @njit(cache=True, **OPTIONS)
-    def sums(codes, values, found):
-        found[:] = 0
-        for row in range(len(values)):
-            own, target = values[row], found[row]
-            for g in range(len(codes)):
-                target[codes[g]] += own[g]
 
     @njit(cache=True, **OPTIONS)
     def spread(codes, values, found):
@@ -111,7 +112,7 @@ def _loops() -> tuple[Callable[..., None], ...]:
 
     @njit(cache=True, **OPTIONS)
     def shares(codes, values, totals, found):
-        sums(codes, values, totals)
+        _add_up(codes, values, totals)
         for row in range(len(values)):
             own, total, target = values[row], totals[row], found[row]
             for g in range(len(codes)):
@@ -129,4 +130,4 @@ def _loops() -> tuple[Callable[..., None], ...]:
                 j = codes[g]
                 target[g] = (own[g] - mean[j]) / total[j] + added[j]
 
-    return sums, spread, shares, slopes
+    return _add_up, spread, shares, slopes

@@ -46,18 +46,18 @@ def _by_cells(values: Tensor, work: Callable[[int, int], None]) -> None:
     spread(lambda own: work(own.start, min(own.stop, cells)), cells, chunk)
 
 
+@njit(**{**OPTIONS, "fastmath": {"contract", "nsz", "reassoc"}})
+def _sum_of(vector):
+    total = 0.0
+    for i in range(len(vector)):
+        total += np.float64(vector[i])
+    return total
+
+
 @cache
 def _loops() -> tuple[Callable, Callable]:
     """Compile the loops, or load what was compiled from the same sources."""
     stamp = stamp_of([compiled_functions, special_functions])
-    of_sums = {**OPTIONS, "fastmath": {"contract", "nsz", "reassoc"}}
-
-    @njit(cache=True, **of_sums)
-    def sum_of(vector):
-        total = 0.0
-        for i in range(len(vector)):
-            total += np.float64(vector[i])
-        return total
 
     @njit(cache=True, **OPTIONS)
     def average(vectors, offsets, found, first, last, reads):
@@ -69,7 +69,7 @@ def _loops() -> tuple[Callable, Callable]:
             factors = np.ones(stop - start)
             if reads > 0:
                 for row in range(start, stop):
-                    factors[row - start] = reads / max(sum_of(vectors[row]), 1.0)
+                    factors[row - start] = reads / max(_sum_of(vectors[row]), 1.0)
             for begin in range(0, isoforms, _BLOCK):
                 width = min(_BLOCK, isoforms - begin)
                 logarithm[:] = 0.0

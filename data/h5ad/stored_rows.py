@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse import csc_matrix, csr_matrix
 
+from .inflated import InflatedDataset
+
 if TYPE_CHECKING:
     import h5py
 
@@ -74,7 +76,7 @@ class StoredRows:
         if self._format:
             self._indptr = self._checked_indptr()
             # Names take HDF5 a while to find.
-            self._indices, self._values = stored["indices"], stored["data"]
+            self._indices, self._values = map(InflatedDataset, (stored["indices"], stored["data"]))
 
     def _checked_indptr(self) -> np.ndarray:
         """Read and check where rows, or columns, begin, shape (rows + 1,), int64."""

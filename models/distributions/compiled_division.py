@@ -99,24 +99,26 @@ def _part(count, shape):
     return value + (1 - HALF_LOG_2_PI), growth + deficit - above_deficit
 
 
+@njit(**OPTIONS)
+def _parts_of(counts, shapes, number, values, slopes):
+    for i in range(number):
+        values[i], slopes[i] = _part(counts[i], shapes[i])
+
+
+@njit(**OPTIONS)
+def _chosen(counts, shapes, divided, place, some, of_some):
+    """Put what has a part side by side, and count it."""
+    number = 0
+    for i in range(len(counts)):
+        place[number], some[number], of_some[number] = i, counts[i], shapes[i]
+        number += (counts[i] > 0) & divided[i]
+    return number
+
+
 @cache
 def _compiled() -> Callable[..., None]:
     """Compile the loop, or load what was compiled from the same sources."""
     stamp = stamp_of([compiled_functions, special_functions])
-
-    @njit(cache=True, **OPTIONS)
-    def parts_of(counts, shapes, number, values, slopes):
-        for i in range(number):
-            values[i], slopes[i] = _part(counts[i], shapes[i])
-
-    @njit(cache=True, **OPTIONS)
-    def chosen(counts, shapes, divided, place, some, of_some):
-        """Put what has a part side by side, and count it."""
-        number = 0
-        for i in range(len(counts)):
-            place[number], some[number], of_some[number] = i, counts[i], shapes[i]
-            number += (counts[i] > 0) & divided[i]
-        return number
 
     @njit(cache=True, **OPTIONS)
     def loop(codes, members, counts, usages, concentrations, found, by_usage, by_concentration):
@@ -140,16 +142,16 @@ def _compiled() -> Callable[..., None]:
                 totals[j] += count[g]
                 shape_sums[j] += shapes[g]
                 usage_sums[j] += usage[g]
-            number = chosen(count, shapes, divided, place, some, of_some)
-            parts_of(some, of_some, number, values, slopes)
+            number = _chosen(count, shapes, divided, place, some, of_some)
+            _parts_of(some, of_some, number, values, slopes)
             for i in range(number):
                 g = place[i]
                 j = codes[g]
                 of_gene[j] += values[i]
                 by_kappa[j] += usage[g] * slopes[i]
                 slope_of_usage[g] = slopes[i]
-            number = chosen(totals, shape_sums, gene_divided, place, some, of_some)
-            parts_of(some, of_some, number, values, slopes)
+            number = _chosen(totals, shape_sums, gene_divided, place, some, of_some)
+            _parts_of(some, of_some, number, values, slopes)
             for i in range(number):
                 j = place[i]
                 of_gene[j] -= values[i]
