@@ -84,8 +84,10 @@ class InflatedDataset:
 
 
 def _filters_of(dataset: h5py.Dataset) -> list[int]:
-    """Give the numbers of the filters of a dataset, in their order."""
-    if dataset.chunks is None:
+    """Give the numbers of the filters of a dataset, in their order; a zarr array has none."""
+    import h5py  # slow to import
+
+    if not isinstance(dataset, h5py.Dataset) or dataset.chunks is None:
         return []
     properties = dataset.id.get_create_plist()
     return [properties.get_filter(place)[0] for place in range(properties.get_nfilters())]

@@ -214,6 +214,22 @@ class CellParts:
         with self._reading(name):
             copy_element(group, new, name, left_out=(replicates.NAME,))
 
+    def copy_packed(self, place: str, new: h5py.File) -> bool:
+        """Copy a matrix to another file as it is stored, if that is as an export stores it.
+
+        Returns
+        -------
+        bool
+            Whether it was copied.
+        """
+        matrix = self._matrix(place)
+        if not (isinstance(matrix, StoredRows) and matrix.is_packed):
+            return False
+        parent, _, name = place.rpartition("/")
+        with self._reading(place):
+            self.file.copy(place, new[parent or "/"], name)
+        return True
+
     def _table(self, name: str) -> pd.DataFrame:
         from .elements import read_table
 

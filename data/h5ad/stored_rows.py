@@ -109,6 +109,18 @@ class StoredRows:
         return self._format != "csc"
 
     @property
+    def is_packed(self) -> bool:
+        """Whether an ``.h5ad`` has it by rows, compressed, in types that scipy computes with."""
+        kind, values, places = self._stored.attrs.get("encoding-type"), self._stored, []
+        if self._format:
+            values, places = self._stored["data"], [self._stored["indices"]]
+        # Arrays of zarr have no such attribute.
+        packed = all(getattr(own, "compression", None) == "gzip" for own in (values, *places))
+        standard = values.dtype.isnative and values.dtype not in (np.float16, np.longdouble, bool)
+        standard &= all(own.dtype in (np.int32, np.int64) for own in places)
+        return packed and standard and kind in ("csr_matrix", "array")
+
+    @property
     def num_entries(self) -> int:
         """Number of stored values."""
         return int(self._indptr[-1]) if self._format else self.shape[0] * self.shape[1]

@@ -269,9 +269,10 @@ class ExportWriter:
     def write(self, new: NewFile, parts: Iterable[Part]) -> list[str]:
         """Write everything; return the names of the layers that were added."""
         self._write_tables(new)
-        copies = {"X": GrowingMatrix(new, "X", self._file.shape[0])} | {
-            f"layers/{name}": GrowingMatrix(new["layers"], name, self._file.shape[0])
-            for name in self._kept_layers()
+        copies = {
+            place: GrowingMatrix(new[folder], place.rpartition("/")[2], self._file.shape[0])
+            for folder, place in self._kept()
+            if not (self._has_columns_of_cells and self._file.copy_packed(place, new))
         }
         layers = SparseLayers(
             new["layers"], (self._file.shape[0], len(self.columns.var)), chunk=_CHUNK
@@ -315,6 +316,19 @@ class ExportWriter:
         blocks = list(compact_blocks(self._fit, cells, self._options, *chosen))
         return Part(rows, states, blocks, effective)
 
+    def _kept(self) -> Iterator[tuple[str, str]]:
+        """Folders and places of the matrices of the cells that the export keeps."""
+        yield "/", "X"
+        yield from (("layers", f"layers/{name}") for name in self._kept_layers())
+
+    @cached_property
+    def _has_columns_of_cells(self) -> bool:
+        """Whether the columns are those of the cells, in their order."""
+        places = self.columns.places
+        return self.columns.groups is None and np.array_equal(
+            places, np.arange(self._file.shape[1])
+        )
+
     def _kept_layers(self) -> list[str]:
         """Layers of the cells that the export keeps."""
         options, dropped = self._options, set()
@@ -333,13 +347,10 @@ class ExportWriter:
         from anndata.io import write_elem  # slow to import, and no other command needs it
 
         file, columns = self._file, self.columns
-        same = columns.groups is None and np.array_equal(
-            columns.places, np.arange(self._file.shape[1])
-        )
         encode(new, "anndata", "0.1.0")
         write_elem(new, "obs", file.obs)
         write_elem(new, "var", columns.var)
-        for name in ("obsm", "obsp", "uns", *(_OF_COLUMNS if same else ())):
+        for name in ("obsm", "obsp", "uns", *(_OF_COLUMNS if self._has_columns_of_cells else ())):
             file.copy(name, new)
         for name in ("obsm", "uns", "layers"):
             if name not in new:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ast
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -89,3 +91,45 @@ def test_logarithm_less_digamma() -> None:
     check(compiled_functions.digamma_deficit, digamma_deficit(x), 1 / x, rtol=1e-6)
     x = np.geomspace(1e-6, 1e9, MANY)
     check(part(compiled_functions.stirling_of_any, 1), digamma_deficit(x), x, rtol=1e-6)
+
+
+# What is compiled is found again
+
+FOLDER = Path(compiled_functions.__file__).parents[1]
+
+
+def stored_loops(source: str) -> Iterator[list[ast.FunctionDef]]:
+    """Yield the functions within each function that numba stores."""
+    for outer in ast.walk(ast.parse(source)):
+        if isinstance(outer, ast.FunctionDef):
+            yield [
+                own
+                for own in outer.body
+                if isinstance(own, ast.FunctionDef)
+                and any("cache" in ast.unparse(given) for given in own.decorator_list)
+            ]
+
+
+def calls_of_each_other(source: str) -> list[str]:
+    """Names of stored functions that call another one of the same function."""
+    found = []
+    for loops in stored_loops(source):
+        names = {own.name for own in loops}
+        for own in loops:
+            calls = [node.func for node in ast.walk(own) if isinstance(node, ast.Call)]
+            if any(isinstance(call, ast.Name) and call.id in names for call in calls):
+                found.append(own.name)
+    return found
+
+
+def test_stored_loops_hold_no_other_loop() -> None:
+    """Numba finds them by the variables that they hold, and each run makes a loop anew."""
+    loops = 0
+    for place in FOLDER.glob("[dgme]*/**/*.py"):
+        source = place.read_text()
+        assert not calls_of_each_other(source), f"{place}: move what is called out of the function"
+        loops += sum(map(len, stored_loops(source)))
+    assert loops > 10
+    decorated = "  @njit(cache=True)\n  def"
+    source = f"def f():\n{decorated} a(x): pass\n{decorated} b(x): a(x)\n"
+    assert calls_of_each_other(source) == ["b"]

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 import scipy.sparse
+from anndata.io import write_elem
 
 from exvae.data.h5ad.stored_rows import StoredRows
 
@@ -30,3 +31,34 @@ def test_rows_are_those_of_the_matrix(kind: Callable, is_sparse: bool, tmp_path:
             assert scipy.sparse.issparse(found) == is_sparse
             dense = found.toarray() if is_sparse else found
             np.testing.assert_array_equal(dense, VALUES[rows])
+
+
+# How it is stored
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "options", "expected"),
+    [
+        (scipy.sparse.csr_matrix, "f4", {"compression": "gzip"}, True),
+        (scipy.sparse.csr_matrix, "i8", {"compression": "gzip"}, True),
+        (np.asarray, "i2", {"compression": "gzip"}, True),
+        (scipy.sparse.csr_matrix, "f4", {}, False),
+        (scipy.sparse.csr_matrix, "f4", {"compression": "lzf"}, False),
+        (scipy.sparse.csc_matrix, "f4", {"compression": "gzip"}, False),
+        (np.asarray, "f2", {"compression": "gzip"}, False),
+        (np.asarray, ">f4", {"compression": "gzip"}, False),
+        (np.asarray, "?", {"compression": "gzip"}, False),
+    ],
+)
+def test_matrices_that_an_export_may_copy(
+    kind: Callable, dtype: str, options: dict[str, str], expected: bool, tmp_path: Path
+) -> None:
+    with h5py.File(tmp_path / "cells.h5ad", "w") as file:
+        write_elem(file, "X", kind(VALUES).astype(dtype), dataset_kwargs=options)
+        assert StoredRows(file["X"]).is_packed == expected
+        stored = file["X"]
+        if isinstance(stored, h5py.Group):
+            places = stored["indices"][:]
+            del stored["indices"]
+            stored.create_dataset("indices", data=places.astype(np.int16), compression="gzip")
+            assert not StoredRows(stored).is_packed

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -55,6 +56,27 @@ def test_export_adds_to_a_copy_of_the_cells(
     assert (np.log1p(dense["expression"]) >= dense["expression_log1p"] - 0.1).all()
     bootstraps = after.layers["infRep1"].toarray()
     assert np.corrcoef(dense["expression"].ravel(), bootstraps.ravel())[0, 1] > 0.9
+
+
+def test_packed_matrices_are_copied_as_they_are(load: Callable, tmp_path: Path) -> None:
+    loaded, source, out = load("scvi"), tmp_path / "cells.h5ad", tmp_path / "out.h5ad"
+    cells = anndata.read_h5ad(loaded.source)
+    cells.layers["dense"] = np.arange(CELLS * ISOFORMS, dtype=np.int16).reshape(CELLS, ISOFORMS)
+    cells.write_h5ad(source, compression="gzip", compression_opts=3)
+    exporting.export(loaded.fit, source, out, num_samples=2, part=10 * ISOFORMS)
+    before, after = anndata.read_h5ad(source), anndata.read_h5ad(out)
+    assert (before.X != after.X).nnz == 0
+    assert set(before.layers) < set(after.layers)
+    with h5py.File(source) as given, h5py.File(out) as written:
+        for place in ("X/data", "X/indices", "layers/infRep2/data"):
+            packed = [file[place].id.read_direct_chunk((0,)) for file in (given, written)]
+            assert packed[0] == packed[1]
+        assert written["layers/dense"].compression_opts == 3
+        np.testing.assert_array_equal(written["layers/dense"], given["layers/dense"])
+    # Isoforms that are chosen are written anew.
+    exporting.export(loaded.fit, source, out, num_samples=2, genes=["gene1"])
+    with h5py.File(out) as written:
+        assert written["layers/dense"].shape == (CELLS, 2)
 
 
 def test_an_export_can_be_exported_again(exvae, folder: Path, fit_folder, tmp_path: Path) -> None:
