@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from . import shares
 from .bootstraps import BootstrapMean, BootstrapSummary
 from .cell_matrices import CellMatrices
-from .cell_tables import CellTable
+from .cell_tables import CellTable, RowReader
 from .corpora import offsets_of
 from .dense_rows import dense_rows
 
@@ -205,16 +205,35 @@ class CellTensors(BatchSource):
         }[observes]
         cells.require_reads(cells.sizes("summary"), "its bootstraps")
         self.num_read = max(1, cells.num_layers)
+        self._reader_of_few: RowReader | None = None
 
     def estimates_of(self, positions: np.ndarray, matrices: CellMatrices) -> csr_matrix:
         """Give the mean of the bootstraps (reads), shape (cells, isoforms)."""
         return self.cells.estimates_of(positions, matrices)
 
+    def training_options(self, num_bootstraps: int | None) -> dict[str, Any]:
+        """Options of :meth:`batch` for a training step, see :meth:`BatchSource.training_options`.
+
+        Of cells on disk no more bootstraps are read than the guide reads.
+        """
+        if num_bootstraps is not None:
+            self._reader_of_few = self.cells.reader_of_few(self.matrices, num_bootstraps)
+        return super().training_options(num_bootstraps)
+
+    def arranged(self, positions: np.ndarray) -> np.ndarray:
+        """Give the order in which a training gathers cells, see :meth:`BatchSource.arranged`."""
+        return (self._reader_of_few or self.reader).arranged(positions)
+
     def _gather(
         self, positions: np.ndarray, num_bootstraps: int | None = None
     ) -> tuple[Tensor, np.ndarray, Tensor]:
-        owner, number = self._chosen(positions, num_bootstraps)
-        matrices, rows = self.reader.locate(positions)
+        if num_bootstraps is None or self._reader_of_few is None:
+            matrices, rows = self.reader.locate(positions)
+            owner, number = self._chosen(positions, num_bootstraps)
+        else:
+            matrices, rows = self._reader_of_few.locate(positions)
+            owner = np.repeat(np.arange(len(positions)), num_bootstraps)
+            number = np.tile(np.arange(num_bootstraps), len(positions))
         bootstraps = matrices.bootstraps
         matrices = CellMatrices(summary=matrices.summary.take(rows))
         estimates = self.estimates_of(positions, matrices)

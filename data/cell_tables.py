@@ -137,6 +137,14 @@ class CellTable:
     def reader(self, names: Sequence[str]) -> RowReader:
         """Give access to matrices of these names, of :data:`~.cell_matrices.MATRICES`, by cell."""
 
+    def reader_of_few(self, names: Sequence[str], num_bootstraps: int) -> RowReader | None:
+        """Give access to matrices of these names with so many bootstraps of each cell.
+
+        They are chosen at random for the cells that are read together. None where this saves
+        nothing, or cells differ in the number of their bootstraps.
+        """
+        return None
+
     @abstractmethod
     def read(self, names: Sequence[str]) -> CellMatrices:
         """Give matrices of these names of all cells."""

@@ -20,7 +20,7 @@ from .h5ad.gate import Gate
 from .h5ad.reading import CellFile, open_cells
 from .progress import progress_bar
 from .row_blocks import blocks
-from .windows import WindowReader, sizes_of
+from .windows import Key, WindowReader, WindowSizes, sizes_of
 
 # Bytes of the cells in a window, of which two are in memory and a third may be on its way.
 WINDOW = 1 << 28
@@ -109,21 +109,44 @@ class StoredCells(CellTable):
             meter.add(matrices)
         return meter.finish()
 
-    def rows(self, rows: slice, names: Sequence[str] = MATRICES) -> CellMatrices:
-        """Read matrices of these names of some cells."""
-        matrices = self.file.matrices(rows, names)
+    def rows(
+        self,
+        rows: slice,
+        names: Sequence[str] = MATRICES,
+        layers: Sequence[int] | None = None,
+    ) -> CellMatrices:
+        """Read matrices of these names of some cells; ``layers`` are the bootstraps to read."""
+        matrices = self.file.matrices(rows, names, layers)
         if self.columns is None:
             return matrices
         return matrices.of_isoforms(self.columns, len(self.file.isoforms))
 
     def reader(self, names: Sequence[str]) -> WindowReader:
         """Give access to matrices of these names by cell."""
+        sizes = self._sizes(names, size_in_memory(self.file, names))
+        return WindowReader(lambda rows, _: self.rows(rows, names), sizes)
+
+    def reader_of_few(self, names: Sequence[str], num_bootstraps: int) -> WindowReader | None:
+        """Read so many bootstraps of each cell, see :meth:`CellTable.reader_of_few`."""
+        everything = self.num_layers
+        equal = self.num_bootstraps.min() >= everything
+        if not (equal and self.file.has_statistics and num_bootstraps < everything):
+            return None
+
+        def read(rows: slice, key: Key) -> CellMatrices:
+            chosen = np.random.default_rng(key).choice(everything, num_bootstraps, replace=False)
+            return self.rows(rows, names, chosen)
+
+        others = size_in_memory(self.file, [name for name in names if name != "bootstraps"])
+        bootstraps = size_in_memory(self.file, ["bootstraps"]) * num_bootstraps // everything
+        reader = WindowReader(read, self._sizes(names, others + bootstraps))
+        return None if reader.is_whole else reader
+
+    def _sizes(self, names: Sequence[str], size: int) -> WindowSizes:
+        """Choose the sizes of windows of matrices of these names, which take so many bytes."""
         places = places_of(self.file, names)
         chunk = max((self.file.layout(place).chunk for place in places), default=0.0)
-        sizes = sizes_of(
-            self.num_cells, size_in_memory(self.file, names) / self.num_cells, chunk, self.window
-        )
-        return WindowReader(lambda rows: self.rows(rows, names), sizes)
+        return sizes_of(self.num_cells, size / self.num_cells, chunk, self.window)
 
     def read(self, names: Sequence[str]) -> CellMatrices:
         """Read matrices of these names of all cells."""

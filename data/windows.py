@@ -8,6 +8,7 @@ the number of cells. If one window holds all cells, minibatches are those of cel
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
@@ -20,6 +21,9 @@ from .cell_matrices import CellMatrices
 _CHUNKS, _BLOCKS = 4, 32
 # Number of the window of cells that are kept.
 _KEPT = -1
+
+# Numbers of a plan and of one of its windows, which seed what is chosen at random.
+Key = tuple[int, int]
 
 
 class Window(NamedTuple):
@@ -71,12 +75,12 @@ class WindowReader:
     Parameters
     ----------
     read
-        Reads the matrices of consecutive cells, a slice.
+        Reads the matrices of consecutive cells, a slice, of a window.
     sizes
         Numbers of cells.
     """
 
-    def __init__(self, read: Callable[[slice], CellMatrices], sizes: WindowSizes) -> None:
+    def __init__(self, read: Callable[[slice, Key], CellMatrices], sizes: WindowSizes) -> None:
         self._read = read
         self._sizes = sizes
         self._num_blocks = -(-sizes.cells // sizes.block)
@@ -108,12 +112,17 @@ class WindowReader:
         self._forget(numbers)
         return CellMatrices.joined(parts), np.argsort(np.concatenate(places))
 
-    def read(self, positions: np.ndarray) -> Window:
+    @property
+    def is_whole(self) -> bool:
+        """Whether one window holds all cells."""
+        return self._num_windows == 1
+
+    def read(self, positions: np.ndarray, key: Key = (0, 0)) -> Window:
         """Read the cells at positions, shape (cells,), and no others."""
         rows = np.unique(positions)
         ends = np.flatnonzero(np.diff(rows) > 1) + 1
         runs = [slice(own[0], own[-1] + 1) for own in np.split(rows, ends)]
-        return Window(rows, CellMatrices.joined([self._read(run) for run in runs]))
+        return Window(rows, CellMatrices.joined([self._read(run, key) for run in runs]))
 
     def keep(self, positions: np.ndarray) -> None:
         """Keep cells at positions, shape (cells,), in memory, as they are asked for often."""
@@ -142,6 +151,7 @@ class WindowReader:
     def _plan(self, blocks: np.ndarray) -> None:
         """Fill windows of about the same size with blocks in this order, shape (blocks,)."""
         self._stop()
+        self._number = zlib.crc32(blocks.tobytes())
         number = -(-self._sizes.cells // self._sizes.window)
         self._num_windows = min(number, self._num_blocks)
         windows = np.arange(self._num_blocks) * self._num_windows // self._num_blocks
@@ -187,7 +197,7 @@ class WindowReader:
             np.arange(block * size, min((block + 1) * size, self._sizes.cells))
             for block in np.flatnonzero(self._window_of_block == number)
         ]
-        return self._thread.submit(self.read, np.concatenate(rows))
+        return self._thread.submit(self.read, np.concatenate(rows), (self._number, number))
 
 
 def sizes_of(

@@ -6,6 +6,7 @@ three times as fast. Datasets that it does not serve, and chunks that it cannot 
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -42,7 +43,8 @@ class InflatedDataset:
         self.dataset = dataset
         self._shuffled = _SHUFFLE in (filters := _filters_of(dataset))
         served = filters in ([_GZIP], [_SHUFFLE, _GZIP])
-        plain = dataset.dtype.kind in "iuf" and dataset.dtype.isnative
+        plain = dataset.dtype.kind in "iuf" and dataset.dtype.newbyteorder("<") == dataset.dtype
+        plain &= sys.byteorder == "little"
         self._served = isal_zlib is not None and served and plain
         # Slices follow one another, and the next one begins where this one ended.
         self._last = _Chunk(-1, np.empty(0, dataset.dtype))
@@ -75,12 +77,22 @@ class InflatedDataset:
             return None
         if skipped or len(unpacked) != size:
             return None
-        values = np.frombuffer(unpacked, np.uint8)
-        if self._shuffled:
-            values = values.reshape(self.dataset.dtype.itemsize, -1).T.copy().ravel()
-        values = values.view(self.dataset.dtype)
+        values = _joined(unpacked, self.dataset.dtype) if self._shuffled else unpacked
+        values = np.frombuffer(values, self.dataset.dtype)
         self._last = _Chunk(first, values)
         return values
+
+
+def _joined(planes: bytes, dtype: np.dtype) -> np.ndarray:
+    """Join the first bytes of all numbers, all second ones and so on, the lowest first.
+
+    Higher bytes of places are zero, which takes no time.
+    """
+    joined = np.zeros(len(planes) // dtype.itemsize, f"u{dtype.itemsize}")
+    for place, plane in enumerate(np.frombuffer(planes, np.uint8).reshape(dtype.itemsize, -1)):
+        if plane.any():
+            joined |= plane.astype(joined.dtype) << np.array(8 * place, joined.dtype)
+    return joined
 
 
 def _filters_of(dataset: h5py.Dataset) -> list[int]:

@@ -32,6 +32,7 @@ from .elements import as_text
 from .gate import Gate
 from .opening import GIVE_CELLS, open_h5ad
 from .parts import CellParts
+from .stored_statistics import sparse_statistics
 from .zarr_stores import is_zarr, open_zarr
 
 if TYPE_CHECKING:
@@ -180,8 +181,15 @@ class CellFile(CellParts):
             "lost_var": self._lost_var(),
         }
 
-    def matrices(self, rows: slice, names: Sequence[str] = MATRICES) -> CellMatrices:
+    def matrices(
+        self,
+        rows: slice,
+        names: Sequence[str] = MATRICES,
+        layers: Sequence[int] | None = None,
+    ) -> CellMatrices:
         """Read matrices of some cells, and check each by itself.
+
+        Of the bootstraps ``layers`` are read, which are positions among all; None reads all.
 
         Raises
         ------
@@ -192,7 +200,7 @@ class CellFile(CellParts):
         if "counts" in names:
             counts = self._counts("X", "X", rows)
         if "bootstraps" in names or ("summary" in names and not self.has_statistics):
-            bootstraps = self._bootstraps(rows)
+            bootstraps = self._bootstraps(rows, layers)
         if "summary" in names:
             if self.has_statistics:
                 summary = self._summary(rows)
@@ -265,8 +273,10 @@ class CellFile(CellParts):
         counts.eliminate_zeros()
         return counts
 
-    def _bootstraps(self, rows: slice) -> tuple[csr_matrix, ...]:
-        """Read the bootstraps in the file; no cell may have more than ``n_bootstraps``."""
+    def _bootstraps(
+        self, rows: slice, layers: Sequence[int] | None = None
+    ) -> tuple[csr_matrix, ...]:
+        """Read bootstraps of the file; no cell may have more than ``n_bootstraps``."""
         if self.bootstraps and self._holds_draws:
             raise self.error(
                 "its layers infRep are draws from the posterior of a fit, and no bootstraps of the "
@@ -274,7 +284,8 @@ class CellFile(CellParts):
             )
         num_bootstraps = self.num_bootstraps[rows]
         bootstraps = []
-        for number, layer in enumerate(self.bootstraps):
+        for number in range(len(self.bootstraps)) if layers is None else layers:
+            layer = self.bootstraps[number]
             counts = self._counts(f"layers[{layer!r}]", f"layers/{layer}", rows)
             has_reads = np.diff(counts.indptr) > 0
             wrong = has_reads & (num_bootstraps <= number)
@@ -353,41 +364,6 @@ class CellFile(CellParts):
         cell, isoform = np.nonzero(positives)
         statistics = (array[cell, isoform] for array in (positives, mean, squares))
         return SparseSummary.of_entries(cell, isoform, len(positives), statistics)
-
-
-def sparse_statistics(
-    mean: csr_matrix | np.ndarray,
-    zeros: csr_matrix | np.ndarray,
-    squares: csr_matrix | np.ndarray,
-    num_bootstraps: np.ndarray,
-) -> SparseSummary | None:
-    """Summarise statistics that are stored as an import stores them, and right.
-
-    Parameters
-    ----------
-    mean, zeros, squares
-        Statistics of bootstraps, shape (cells, isoforms); an import stores the second densely.
-    num_bootstraps
-        Number of bootstraps of each cell, shape (cells,).
-
-    Returns
-    -------
-    SparseSummary or None
-        None if they are stored otherwise or wrong: then every entry must be looked at.
-    """
-    stored = isinstance(zeros, np.ndarray) and zeros.dtype.kind == "i"
-    if not stored or isinstance(mean, np.ndarray) or isinstance(squares, np.ndarray):
-        return None
-    cell = np.repeat(np.arange(mean.shape[0]), np.diff(mean.indptr))
-    positives = num_bootstraps[cell] - zeros[cell, mean.indices]
-    own = squares.toarray()[cell, mean.indices]
-    finite = np.isfinite(mean.data).all() and np.isfinite(squares.data).all()
-    right = (positives > 0) & (mean.data > 0) & (own >= 0) & (positives <= num_bootstraps[cell])
-    inside = np.count_nonzero(zeros != num_bootstraps[:, None]) == len(positives)
-    inside = inside and np.count_nonzero(own) == np.count_nonzero(squares.data)
-    if not (finite and right.all() and inside):
-        return None
-    return SparseSummary.of_entries(cell, mean.indices, mean.shape[0], (positives, mean.data, own))
 
 
 def dense_rows(rows: csr_matrix | np.ndarray) -> np.ndarray:

@@ -30,10 +30,12 @@ def measure(path: Path, backed: bool, steps: int) -> dict[str, float]:
     import pyro
 
     from exvae.data.any_cells import get_cells
+    from exvae.experiments.fitting.freed_memory import keep_freed_memory
     from exvae.experiments.fitting.training import Trainer, TrainingConfig
     from exvae.experiments.isoforms import fitting
     from exvae.experiments.isoforms.settings import BATCH_SIZE, LEARNING_RATE, IsoformConfig
 
+    keep_freed_memory()  # as commands do
     peaks, clocks = [], [_clocks()]
 
     def note() -> None:

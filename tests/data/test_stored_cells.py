@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import anndata
@@ -11,9 +12,11 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 
 from exvae.data.cell_batches import batch_source
 from exvae.data.cell_matrices import MATRICES
+from exvae.data.cells import summarise
 from exvae.data.errors import DataError, DataWarning
 from exvae.data.h5ad.reading import read_cells
 from exvae.data.initial_values import InitialValues
@@ -95,6 +98,78 @@ def test_minibatches_are_those_of_cells_in_memory(path: Path, observes: str) -> 
             found.append(source.batch(positions, num_bootstraps=2))
         for one, other in zip(*found, strict=True):
             assert torch.equal(torch.as_tensor(one), torch.as_tensor(other))
+
+
+def few_bootstraps(tmp_path: Path) -> Path:
+    """Write cells that all have six bootstraps, whose values tell their numbers."""
+    adata = draw_cells()
+    del adata.obsm["reads"], adata.uns["reads"]
+    for name in [name for name in adata.layers if name.startswith("infRep")]:
+        del adata.layers[name]
+    values = 1.0 + np.random.default_rng(0).poisson(3.0, (6, *adata.shape))
+    values = [
+        csr_matrix((own + number / 8).astype(np.float32)) for number, own in enumerate(values)
+    ]
+    adata.layers.update({f"infRep{number + 1}": own for number, own in enumerate(values)})
+    adata.obs["n_bootstraps"] = 6
+    adata.X = sum(values) / 6
+    summary = summarise(values)
+    statistics = ("mean", "sum_of_squares")
+    for name, own in zip(("bootstrap_mean", "bootstrap_ss"), statistics, strict=True):
+        adata.layers[name] = summary.matrix(own, adata.n_vars)
+    zeros = np.zeros(adata.shape, np.int16)
+    adata.layers["bootstrap_zeros"] = zeros
+    adata.write_h5ad(tmp_path / "few.h5ad")
+    return tmp_path / "few.h5ad"
+
+
+def numbers_of(rows: torch.Tensor) -> list[list[int]]:
+    """Give the numbers of the bootstraps of cells, three of each."""
+    return (rows[:, 0] % 1 * 8).int().reshape(-1, 3).tolist()
+
+
+def test_a_training_reads_no_more_bootstraps_than_the_guide(tmp_path: Path) -> None:
+    path = few_bootstraps(tmp_path)
+    stored = store_cells(path, window=FEW)
+    source, whole = batch_source(stored, "estimates"), batch_source(read_cells(path), "estimates")
+    options = source.training_options(3)
+    order = np.random.default_rng(0).permutation(NUM_CELLS)
+    order = order[source.arranged(order)]
+    found = []
+    for start in range(0, NUM_CELLS, 5):
+        own = order[start : start + 5]
+        batch, everything = source.batch(own, **options), whole.batch(own)
+        assert batch.offsets.diff().tolist() == [3] * len(own)
+        torch.testing.assert_close(batch.obs, everything.obs)
+        sets = everything.bootstraps.unflatten(0, (len(own), 6))
+        for rows, numbers, cell in zip(
+            batch.bootstraps.unflatten(0, (len(own), 3)),
+            numbers_of(batch.bootstraps),
+            sets,
+            strict=True,
+        ):
+            assert len(set(numbers)) == 3
+            torch.testing.assert_close(rows, cell[numbers])
+            found.append(tuple(sorted(numbers)))
+    assert len(set(found)) > 1, "windows have other bootstraps"
+    # All others read all bootstraps.
+    torch.testing.assert_close(source.batch(order).bootstraps, whole.batch(order).bootstraps)
+    again = batch_source(stored, "estimates")
+    again.training_options(3)
+    np.testing.assert_array_equal(again.arranged(order), source.arranged(order))
+    torch.testing.assert_close(
+        again.batch(order[:5], **options).bootstraps, source.batch(order[:5], **options).bootstraps
+    )
+
+
+@pytest.mark.parametrize("case", ["one window", "other numbers", "all read", "in memory"])
+def test_all_bootstraps_are_read_where_that_is_as_good(tmp_path: Path, case: str) -> None:
+    path, window = few_bootstraps(tmp_path), ALL if case == "one window" else FEW
+    stored = read_cells(path) if case == "in memory" else store_cells(path, window=window)
+    if case == "other numbers":
+        stored = replace(stored, num_bootstraps=np.arange(NUM_CELLS) % 2 + 5)
+    names = ("summary", "bootstraps")
+    assert stored.reader_of_few(names, 6 if case == "all read" else 3) is None
 
 
 def test_start_values_are_those_of_cells_in_memory(path: Path) -> None:

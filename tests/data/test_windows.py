@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from exvae.data.cell_matrices import CellMatrices
-from exvae.data.windows import WindowReader, WindowSizes, sizes_of
+from exvae.data.windows import Key, WindowReader, WindowSizes, sizes_of
 
 CELLS = 203
 
@@ -17,9 +17,11 @@ class Disk:
 
     def __init__(self) -> None:
         self.reads: list[slice] = []
+        self.keys: list[Key] = []
 
-    def __call__(self, rows: slice) -> CellMatrices:
+    def __call__(self, rows: slice, key: Key) -> CellMatrices:
         self.reads.append(rows)
+        self.keys.append(key)
         values = np.arange(rows.start, rows.stop, dtype=np.float32) + 1
         return CellMatrices(csr_matrix(values[:, None]))
 
@@ -45,6 +47,11 @@ def test_cells_come_in_the_order_asked_for(disk: Disk) -> None:
         assert positions_in(reader.take(positions)) == positions.tolist()
 
 
+@pytest.mark.parametrize(("window", "expected"), [(CELLS, True), (CELLS - 1, False)])
+def test_one_window_may_hold_all_cells(disk: Disk, window: int, expected: bool) -> None:
+    assert reader_of(disk, window, 4).is_whole == expected
+
+
 def test_a_window_of_all_cells_leaves_their_order(disk: Disk) -> None:
     order = np.random.default_rng(0).permutation(CELLS)
     assert reader_of(disk, CELLS, 4).arranged(order).tolist() == list(range(CELLS))
@@ -59,6 +66,22 @@ def test_every_cell_is_read_once_in_an_epoch(disk: Disk) -> None:
         reader.take(order[start : start + 16])
     read = np.concatenate([np.arange(rows.start, rows.stop) for rows in disk.reads])
     assert sorted(read.tolist()) == list(range(CELLS))
+
+
+def test_windows_and_orders_have_keys_of_their_own(disk: Disk) -> None:
+    def keys(seed: int) -> list[Key]:
+        order = np.random.default_rng(seed).permutation(CELLS)
+        reader = reader_of(disk, 40, 4)
+        order = order[reader.arranged(order)]
+        del disk.keys[:]
+        for start in range(0, CELLS, 16):
+            reader.take(order[start : start + 16])
+        return sorted(set(disk.keys))
+
+    first, again, other = keys(1), keys(1), keys(2)
+    assert first == again
+    assert len(first) == len(other) == 6
+    assert not set(first) & set(other)
 
 
 def test_two_windows_are_in_memory(disk: Disk) -> None:
@@ -91,10 +114,10 @@ def test_cells_that_are_kept_are_not_read_again(disk: Disk) -> None:
 
 
 def test_a_failure_to_read_ahead_is_raised_where_the_cells_are_taken() -> None:
-    def read(rows: slice) -> CellMatrices:
+    def read(rows: slice, key: Key) -> CellMatrices:
         if rows.start >= 80:
             raise OSError("the disk is gone")
-        return Disk()(rows)
+        return Disk()(rows, key)
 
     reader = WindowReader(read, WindowSizes(CELLS, 40, 4))
     reader.take(np.arange(40))
