@@ -123,8 +123,7 @@ class StoredCells(CellTable):
 
     def reader(self, names: Sequence[str]) -> WindowReader:
         """Give access to matrices of these names by cell."""
-        sizes = self._sizes(names, size_in_memory(self.file, names))
-        return WindowReader(lambda rows, _: self.rows(rows, names), sizes)
+        return WindowReader(lambda rows, _: self.rows(rows, names), self._window_sizes(names))
 
     def reader_of_few(self, names: Sequence[str], num_bootstraps: int) -> WindowReader | None:
         """Read so many bootstraps of each cell, see :meth:`CellTable.reader_of_few`."""
@@ -137,15 +136,14 @@ class StoredCells(CellTable):
             chosen = np.random.default_rng(key).choice(everything, num_bootstraps, replace=False)
             return self.rows(rows, names, chosen)
 
-        others = size_in_memory(self.file, [name for name in names if name != "bootstraps"])
-        bootstraps = size_in_memory(self.file, ["bootstraps"]) * num_bootstraps // everything
-        reader = WindowReader(read, self._sizes(names, others + bootstraps))
+        reader = WindowReader(read, self._window_sizes(names))
         return None if reader.is_whole else reader
 
-    def _sizes(self, names: Sequence[str], size: int) -> WindowSizes:
-        """Choose the sizes of windows of matrices of these names, which take so many bytes."""
+    def _window_sizes(self, names: Sequence[str]) -> WindowSizes:
+        """Choose the sizes of windows of matrices of these names."""
         places = places_of(self.file, names)
         chunk = max((self.file.layout(place).chunk for place in places), default=0.0)
+        size = size_in_memory(self.file, names)
         return sizes_of(self.num_cells, size / self.num_cells, chunk, self.window)
 
     def read(self, names: Sequence[str]) -> CellMatrices:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from ...data.cell_batches import batch_source
+from ...data.cell_batches import BatchSource, batch_source
 from ...data.cell_tables import CellTable
 from ...data.errors import DataError
 from ...data.isoform_truth import IsoformTruth
@@ -29,8 +29,8 @@ from .settings import LIBRARY_SIZE, LIKELIHOOD_SAMPLES, POSTERIOR_SAMPLES, SUBSE
 
 # Number of starts of k-means.
 _STARTS = 20
-# Entries (cells x isoforms) that a process measures at a time.
-PART = inference.BLOCK
+# Parts that processes share, and the fewest and most entries (cells x isoforms) of each.
+PARTS, LEAST, MOST = 16, inference.BLOCK, 1 << 23
 # Scales other than reads of isoforms on which expression is compared with the truth.
 SCALES = {"genes": Scale("gene"), "normalised": Scale(library_size=LIBRARY_SIZE)}
 
@@ -72,7 +72,7 @@ def evaluate(
     posterior_samples: int = POSTERIOR_SAMPLES,
     completion: bool = False,
     seed: int = 0,
-    part: int = PART,
+    part: int | None = None,
 ) -> dict[str, Any]:
     """Measure a fit; several processes share the work, and all get the figures.
 
@@ -95,7 +95,7 @@ def evaluate(
     seed
         Seed of all draws; those of a cell depend on its place, and on ``part``.
     part
-        Entries (cells x isoforms) that a process measures at a time.
+        Cells that a process measures at a time; by default so many that there are some parts.
 
     Returns
     -------
@@ -117,25 +117,29 @@ def evaluate(
     """
     cells = fit.conform(cells)
     positions = chosen_positions(fit, cells, subset)
-    chosen = None if truth is None else truth.select(positions).reordered(cells.isoforms)
+    known = None if truth is None else truth.select(positions).reordered(cells.isoforms)
     samples = Samples(likelihood_samples, posterior_samples, seed)
-    rows = max(1, part // cells.num_isoforms)
-    starts = range(0, len(positions), rows)
-
-    def measure(number: int) -> Part:
-        own = slice(starts[number], starts[number] + rows)
-        known = None if chosen is None else chosen.select(own)
-        return _measure(fit, cells, positions, own, known, samples, completion=completion)
-
+    meter = _Meter(fit, cells, positions, known, samples, completion=completion)
+    rows = _cells_of_part(len(positions), cells.num_isoforms) if part is None else part
+    slices = [slice(start, start + rows) for start in range(0, len(positions), rows)]
     with (
         workers.joined(Path(cells.source)) as processes,
-        progress_bar(len(starts), "evaluate", "parts", delay=1.0, shown=processes.first) as bar,
+        progress_bar(len(slices), "evaluate", "parts", delay=1.0, shown=processes.first) as bar,
     ):
         parts = []
-        for own in processes.in_turn(len(starts), measure):
+        for own in processes.in_turn(len(slices), lambda number: meter.measure(slices[number])):
             parts.append(own)
             bar.update()
         return processes.same(lambda: _figures(parts, cells, len(positions)))
+
+
+def _cells_of_part(cells: int, isoforms: int) -> int:
+    """Count the cells that a process measures at a time, of so many cells of so many isoforms.
+
+    Small parts take longer, and cells on disk are read in larger ones.
+    """
+    least, most = (entries // isoforms for entries in (LEAST, MOST))
+    return max(1, least, min(most, -(-cells // PARTS)))
 
 
 class Samples(NamedTuple):
@@ -163,30 +167,56 @@ class Part(NamedTuple):
     completed: Completion | None
 
 
-def _measure(
-    fit: IsoformFit,
-    cells: CellTable,
-    positions: np.ndarray,
-    own: slice,
-    truth: IsoformTruth | None,
-    samples: Samples,
-    *,
-    completion: bool,
-) -> Part:
-    """Measure a slice of the cells at positions; ``truth`` is of its cells."""
-    chosen, completed, compared = positions[own], None, None
-    if completion:
+class _Meter:
+    """Measures some cells at a time.
+
+    Parameters
+    ----------
+    fit, cells
+        The fit, and cells with its isoforms.
+    positions
+        Positions of the cells to measure, shape (cells,).
+    truth
+        Truth of these, if it is known.
+    samples
+        Numbers of draws.
+    completion
+        Whether to predict reads.
+    """
+
+    def __init__(
+        self,
+        fit: IsoformFit,
+        cells: CellTable,
+        positions: np.ndarray,
+        truth: IsoformTruth | None,
+        samples: Samples,
+        *,
+        completion: bool,
+    ) -> None:
+        self.fit, self.cells, self.positions, self.truth = fit, cells, positions, truth
+        self.samples, self.completion = samples, completion
+        # Of cells on disk each keeps what it has read for the next part.
+        self.source = fit.source(cells)
+        self.estimates = batch_source(cells, "counts", fit.device)
+
+    def measure(self, own: slice) -> Part:
+        """Measure a slice of the positions."""
+        fit, samples, chosen = self.fit, self.samples, self.positions[own]
+        truth = None if self.truth is None else self.truth.select(own)
+        completed, compared = None, None
+        if self.completion:
+            seed_draws(samples.seed, own.start)
+            completed = score_part(fit, self.cells, chosen, truth, samples.posterior, samples.seed)
         seed_draws(samples.seed, own.start)
-        completed = score_part(fit, cells, chosen, truth, samples.posterior, samples.seed)
-    seed_draws(samples.seed, own.start)
-    loss = inference.loss_per_cell(fit.model, fit.guide, fit.source(cells), chosen)
-    estimates = batch_source(cells, "counts", fit.device)
-    log_prob = inference.log_prob_of_point_estimates(
-        fit.model, fit.guide, estimates, chosen, num_samples=samples.likelihood
-    )
-    if truth is not None:
-        compared = compare(fit, cells, chosen, truth, samples.posterior)
-    return Part(loss * len(chosen), log_prob, compared, completed)
+        loss = inference.loss_per_cell(fit.model, fit.guide, self.source, chosen)
+        number = samples.likelihood
+        log_prob = inference.log_prob_of_point_estimates(
+            fit.model, fit.guide, self.estimates, chosen, num_samples=number
+        )
+        if truth is not None:
+            compared = compare(fit, self.source, chosen, truth, samples.posterior)
+        return Part(loss * len(chosen), log_prob, compared, completed)
 
 
 def _figures(parts: Sequence[Part], cells: CellTable, number: int) -> dict[str, Any]:
@@ -214,18 +244,18 @@ def _figures(parts: Sequence[Part], cells: CellTable, number: int) -> dict[str, 
 @torch.no_grad()
 def compare(
     fit: IsoformFit,
-    cells: CellTable,
+    source: BatchSource,
     positions: np.ndarray,
     truth: IsoformTruth,
     num_samples: int,
     *,
     block: int = inference.POSTERIOR_BLOCK,
 ) -> Comparison:
-    """Compare a fit with the truth of the cells at positions, shape (cells,).
+    """Compare a fit with the truth of the cells of a source at positions, shape (cells,).
 
     Memory holds posteriors of ``block`` entries (cells x isoforms) at once.
     """
-    source = fit.source(cells)
+    cells = source.cells
     reader = cells.reader(("counts", "summary") if cells.has_summary else ("counts",))
     states = inference.mean_states(fit.guide, source, positions)
     compared = Comparison(states, truth.cell_types, bootstraps=cells.has_summary)

@@ -22,8 +22,8 @@ from exvae.experiments.isoforms import fitting as isoforms
 from exvae.experiments.lda import evaluation as topic_evaluation
 from exvae.experiments.lda import fitting as topics
 
-# Entries of cells, and documents, of a part: there are several, and the last one is smaller.
-PART, DOCUMENTS = 100, 7
+# Cells and documents of a part: there are several, and the last one is smaller.
+CELLS, DOCUMENTS = 5, 7
 
 
 def run(folder: Path, out: Path) -> dict[str, dict[str, Any]]:
@@ -38,7 +38,7 @@ def run(folder: Path, out: Path) -> dict[str, dict[str, Any]]:
     for name, asked in (("reads", {"completion": True}), ("scvi", {"truth": truth})):
         fit = isoforms.load(folder / name, "cpu")
         figures[name] = isoform_evaluation.evaluate(
-            fit, cells, likelihood_samples=2, posterior_samples=2, part=PART, **asked
+            fit, cells, likelihood_samples=2, posterior_samples=2, part=CELLS, **asked
         )
     fit = topics.load(folder / "topics", "cpu")
     corpus = read_corpus(folder / "corpus.npz")

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from exvae.data.cell_batches import CountTensors
+from exvae.data.cell_matrices import CellMatrices
 from exvae.data.isoform_truth import IsoformTruth
+from exvae.data.stored_cells import store_cells
 from exvae.experiments.isoforms import evaluation, fitting, inference
 from exvae.experiments.isoforms.settings import SUBSETS
 
@@ -121,7 +123,8 @@ def expected_figures(draws: np.ndarray, truth: np.ndarray, expressed: np.ndarray
 
 
 def compared(loaded, positions: np.ndarray, truth: IsoformTruth, **options: int) -> dict:
-    return evaluation.compare(loaded.fit, loaded.cells, positions, truth, 1, **options).figures()
+    source = loaded.fit.source(loaded.cells)
+    return evaluation.compare(loaded.fit, source, positions, truth, 1, **options).figures()
 
 
 @plain_kinds
@@ -240,3 +243,39 @@ def test_the_seed_is_that_of_all_draws(load: Callable) -> None:
     assert first == again
     for name in ("loss_per_cell", "nll_point_estimates", "rmse_log1p", "interval_width"):
         assert first[name] != other[name], name
+
+
+@pytest.mark.parametrize(
+    ("cells", "isoforms", "expected"),
+    [
+        (240, 879, 596),
+        (5000, 879, 596),
+        (50_000, 879, 3125),
+        (50_000, 20_000, 419),
+        (10**6, 100_000, 83),
+        (10, 10**6, 1),
+        (10, 10**8, 1),
+    ],
+)
+def test_cells_of_a_part(cells: int, isoforms: int, expected: int) -> None:
+    assert evaluation._cells_of_part(cells, isoforms) == expected
+
+
+def test_cells_on_disk_are_read_once_for_all_parts(
+    load: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = load("effective")
+    stored = loaded.fit.conform(store_cells(loaded.source, "donor", window=2000))
+    read: list[int] = []
+    rows = type(stored).rows
+
+    def counted(self, own: slice, names: object, layers: object = None) -> CellMatrices:
+        read.append(own.stop - own.start)
+        return rows(self, own, names, layers)
+
+    monkeypatch.setattr(type(stored), "rows", counted)
+    asked = {"likelihood_samples": 2, "posterior_samples": 2}
+    found = evaluation.evaluate(loaded.fit, stored, part=4, **asked)
+    # For the loss and for the likelihood of the estimates.
+    assert sum(read) == 2 * CELLS
+    assert found == evaluation.evaluate(loaded.fit, loaded.cells, part=4, **asked)

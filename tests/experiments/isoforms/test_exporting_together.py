@@ -18,7 +18,7 @@ from ...small_data import draw_cells
 from ..fitting.test_distributed import ENVIRONMENT, TORCHRUN, told
 
 # Entries of a part and of a block: parts of some cells each, the last one smaller.
-PART, BLOCK = 40, 20
+PART, BLOCK = 120, 48
 _PROGRAM = """
 import sys, warnings
 from pathlib import Path
