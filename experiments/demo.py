@@ -31,6 +31,7 @@ from .isoforms import fitting as isoforms
 from .isoforms.exported import ESTIMATES, read_exported
 from .isoforms.settings import IsoformConfig
 from .lda import completion, tables
+from .lda import evaluation as topic_evaluation
 from .lda import fitting as lda
 from .lda.comparison import match_topics
 
@@ -57,7 +58,7 @@ def demo_lda(folder: Path, seed: int) -> dict[str, object]:
     training = TrainingConfig(epochs=20, batch_size=128, learning_rate=5e-3, seed=seed)
     lda.fit(corpus, lda.LDAConfig(num_topics=20), training, fit_folder)
     fit = lda.load(fit_folder)
-    measured = chosen(lda.evaluate(fit, corpus), OF_TOPICS)
+    measured = chosen(topic_evaluation.evaluate(fit, corpus), OF_TOPICS)
     pictures = [folder / "topics.png", folder / "training.png"]
     save(draw_topics(tables.top_words(fit, 8)), pictures[0])
     save(draw_training(fits.read_metrics(fit_folder)), pictures[1])
