@@ -58,10 +58,16 @@ def progress_bar(
 
 
 def with_progress(
-    items: Iterable[Item], total: int, what: str, unit: str = "cells", *, shown: bool = True
+    items: Iterable[Item],
+    total: int,
+    what: str,
+    unit: str = "cells",
+    *,
+    delay: float = 0.0,
+    shown: bool = True,
 ) -> Iterator[Item]:
     """Yield items and show their number; arguments as for :func:`progress_bar`."""
-    with progress_bar(total, what, unit, shown=shown) as bar:
+    with progress_bar(total, what, unit, delay=delay, shown=shown) as bar:
         for item in items:
             yield item
             bar.update()

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_matrix, vstack
 
-from ..cell_tables import CellTable
+from ..cell_tables import CellTable, RowReader
 from ..cells import Cells, summarise
 from ..compiled_loops import spread_in_order
 from ..progress import progress_bar
@@ -34,7 +34,9 @@ class Halves(NamedTuple):
     held_out: ClassCounts
 
 
-def halve_reads(cells: CellTable, positions: np.ndarray, seed: int) -> Halves:
+def halve_reads(
+    cells: CellTable, positions: np.ndarray, seed: int, reader: RowReader | None = None
+) -> Halves:
     """Divide the reads of cells at random in two halves, each read into one.
 
     Of an odd number of reads the first half has one more. Its estimates and bootstraps are made
@@ -49,6 +51,8 @@ def halve_reads(cells: CellTable, positions: np.ndarray, seed: int) -> Halves:
         Positions of the cells to halve, shape (cells,).
     seed
         Seed of the halves and bootstraps; those of a cell do not depend on other cells.
+    reader
+        Reads the reads of the cells; None makes one, which reads all cells on disk.
 
     Raises
     ------
@@ -56,7 +60,7 @@ def halve_reads(cells: CellTable, positions: np.ndarray, seed: int) -> Halves:
         If a cell has no reads by class.
     """
     cells.require_class_counts("leave out completion")
-    given = cells.reader(("reads",)).take(positions).reads
+    given = (reader or cells.reader(("reads",))).take(positions).reads
     names, whole = cells.names[positions], given.counts
     first = _first_half(whole, names, seed)
     second = whole - first

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from ...data.cell_tables import CellTable
+from ...data.cell_tables import CellTable, RowReader
 from ...data.errors import DataError
 from ...data.isoform_truth import IsoformTruth
 from ...data.reads.classes import ClassCounts
@@ -150,12 +150,15 @@ def score_part(
     num_samples: int,
     seed: int,
     block: int = inference.POSTERIOR_BLOCK,
+    *,
+    reader: RowReader | None = None,
 ) -> Completion:
     """Score some of the cells, see :func:`score_completion`; torch's generator draws latents.
 
-    Cells may all be without reads in their second half.
+    Cells may all be without reads in their second half. ``reader`` as in
+    :func:`~exvae.data.reads.halves.halve_reads`.
     """
-    halves = halve_reads(cells, positions, seed)
+    halves = halve_reads(cells, positions, seed, reader)
     observed = halves.observed
     expression: dict[str, Blocks] = {
         "model": _expected_shares(fit, observed, num_samples, block),

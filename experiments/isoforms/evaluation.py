@@ -12,11 +12,11 @@ import torch
 from scipy.sparse import csr_matrix
 
 from ...data.cell_batches import BatchSource, batch_source
-from ...data.cell_tables import CellTable
+from ...data.cell_tables import CellTable, RowReader
 from ...data.errors import DataError
 from ...data.isoform_truth import IsoformTruth
 from ...data.posteriors import SampledPosterior
-from ...data.progress import progress_bar
+from ...data.progress import with_progress
 from ...data.random_draws import seed_draws
 from ..fitting import workers
 from ..fitting.errors import ArgumentError
@@ -122,14 +122,12 @@ def evaluate(
     meter = _Meter(fit, cells, positions, known, samples, completion=completion)
     rows = _cells_of_part(len(positions), cells.num_isoforms) if part is None else part
     slices = [slice(start, start + rows) for start in range(0, len(positions), rows)]
-    with (
-        workers.joined(Path(cells.source)) as processes,
-        progress_bar(len(slices), "evaluate", "parts", delay=1.0, shown=processes.first) as bar,
-    ):
-        parts = []
-        for own in processes.in_turn(len(slices), lambda number: meter.measure(slices[number])):
-            parts.append(own)
-            bar.update()
+    with workers.joined(Path(cells.source)) as processes:
+        shared = processes.in_turn(len(slices), lambda number: meter.measure(slices[number]))
+        progress = with_progress(
+            shared, len(slices), "evaluate", "parts", delay=1.0, shown=processes.first
+        )
+        parts = list(progress)
         return processes.same(lambda: _figures(parts, cells, len(positions)))
 
 
@@ -199,23 +197,26 @@ class _Meter:
         # Of cells on disk each keeps what it has read for the next part.
         self.source = fit.source(cells)
         self.estimates = batch_source(cells, "counts", fit.device)
+        self.reads = cells.reader(("reads",)) if completion else None
+        self.estimated = None if truth is None else _reader_of_estimates(cells)
 
     def measure(self, own: slice) -> Part:
         """Measure a slice of the positions."""
         fit, samples, chosen = self.fit, self.samples, self.positions[own]
+        number = samples.posterior
         truth = None if self.truth is None else self.truth.select(own)
         completed, compared = None, None
         if self.completion:
             seed_draws(samples.seed, own.start)
-            completed = score_part(fit, self.cells, chosen, truth, samples.posterior, samples.seed)
+            given = fit, self.cells, chosen, truth, number, samples.seed
+            completed = score_part(*given, reader=self.reads)
         seed_draws(samples.seed, own.start)
         loss = inference.loss_per_cell(fit.model, fit.guide, self.source, chosen)
-        number = samples.likelihood
         log_prob = inference.log_prob_of_point_estimates(
-            fit.model, fit.guide, self.estimates, chosen, num_samples=number
+            fit.model, fit.guide, self.estimates, chosen, num_samples=samples.likelihood
         )
         if truth is not None:
-            compared = compare(fit, self.source, chosen, truth, samples.posterior)
+            compared = compare(fit, self.source, chosen, truth, number, reader=self.estimated)
         return Part(loss * len(chosen), log_prob, compared, completed)
 
 
@@ -250,13 +251,15 @@ def compare(
     num_samples: int,
     *,
     block: int = inference.POSTERIOR_BLOCK,
+    reader: RowReader | None = None,
 ) -> Comparison:
     """Compare a fit with the truth of the cells of a source at positions, shape (cells,).
 
-    Memory holds posteriors of ``block`` entries (cells x isoforms) at once.
+    Memory holds posteriors of ``block`` entries (cells x isoforms) at once. ``reader`` reads the
+    estimates; None makes one.
     """
     cells = source.cells
-    reader = cells.reader(("counts", "summary") if cells.has_summary else ("counts",))
+    reader = reader or _reader_of_estimates(cells)
     states = inference.mean_states(fit.guide, source, positions)
     compared = Comparison(states, truth.cell_types, bootstraps=cells.has_summary)
     expected = torch.as_tensor(truth.expected, dtype=torch.float32, device=fit.device)
@@ -280,6 +283,11 @@ def compare(
             known = scale.apply(expected[rows], genes)
             compared.scales[name].add(posterior, known, of_level > EXPRESSED)
     return compared
+
+
+def _reader_of_estimates(cells: CellTable) -> RowReader:
+    """Give access to the quantifier's estimates of cells, and to the means of bootstraps."""
+    return cells.reader(("counts", "summary") if cells.has_summary else ("counts",))
 
 
 class Comparison:

@@ -14,7 +14,7 @@ from pyro.infer import TraceMeanField_ELBO
 
 from ...data.corpora import Corpus, halve, select_split, split_corpus
 from ...data.errors import DataError
-from ...data.progress import progress_bar
+from ...data.progress import with_progress
 from ...data.random_draws import seed_draws
 from ..fitting import workers
 from ..fitting.errors import ArgumentError
@@ -121,14 +121,10 @@ def evaluate(
         seconds = time.perf_counter() - started
         return Part(loss, log_prob_of_words(topics, topic_words, held_out), amortised, seconds)
 
-    with (
-        workers.joined(Path(corpus.source)) as processes,
-        progress_bar(len(starts), "evaluate", "parts", delay=1.0, shown=processes.first) as bar,
-    ):
-        parts = []
-        for own in processes.in_turn(len(starts), measure):
-            parts.append(own)
-            bar.update()
+    with workers.joined(Path(corpus.source)) as processes:
+        shared, shown = processes.in_turn(len(starts), measure), processes.first
+        progress = with_progress(shared, len(starts), "evaluate", "parts", delay=1.0, shown=shown)
+        parts = list(progress)
         return processes.same(lambda: _figures(parts, corpus, halves[1].num_tokens))
 
 

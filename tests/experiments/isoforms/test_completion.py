@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from exvae.data.cell_matrices import CellMatrices
 from exvae.data.cells import Cells
 from exvae.data.errors import DataError
 from exvae.data.h5ad.reading import read_cells
@@ -20,10 +22,12 @@ from exvae.data.reads.classes import ClassCounts
 from exvae.data.reads.halves import Halves, halve_reads
 from exvae.data.simulators.cells import SimulationOptions, simulate_cells
 from exvae.data.simulators.gene_structures import draw_transcripts
+from exvae.data.stored_cells import StoredCells, store_cells
 from exvae.experiments.fitting.training import TrainingConfig
 from exvae.experiments.isoform_model import IsoformModel
 from exvae.experiments.isoforms import completion, fitting
 from exvae.experiments.isoforms.completion import Completion, score_completion, score_of
+from exvae.experiments.isoforms.evaluation import evaluate
 from exvae.experiments.isoforms.fitting import IsoformFit
 from exvae.experiments.isoforms.settings import IsoformConfig
 
@@ -224,6 +228,25 @@ def test_every_model_is_scored_on_the_same_halves(cells: Cells, model: str) -> N
     assert found.figures() == again.figures()
     other = score_completion(fit, cells, positions, num_samples=2, seed=6)
     assert found.figures() != other.figures()
+
+
+def test_reads_on_disk_are_read_once_for_all_parts(
+    cells: Cells, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_cells().write_h5ad(tmp_path / "cells.h5ad")
+    fit, stored = quick_fit(cells, "scvi"), store_cells(tmp_path / "cells.h5ad", None, 3000)
+    read: list[int] = []
+    rows = StoredCells.rows
+
+    def counted(self, own: slice, names: Sequence[str], layers: object = None) -> CellMatrices:
+        read.append((own.stop - own.start) * (tuple(names) == ("reads",)))
+        return rows(self, own, names, layers)
+
+    monkeypatch.setattr(StoredCells, "rows", counted)
+    asked = {"likelihood_samples": 1, "posterior_samples": 1, "completion": True, "part": 5}
+    found = evaluate(fit, stored, **asked)
+    assert sum(read) == NUM_CELLS
+    assert found == evaluate(fit, cells, **asked)
 
 
 # As users ask for it

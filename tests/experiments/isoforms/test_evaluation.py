@@ -261,8 +261,9 @@ def test_cells_of_a_part(cells: int, isoforms: int, expected: int) -> None:
     assert evaluation._cells_of_part(cells, isoforms) == expected
 
 
+@pytest.mark.parametrize(("compared", "times"), [(False, 2), (True, 3)])
 def test_cells_on_disk_are_read_once_for_all_parts(
-    load: Callable, monkeypatch: pytest.MonkeyPatch
+    load: Callable, monkeypatch: pytest.MonkeyPatch, compared: bool, times: int
 ) -> None:
     loaded = load("effective")
     stored = loaded.fit.conform(store_cells(loaded.source, "donor", window=2000))
@@ -274,8 +275,9 @@ def test_cells_on_disk_are_read_once_for_all_parts(
         return rows(self, own, names, layers)
 
     monkeypatch.setattr(type(stored), "rows", counted)
-    asked = {"likelihood_samples": 2, "posterior_samples": 2}
-    found = evaluation.evaluate(loaded.fit, stored, part=4, **asked)
-    # For the loss and for the likelihood of the estimates.
-    assert sum(read) == 2 * CELLS
-    assert found == evaluation.evaluate(loaded.fit, loaded.cells, part=4, **asked)
+    truth = loaded.truth if compared else None
+    asked = {"likelihood_samples": 2, "posterior_samples": 2, "truth": truth, "part": 4}
+    found = evaluation.evaluate(loaded.fit, stored, **asked)
+    # For the loss and for the likelihood of the estimates, and for the estimates themselves.
+    assert sum(read) == times * CELLS
+    assert found == evaluation.evaluate(loaded.fit, loaded.cells, **asked)
